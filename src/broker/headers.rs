@@ -1,0 +1,204 @@
+//! What a publisher's headers say of an event, and how we say it: the names of
+//! NATS (`Nats-Msg-Id`, ADR-4 and JetStream), HTTP (`Content-Type`), W3C Trace
+//! Context (`traceparent`) and the CloudEvents NATS binding (`ce-*`, values
+//! percent-encoded). Free of any client library.
+
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use prost::Message as _;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::proto::Envelope;
+
+/// Media type of a payload that is an `Envelope` message.
+pub const ENVELOPE: &str = "application/vnd.notifier.v1.envelope+protobuf";
+
+/// JetStream's de-duplication identifier.
+pub const MSG_ID: &str = "Nats-Msg-Id";
+/// Media type of the payload.
+pub const CONTENT_TYPE: &str = "Content-Type";
+
+/// Prefix of CloudEvents attributes.
+const CLOUD_EVENTS: &str = "ce-";
+
+/// Reads events; knows which headers clients get to see.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    forward: Vec<String>,
+}
+
+impl Reader {
+    /// Passes on headers of these names, compared without case.
+    pub fn new(forward: &[String]) -> Self {
+        Self { forward: forward.to_vec() }
+    }
+
+    /// Puts an event together from its headers and payload. Where a header
+    /// stands several times, call `headers` so that the last one comes last:
+    /// it counts, because what a server adds it appends.
+    ///
+    /// # Errors
+    /// When the payload claims to be an envelope and is none.
+    pub fn read<'h>(
+        &self,
+        headers: impl Iterator<Item = (&'h str, &'h str)>,
+        payload: Bytes,
+    ) -> Result<Envelope, prost::DecodeError> {
+        let mut envelope = Envelope::default();
+        let mut ce_id = String::new();
+        for (name, value) in headers {
+            let lower = name.to_ascii_lowercase();
+            match lower.as_str() {
+                "nats-msg-id" => envelope.id = value.into(),
+                "content-type" => envelope.content_type = value.into(),
+                "ce-id" => ce_id = decoded(value),
+                "ce-source" => envelope.source = decoded(value),
+                "ce-type" => envelope.r#type = decoded(value),
+                "ce-time" => envelope.time = unix_millis(&decoded(value)).unwrap_or_default(),
+                "ce-datacontenttype" => envelope.content_type = decoded(value),
+                "ce-specversion" => {}
+                extension if extension.starts_with(CLOUD_EVENTS) => {
+                    envelope.headers.insert(lower, decoded(value));
+                }
+                other if self.forward.iter().any(|name| name.eq_ignore_ascii_case(other)) => {
+                    envelope.headers.insert(lower, value.into());
+                }
+                _ => {}
+            }
+        }
+        if envelope.id.is_empty() {
+            envelope.id = ce_id;
+        }
+        if envelope.content_type == ENVELOPE {
+            return unwrap(envelope, payload);
+        }
+        envelope.data = payload;
+        Ok(envelope)
+    }
+}
+
+/// The envelope inside the payload; what it leaves open, the headers say.
+fn unwrap(outer: Envelope, payload: Bytes) -> Result<Envelope, prost::DecodeError> {
+    let mut inner = Envelope::decode(payload)?;
+    if inner.id.is_empty() {
+        inner.id = outer.id;
+    }
+    for (name, value) in outer.headers {
+        inner.headers.entry(name).or_insert(value);
+    }
+    Ok(inner)
+}
+
+/// The headers that say what an envelope says, for a publisher.
+pub fn written(envelope: &Envelope) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    let mut add = |name: &str, value: String| {
+        if !value.is_empty() {
+            headers.push((name.to_owned(), value));
+        }
+    };
+    add(MSG_ID, envelope.id.clone());
+    add(CONTENT_TYPE, envelope.content_type.clone());
+    if !envelope.r#type.is_empty() || !envelope.source.is_empty() || envelope.time != 0 {
+        add("ce-specversion", "1.0".into());
+        add("ce-id", encoded(&envelope.id));
+        add("ce-type", encoded(&envelope.r#type));
+        add("ce-source", encoded(&envelope.source));
+        if envelope.time != 0 {
+            add("ce-time", rfc3339(envelope.time).unwrap_or_default());
+        }
+    }
+    for (name, value) in &envelope.headers {
+        let extension = name.to_ascii_lowercase().starts_with(CLOUD_EVENTS);
+        add(name, if extension { encoded(value) } else { value.clone() });
+    }
+    headers
+}
+
+fn decoded(value: &str) -> String {
+    percent_decode_str(value).decode_utf8_lossy().into_owned()
+}
+
+/// The characters that the CloudEvents HTTP binding (3.1.3.2) wants encoded,
+/// which the NATS binding takes over.
+fn encoded(value: &str) -> String {
+    const SPECIAL: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ').add(b'"').add(b'%');
+    percent_encoding::utf8_percent_encode(value, SPECIAL).to_string()
+}
+
+fn unix_millis(text: &str) -> Option<u64> {
+    let nanoseconds = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
+    u64::try_from(nanoseconds / 1_000_000).ok()
+}
+
+fn rfc3339(millis: u64) -> Option<String> {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?;
+    time.format(&Rfc3339).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(headers: &[(&str, &str)], payload: &[u8]) -> Envelope {
+        Reader::new(&["traceparent".into()])
+            .read(headers.iter().copied(), Bytes::copy_from_slice(payload))
+            .expect("no envelope, or a valid one")
+    }
+
+    #[test]
+    fn headers_of_nats_http_and_cloud_events_are_understood() {
+        let headers = [
+            ("Nats-Msg-Id", "m1"),
+            ("content-type", "application/json"),
+            ("ce-specversion", "1.0"),
+            ("ce-type", "shop.cart%20changed"),
+            ("Ce-Source", "/carts"),
+            ("ce-time", "2026-11-22T10:00:00.5+01:00"),
+            ("ce-tenant", "a%22b"),
+            ("Traceparent", "00-ab-cd-01"),
+            ("Internal-Secret", "stays inside"),
+        ];
+        let event = read(&headers, b"{}");
+        assert_eq!(event.id, "m1");
+        assert_eq!(event.content_type, "application/json");
+        assert_eq!(event.r#type, "shop.cart changed");
+        assert_eq!(event.source, "/carts");
+        assert_eq!(event.time, 1_795_338_000_500);
+        let passed: Vec<_> = event.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(passed, [("ce-tenant", "a\"b"), ("traceparent", "00-ab-cd-01")]);
+    }
+
+    #[test]
+    fn the_last_value_of_a_header_counts() {
+        assert_eq!(read(&[("Nats-Msg-Id", "forged"), ("Nats-Msg-Id", "true")], b"").id, "true");
+    }
+
+    #[test]
+    fn an_envelope_in_the_payload_is_opened() {
+        let inner = Envelope { id: "e1".into(), r#type: "t".into(), data: "x".into(), ..Envelope::default() };
+        let headers = [("Content-Type", ENVELOPE), ("traceparent", "00")];
+        let event = read(&headers, &inner.encode_to_vec());
+        assert_eq!((event.id.as_str(), event.r#type.as_str(), &event.data[..]), ("e1", "t", &b"x"[..]));
+        assert_eq!(event.headers["traceparent"], "00");
+        assert_eq!(event.content_type, "");
+        let reader = Reader::new(&[]);
+        assert!(reader.read([("Content-Type", ENVELOPE)].into_iter(), Bytes::from_static(b"\xff")).is_err());
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let event = Envelope {
+            id: "i 1".into(),
+            time: 1_795_338_000_500,
+            r#type: "ü t".into(),
+            source: "/s".into(),
+            content_type: "text/plain".into(),
+            headers: [("ce-x".into(), "50%".into()), ("traceparent".into(), "00".into())].into(),
+            data: "x".into(),
+        };
+        let headers = written(&event);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(read(&headers, b"x"), event);
+    }
+}

@@ -1,0 +1,18 @@
+//! `notifier check`: do the settings hold, and what are they?
+
+use std::process::ExitCode;
+
+use crate::cli::{Settings, failed, misconfigured, say};
+
+pub(crate) fn check(settings: &Settings) -> ExitCode {
+    match settings.load() {
+        Err(problem) => misconfigured(&problem),
+        Ok(config) => match toml::to_string_pretty(&config) {
+            Ok(text) => {
+                say(text.trim_end());
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed(format!("the settings cannot be shown: {error}")),
+        },
+    }
+}

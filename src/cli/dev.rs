@@ -1,0 +1,73 @@
+//! `notifier dev`: everything on this machine, nothing to install.
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use clap::Args;
+
+use crate::{
+    cli::{failed, sample, say, serve::stop_signal, stopped},
+    config::{AuthMode, BrokerKind, Config, Drain, Log, LogFormat, Span},
+    node::{Node, NodeError},
+    telemetry,
+};
+
+#[derive(Args, Debug)]
+pub(crate) struct DevArgs {
+    /// Address for clients; loopback only.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Address for health and metrics; loopback only.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    internal_listen: SocketAddr,
+}
+
+pub(crate) async fn dev(args: DevArgs) -> ExitCode {
+    if let Some(open) = [args.listen, args.internal_listen].iter().find(|address| !address.ip().is_loopback()) {
+        return failed(format!(
+            "{open} can be reached from other machines, and `dev` lets everybody in; use a loopback address, \
+             or `notifier serve`"
+        ));
+    }
+    stopped(run(args).await)
+}
+
+async fn run(args: DevArgs) -> Result<(), NodeError> {
+    let mut config = Config::default();
+    config.server.listen = args.listen;
+    config.server.internal_listen = args.internal_listen;
+    config.server.live_page = true;
+    config.broker.kind = BrokerKind::Memory;
+    config.auth.mode = Some(AuthMode::Anonymous);
+    config.log = Log { format: LogFormat::Text, filter: "warn".into() };
+    // Nobody else is there to move to.
+    config.drain =
+        Drain { window: Span::seconds(0), move_time: Duration::from_millis(200).into(), grace: Span::seconds(2) };
+    telemetry::install(&config.log)?;
+    let node = Node::bind(config).await?;
+    introduce(node.local_addr()?, node.internal_addr());
+    let stop = stop_signal()?;
+    let publisher = node.publisher();
+    tokio::select! {
+        end = node.run(stop) => end,
+        () = sample::publish(&publisher) => Ok(()),
+    }
+}
+
+fn introduce(clients: SocketAddr, internal: SocketAddr) {
+    let command = std::env::args().next().unwrap_or_else(|| "notifier".into());
+    say(format!(
+        "Notifier is running on its embedded broker; a small shop publishes events.
+
+  live page   http://{clients}/
+  WebSocket   ws://{clients}/v1/ws
+  metrics     http://{internal}/metrics
+
+Try next, in another terminal:
+
+  {command} sub 'shop.>' --node ws://{clients}
+  {command} pub shop.cart.u42 '{{\"qty\":2}}' --node ws://{clients}
+  curl -d '{{\"qty\":3}}' http://{clients}/v1/publish/shop.cart.u42
+
+Ctrl-C ends it."
+    ));
+}

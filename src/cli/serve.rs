@@ -1,0 +1,48 @@
+//! `notifier serve`: a node until SIGTERM or SIGINT.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    cli::{Settings, misconfigured, stopped},
+    config::{AuthMode, BrokerKind, Config},
+    node::{Node, NodeError},
+    telemetry,
+};
+
+pub(crate) async fn serve(settings: &Settings) -> ExitCode {
+    let config = match settings.load() {
+        Ok(config) => config,
+        Err(problem) => return misconfigured(&problem),
+    };
+    stopped(run(config).await)
+}
+
+async fn run(config: Config) -> Result<(), NodeError> {
+    telemetry::install(&config.log)?;
+    if config.auth.mode == Some(AuthMode::Anonymous) {
+        tracing::warn!("anonymous mode: EVERYBODY who can connect may read and publish every subject of the broker");
+    }
+    let (broker, urls) = (config.broker.kind, config.broker.nats.urls.join(", "));
+    let node = Node::bind(config).await?;
+    match broker {
+        BrokerKind::Nats => tracing::info!(servers = urls, "connecting to NATS"),
+        BrokerKind::Memory => tracing::warn!("embedded broker: events reach the clients of this node only"),
+    }
+    tracing::info!(clients = %node.local_addr()?, internal = %node.internal_addr(), "listening");
+    let stop = stop_signal()?;
+    node.run(stop).await
+}
+
+/// Resolves at the first SIGTERM or SIGINT. Handlers are in place when this returns.
+pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

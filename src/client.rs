@@ -1,0 +1,123 @@
+//! A client of the protocol, for the command line and for tests.
+
+use std::{collections::VecDeque, io, net::SocketAddr};
+
+use hyper::Uri;
+
+use crate::{
+    codec::{BadFrame, Encoding},
+    proto::{ClientFrame, Connect, Pong, ServerFrame, Welcome, client_frame::Body as ClientBody, server_frame::Body},
+    socket::{ClientError as SocketError, ClientSocket},
+};
+
+/// The path of the WebSocket.
+const PATH: &str = "/v1/ws";
+
+/// Why a client gives up.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address is none.
+    #[error("`{0}` is no address of a node; write it as ws://host:8080")]
+    Address(String),
+    /// The host's name is not known.
+    #[error("cannot find {host}: {source}")]
+    Resolve {
+        /// The host.
+        host: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The connection failed or was closed.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The node sent what is no frame.
+    #[error("the node sent what is no frame: {0}")]
+    Frame(#[from] BadFrame),
+    /// The node refused.
+    #[error("refused: {code}: {message}")]
+    Refused {
+        /// The error code.
+        code: String,
+        /// What the node says.
+        message: String,
+    },
+}
+
+/// A connection to a node.
+pub struct Client {
+    socket: ClientSocket,
+    encoding: Encoding,
+    received: VecDeque<ServerFrame>,
+}
+
+impl Client {
+    /// Connects and says `connect`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn connect(url: &str, encoding: Encoding, connect: Connect) -> Result<(Self, Welcome), ClientError> {
+        let (address, authority) = resolve(url).await?;
+        let socket = ClientSocket::connect(address, &authority, PATH, encoding.subprotocol()).await?;
+        let mut client = Self { socket, encoding, received: VecDeque::new() };
+        client.send(ClientFrame { id: 0, body: Some(ClientBody::Connect(connect)) }).await?;
+        loop {
+            if let Some(Body::Welcome(welcome)) = client.next().await?.body {
+                return Ok((client, welcome));
+            }
+        }
+    }
+
+    /// Sends one frame.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub async fn send(&mut self, frame: ClientFrame) -> Result<(), ClientError> {
+        let mut message = Vec::new();
+        self.encoding.write_client(&frame, &mut message);
+        Ok(self.socket.send(self.encoding.kind(), &message).await?)
+    }
+
+    /// Waits for the next frame; pings are answered. An unasked `error`, which
+    /// tells why the node is about to close, is returned as the error it is.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn next(&mut self) -> Result<ServerFrame, ClientError> {
+        loop {
+            match self.received.pop_front() {
+                None => {
+                    let message = self.socket.receive().await?;
+                    self.received.extend(self.encoding.read_server(&message)?);
+                }
+                Some(ServerFrame { body: Some(Body::Ping(_)), .. }) => {
+                    self.send(ClientFrame { id: 0, body: Some(ClientBody::Pong(Pong {})) }).await?;
+                }
+                Some(ServerFrame { reply_to: 0, body: Some(Body::Error(error)) }) => {
+                    return Err(ClientError::Refused { code: error.code, message: error.message });
+                }
+                Some(frame) => return Ok(frame),
+            }
+        }
+    }
+
+    /// Says goodbye.
+    pub async fn close(self) {
+        self.socket.close().await;
+    }
+}
+
+async fn resolve(url: &str) -> Result<(SocketAddr, String), ClientError> {
+    let wrong = || ClientError::Address(url.to_owned());
+    let uri: Uri = url.parse().map_err(|_| wrong())?;
+    let authority = match (uri.scheme_str(), uri.authority()) {
+        (Some("ws") | None, Some(authority)) => authority,
+        _ => return Err(wrong()),
+    };
+    let host = authority.host().trim_matches(['[', ']']).to_owned();
+    let address = tokio::net::lookup_host((host.as_str(), authority.port_u16().unwrap_or(80)))
+        .await
+        .map_err(|source| ClientError::Resolve { host: host.clone(), source })?
+        .next()
+        .ok_or_else(wrong)?;
+    Ok((address, authority.to_string()))
+}

@@ -1,0 +1,17 @@
+//! Why a message is none of the protocol.
+
+/// A message that is none of the protocol.
+#[derive(Debug, thiserror::Error)]
+pub enum BadFrame {
+    /// Not JSON, or not a frame.
+    #[error("line {line} is no frame: {source}")]
+    Json {
+        /// Which line of the message, from 1.
+        line: usize,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// Not protocol buffers, or not a batch.
+    #[error("the message is no batch of frames: {0}")]
+    Proto(#[from] prost::DecodeError),
+}

@@ -1,0 +1,64 @@
+//! `notifier.v1.json`: one JSON object per line; lines joined by line feeds
+//! concatenate.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize};
+
+use crate::{broker::Message, codec::bad_frame::BadFrame, proto::embeddable};
+
+/// Appends a frame as one line, without the line feed.
+pub(crate) fn write(frame: &impl Serialize, out: &mut Vec<u8>) {
+    // Writing to memory cannot fail, and no frame has a key that is no string.
+    let written = serde_json::to_writer(out, frame);
+    debug_assert!(written.is_ok(), "{written:?}");
+}
+
+/// Appends an event as one line, without building the frame first.
+pub(crate) fn write_event(message: &Message, out: &mut Vec<u8>) {
+    let envelope = &message.envelope;
+    out.extend_from_slice(b"{\"event\":{\"subject\":");
+    write(&message.subject.as_str(), out);
+    for (key, text) in [
+        (&b",\"id\":"[..], &envelope.id),
+        (b",\"type\":", &envelope.r#type),
+        (b",\"source\":", &envelope.source),
+        (b",\"contentType\":", &envelope.content_type),
+    ] {
+        if !text.is_empty() {
+            out.extend_from_slice(key);
+            write(text, out);
+        }
+    }
+    if envelope.time != 0 {
+        out.extend_from_slice(b",\"time\":");
+        write(&envelope.time, out);
+    }
+    if !envelope.headers.is_empty() {
+        out.extend_from_slice(b",\"headers\":");
+        write(&envelope.headers, out);
+    }
+    match embeddable(&envelope.content_type, &envelope.data) {
+        Some(text) => {
+            out.extend_from_slice(b",\"data\":");
+            out.extend_from_slice(text.as_bytes());
+        }
+        None if envelope.data.is_empty() => {}
+        None => {
+            out.extend_from_slice(b",\"dataBase64\":\"");
+            // Base64 needs no escapes in JSON.
+            out.extend_from_slice(BASE64_STANDARD.encode(&envelope.data).as_bytes());
+            out.push(b'"');
+        }
+    }
+    out.extend_from_slice(b"}}");
+}
+
+/// Reads the lines of a message; empty ones are passed over.
+pub(crate) fn read<'a, F: Deserialize<'a>>(message: &'a [u8]) -> Result<Vec<F>, BadFrame> {
+    message
+        .split(|byte| *byte == b'\n')
+        .enumerate()
+        .filter(|(_, line)| !line.trim_ascii().is_empty())
+        .map(|(index, line)| serde_json::from_slice(line).map_err(|source| BadFrame::Json { line: index + 1, source }))
+        .collect()
+}

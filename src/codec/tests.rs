@@ -1,0 +1,234 @@
+//! Both encodings carry the same information.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::{
+    proto::{
+        Client, Connect, Envelope, Error, Event, Fetch, Fetched, Gap, Goaway, Limits, Ping, Pong, Position, Publish,
+        Published, Refresh, Refreshed, Replay, Request, Response, Subscribe, Subscribed, Subscription, TokenExpiring,
+        Unsubscribe, Unsubscribed, Welcome, client_frame::Body as ClientBody, server_frame::Body as ServerBody,
+    },
+    subject::Subject,
+};
+
+/// Sequences stay below 2^53, so that a JSON number holds them.
+fn number() -> impl Strategy<Value = u64> {
+    0..(1u64 << 53)
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), "[a-z.]{1,8}", any::<String>()]
+}
+
+fn data() -> impl Strategy<Value = Bytes> {
+    // Raw line feeds in JSON become spaces, so they are left out here.
+    prop_oneof![
+        vec(any::<u8>(), 0..40).prop_filter("no line feeds", |data| !data.iter().any(|b| matches!(b, b'\n' | b'\r'))),
+        Just(br#"{"qty":2,"price":1.50,"name":"\u00fc"}"#.to_vec()),
+        Just(b"null".to_vec()),
+        Just(b"\"\xff\"".to_vec()),
+    ]
+    // Space around JSON is not part of it.
+    .prop_map(|data| Bytes::copy_from_slice(data.trim_ascii()))
+}
+
+prop_compose! {
+    fn event()(subject in text(), stream in text(), seq in number(), id in text(), time in number(), kind in text(),
+        source in text(), content_type in prop_oneof![Just(String::new()), Just("application/json".into()), text()],
+        headers in prop::collection::btree_map(text(), text(), 0..3), data in data()) -> Event {
+        Event { subject, stream, seq, id, time, r#type: kind, source, content_type, headers, data }
+    }
+}
+
+prop_compose! {
+    fn position()(stream in text(), epoch in text(), seq in number()) -> Position {
+        Position { stream, epoch, seq }
+    }
+}
+
+fn positions() -> impl Strategy<Value = Vec<Position>> {
+    vec(position(), 0..3)
+}
+
+fn client_body() -> impl Strategy<Value = ClientBody> {
+    let subscription = (text(), positions(), any::<bool>()).prop_map(|(subject, after, snapshot)| Subscription {
+        subject,
+        after,
+        snapshot,
+    });
+    prop_oneof![
+        (text(), prop::option::of((text(), text())), vec(subscription, 0..3)).prop_map(
+            |(token, client, subscriptions)| {
+                let client = client.map(|(name, version)| Client { name, version });
+                ClientBody::Connect(Connect { token, client, subscriptions })
+            }
+        ),
+        (text(), positions(), any::<bool>()).prop_map(|(subject, after, snapshot)| ClientBody::Subscribe(Subscribe {
+            subject,
+            after,
+            snapshot
+        })),
+        text().prop_map(|subject| ClientBody::Unsubscribe(Unsubscribe { subject })),
+        (text(), prop::option::of(event()))
+            .prop_map(|(subject, event)| ClientBody::Publish(Publish { subject, event })),
+        (text(), prop::option::of(event()), number())
+            .prop_map(|(subject, event, timeout_ms)| ClientBody::Request(Request { subject, event, timeout_ms })),
+        (text(), positions(), any::<bool>(), any::<u32>())
+            .prop_map(|(subject, after, last, limit)| ClientBody::Fetch(Fetch { subject, after, last, limit })),
+        text().prop_map(|token| ClientBody::Refresh(Refresh { token })),
+        Just(ClientBody::Pong(Pong {})),
+    ]
+}
+
+fn server_body() -> impl Strategy<Value = ServerBody> {
+    let limits = (number(), number(), number()).prop_map(|(message_bytes, subscriptions, frames_burst)| Limits {
+        message_bytes,
+        subscriptions,
+        frames_burst,
+        ..Limits::default()
+    });
+    prop_oneof![
+        event().prop_map(ServerBody::Event),
+        (text(), text(), text(), number(), prop::option::of(limits), number()).prop_map(
+            |(connection, node, user, heartbeat_ms, limits, server_time)| ServerBody::Welcome(Welcome {
+                connection,
+                node,
+                user,
+                heartbeat_ms,
+                limits,
+                server_time,
+                token_expires_at: heartbeat_ms,
+            })
+        ),
+        (text(), text(), positions(), any::<bool>()).prop_map(|(subject, delivery, positions, recovered)| {
+            ServerBody::Subscribed(Subscribed { subject, delivery, positions, recovered })
+        }),
+        (text(), text()).prop_map(|(subject, reason)| ServerBody::Unsubscribed(Unsubscribed { subject, reason })),
+        (text(), vec(event(), 0..3), any::<bool>())
+            .prop_map(|(subject, events, snapshot)| ServerBody::Replay(Replay { subject, events, snapshot })),
+        (text(), text(), number(), number(), text()).prop_map(|(subject, stream, from_seq, to_seq, reason)| {
+            ServerBody::Gap(Gap { subject, stream, from_seq, to_seq, reason })
+        }),
+        (positions(), text()).prop_map(|(positions, broker)| ServerBody::Ping(Ping { positions, broker })),
+        (number(), number(), text()).prop_map(|(reconnect_after_ms, window_ms, reason)| {
+            ServerBody::Goaway(Goaway { reconnect_after_ms, window_ms, reason })
+        }),
+        (text(), number(), any::<bool>()).prop_map(|(stream, seq, duplicate)| ServerBody::Published(Published {
+            stream,
+            seq,
+            duplicate
+        })),
+        prop::option::of(event()).prop_map(|event| ServerBody::Response(Response { event })),
+        (vec(event(), 0..3), positions(), any::<bool>())
+            .prop_map(|(events, positions, more)| ServerBody::Fetched(Fetched { events, positions, more })),
+        number().prop_map(|expires_at| ServerBody::Refreshed(Refreshed { expires_at })),
+        number().prop_map(|in_ms| ServerBody::TokenExpiring(TokenExpiring { in_ms })),
+        (text(), text(), any::<bool>(), text()).prop_map(|(code, message, retryable, subject)| {
+            ServerBody::Error(Error { code, message, retryable, subject })
+        }),
+    ]
+}
+
+prop_compose! {
+    fn client_frame()(id in number(), body in client_body()) -> ClientFrame {
+        ClientFrame { id, body: Some(body) }
+    }
+}
+
+prop_compose! {
+    fn server_frame()(reply_to in number(), body in server_body()) -> ServerFrame {
+        ServerFrame { reply_to, body: Some(body) }
+    }
+}
+
+proptest! {
+    #[test]
+    fn client_frames_come_back_from_both_encodings(frames in vec(client_frame(), 1..5)) {
+        for encoding in Encoding::ALL {
+            let mut message = Vec::new();
+            frames.iter().for_each(|frame| encoding.write_client(frame, &mut message));
+            let read = encoding.read_client(&message).expect("we wrote it");
+            prop_assert_eq!(&read, &frames, "{:?}: {}", encoding, String::from_utf8_lossy(&message));
+        }
+    }
+
+    #[test]
+    fn server_frames_come_back_from_both_encodings_however_they_are_joined(frames in vec(server_frame(), 1..5)) {
+        for encoding in Encoding::ALL {
+            let bodies: Vec<Bytes> = frames.iter().map(|frame| encoding.frame(frame).body()).collect();
+            let message = bodies.join(encoding.kind().separator());
+            let read = encoding.read_server(&message).expect("we wrote it");
+            prop_assert_eq!(&read, &frames, "{:?}: {}", encoding, String::from_utf8_lossy(&message));
+        }
+    }
+
+    #[test]
+    fn the_hot_path_writes_the_same_event_as_the_frame_would(mut event in event(), mut more in event()) {
+        (event.subject, more.subject) = ("shop.cart.u42".into(), "shop.cart.u43".into());
+        let messages: Vec<Arc<Message>> = [&mut event, &mut more].map(|event| {
+            (event.stream, event.seq) = (String::new(), 0);
+            Arc::new(message(event))
+        }).into();
+        let expected = [event, more].map(|event| ServerFrame { reply_to: 0, body: Some(ServerBody::Event(event)) });
+        for encoding in Encoding::ALL {
+            let chunk = encoding.events(&messages);
+            prop_assert_eq!(&encoding.read_server(&chunk.body()).expect("we wrote it")[..], &expected);
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused_without_a_panic(bytes in vec(any::<u8>(), 0..200), line in ".{0,200}") {
+        for encoding in Encoding::ALL {
+            let _ = encoding.read_client(&bytes);
+            let _ = encoding.read_client(line.as_bytes());
+            let _ = encoding.read_server(&bytes);
+        }
+    }
+}
+
+fn message(event: &Event) -> Message {
+    let envelope = Envelope {
+        id: event.id.clone(),
+        time: event.time,
+        r#type: event.r#type.clone(),
+        source: event.source.clone(),
+        content_type: event.content_type.clone(),
+        headers: event.headers.clone(),
+        data: event.data.clone(),
+    };
+    Message::new(Subject::parse(&event.subject).expect("a subject"), envelope)
+}
+
+#[test]
+fn unknown_frames_and_fields_are_passed_over() {
+    let read = Encoding::Json.read_client(br#"{"id":7,"levitate":{"height":[1,{"a":2}]}}"#).expect("a frame");
+    assert_eq!(read, [ClientFrame { id: 7, body: None }]);
+    let read = Encoding::Json.read_client(br#"{"subscribe":{"subject":"a","colour":"red"}}"#).expect("a frame");
+    assert_eq!(read[0].body, Some(ClientBody::Subscribe(Subscribe { subject: "a".into(), ..Default::default() })));
+    // Field 99 of a frame, a string.
+    let read = Encoding::Proto.read_client(b"\x0a\x07\x08\x07\x9a\x06\x02hi").expect("a batch");
+    assert_eq!(read, [ClientFrame { id: 7, body: None }]);
+}
+
+#[test]
+fn what_is_no_frame_is_named() {
+    let rows: &[(&[u8], &str)] = &[
+        (b"hello", "line 1"),
+        (b"{\"pong\":{}}\n{\"id\":-1}", "line 2"),
+        (b"[]", "a frame: one JSON object on one line"),
+        (b"{\"pong\":{},\"connect\":{}}", "one body"),
+        (b"{\"subscribe\":{\"subject\":1}}", "expected a string"),
+        (br#"{"publish":{"subject":"a","event":{"data":1,"dataBase64":"AA=="}}}"#, "send one"),
+        (br#"{"publish":{"subject":"a","event":{"dataBase64":"?"}}}"#, "not base64"),
+        (b"\xff", "line 1"),
+    ];
+    for (message, part) in rows {
+        let error = Encoding::Json.read_client(message).expect_err("no frame").to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    assert!(Encoding::Proto.read_client(b"\x0a\xff\xff\xff\xff\x0f").is_err());
+}

@@ -1,0 +1,64 @@
+//! The reference of all settings as Markdown, from the structs themselves.
+
+use std::fmt::Write as _;
+
+use serde_json::Value as Schema;
+
+use crate::config::{layers::resolve, settings::Config};
+
+/// The text of `docs/configuration.md`.
+pub fn reference() -> String {
+    let schema = schemars::schema_for!(Config).to_value();
+    // The one default that depends on the machine.
+    let mut defaults = Config::default();
+    defaults.node.name = "the host's name".into();
+    let defaults = serde_json::to_value(&defaults).unwrap_or_default();
+    let mut page = String::from(INTRODUCTION);
+    tables(&mut page, &schema, &schema, &defaults, "");
+    page
+}
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+Generated from the source by `make generate`; do not edit.
+
+Settings come from four layers, each overruling the one before: defaults, the TOML file given with `--config`, the
+environment, flags. A key `limits.connections` is `connections` under `[limits]` in the file and
+`NOTIFIER_LIMITS__CONNECTIONS` in the environment; lists are separated by commas there. Secrets can also be given as a
+file (`.._file`). Times are written `250ms`, `30s`, `1m 30s`, sizes `512B`, `64KiB`, `1MiB`. An unknown key is an error
+that names the nearest known one. `notifier check --config FILE` validates all layers and prints the result with secrets
+redacted.
+
+Flags: `--config FILE`, `--listen ADDR`, `--internal-listen ADDR`, `--nats URL` (repeatable), `--anonymous`,
+`--log-format text|json`.
+";
+
+fn tables(page: &mut String, node: &Schema, root: &Schema, defaults: &Schema, within: &str) {
+    let node = resolve(node, root);
+    let Some(properties) = node["properties"].as_object() else { return };
+    let is_table = |child: &Schema| !resolve(child, root)["properties"].is_null();
+    if properties.values().any(|child| !is_table(child)) {
+        let title = within.trim_end_matches('.');
+        let _ = write!(page, "\n## [{title}]\n\n{}\n\n| key | default | meaning |\n|---|---|---|\n", prose(node));
+        for (key, child) in properties.iter().filter(|(_, child)| !is_table(child)) {
+            let _ = writeln!(page, "| `{key}` | {} | {} |", shown(&defaults[key]), prose(child));
+        }
+    }
+    for (key, child) in properties.iter().filter(|(_, child)| is_table(child)) {
+        tables(page, child, root, &defaults[key], &format!("{within}{key}."));
+    }
+}
+
+fn prose(node: &Schema) -> String {
+    node["description"].as_str().unwrap_or_default().replace('\n', " ")
+}
+
+fn shown(default: &Schema) -> String {
+    match default {
+        Schema::Null => "not set".into(),
+        Schema::String(text) if text == "the host's name" => text.clone(),
+        Schema::String(text) => format!("`\"{text}\"`"),
+        other => format!("`{other}`"),
+    }
+}

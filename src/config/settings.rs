@@ -1,0 +1,371 @@
+//! Every setting, documented where it is defined. `docs/configuration.md` is
+//! generated from these structs.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{
+    error::ConfigError,
+    units::{Secret, Size, Span},
+};
+
+/// Settings of one node.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Who this node is.
+    pub node: Node,
+    /// Where it listens.
+    pub server: Server,
+    /// Where events come from.
+    pub broker: Broker,
+    /// Who may connect.
+    pub auth: Auth,
+    /// What clients get to see of an event.
+    pub events: Events,
+    /// How much of everything there may be.
+    pub limits: Limits,
+    /// How the node leaves.
+    pub drain: Drain,
+    /// What it writes down.
+    pub log: Log,
+}
+
+/// Who this node is.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Node {
+    /// Name told to clients and used towards NATS. Default: the host's name.
+    pub name: String,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let name = name.trim();
+        Self { name: if name.is_empty() { "notifier".into() } else { name.into() } }
+    }
+}
+
+/// Where it listens.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address for clients: WebSocket and HTTP.
+    pub listen: SocketAddr,
+    /// Address for operators: health, metrics, debugging. Never expose it.
+    pub internal_listen: SocketAddr,
+    /// How often each client is pinged. Nothing heard for twice as long: the
+    /// connection is closed. Below the 30 s after which the shortest-lived
+    /// common proxies and NATs forget an idle connection.
+    pub heartbeat: Span,
+    /// Whether `/readyz` says 503 while NATS is away. Off: taking every node
+    /// out of rotation at once helps nobody and makes a reconnect storm.
+    pub strict_readiness: bool,
+    /// Whether `/` shows a page with the events that flow. For development.
+    pub live_page: bool,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            internal_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            heartbeat: Span::seconds(25),
+            strict_readiness: false,
+            live_page: false,
+        }
+    }
+}
+
+/// Where events come from.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Broker {
+    /// `nats`, or `memory`: one process, nothing to install, same behaviour.
+    pub kind: BrokerKind,
+    /// The NATS connection.
+    pub nats: Nats,
+}
+
+/// The kinds of broker.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BrokerKind {
+    /// A NATS server or cluster.
+    #[default]
+    Nats,
+    /// Inside this process: development and small installs of one node.
+    Memory,
+}
+
+/// The NATS connection. At most one way to authenticate may be set.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Nats {
+    /// Servers to try, `nats://host:port` or `tls://host:port`; the cluster's
+    /// others are learned from them.
+    pub urls: Vec<String>,
+    /// User, with `password`.
+    pub user: Option<String>,
+    /// Password of `user`.
+    pub password: Option<Secret>,
+    /// File that holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Token.
+    pub token: Option<Secret>,
+    /// File that holds the token.
+    pub token_file: Option<PathBuf>,
+    /// Seed of an nkey user (`SU..`).
+    pub nkey: Option<Secret>,
+    /// File that holds the seed.
+    pub nkey_file: Option<PathBuf>,
+    /// `.creds` file of a JWT user.
+    pub credentials_file: Option<PathBuf>,
+    /// Prefix of reply subjects; set it where the user may not use `_INBOX`.
+    pub inbox_prefix: String,
+    /// A server that does not answer for twice as long is given up.
+    pub ping_interval: Span,
+    /// TLS towards NATS.
+    pub tls: NatsTls,
+}
+
+impl Default for Nats {
+    fn default() -> Self {
+        Self {
+            urls: vec!["nats://127.0.0.1:4222".into()],
+            user: None,
+            password: None,
+            password_file: None,
+            token: None,
+            token_file: None,
+            nkey: None,
+            nkey_file: None,
+            credentials_file: None,
+            inbox_prefix: "_INBOX".into(),
+            ping_interval: Span::seconds(10),
+            tls: NatsTls::default(),
+        }
+    }
+}
+
+/// TLS towards NATS.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NatsTls {
+    /// Refuse a server that does not offer TLS.
+    pub required: bool,
+    /// Start with TLS before the server says anything (`handshake_first`).
+    pub first: bool,
+    /// PEM file with the authorities to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file with this node's certificate.
+    pub cert_file: Option<PathBuf>,
+    /// PEM file with its private key.
+    pub key_file: Option<PathBuf>,
+}
+
+/// Who may connect.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// `anonymous`: everybody may use every subject but the system's. There is
+    /// no default: a node that lets everybody in says so in its configuration.
+    pub mode: Option<AuthMode>,
+}
+
+/// The ways to decide who may connect.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// Everybody, without a token.
+    Anonymous,
+}
+
+/// What clients get to see of an event.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Events {
+    /// NATS headers passed on to clients, besides CloudEvents extension
+    /// attributes. Case does not matter. Others stay inside.
+    pub forward_headers: Vec<String>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { forward_headers: vec!["traceparent".into(), "tracestate".into()] }
+    }
+}
+
+/// How much of everything there may be. What exceeds a limit is refused with
+/// an error that names it, never truncated.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Open client connections, of any kind. Further ones get HTTP 503.
+    pub connections: usize,
+    /// For a complete HTTP request head: against clients that drip it.
+    pub handshake_time: Span,
+    /// Bytes of an HTTP request head. Cookies of large sites reach 8 KiB.
+    pub header_bytes: Size,
+    /// From the upgrade to the `connect` frame.
+    pub connect_time: Span,
+    /// From the first to the last byte of one WebSocket message.
+    pub message_time: Span,
+    /// Bytes of one WebSocket message from a client, fragments together.
+    pub message_bytes: Size,
+    /// Bytes of one published or relayed event's data. NATS' own default is 1 MiB.
+    pub event_bytes: Size,
+    /// Subscriptions of one connection: several teams' components share it.
+    pub subscriptions: usize,
+    /// Frames per second one client may send on average, control frames included.
+    pub frames_per_second: u32,
+    /// Frames one client may send at once: a page that starts subscribes to
+    /// everything in one go.
+    pub frames_burst: u32,
+    /// Bytes that may wait for one client whose socket is full. Then it is too slow.
+    pub outbox_bytes: Size,
+    /// Frames that may wait for one client whose socket is full.
+    pub outbox_frames: usize,
+    /// Kernel send buffer of one client, bytes. The kernel's own default lets a
+    /// stalled client hold megabytes.
+    pub send_buffer: Size,
+    /// Data sent and not acknowledged for so long: the peer is gone
+    /// (TCP_USER_TIMEOUT).
+    pub unacknowledged_time: Span,
+    /// From our Close frame to the client's.
+    pub close_time: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 100_000,
+            handshake_time: Span::seconds(5),
+            header_bytes: Size::kib(16),
+            connect_time: Span::seconds(5),
+            message_time: Span::seconds(10),
+            message_bytes: Size::kib(64),
+            event_bytes: Size::kib(1024),
+            subscriptions: 512,
+            frames_per_second: 100,
+            frames_burst: 1_000,
+            outbox_bytes: Size::kib(256),
+            outbox_frames: 4_096,
+            send_buffer: Size::kib(64),
+            unacknowledged_time: Span::seconds(20),
+            close_time: Span::seconds(5),
+        }
+    }
+}
+
+/// How the node leaves after SIGTERM.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drain {
+    /// Over how long clients are told to go, so that they do not all arrive
+    /// elsewhere at once.
+    pub window: Span,
+    /// From `goaway` to the close: long enough to connect elsewhere first.
+    pub move_time: Span,
+    /// After this the node exits whoever is left. At least window + move_time.
+    pub grace: Span,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { window: Span::seconds(30), move_time: Span::seconds(10), grace: Span::seconds(50) }
+    }
+}
+
+/// What it writes down, to standard error.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `text` for people, `json` for machines.
+    pub format: LogFormat,
+    /// Least severe level, or directives as `info,notifier::hub=debug`.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".into() }
+    }
+}
+
+/// The forms of the log.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object per line.
+    Json,
+}
+
+impl Config {
+    /// Checks what no single field can say of itself.
+    ///
+    /// # Errors
+    /// Names the keys that do not go together and the remedy.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let refuse = |key: &str, problem: String| Err(ConfigError::Invalid { key: key.into(), problem });
+        if self.auth.mode.is_none() {
+            return refuse(
+                "auth.mode",
+                "nothing says who may connect; write `mode = \"anonymous\"` under [auth], or start with \
+                 --anonymous, to let everybody use every subject"
+                    .into(),
+            );
+        }
+        if self.broker.kind == BrokerKind::Nats && self.broker.nats.urls.is_empty() {
+            return refuse("broker.nats.urls", "is empty; name at least one server, as \"nats://nats:4222\"".into());
+        }
+        let nats = &self.broker.nats;
+        let ways = [
+            ("user", nats.user.is_some()),
+            ("token", nats.token.is_some()),
+            ("nkey", nats.nkey.is_some()),
+            ("credentials_file", nats.credentials_file.is_some()),
+        ];
+        let set: Vec<_> = ways.iter().filter(|(_, set)| *set).map(|(key, _)| *key).collect();
+        if set.len() > 1 {
+            return refuse("broker.nats", format!("{} are both set; keep one way to authenticate", set.join(" and ")));
+        }
+        if nats.user.is_some() != nats.password.is_some() {
+            return refuse("broker.nats", "`user` and `password` go together; set both or neither".into());
+        }
+        if nats.tls.cert_file.is_some() != nats.tls.key_file.is_some() {
+            return refuse("broker.nats.tls", "`cert_file` and `key_file` go together; set both or neither".into());
+        }
+        let positive = [
+            ("server.heartbeat", self.server.heartbeat.is_zero()),
+            ("broker.nats.ping_interval", nats.ping_interval.is_zero()),
+            ("limits.connections", self.limits.connections == 0),
+            ("limits.handshake_time", self.limits.handshake_time.is_zero()),
+            ("limits.connect_time", self.limits.connect_time.is_zero()),
+            ("limits.message_time", self.limits.message_time.is_zero()),
+            ("limits.close_time", self.limits.close_time.is_zero()),
+            ("limits.message_bytes", self.limits.message_bytes.bytes() == 0),
+            ("limits.event_bytes", self.limits.event_bytes.bytes() == 0),
+            ("limits.frames_per_second", self.limits.frames_per_second == 0),
+            ("limits.frames_burst", self.limits.frames_burst == 0),
+            ("limits.outbox_bytes", self.limits.outbox_bytes.bytes() == 0),
+            ("limits.outbox_frames", self.limits.outbox_frames == 0),
+            ("limits.subscriptions", self.limits.subscriptions == 0),
+        ];
+        if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {
+            return refuse(key, "is zero; it must be more".into());
+        }
+        if self.limits.header_bytes.bytes() < 8 * 1024 {
+            return refuse("limits.header_bytes", "is below 8KiB, the least the HTTP parser works with".into());
+        }
+        if self.drain.grace.duration() < self.drain.window.duration() + self.drain.move_time.duration() {
+            return refuse("drain.grace", "is shorter than drain.window + drain.move_time; raise it".into());
+        }
+        Ok(())
+    }
+}

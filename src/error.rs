@@ -1,0 +1,110 @@
+//! Every refusal, in one table: its code on the wire, HTTP status, close code,
+//! metric label, and whether trying again may help.
+
+use crate::close::CloseReason;
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident, $label:literal, $status:literal, $retryable:literal;)+) => {
+        /// What kind of refusal it is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// Its name in `error` frames, HTTP bodies and metrics.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$name => $label,)+ }
+            }
+
+            /// The HTTP status that carries it.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)+ }
+            }
+
+            /// Whether the same may succeed later without being changed.
+            pub const fn retryable(self) -> bool {
+                match self { $(Self::$name => $retryable,)+ }
+            }
+
+            /// What it means, for people.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Not a frame of the protocol, or a frame out of place. Ends the connection with 4500.
+    BadFrame, "bad_frame", 400, false;
+    /// Not a subject or pattern, or one with a wildcard where a concrete subject is needed.
+    BadSubject, "bad_subject", 400, false;
+    /// The HTTP request is malformed.
+    BadRequest, "bad_request", 400, false;
+    /// The token is missing or does not hold. Ends the connection with 4501.
+    Unauthorized, "unauthorized", 401, false;
+    /// No grant covers it, or the subject belongs to the messaging system.
+    Forbidden, "forbidden", 403, false;
+    /// There is no such path.
+    NotFound, "not_found", 404, false;
+    /// The path takes another HTTP method.
+    MethodNotAllowed, "method_not_allowed", 405, false;
+    /// The event is larger than the limit.
+    TooLarge, "too_large", 413, false;
+    /// The HTTP version or the WebSocket version is not served.
+    UnsupportedVersion, "unsupported_version", 426, false;
+    /// The connection holds as many subscriptions as it may.
+    SubscriptionLimit, "subscription_limit", 429, false;
+    /// The frame is part of the protocol but this node does not serve it.
+    Unsupported, "unsupported", 501, false;
+    /// The node has no connection to its broker.
+    BrokerUnavailable, "broker_unavailable", 503, true;
+    /// The node is leaving; another one takes over.
+    Draining, "draining", 503, true;
+    /// The node holds as many connections as it may.
+    ConnectionLimit, "connection_limit", 503, true;
+    /// The request took longer than it may.
+    Timeout, "timeout", 504, true;
+}
+
+impl Code {
+    /// The close code of a connection that this refusal ends.
+    pub const fn close(self) -> Option<CloseReason> {
+        match self {
+            Self::BadFrame => Some(CloseReason::BadFrame),
+            Self::Unauthorized => Some(CloseReason::Unauthorized),
+            _ => None,
+        }
+    }
+}
+
+/// A refusal, told to whoever asked: over WebSocket as an `error` frame, over
+/// HTTP as a JSON body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", code.label())]
+pub struct Refusal {
+    /// What kind of refusal it is.
+    pub code: Code,
+    /// For people: names the thing and the remedy.
+    pub message: String,
+    /// The subject it concerns, where there is one.
+    pub subject: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal that concerns no subject.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), subject: None }
+    }
+
+    /// A refusal of something done with a subject.
+    pub fn of(code: Code, subject: &str, message: impl Into<String>) -> Self {
+        // What cannot be a subject is shown in part: it may be of any length.
+        let shown = subject.chars().take(crate::subject::SUBJECT_BYTES).collect();
+        Self { code, message: message.into(), subject: Some(shown) }
+    }
+}

@@ -1,0 +1,320 @@
+//! Every series this node exports: name, unit, meaning, labels.
+//!
+//! The doc comment is the help text on `/metrics` and the row in
+//! `docs/operations.md`. No series carries a subject, a user, an address or a
+//! connection: label values are fixed lists, so the number of series is
+//! constant whatever clients send. Handles are resolved once, here.
+//!
+//! The algebra: `connections = connections_opened_total -
+//! sum(connections_closed_total)`.
+
+use std::{fmt, marker::PhantomData};
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    with_local_recorder,
+};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::{close::CloseReason, error::Code};
+
+/// Seconds. From well below one write to the time a slow client may take.
+const LATENCY_BUCKETS: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// A fixed list of label values.
+pub trait Label: Copy + 'static {
+    /// The label's name.
+    const NAME: &'static str;
+    /// Every value; `index` is the place in this list.
+    const ALL: &'static [Self];
+    /// The place of this value in `ALL`.
+    fn index(self) -> usize;
+    /// The value as text.
+    fn value(self) -> &'static str;
+}
+
+/// One handle for each value of a label.
+pub struct By<L, H> {
+    handles: Vec<H>,
+    label: PhantomData<fn(L)>,
+}
+
+impl<L: Label, H> By<L, H> {
+    fn new(handle: impl Fn(&'static str, &'static str) -> H) -> Self {
+        let handles = L::ALL.iter().map(|label| handle(L::NAME, label.value())).collect();
+        Self { handles, label: PhantomData }
+    }
+
+    /// The handle of one label value.
+    pub fn of(&self, label: L) -> &H {
+        &self.handles[label.index()]
+    }
+}
+
+/// One row of the table of series, for the documentation.
+#[derive(Clone, Copy, Debug)]
+pub struct Series {
+    /// Name on `/metrics`.
+    pub name: &'static str,
+    /// counter, gauge or histogram.
+    pub kind: &'static str,
+    /// Name of its label, if it has one.
+    pub label: Option<&'static str>,
+    /// What it counts.
+    pub help: &'static str,
+}
+
+macro_rules! series {
+    (@type Counter) => { Counter };
+    (@type Counter $label:ty) => { By<$label, Counter> };
+    (@type Gauge) => { Gauge };
+    (@type Gauge $label:ty) => { By<$label, Gauge> };
+    (@type Histogram) => { Histogram };
+    (@make Counter $name:literal) => { counter!($name) };
+    (@make Counter $name:literal $label:ty) => { By::new(|key, value| counter!($name, key => value)) };
+    (@make Gauge $name:literal) => { gauge!($name) };
+    (@make Histogram $name:literal) => { histogram!($name) };
+    (@describe Counter $name:literal $unit:expr, $help:expr) => { describe_counter!($name, $unit, $help) };
+    (@describe Gauge $name:literal $unit:expr, $help:expr) => { describe_gauge!($name, $unit, $help) };
+    (@describe Histogram $name:literal $unit:expr, $help:expr) => { describe_histogram!($name, $unit, $help) };
+    (@label) => { None };
+    (@label $label:ty) => { Some(<$label as Label>::NAME) };
+    ($($(#[doc = $doc:literal])+ $field:ident: $kind:ident $(by $label:ty)?, $name:literal, $unit:ident;)+) => {
+        /// The handles, each resolved once.
+        pub struct Metrics {
+            prometheus: PrometheusHandle,
+            $($(#[doc = $doc])+ pub $field: series!(@type $kind $($label)?),)+
+        }
+
+        /// Every series, in the order of the source.
+        pub const SERIES: &[Series] = &[$(Series {
+            name: $name,
+            kind: stringify!($kind),
+            label: series!(@label $($label)?),
+            help: concat!($($doc,)+).trim_ascii(),
+        },)+];
+
+        impl Metrics {
+            /// A registry of its own, so that several nodes fit in one process.
+            ///
+            /// # Errors
+            /// When a bucket list is empty, which the tests rule out.
+            pub fn new() -> Result<Self, BuildError> {
+                let recorder = PrometheusBuilder::new()
+                    .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), LATENCY_BUCKETS)?
+                    .build_recorder();
+                let prometheus = recorder.handle();
+                Ok(with_local_recorder(&recorder, || {
+                    $(series!(@describe $kind $name Unit::$unit, concat!($($doc,)+).trim_ascii());)+
+                    let metrics = Self { prometheus, $($field: series!(@make $kind $name $($label)?),)+ };
+                    metrics.state_the_build();
+                    metrics
+                }))
+            }
+        }
+    };
+}
+
+series! {
+    /// Open WebSocket connections.
+    connections: Gauge, "notifier_connections", Count;
+    /// WebSocket connections opened.
+    connections_opened: Counter, "notifier_connections_opened_total", Count;
+    /// WebSocket connections ended, by close reason.
+    connections_closed: Counter by CloseReason, "notifier_connections_closed_total", Count;
+    /// TCP connections refused or lost before a request could be read, by cause.
+    accepts_failed: Counter by AcceptFailure, "notifier_accepts_failed_total", Count;
+    /// Live subscriptions of all connections.
+    subscriptions: Gauge, "notifier_subscriptions", Count;
+    /// Distinct patterns this node is subscribed to at its broker.
+    topics: Gauge, "notifier_topics", Count;
+    /// Client frames read.
+    frames_received: Counter, "notifier_frames_received_total", Count;
+    /// Bytes read from WebSocket clients.
+    bytes_received: Counter, "notifier_received_bytes_total", Bytes;
+    /// Bytes of frames handed to WebSocket clients' sockets or queues.
+    bytes_sent: Counter, "notifier_sent_bytes_total", Bytes;
+    /// Events read from the broker; one that several patterns of this node match counts for each.
+    messages_received: Counter, "notifier_messages_received_total", Count;
+    /// Events published through this node.
+    messages_published: Counter, "notifier_messages_published_total", Count;
+    /// Events handed to connections: one event to one connection counts once.
+    deliveries: Counter, "notifier_deliveries_total", Count;
+    /// Frames encoded for fan-out: one batch of waiting events in one encoding counts once.
+    batches: Counter, "notifier_batches_total", Count;
+    /// Events not delivered, by cause.
+    drops: Counter by Drop, "notifier_drops_total", Count;
+    /// Bytes waiting in outboxes of connections whose sockets are full.
+    outbox_bytes: Gauge, "notifier_outbox_bytes", Bytes;
+    /// Connections whose socket is full and that have frames waiting.
+    outboxes_waiting: Gauge, "notifier_outboxes_waiting", Count;
+    /// From an event's arrival at this node to the last write of its fan-out.
+    delivery_latency: Histogram, "notifier_delivery_latency_seconds", Seconds;
+    /// 1 while the node is connected to its broker.
+    broker_connected: Gauge, "notifier_broker_connected", Count;
+    /// What the broker connection reported.
+    broker_events: Counter by BrokerEvent, "notifier_broker_events_total", Count;
+    /// Refusals told to clients, over WebSocket and HTTP, by error code.
+    errors: Counter by Code, "notifier_errors_total", Count;
+    /// Tasks that panicked. Each is a defect: please report it with its log line.
+    panics: Counter, "notifier_panics_total", Count;
+}
+
+macro_rules! label {
+    ($(#[doc = $doc:literal])+ $type:ident = $name:literal { $($(#[doc = $value_doc:literal])+ $value:ident = $text:literal,)+ }) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $type { $($(#[doc = $value_doc])+ $value,)+ }
+
+        impl Label for $type {
+            const NAME: &'static str = $name;
+            const ALL: &'static [Self] = &[$(Self::$value,)+];
+            fn index(self) -> usize { self as usize }
+            fn value(self) -> &'static str { match self { $(Self::$value => $text,)+ } }
+        }
+    };
+}
+
+label! {
+    /// Why an event reached nobody, or not everybody.
+    Drop = "reason" {
+        /// The connection's queue was full; the connection was closed.
+        SlowConsumer = "slow_consumer",
+        /// The event is larger than `limits.event_bytes`.
+        TooLarge = "too_large",
+        /// Its subject is none that a client could ask for.
+        BadSubject = "bad_subject",
+        /// It claims to be an envelope and is none.
+        BadEnvelope = "bad_envelope",
+        /// The broker brought it faster than this node took it.
+        BrokerOverflow = "broker_overflow",
+    }
+}
+
+label! {
+    /// Why a TCP connection never became a request.
+    AcceptFailure = "reason" {
+        /// `limits.connections` is reached.
+        ConnectionLimit = "connection_limit",
+        /// The process has no file descriptor left.
+        Descriptors = "descriptors",
+        /// Any other error of `accept`.
+        Other = "other",
+    }
+}
+
+label! {
+    /// What a broker connection reports.
+    BrokerEvent = "event" {
+        /// A connection was made.
+        Connected = "connected",
+        /// The connection was lost.
+        Disconnected = "disconnected",
+        /// The server announced that it is leaving.
+        LameDuck = "lame_duck",
+        /// This node read too slowly; events may be lost.
+        SlowConsumer = "slow_consumer",
+        /// The server reported an error, for example a missing permission.
+        ServerError = "server_error",
+        /// The client library reported an error, for example a failed attempt to connect.
+        ClientError = "client_error",
+    }
+}
+
+impl Label for CloseReason {
+    const NAME: &'static str = "reason";
+    const ALL: &'static [Self] = CloseReason::ALL;
+    fn index(self) -> usize {
+        self as usize
+    }
+    fn value(self) -> &'static str {
+        self.label()
+    }
+}
+
+impl Label for Code {
+    const NAME: &'static str = "code";
+    const ALL: &'static [Self] = Code::ALL;
+    fn index(self) -> usize {
+        self as usize
+    }
+    fn value(self) -> &'static str {
+        self.label()
+    }
+}
+
+impl Metrics {
+    /// The text of `/metrics`, in the Prometheus exposition format.
+    pub fn render(&self) -> String {
+        self.prometheus.render()
+    }
+
+    /// Folds recorded samples into buckets. Histograms keep every sample until
+    /// then, so somebody has to call this every second or so.
+    pub fn upkeep(&self) {
+        self.prometheus.run_upkeep();
+    }
+
+    /// `notifier_build_info`: constant 1, the version and commit as labels.
+    fn state_the_build(&self) {
+        describe_gauge!("notifier_build_info", Unit::Count, BUILD_INFO.help);
+        gauge!("notifier_build_info", "version" => VERSION, "commit" => COMMIT).set(1.0);
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// Version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Commit of this build; "unknown" where the builder did not tell.
+pub const COMMIT: &str = match option_env!("NOTIFIER_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+/// The one series that is not a handle.
+pub const BUILD_INFO: Series = Series {
+    name: "notifier_build_info",
+    kind: "Gauge",
+    label: Some("version, commit"),
+    help: "Always 1; the labels say what is running.",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_of_the_table_is_exported_with_its_help() {
+        let metrics = Metrics::new().expect("buckets are not empty");
+        metrics.delivery_latency.record(0.003);
+        metrics.errors.of(Code::BadSubject).increment(1);
+        metrics.upkeep();
+        let text = metrics.render();
+        for series in SERIES.iter().chain([&BUILD_INFO]) {
+            assert!(text.contains(&format!("# HELP {} {}", series.name, series.help)), "{}\n{text}", series.name);
+        }
+        assert!(text.contains(r#"notifier_errors_total{code="bad_subject"} 1"#), "{text}");
+        assert!(text.contains(r#"notifier_delivery_latency_seconds_bucket{le="0.005"} 1"#), "{text}");
+    }
+
+    #[test]
+    fn the_index_of_a_label_is_its_place_in_the_list() {
+        fn check<L: Label>() {
+            for (place, label) in L::ALL.iter().enumerate() {
+                assert_eq!(label.index(), place, "{}", label.value());
+            }
+        }
+        check::<CloseReason>();
+        check::<Code>();
+        check::<Drop>();
+        check::<AcceptFailure>();
+        check::<BrokerEvent>();
+    }
+}

@@ -1,0 +1,261 @@
+//! A node: all floors below, put together, from the first listen to the last
+//! farewell. The binary and the tests drive the same object.
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use metrics_exporter_prometheus::BuildError;
+use serde_json::json;
+use tokio::{net::TcpListener, sync::Semaphore, time};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::{Broker, Link, NatsError},
+    config::{BrokerKind, Config, ConfigError},
+    drain::Tasks,
+    hub::Hub,
+    metrics::{self, Metrics},
+    outbox::Policy,
+    publish::Publisher,
+    server::{Health, InternalServer, ListenError, Server, listen},
+    session::{self, Roster},
+};
+
+/// How often the event loop shows that it runs.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// A running node, not yet accepting.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    listener: TcpListener,
+    internal: InternalServer,
+    server: Arc<Server>,
+    roster: Arc<Roster>,
+    broker: Arc<Broker>,
+    publisher: Arc<Publisher>,
+    health: Arc<Health>,
+    gate: Arc<Semaphore>,
+    leaving: CancellationToken,
+    tasks: Tasks,
+}
+
+/// Why a node cannot start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The configuration does not hold.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address is not to be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The settings of the broker cannot be used.
+    #[error(transparent)]
+    Nats(#[from] NatsError),
+    /// The registry of metrics cannot be built.
+    #[error("metrics: {0}")]
+    Metrics(#[from] BuildError),
+    /// `log.filter` does not parse.
+    #[error("log.filter: {0}; write a level or directives, as \"info,notifier::hub=debug\"")]
+    Log(#[from] tracing_subscriber::filter::ParseError),
+    /// The system refuses a thread or the address of a socket.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+    /// A task on which others depend has panicked; the log says which.
+    #[error("a vital task failed; the node cannot go on")]
+    Failed,
+}
+
+impl Node {
+    /// Listens on both addresses and starts connecting to the broker. Clients
+    /// are accepted once the node [runs](Self::run).
+    ///
+    /// # Errors
+    /// See [`NodeError`]; a broker that is away is none.
+    pub async fn bind(config: Config) -> Result<Self, NodeError> {
+        config.validate()?;
+        let limits = &config.limits;
+        let listener = listen(config.server.listen, "--listen", limits)?;
+        let internal = listen(config.server.internal_listen, "--internal-listen", limits)?;
+        let metrics = Arc::new(Metrics::new()?);
+        let tasks = Tasks::new(metrics.clone());
+        let broker = Arc::new(Broker::connect(&config, &metrics, &tasks).await?);
+        let publisher = Arc::new(Publisher::new(broker.clone(), metrics.clone(), limits.event_bytes.bytes()));
+        let hub = Hub::new(broker.clone(), tasks.clone(), metrics.clone());
+        let roster = Roster::new();
+        let gate = Arc::new(Semaphore::new(permits(&config)));
+        let leaving = CancellationToken::new();
+        let shared = Arc::new(session::Shared {
+            node: config.node.name.clone(),
+            heartbeat: config.server.heartbeat,
+            limits: limits.clone(),
+            hub: hub.clone(),
+            publisher: publisher.clone(),
+            roster: roster.clone(),
+            policy: Arc::new(Policy {
+                bytes: limits.outbox_bytes.bytes(),
+                frames: limits.outbox_frames,
+                close_time: limits.close_time.duration(),
+                tasks: tasks.clone(),
+                metrics: metrics.clone(),
+            }),
+            tasks: tasks.clone(),
+            metrics: metrics.clone(),
+        });
+        let health = health(&config, metrics, &broker, &hub, &gate, &leaving, &tasks);
+        Ok(Self {
+            server: Server::new(shared, gate.clone(), leaving.clone(), config.server.live_page),
+            internal: InternalServer::start(internal, health.clone())?,
+            config,
+            listener,
+            roster,
+            broker,
+            publisher,
+            health,
+            gate,
+            leaving,
+            tasks,
+        })
+    }
+
+    /// Where clients connect.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Where operators connect.
+    pub fn internal_addr(&self) -> SocketAddr {
+        self.internal.address()
+    }
+
+    /// The door for events, for whoever embeds a node.
+    pub fn publisher(&self) -> Arc<Publisher> {
+        self.publisher.clone()
+    }
+
+    /// Serves until `stop` resolves, then leaves: no new clients, a farewell
+    /// for each of the others, and an end when the last has gone or
+    /// `drain.grace` is over.
+    ///
+    /// # Errors
+    /// [`NodeError::Failed`].
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
+        let Self { config, listener, internal, server, roster, broker, health, gate, leaving, tasks, .. } = self;
+        let (watched, told) = (broker.clone(), roster.clone());
+        tasks.spawn_vital("accept", server.run(listener));
+        tasks.spawn_vital("news of the broker", tell(watched, told));
+        tasks.spawn_vital("heartbeat", beat(roster.clone(), broker, config.server.heartbeat));
+        tasks.spawn_vital("pulse", pulse(health));
+        tokio::select! {
+            () = stop => {}
+            () = tasks.failed() => return Err(NodeError::Failed),
+        }
+        let most = permits(&config);
+        tracing::info!(
+            clients = most - gate.available_permits(),
+            "leaving: no new clients; those here are told to move"
+        );
+        leaving.cancel();
+        let farewell = async {
+            roster.farewell(&config.drain).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            _ = gate.acquire_many(most as u32) => {}
+            () = farewell => {}
+            () = time::sleep(config.drain.grace.duration()) => {
+                tracing::warn!("some clients stayed until the end of drain.grace; they are cut off");
+            }
+        }
+        tasks.stop();
+        drop(internal);
+        tracing::info!("gone");
+        Ok(())
+    }
+}
+
+/// How many connections there may be, as a semaphore can count them.
+fn permits(config: &Config) -> usize {
+    config.limits.connections.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize)
+}
+
+/// Tells every client when the broker goes away and when it is back.
+async fn tell(broker: Arc<Broker>, roster: Arc<Roster>) {
+    let mut link = broker.state().watch();
+    link.mark_unchanged();
+    while link.changed().await.is_ok() {
+        let now = *link.borrow_and_update();
+        roster.tell(now).await;
+    }
+}
+
+async fn beat(roster: Arc<Roster>, broker: Arc<Broker>, interval: crate::config::Span) {
+    roster.keep_alive(interval, || broker.state().link()).await;
+}
+
+async fn pulse(health: Arc<Health>) {
+    let mut beats = time::interval(BEAT);
+    loop {
+        beats.tick().await;
+        health.beat();
+    }
+}
+
+fn health(
+    config: &Config,
+    metrics: Arc<Metrics>,
+    broker: &Arc<Broker>,
+    hub: &Arc<Hub>,
+    gate: &Arc<Semaphore>,
+    leaving: &CancellationToken,
+    tasks: &Tasks,
+) -> Arc<Health> {
+    let most = permits(config);
+    let strict = config.server.strict_readiness;
+    let ready = {
+        let (broker, gate, leaving) = (broker.clone(), gate.clone(), leaving.clone());
+        move || {
+            let link = broker.state().link();
+            let mut against = Vec::new();
+            if link == Link::Starting {
+                against.push("not yet connected to the broker");
+            }
+            if strict && link == Link::Down {
+                against.push("the broker is away, and server.strict_readiness is set");
+            }
+            if leaving.is_cancelled() {
+                against.push("leaving");
+            } else if gate.available_permits() == 0 {
+                against.push("limits.connections is reached");
+            }
+            against
+        }
+    };
+    let (node, kind) = (config.node.name.clone(), config.broker.kind);
+    let (broker, hub, gate, leaving, tasks) =
+        (broker.clone(), hub.clone(), gate.clone(), leaving.clone(), tasks.clone());
+    let state = move || {
+        let link = match broker.state().link() {
+            Link::Starting => "connecting",
+            Link::Up => "connected",
+            Link::Down => "disconnected",
+        };
+        json!({
+            "node": node,
+            "version": metrics::VERSION,
+            "commit": metrics::COMMIT,
+            "leaving": leaving.is_cancelled(),
+            "broker": match kind {
+                BrokerKind::Nats => json!({"kind": "nats", "nats": link}),
+                BrokerKind::Memory => json!({"kind": "memory"}),
+            },
+            "connections": most - gate.available_permits(),
+            "connectionsMost": most,
+            "topics": hub.topics(),
+            "tasks": tasks.count(),
+        })
+    };
+    Health::new(metrics, ready, state)
+}

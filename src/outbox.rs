@@ -1,0 +1,274 @@
+//! What one client is to receive: written to its socket at once, queued only
+//! while that socket is full. Free of frames' meaning.
+//!
+//! [`Outbox::push`] never waits. While nothing is queued it writes to the
+//! socket itself, so the usual delivery costs one system call and no wake-up.
+//! A socket that is full gets a queue, bounded in bytes and frames, and a task
+//! that drains it; whatever has piled up by then leaves as ONE WebSocket
+//! message, so a client that lags gets fewer, larger messages.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::{Buf as _, Bytes};
+
+use crate::{
+    close::CloseReason,
+    drain::Tasks,
+    metrics::{Drop as Dropped, Metrics},
+    socket::{Chunk, Wire, frame_head},
+};
+
+/// Bytes joined into one WebSocket message: a browser should not wait long for
+/// the first event of a batch.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// Buffers given to one vectored write. Linux takes 1024; gains end far below.
+const BATCH_BUFFERS: usize = 128;
+
+/// What all outboxes of a node share.
+#[derive(Debug)]
+pub struct Policy {
+    /// Bytes that may wait. One frame may exceed it, so that an event larger
+    /// than the limit still reaches a client that keeps up.
+    pub bytes: usize,
+    /// Frames that may wait.
+    pub frames: usize,
+    /// From our Close to the end of the connection, whatever the peer does.
+    pub close_time: Duration,
+    /// Owner of the tasks that drain.
+    pub tasks: Tasks,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The queue of one client.
+#[derive(Debug)]
+pub struct Outbox {
+    wire: Wire,
+    policy: Arc<Policy>,
+    // A std lock: held for a few writes, never across an await.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Exists while the socket is full; a task drains it then.
+    waiting: Option<Box<Waiting>>,
+    /// Why nothing more is taken.
+    closed: Option<CloseReason>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Framed and begun: has to be finished, or the stream would lose its frames.
+    begun: VecDeque<Bytes>,
+    /// Not begun: may be joined, or dropped.
+    queue: VecDeque<Chunk>,
+    /// Bytes in `queue`.
+    bytes: usize,
+}
+
+impl Outbox {
+    /// An empty outbox in front of a socket.
+    pub fn new(wire: Wire, policy: Arc<Policy>) -> Arc<Self> {
+        Arc::new(Self { wire, policy, state: Mutex::default() })
+    }
+
+    /// Sends a chunk now or queues it. False when the connection is closed or
+    /// was closed by this, its queue being full.
+    pub fn push(self: &Arc<Self>, chunk: &Chunk) -> bool {
+        let mut state = self.lock();
+        if state.closed.is_some() {
+            return false;
+        }
+        if state.waiting.as_ref().is_some_and(|waiting| waiting.is_full(&self.policy)) {
+            self.policy.metrics.drops.of(Dropped::SlowConsumer).increment(1);
+            self.close_locked(&mut state, CloseReason::SlowConsumer, Chunk::close(CloseReason::SlowConsumer));
+            return false;
+        }
+        self.send_locked(&mut state, chunk)
+    }
+
+    /// Sends a Close frame behind what is queued; nothing more is taken. What
+    /// waits for a slow consumer is dropped. The first reason stands.
+    pub fn close(self: &Arc<Self>, reason: CloseReason) {
+        self.close_locked(&mut self.lock(), reason, Chunk::close(reason));
+    }
+
+    /// Answers the peer's Close.
+    pub fn close_echo(self: &Arc<Self>, code: Option<u16>) {
+        self.close_locked(&mut self.lock(), CloseReason::Normal, Chunk::close_echo(code));
+    }
+
+    /// Why the connection ends, once it does.
+    pub fn closed(&self) -> Option<CloseReason> {
+        self.lock().closed
+    }
+
+    /// The socket, for the task that reads.
+    pub fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    fn close_locked(self: &Arc<Self>, state: &mut State, reason: CloseReason, frame: Chunk) {
+        if state.closed.is_some() {
+            return;
+        }
+        if let (CloseReason::SlowConsumer, Some(waiting)) = (reason, &mut state.waiting) {
+            self.policy.metrics.outbox_bytes.decrement(waiting.bytes as f64);
+            waiting.queue.clear();
+            waiting.bytes = 0;
+        }
+        self.send_locked(state, &frame);
+        state.closed.get_or_insert(reason);
+        if state.waiting.is_none() {
+            self.wire.finish();
+        }
+        let (outbox, close_time) = (Arc::downgrade(self), self.policy.close_time);
+        self.policy.tasks.spawn(async move {
+            tokio::time::sleep(close_time).await;
+            if let Some(outbox) = outbox.upgrade() {
+                outbox.wire.shut_down();
+            }
+        });
+    }
+
+    fn send_locked(self: &Arc<Self>, state: &mut State, chunk: &Chunk) -> bool {
+        if let Some(waiting) = &mut state.waiting {
+            self.policy.metrics.outbox_bytes.increment(chunk.len() as f64);
+            waiting.bytes += chunk.len();
+            waiting.queue.push_back(chunk.clone());
+            return true;
+        }
+        let written = match self.wire.try_write(chunk.as_bytes()) {
+            Ok(written) if written == chunk.len() => return true,
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                state.closed = Some(CloseReason::Lost);
+                return false;
+            }
+        };
+        let begun = VecDeque::from([chunk.as_bytes().slice(written..)]);
+        state.waiting = Some(Box::new(Waiting { begun, ..Waiting::default() }));
+        self.policy.metrics.outboxes_waiting.increment(1);
+        self.policy.tasks.spawn(self.clone().drain());
+        true
+    }
+
+    /// Writes what waits whenever the socket takes more, then ends.
+    async fn drain(self: Arc<Self>) {
+        while self.wire.writable().await.is_ok() {
+            match self.write_waiting() {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(_) => break,
+            }
+        }
+        let mut state = self.lock();
+        state.closed.get_or_insert(CloseReason::Lost);
+        self.forget_waiting(&mut state);
+        self.wire.shut_down();
+    }
+
+    /// True when nothing waits any more.
+    fn write_waiting(&self) -> io::Result<bool> {
+        let mut state = self.lock();
+        let Some(waiting) = &mut state.waiting else { return Ok(true) };
+        loop {
+            if waiting.begun.is_empty() {
+                self.policy.metrics.outbox_bytes.decrement(waiting.begin_next() as f64);
+            }
+            if waiting.begun.is_empty() {
+                self.forget_waiting(&mut state);
+                if state.closed.is_some() {
+                    self.wire.finish();
+                }
+                return Ok(true);
+            }
+            let buffers: Vec<IoSlice<'_>> =
+                waiting.begun.iter().take(BATCH_BUFFERS).map(|bytes| IoSlice::new(bytes)).collect();
+            match self.wire.try_write_vectored(&buffers) {
+                Ok(written) => waiting.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn forget_waiting(&self, state: &mut State) {
+        if let Some(waiting) = state.waiting.take() {
+            self.policy.metrics.outbox_bytes.decrement(waiting.bytes as f64);
+            self.policy.metrics.outboxes_waiting.decrement(1);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change below leaves the state whole, so a panic elsewhere in a
+        // holder's call does not poison one client's queue for good.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let mut state = std::mem::take(&mut *self.lock());
+        self.forget_waiting(&mut state);
+    }
+}
+
+impl Waiting {
+    fn is_full(&self, policy: &Policy) -> bool {
+        self.bytes >= policy.bytes || self.queue.len() >= policy.frames
+    }
+
+    /// Frames the next message: one control frame, or as many data chunks as
+    /// fit under one head. Returns the bytes that left the queue.
+    fn begin_next(&mut self) -> usize {
+        let Some(first) = self.queue.front() else { return 0 };
+        let kind = first.kind();
+        let mut body = 0;
+        let mut count = 0;
+        let mut left = 0;
+        for chunk in &self.queue {
+            let fits = count == 0 || (body + chunk.len() <= BATCH_BYTES && 2 * count < BATCH_BUFFERS);
+            if chunk.kind() != kind || !fits || (count > 0 && kind.is_none()) {
+                break;
+            }
+            body += chunk.body().len();
+            left += chunk.len();
+            count += 1;
+        }
+        match kind {
+            Some(kind) if count > 1 => {
+                let separator = kind.separator();
+                self.begun.push_back(frame_head(kind, body + separator.len() * (count - 1)));
+                for (index, chunk) in self.queue.drain(..count).enumerate() {
+                    if index > 0 && !separator.is_empty() {
+                        self.begun.push_back(Bytes::from_static(separator));
+                    }
+                    self.begun.push_back(chunk.body());
+                }
+            }
+            _ => self.begun.extend(self.queue.drain(..count).map(|chunk| chunk.as_bytes().clone())),
+        }
+        self.bytes -= left;
+        left
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(first) = self.begun.front_mut() {
+            if written < first.len() {
+                first.advance(written);
+                return;
+            }
+            written -= first.len();
+            self.begun.pop_front();
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The door through which clients publish, whatever way they came: it checks
+//! grants, size and headers, then hands the event to the broker.
+
+use std::sync::Arc;
+
+use crate::{
+    broker::{Broker, Message, PublishError},
+    error::{Code, Refusal},
+    grants::Grants,
+    metrics::Metrics,
+    proto::Envelope,
+};
+
+/// Headers of one event. As many as a browser sends with a request, twice over.
+const HEADERS: usize = 64;
+
+/// Bytes of all headers of one event together, names included.
+const HEADER_BYTES: usize = 8 * 1024;
+
+/// Bytes of identifier, type, source and content type, each.
+const ATTRIBUTE_BYTES: usize = 1024;
+
+/// Names that only servers may write: NATS' own and this node's.
+const SERVER_HEADERS: [&str; 2] = ["nats-", "notifier-"];
+
+/// Takes events from clients.
+#[derive(Debug)]
+pub struct Publisher {
+    broker: Arc<Broker>,
+    metrics: Arc<Metrics>,
+    event_bytes: usize,
+}
+
+impl Publisher {
+    /// A door to this broker for events of at most so many bytes.
+    pub fn new(broker: Arc<Broker>, metrics: Arc<Metrics>, event_bytes: usize) -> Self {
+        Self { broker, metrics, event_bytes }
+    }
+
+    /// The largest event it takes, bytes of data.
+    pub fn event_bytes(&self) -> usize {
+        self.event_bytes
+    }
+
+    /// Publishes one event.
+    ///
+    /// # Errors
+    /// `bad_subject`, `forbidden`, `too_large`, `bad_request` (headers),
+    /// `broker_unavailable`.
+    pub async fn publish(&self, grants: Grants, subject: &str, envelope: Envelope) -> Result<(), Refusal> {
+        let parsed = grants.publish(subject)?;
+        self.check(subject, &envelope)?;
+        self.broker.publish(Message::new(parsed, envelope)).await.map_err(|error| match error {
+            PublishError::Unavailable => Refusal::of(
+                Code::BrokerUnavailable,
+                subject,
+                "this node has no connection to its broker; the event was not kept, try again",
+            ),
+            PublishError::TooLarge { max } => too_large(subject, max),
+        })?;
+        self.metrics.messages_published.increment(1);
+        Ok(())
+    }
+
+    fn check(&self, subject: &str, envelope: &Envelope) -> Result<(), Refusal> {
+        if envelope.data.len() > self.event_bytes {
+            return Err(too_large(subject, self.event_bytes));
+        }
+        let refuse = |problem: String| Err(Refusal::of(Code::BadRequest, subject, problem));
+        for (name, value) in [
+            ("id", &envelope.id),
+            ("type", &envelope.r#type),
+            ("source", &envelope.source),
+            ("contentType", &envelope.content_type),
+        ] {
+            if value.len() > ATTRIBUTE_BYTES {
+                return refuse(format!("`{name}` is longer than {ATTRIBUTE_BYTES} bytes"));
+            }
+            if !is_header_value(value) {
+                return refuse(format!("`{name}` has a control character"));
+            }
+        }
+        let bytes: usize = envelope.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if envelope.headers.len() > HEADERS || bytes > HEADER_BYTES {
+            return refuse(format!("more than {HEADERS} headers, or {HEADER_BYTES} bytes of them"));
+        }
+        for (name, value) in &envelope.headers {
+            let lower = name.to_ascii_lowercase();
+            if !is_header_name(name) || !is_header_value(value) {
+                return refuse(format!("the header {name:?} has a character that headers may not have"));
+            }
+            if SERVER_HEADERS.iter().any(|prefix| lower.starts_with(prefix)) {
+                return refuse(format!("the header {name:?} is written by servers only; leave it out"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn too_large(subject: &str, max: usize) -> Refusal {
+    Refusal::of(Code::TooLarge, subject, format!("the event has more than {max} bytes; send a reference instead"))
+}
+
+/// A `token` of RFC 9110 5.6.2.
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+fn is_header_value(value: &str) -> bool {
+    !value.chars().any(char::is_control)
+}

@@ -1,0 +1,178 @@
+//! The two listeners: the clients' with its accept loop, limits and routes,
+//! and the operators'. Upgrades become sessions; everything else is HTTP.
+
+mod answer;
+mod http;
+mod internal;
+mod listen;
+mod upgrade;
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use internal::{Health, InternalServer};
+pub use listen::{ListenError, listen};
+
+use crate::{
+    error::{Code, Refusal},
+    metrics::AcceptFailure,
+    session,
+};
+
+/// How long to wait when the process has no descriptor left. Trying again at
+/// once would burn a core without making one free.
+const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(200);
+
+/// Connections above the limit that are told so at the same time; further ones
+/// are just closed.
+const FAREWELLS: usize = 64;
+
+/// How long such a farewell may take.
+const FAREWELL_TIME: Duration = Duration::from_secs(1);
+
+/// The page of `server.live_page`.
+const LIVE_PAGE: &str = include_str!("../demo/live.html");
+
+/// The clients' side of a node.
+#[derive(Debug)]
+pub struct Server {
+    session: Arc<session::Shared>,
+    /// One permit for each connection that may be open.
+    gate: Arc<Semaphore>,
+    farewells: Arc<Semaphore>,
+    leaving: CancellationToken,
+    live_page: bool,
+}
+
+impl Server {
+    /// A server that accepts until `leaving` is cancelled.
+    pub fn new(
+        session: Arc<session::Shared>,
+        gate: Arc<Semaphore>,
+        leaving: CancellationToken,
+        live_page: bool,
+    ) -> Arc<Self> {
+        let farewells = Arc::new(Semaphore::new(FAREWELLS));
+        Arc::new(Self { session, gate, farewells, leaving, live_page })
+    }
+
+    /// Accepts connections until the node leaves; the listener is closed then.
+    pub async fn run(self: Arc<Self>, listener: TcpListener) {
+        while let Some(accepted) = self.leaving.run_until_cancelled(listener.accept()).await {
+            match accepted {
+                Ok((stream, _)) => self.admit(stream),
+                Err(error) => self.survive(&error).await,
+            }
+        }
+    }
+
+    fn admit(self: &Arc<Self>, stream: TcpStream) {
+        let tasks = &self.session.tasks;
+        match self.gate.clone().try_acquire_owned() {
+            Ok(permit) => tasks.spawn(self.clone().converse(stream, Arc::new(permit))),
+            Err(_) => {
+                self.session.metrics.accepts_failed.of(AcceptFailure::ConnectionLimit).increment(1);
+                if let Ok(permit) = self.farewells.clone().try_acquire_owned() {
+                    tasks.spawn(async move {
+                        // Whether it hears us is its own affair.
+                        let _ = timeout(FAREWELL_TIME, send_away(stream)).await;
+                        drop(permit);
+                    });
+                }
+            }
+        }
+    }
+
+    async fn survive(&self, error: &io::Error) {
+        const ENFILE: i32 = 23;
+        const EMFILE: i32 = 24;
+        let failures = &self.session.metrics.accepts_failed;
+        if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) {
+            failures.of(AcceptFailure::Descriptors).increment(1);
+            tracing::error!(%error, "no file descriptor left for a client; raise the limit (ulimit -n)");
+            sleep(DESCRIPTOR_PAUSE).await;
+        } else {
+            // A client that has gone again, usually.
+            failures.of(AcceptFailure::Other).increment(1);
+            tracing::debug!(%error, "accept failed");
+        }
+    }
+
+    /// Speaks HTTP until the connection ends or becomes a WebSocket.
+    async fn converse(self: Arc<Self>, stream: TcpStream, permit: Arc<OwnedSemaphorePermit>) {
+        let limits = &self.session.limits;
+        let service = service_fn(|request| {
+            let (server, permit) = (self.clone(), permit.clone());
+            async move { Ok::<_, Infallible>(server.route(request, permit).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.handshake_time.duration())
+            .max_header_size(limits.header_bytes.bytes())
+            .max_buf_size(limits.header_bytes.bytes())
+            .half_close(false)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        tokio::pin!(connection);
+        tokio::select! {
+            _ = &mut connection => {}
+            () = self.leaving.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+        }
+    }
+
+    async fn route(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        permit: Arc<OwnedSemaphorePermit>,
+    ) -> Response<Full<Bytes>> {
+        let answered = match request.uri().path() {
+            "/v1/ws" => upgrade::upgrade(request, &self.session, permit, self.leaving.is_cancelled()),
+            path if path.starts_with(http::PUBLISH) => http::publish(request, &self.session).await,
+            "/" if self.live_page => Ok(live_page(&request)),
+            _ => Err(Refusal::new(Code::NotFound, "there is nothing here; clients connect to /v1/ws").into()),
+        };
+        answered.unwrap_or_else(|refused| {
+            self.session.metrics.errors.of(refused.code()).increment(1);
+            refused.into_response()
+        })
+    }
+}
+
+fn live_page(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(LIVE_PAGE));
+    if request.method() != Method::GET {
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    }
+    let html = header::HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, html);
+    response
+}
+
+async fn send_away(mut stream: TcpStream) -> io::Result<()> {
+    let refusal = Refusal::new(Code::ConnectionLimit, "this node holds as many connections as it may; try again later");
+    let body = answer::body(refusal);
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&body).await?;
+    stream.shutdown().await?;
+    // Closing with unread bytes would destroy the answer on its way.
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
+}

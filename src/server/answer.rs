@@ -1,0 +1,81 @@
+//! Answers over HTTP. An answer has the form that the same answer has on a
+//! WebSocket: one frame as JSON.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Response, StatusCode, header};
+
+use crate::{
+    error::{Code, Refusal},
+    proto::{Error, ServerFrame, server_frame::Body},
+};
+
+/// A request that was refused, with headers that the status calls for.
+pub(crate) struct Refused {
+    refusal: Refusal,
+    headers: Vec<(header::HeaderName, &'static str)>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, headers: Vec::new() }
+    }
+}
+
+impl Refused {
+    /// The same with one more header.
+    pub(crate) fn with(mut self, name: header::HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.refusal.code
+    }
+
+    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
+        let status = self.refusal.code.status();
+        let retry = self.refusal.code.retryable();
+        let mut response = json(body(self.refusal));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = retry.then_some((header::RETRY_AFTER, "1"));
+        for (name, value) in self.headers.into_iter().chain(retry_after) {
+            response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+/// A frame as the answer.
+pub(crate) fn frame(body: Body) -> Response<Full<Bytes>> {
+    json(line(&ServerFrame { reply_to: 0, body: Some(body) }))
+}
+
+/// JSON text as the answer.
+pub(crate) fn json(body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A refusal as the `error` frame that it would be on a WebSocket.
+pub(crate) fn body(refusal: Refusal) -> Bytes {
+    line(&ServerFrame {
+        reply_to: 0,
+        body: Some(Body::Error(Error {
+            code: refusal.code.label().into(),
+            message: refusal.message,
+            retryable: refusal.code.retryable(),
+            subject: refusal.subject.unwrap_or_default(),
+        })),
+    })
+}
+
+/// With a line feed at the end: people read it in a terminal.
+fn line(frame: &ServerFrame) -> Bytes {
+    let mut line = serde_json::to_vec(frame).unwrap_or_default();
+    line.push(b'\n');
+    line.into()
+}

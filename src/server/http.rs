@@ -1,0 +1,58 @@
+//! What clients do over plain HTTP: publish.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{HeaderMap, Method, Request, Response, body::Incoming, header};
+use percent_encoding::percent_decode_str;
+use tokio::time::timeout;
+
+use crate::{
+    broker::headers::Reader,
+    error::{Code, Refusal},
+    grants::Grants,
+    proto::{Envelope, Published, server_frame::Body},
+    server::answer::{self, Refused},
+    session,
+};
+
+/// The path under which a subject is published to.
+pub(crate) const PUBLISH: &str = "/v1/publish/";
+
+/// Headers of a request that travel with the event, besides `ce-*`.
+const TRACE: [&str; 2] = ["traceparent", "tracestate"];
+
+/// `POST /v1/publish/{subject}`: the body is the event's data.
+pub(crate) async fn publish(
+    request: Request<Incoming>,
+    shared: &session::Shared,
+) -> Result<Response<Full<Bytes>>, Refused> {
+    if request.method() != Method::POST {
+        let refusal = Refusal::new(Code::MethodNotAllowed, "an event is published with POST");
+        return Err(Refused::from(refusal).with(header::ALLOW, "POST"));
+    }
+    let (head, body) = request.into_parts();
+    let subject = percent_decode_str(&head.uri.path()[PUBLISH.len()..]).decode_utf8_lossy();
+    let publisher = &shared.publisher;
+    let limited = Limited::new(body, publisher.event_bytes()).collect();
+    let data = match timeout(shared.limits.message_time.duration(), limited).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            let message =
+                format!("the event has more than {} bytes; send a reference instead", publisher.event_bytes());
+            return Err(Refusal::of(Code::TooLarge, &subject, message).into());
+        }
+        Ok(Err(_)) => return Err(Refusal::new(Code::BadRequest, "the body ended before it was complete").into()),
+        Err(_) => return Err(Refusal::new(Code::Timeout, "the body took too long").into()),
+    };
+    publisher.publish(Grants::Anonymous, &subject, envelope(&head.headers, data)?).await?;
+    Ok(answer::frame(Body::Published(Published::default())))
+}
+
+fn envelope(headers: &HeaderMap, data: Bytes) -> Result<Envelope, Refused> {
+    let readable = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    // What curl says of any `-d` body; it tells nothing of the data.
+    let told = readable.filter(|(_, value)| *value != "application/x-www-form-urlencoded");
+    Reader::new(&TRACE.map(String::from))
+        .read(told, data)
+        .map_err(|why| Refusal::new(Code::BadRequest, format!("the body is no envelope: {why}")).into())
+}

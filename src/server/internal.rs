@@ -1,0 +1,176 @@
+//! The operators' listener: health, metrics, state. It runs on a thread of its
+//! own, so that it answers when the clients' threads are busy, and can say so.
+
+use std::{
+    convert::Infallible,
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, runtime, time};
+use tokio_util::sync::CancellationToken;
+
+use crate::{metrics::Metrics, server::answer};
+
+/// Without a beat of the clients' event loop for so long, the node is dead.
+/// Long enough for any pause that ends by itself.
+const STALL: Duration = Duration::from_secs(30);
+
+/// How often histograms are folded: each sample is kept until then.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+/// How long a request head may take.
+const HEAD_TIME: Duration = Duration::from_secs(5);
+
+/// Whether the node is well, as the node itself knows it.
+pub struct Health {
+    start: Instant,
+    /// Milliseconds since `start` of the event loop's last beat.
+    beat: AtomicU64,
+    ready: Box<dyn Fn() -> Vec<&'static str> + Send + Sync>,
+    state: Box<dyn Fn() -> Value + Send + Sync>,
+    metrics: Arc<Metrics>,
+}
+
+impl Health {
+    /// `ready` names what stands against new clients, `state` describes the node.
+    pub fn new(
+        metrics: Arc<Metrics>,
+        ready: impl Fn() -> Vec<&'static str> + Send + Sync + 'static,
+        state: impl Fn() -> Value + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            start: Instant::now(),
+            beat: AtomicU64::new(0),
+            ready: Box::new(ready),
+            state: Box::new(state),
+            metrics,
+        })
+    }
+
+    /// Says that the clients' event loop runs. Called by it, every second.
+    pub fn beat(&self) {
+        self.beat.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn answer(&self, path: &str) -> Response<Full<Bytes>> {
+        match path {
+            "/livez" => self.live(),
+            "/readyz" => self.readiness(),
+            "/metrics" => {
+                let mut response = Response::new(Full::from(self.metrics.render()));
+                let text = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+                response.headers_mut().insert(header::CONTENT_TYPE, text);
+                response
+            }
+            "/debug/state" => status(StatusCode::OK, &(self.state)()),
+            _ => status(StatusCode::NOT_FOUND, &json!({"paths": ["/livez", "/readyz", "/metrics", "/debug/state"]})),
+        }
+    }
+
+    fn live(&self) -> Response<Full<Bytes>> {
+        let silent = self.start.elapsed().saturating_sub(Duration::from_millis(self.beat.load(Ordering::Relaxed)));
+        if silent > STALL {
+            let why = format!("the event loop has not run for {} s", silent.as_secs());
+            return status(StatusCode::SERVICE_UNAVAILABLE, &json!({"live": false, "reasons": [why]}));
+        }
+        status(StatusCode::OK, &json!({"live": true}))
+    }
+
+    fn readiness(&self) -> Response<Full<Bytes>> {
+        let against = (self.ready)();
+        let code = if against.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let mut body = (self.state)();
+        let body = json!({"ready": against.is_empty(), "reasons": against, "broker": body["broker"].take()});
+        status(code, &body)
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health").field("start", &self.start).finish_non_exhaustive()
+    }
+}
+
+fn status(code: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    let mut response = answer::json(format!("{body}\n").into());
+    *response.status_mut() = code;
+    response
+}
+
+/// The thread that serves operators; it ends when this is dropped.
+#[derive(Debug)]
+pub struct InternalServer {
+    stop: CancellationToken,
+    address: SocketAddr,
+}
+
+impl InternalServer {
+    /// Starts serving on an open listener.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(listener: TcpListener, health: Arc<Health>) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let listener = listener.into_std()?;
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        thread::Builder::new().name("internal".into()).spawn(move || {
+            runtime.block_on(async {
+                let _ = stopped.run_until_cancelled(serve(listener, health)).await;
+            });
+        })?;
+        Ok(Self { stop, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for InternalServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, health: Arc<Health>) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let mut upkeep = time::interval(UPKEEP);
+    loop {
+        tokio::select! {
+            _ = upkeep.tick() => health.metrics.upkeep(),
+            accepted = listener.accept() => match accepted {
+                // Owned by this thread's runtime and ended with it.
+                Ok((stream, _)) => drop(tokio::spawn(converse(TokioIo::new(stream), health.clone()))),
+                Err(_) => time::sleep(UPKEEP).await,
+            },
+        }
+    }
+}
+
+async fn converse(stream: TokioIo<tokio::net::TcpStream>, health: Arc<Health>) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let answer = health.answer(request.uri().path());
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    // An operator's connection that breaks concerns nobody else.
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .serve_connection(stream, service)
+        .await;
+}

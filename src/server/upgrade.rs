@@ -1,0 +1,113 @@
+//! From an HTTP request to a session: the checks of RFC 6455 section 4.2.1,
+//! made strictly, because neither the HTTP nor the WebSocket library makes them.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    HeaderMap, Method, Request, Response, Version,
+    body::Incoming,
+    header::{self, HeaderName, HeaderValue},
+};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    codec::Encoding,
+    error::{Code, Refusal},
+    server::answer::Refused,
+    session, socket,
+};
+
+/// Answers an upgrade request; the session starts once the answer is sent.
+pub(crate) fn upgrade(
+    mut request: Request<Incoming>,
+    shared: &Arc<session::Shared>,
+    permit: Arc<OwnedSemaphorePermit>,
+    leaving: bool,
+) -> Result<Response<Full<Bytes>>, Refused> {
+    check(&request)?;
+    if leaving {
+        return Err(Refusal::new(Code::Draining, "this node is leaving; connect again to reach another one").into());
+    }
+    let (encoding, echo) = subprotocol(request.headers())?;
+    let Some((response, upgrade)) = socket::accept(&mut request) else {
+        return Err(bad("the WebSocket key is missing"));
+    };
+    let task_shared = shared.clone();
+    shared.tasks.spawn(async move {
+        if let Some((stream, ahead)) = upgrade.stream().await {
+            session::serve(stream, ahead, encoding, permit, task_shared).await;
+        }
+    });
+    let mut response = response.map(|_| Full::default());
+    if let Some(name) = echo {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
+    }
+    Ok(response)
+}
+
+fn check(request: &Request<Incoming>) -> Result<(), Refused> {
+    let headers = request.headers();
+    if request.method() != Method::GET {
+        let refusal = Refusal::new(Code::MethodNotAllowed, "a WebSocket is opened with GET");
+        return Err(Refused::from(refusal).with(header::ALLOW, "GET"));
+    }
+    if request.version() != Version::HTTP_11 {
+        return Err(bad("a WebSocket is opened with HTTP/1.1"));
+    }
+    if headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(bad("a WebSocket request has no body; leave out Content-Length and Transfer-Encoding"));
+    }
+    one(headers, header::HOST)?;
+    if !has_token(headers, &header::UPGRADE, "websocket") || !has_token(headers, &header::CONNECTION, "upgrade") {
+        return Err(bad("this path speaks WebSocket; send `Upgrade: websocket` and `Connection: Upgrade`"));
+    }
+    if one(headers, header::SEC_WEBSOCKET_VERSION)? != "13" {
+        let refusal = Refusal::new(Code::UnsupportedVersion, "WebSocket version 13 is served");
+        return Err(Refused::from(refusal).with(header::SEC_WEBSOCKET_VERSION, "13"));
+    }
+    let key = BASE64_STANDARD.decode(one(headers, header::SEC_WEBSOCKET_KEY)?.as_bytes());
+    if key.is_ok_and(|key| key.len() == 16) { Ok(()) } else { Err(bad("Sec-WebSocket-Key must be 16 bytes in base64")) }
+}
+
+/// The encoding, and the name to echo: exactly one of those offered, or none
+/// when none was.
+fn subprotocol(headers: &HeaderMap) -> Result<(Encoding, Option<&'static str>), Refused> {
+    if !headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
+        return Ok((Encoding::Json, None));
+    }
+    let chosen = tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL)
+        .find_map(|token| Encoding::ALL.into_iter().find(|encoding| encoding.subprotocol() == token));
+    match chosen {
+        Some(encoding) => Ok((encoding, Some(encoding.subprotocol()))),
+        None => Err(bad("offer the subprotocol notifier.v1.proto or notifier.v1.json")),
+    }
+}
+
+/// The value of a header that must stand exactly once.
+fn one(headers: &HeaderMap, name: HeaderName) -> Result<&HeaderValue, Refused> {
+    let mut values = headers.get_all(&name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        _ => Err(bad(format!("the header {name} must stand exactly once"))),
+    }
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
+}
+
+fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+}
+
+fn bad(message: impl Into<String>) -> Refused {
+    Refusal::new(Code::BadRequest, message).into()
+}

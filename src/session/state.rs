@@ -1,0 +1,210 @@
+//! The protocol as a pure machine: a client's frame in, what is to be done
+//! out. No I/O, no clock.
+
+use crate::{
+    error::{Code, Refusal},
+    grants::Grants,
+    proto::{
+        ClientFrame, Connect, Envelope, Error, Event, ServerFrame, Subscribe, Subscribed, Subscription, Unsubscribe,
+        client_frame::Body as ClientBody, server_frame::Body,
+    },
+    subject::Pattern,
+};
+
+/// What a frame leads to.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Subscribe; send the frame when the subscription is live.
+    Join(Pattern, ServerFrame),
+    /// Unsubscribe, then send the frame if there is one.
+    Leave(Pattern, Option<ServerFrame>),
+    /// Publish, then answer with that correlation number.
+    Publish { reply_to: u64, subject: String, envelope: Envelope },
+    /// Refuse, with that correlation number.
+    Refuse(u64, Refusal),
+    /// Nothing to do: it was enough to hear from the client.
+    Nothing,
+}
+
+/// The first frame, which has to be `connect`.
+///
+/// # Errors
+/// `bad_frame` for any other.
+pub(crate) fn connect(frame: ClientFrame) -> Result<(u64, Connect), Refusal> {
+    match frame.body {
+        Some(ClientBody::Connect(connect)) => Ok((frame.id, connect)),
+        _ => Err(Refusal::new(Code::BadFrame, "the first frame must be `connect`")),
+    }
+}
+
+/// A connection's standing when a frame of its comes in.
+pub(crate) struct Standing<'a> {
+    /// What it may do.
+    pub(crate) grants: Grants,
+    /// How many subscriptions it may hold.
+    pub(crate) most: usize,
+    /// How many it holds.
+    pub(crate) held: usize,
+    /// Whether it holds this one.
+    pub(crate) has: &'a dyn Fn(&Pattern) -> bool,
+}
+
+impl Standing<'_> {
+    /// Decides on one frame of a connected client.
+    pub(crate) fn decide(&self, frame: ClientFrame) -> Effect {
+        let id = frame.id;
+        let unsupported = |what: &str| {
+            Effect::Refuse(id, Refusal::new(Code::Unsupported, format!("this node does not serve `{what}`")))
+        };
+        match frame.body {
+            Some(ClientBody::Subscribe(subscribe)) => self.subscribe(id, subscribe),
+            Some(ClientBody::Unsubscribe(unsubscribe)) => unsubscribed(id, unsubscribe),
+            Some(ClientBody::Publish(publish)) => Effect::Publish {
+                reply_to: id,
+                subject: publish.subject,
+                envelope: envelope(publish.event.unwrap_or_default()),
+            },
+            Some(ClientBody::Pong(_)) => Effect::Nothing,
+            Some(ClientBody::Connect(_)) => {
+                Effect::Refuse(id, Refusal::new(Code::BadFrame, "`connect` was sent before; send it once"))
+            }
+            Some(ClientBody::Request(_)) => unsupported("request"),
+            Some(ClientBody::Fetch(_)) => unsupported("fetch"),
+            Some(ClientBody::Refresh(_)) => unsupported("refresh"),
+            // From a newer client; it is passed over unless an answer is awaited.
+            None if id == 0 => Effect::Nothing,
+            None => unsupported("this frame"),
+        }
+    }
+
+    /// Decides on one of `connect.subscriptions`.
+    pub(crate) fn resume(&self, subscription: Subscription) -> Effect {
+        let Subscription { subject, after, snapshot } = subscription;
+        self.subscribe(0, Subscribe { subject, after, snapshot })
+    }
+
+    fn subscribe(&self, id: u64, subscribe: Subscribe) -> Effect {
+        let pattern = match self.grants.subscribe(&subscribe.subject) {
+            Ok(pattern) => pattern,
+            Err(refusal) => return Effect::Refuse(id, refusal),
+        };
+        if self.held >= self.most && !(self.has)(&pattern) {
+            let message = format!("this connection holds {} subscriptions, the most it may; give one up", self.held);
+            return Effect::Refuse(id, Refusal::of(Code::SubscriptionLimit, &subscribe.subject, message));
+        }
+        let live = Subscribed { subject: subscribe.subject, delivery: "live".into(), ..Subscribed::default() };
+        Effect::Join(pattern, reply(id, Body::Subscribed(live)))
+    }
+}
+
+fn unsubscribed(id: u64, unsubscribe: Unsubscribe) -> Effect {
+    match Pattern::parse(&unsubscribe.subject) {
+        Ok(pattern) => {
+            let body =
+                Body::Unsubscribed(crate::proto::Unsubscribed { subject: unsubscribe.subject, reason: String::new() });
+            Effect::Leave(pattern, (id != 0).then(|| reply(id, body)))
+        }
+        Err(why) => {
+            let message = format!("the subject {why}");
+            Effect::Refuse(id, Refusal::of(Code::BadSubject, &unsubscribe.subject, message))
+        }
+    }
+}
+
+/// A frame that answers another.
+pub(crate) fn reply(reply_to: u64, body: Body) -> ServerFrame {
+    ServerFrame { reply_to, body: Some(body) }
+}
+
+/// A refusal as a frame.
+pub(crate) fn refusal(reply_to: u64, refusal: Refusal) -> ServerFrame {
+    reply(
+        reply_to,
+        Body::Error(Error {
+            code: refusal.code.label().into(),
+            message: refusal.message,
+            retryable: refusal.code.retryable(),
+            subject: refusal.subject.unwrap_or_default(),
+        }),
+    )
+}
+
+/// What a client may say of an event; where it stands is for the node to say.
+fn envelope(event: Event) -> Envelope {
+    Envelope {
+        id: event.id,
+        time: event.time,
+        r#type: event.r#type,
+        source: event.source,
+        content_type: event.content_type,
+        headers: event.headers,
+        data: event.data,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{Fetch, Pong, Publish, Refresh, Request};
+
+    fn decide(held: usize, frame: ClientFrame) -> Effect {
+        let has = |pattern: &Pattern| pattern.as_str() == "held";
+        Standing { grants: Grants::Anonymous, most: 2, held, has: &has }.decide(frame)
+    }
+
+    fn subscribe(subject: &str) -> ClientFrame {
+        let subscribe = Subscribe { subject: subject.into(), ..Subscribe::default() };
+        ClientFrame { id: 7, body: Some(ClientBody::Subscribe(subscribe)) }
+    }
+
+    fn code(effect: Effect) -> Option<Code> {
+        match effect {
+            Effect::Refuse(7, refusal) => Some(refusal.code),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn only_connect_opens_a_connection() {
+        assert!(connect(ClientFrame { id: 1, body: Some(ClientBody::Connect(Connect::default())) }).is_ok());
+        for body in [None, Some(ClientBody::Pong(Pong {}))] {
+            assert_eq!(connect(ClientFrame { id: 1, body }).expect_err("out of place").code, Code::BadFrame);
+        }
+        let again = ClientFrame { id: 7, body: Some(ClientBody::Connect(Connect::default())) };
+        assert_eq!(code(decide(0, again)), Some(Code::BadFrame));
+    }
+
+    #[test]
+    fn a_subscription_above_the_limit_is_refused_but_a_held_one_is_not() {
+        assert!(matches!(decide(1, subscribe("a.*")), Effect::Join(..)));
+        assert_eq!(code(decide(2, subscribe("a.*"))), Some(Code::SubscriptionLimit));
+        assert!(matches!(decide(2, subscribe("held")), Effect::Join(..)));
+        assert_eq!(code(decide(0, subscribe("a..b"))), Some(Code::BadSubject));
+        assert_eq!(code(decide(0, subscribe("$SYS.>"))), Some(Code::Forbidden));
+    }
+
+    #[test]
+    fn frames_of_later_versions_are_answered_only_when_an_answer_is_awaited() {
+        assert_eq!(code(decide(0, ClientFrame { id: 7, body: None })), Some(Code::Unsupported));
+        assert_eq!(decide(0, ClientFrame { id: 0, body: None }), Effect::Nothing);
+        for body in [
+            ClientBody::Request(Request::default()),
+            ClientBody::Fetch(Fetch::default()),
+            ClientBody::Refresh(Refresh::default()),
+        ] {
+            assert_eq!(code(decide(0, ClientFrame { id: 7, body: Some(body) })), Some(Code::Unsupported));
+        }
+    }
+
+    #[test]
+    fn a_client_cannot_say_where_its_event_stands() {
+        let event = Event { subject: "x".into(), stream: "S".into(), seq: 9, id: "i".into(), ..Event::default() };
+        let publish = Publish { subject: "a".into(), event: Some(event) };
+        let Effect::Publish { subject, envelope, .. } =
+            decide(0, ClientFrame { id: 7, body: Some(ClientBody::Publish(publish)) })
+        else {
+            panic!("a publish");
+        };
+        assert_eq!((subject.as_str(), envelope.id.as_str()), ("a", "i"));
+    }
+}

@@ -1,0 +1,21 @@
+//! WebSocket framing (RFC 6455) over plain TCP, free of our protocol: what
+//! arrives is checked and unmasked here, what leaves is framed here. The only
+//! floor that names `fastwebsockets`.
+//!
+//! `fastwebsockets` is a good frame codec and not a safe server by itself: it
+//! takes unmasked client frames, oversized control frames and fragmented
+//! messages without end, and keeps 8 KiB per idle connection. So the state
+//! between bytes and messages is ours ([`Decoder`]), a pure function of the
+//! bytes that owns nothing while a connection is idle.
+
+mod chunk;
+mod client;
+mod decoder;
+mod handshake;
+mod wire;
+
+pub use chunk::{Chunk, MessageKind, frame_head};
+pub use client::{ClientError, ClientSocket};
+pub use decoder::{Decoder, Incoming};
+pub use handshake::{Upgrade, accept};
+pub use wire::Wire;

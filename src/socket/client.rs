@@ -1,0 +1,128 @@
+//! The other end of the wire: a WebSocket client, for the command line.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, WebSocketError, handshake};
+use http_body_util::Empty;
+use hyper::{Request, header, rt::Executor, upgrade::Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::socket::chunk::MessageKind;
+
+/// Largest message taken from a node, bytes: a replay can be large.
+const MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Why a connection could not be made or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No TCP connection.
+    #[error("cannot connect to {address}: {source}; is the node running there?")]
+    Connect {
+        /// The node's address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Host or path are none that HTTP allows.
+    #[error("cannot ask for that host and path: {0}")]
+    Request(hyper::http::Error),
+    /// The node refused the upgrade, or the stream broke.
+    #[error("the WebSocket failed: {0}")]
+    WebSocket(#[from] WebSocketError),
+    /// The node closed the connection.
+    #[error("closed by the node with code {code}: {reason}")]
+    Closed {
+        /// Close code; 1005 when it gave none.
+        code: u16,
+        /// Its reason.
+        reason: String,
+    },
+}
+
+/// A client's connection.
+pub struct ClientSocket {
+    socket: FragmentCollector<TokioIo<Upgraded>>,
+}
+
+impl ClientSocket {
+    /// Connects to `path` and asks for one subprotocol.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn connect(address: SocketAddr, host: &str, path: &str, subprotocol: &str) -> Result<Self, ClientError> {
+        let stream = TcpStream::connect(address).await.map_err(|source| ClientError::Connect { address, source })?;
+        // A frame must not wait for the answer to the one before it.
+        let _ = stream.set_nodelay(true);
+        let request = Request::builder()
+            .uri(path)
+            .header(header::HOST, host)
+            .header(header::UPGRADE, "websocket")
+            .header(header::CONNECTION, "upgrade")
+            .header(header::SEC_WEBSOCKET_KEY, handshake::generate_key())
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_PROTOCOL, subprotocol)
+            .body(Empty::<Bytes>::new())
+            .map_err(ClientError::Request)?;
+        let (mut socket, _) = handshake::client(&OnTokio, request, stream).await?;
+        socket.set_max_message_size(MESSAGE_BYTES);
+        Ok(Self { socket: FragmentCollector::new(socket) })
+    }
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn send(&mut self, kind: MessageKind, body: &[u8]) -> Result<(), ClientError> {
+        let payload = Payload::Borrowed(body);
+        let frame = match kind {
+            MessageKind::Text => Frame::text(payload),
+            MessageKind::Binary => Frame::binary(payload),
+        };
+        Ok(self.socket.write_frame(frame).await?)
+    }
+
+    /// Waits for the next message; Pings are answered meanwhile. Not
+    /// cancel-safe: what was read of a message would be lost.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn receive(&mut self) -> Result<Bytes, ClientError> {
+        loop {
+            let frame = self.socket.read_frame().await?;
+            match frame.opcode {
+                OpCode::Text | OpCode::Binary => return Ok(Bytes::from(frame.payload.to_vec())),
+                OpCode::Close => return Err(closed(&frame.payload)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Closes the connection.
+    pub async fn close(mut self) {
+        // Whether the node still hears it makes no difference to anybody.
+        let _ = self.socket.write_frame(Frame::close(1000, b"")).await;
+    }
+}
+
+fn closed(payload: &[u8]) -> ClientError {
+    let (code, reason) = match payload {
+        [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
+        _ => (1005, &[][..]),
+    };
+    ClientError::Closed { code, reason: String::from_utf8_lossy(reason).into_owned() }
+}
+
+/// Runs hyper's connection task on the current runtime.
+struct OnTokio;
+
+impl<F> Executor<F> for OnTokio
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, task: F) {
+        tokio::spawn(task);
+    }
+}

@@ -1,0 +1,297 @@
+//! Subjects and patterns: what may be written on the wire, and what matches what.
+//!
+//! The grammar is that of NATS (tokens joined by dots, `*` for one token, a
+//! final `>` for one or more), made strict: NATS lets control characters,
+//! `foo*` and `a.>.b` pass as literal tokens, which nobody means. Free of I/O.
+
+use std::{fmt, sync::Arc};
+
+/// Longest subject or pattern, bytes. NATS keeps subjects in memory per
+/// interest; its own guidance is to stay below 256.
+pub const SUBJECT_BYTES: usize = 256;
+
+/// Most tokens in a subject or pattern: NATS advises at most 16, twice that
+/// leaves room and still bounds the work of a match.
+pub const SUBJECT_TOKENS: usize = 32;
+
+/// Why a text is no subject or pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSubject {
+    /// Nothing there.
+    #[error("is empty")]
+    Empty,
+    /// Above [`SUBJECT_BYTES`].
+    #[error("is longer than {SUBJECT_BYTES} bytes")]
+    TooLong,
+    /// Above [`SUBJECT_TOKENS`].
+    #[error("has more than {SUBJECT_TOKENS} tokens")]
+    TooManyTokens,
+    /// Two dots in a row, or one at either end.
+    #[error("has an empty token (two dots in a row, or a dot at an end)")]
+    EmptyToken,
+    /// White space, control, bidirectional or other unprintable characters.
+    #[error("has the character {0:?}; letters, digits and printable ASCII are allowed")]
+    BadCharacter(char),
+    /// `*` or `>` inside a longer token.
+    #[error("has a wildcard inside a token; `*` and `>` must stand alone")]
+    WildcardInToken,
+    /// `>` before the end.
+    #[error("has `>` before the end; it stands for all remaining tokens and must be last")]
+    TailNotLast,
+    /// A wildcard where one concrete subject is needed.
+    #[error("has a wildcard; a concrete subject is needed here")]
+    Wildcard,
+}
+
+/// A concrete subject: no wildcards.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject(Arc<str>);
+
+impl Subject {
+    /// Parses a concrete subject.
+    pub fn parse(text: &str) -> Result<Self, BadSubject> {
+        if check(text)? {
+            return Err(BadSubject::Wildcard);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The subject as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it belongs to the messaging system and not to any application:
+    /// first token `$..` (`$JS`, `$SYS`, `$KV`) or `_..` (`_INBOX`).
+    pub fn is_reserved(&self) -> bool {
+        reserved(&self.0)
+    }
+}
+
+/// A subject that may hold wildcards: what a subscription asks for.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pattern(Arc<str>);
+
+impl Pattern {
+    /// Parses a subject or pattern.
+    pub fn parse(text: &str) -> Result<Self, BadSubject> {
+        check(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The pattern as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether its first token names the messaging system; see
+    /// [`Subject::is_reserved`]. A leading wildcard is not reserved: the
+    /// broker keeps reserved subjects out of what it yields.
+    pub fn is_reserved(&self) -> bool {
+        reserved(&self.0)
+    }
+
+    /// Whether an event on `subject` belongs to this pattern.
+    pub fn matches(&self, subject: &Subject) -> bool {
+        let mut tokens = subject.0.split('.');
+        for wanted in self.0.split('.') {
+            match (wanted, tokens.next()) {
+                (">", Some(_)) => return true,
+                ("*", Some(_)) => {}
+                (wanted, Some(token)) if wanted == token => {}
+                _ => return false,
+            }
+        }
+        tokens.next().is_none()
+    }
+
+    /// Whether some subject matches both patterns.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (mut left, mut right) = (self.0.split('.'), other.0.split('.'));
+        loop {
+            match (left.next(), right.next()) {
+                (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
+                (Some(a), Some(b)) if a == b || a == "*" || b == "*" => {}
+                (None, None) => return true,
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// Checks the grammar; true when there is a wildcard.
+fn check(text: &str) -> Result<bool, BadSubject> {
+    if text.is_empty() {
+        return Err(BadSubject::Empty);
+    }
+    if text.len() > SUBJECT_BYTES {
+        return Err(BadSubject::TooLong);
+    }
+    let (mut wildcard, mut tail) = (false, false);
+    for (index, token) in text.split('.').enumerate() {
+        if index == SUBJECT_TOKENS {
+            return Err(BadSubject::TooManyTokens);
+        }
+        if tail {
+            return Err(BadSubject::TailNotLast);
+        }
+        match token {
+            "" => return Err(BadSubject::EmptyToken),
+            "*" => wildcard = true,
+            ">" => (wildcard, tail) = (true, true),
+            token => check_token(token)?,
+        }
+    }
+    Ok(wildcard)
+}
+
+fn check_token(token: &str) -> Result<(), BadSubject> {
+    for character in token.chars() {
+        match character {
+            '*' | '>' => return Err(BadSubject::WildcardInToken),
+            '!'..='~' => {}
+            other if !other.is_ascii() && other.is_alphanumeric() => {}
+            other => return Err(BadSubject::BadCharacter(other)),
+        }
+    }
+    Ok(())
+}
+
+fn reserved(text: &str) -> bool {
+    text.starts_with(['$', '_'])
+}
+
+impl From<Subject> for Pattern {
+    fn from(subject: Subject) -> Self {
+        Self(subject.0)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> Pattern {
+        Pattern::parse(text).expect(text)
+    }
+
+    fn subject(text: &str) -> Subject {
+        Subject::parse(text).expect(text)
+    }
+
+    #[test]
+    fn the_grammar_refuses_what_nobody_means() {
+        use BadSubject::*;
+        let long = "a".repeat(SUBJECT_BYTES + 1);
+        let many = vec!["a"; SUBJECT_TOKENS + 1].join(".");
+        let rows: &[(&str, BadSubject)] = &[
+            ("", Empty),
+            (&long, TooLong),
+            (&many, TooManyTokens),
+            (".", EmptyToken),
+            (".a", EmptyToken),
+            ("a.", EmptyToken),
+            ("a..b", EmptyToken),
+            ("a b", BadCharacter(' ')),
+            ("a\tb", BadCharacter('\t')),
+            ("a\r\nPUB x", BadCharacter('\r')),
+            ("a\0", BadCharacter('\0')),
+            ("a\x7f", BadCharacter('\x7f')),
+            ("a.\u{202e}b", BadCharacter('\u{202e}')),
+            ("a.\u{a0}", BadCharacter('\u{a0}')),
+            ("foo*", WildcardInToken),
+            ("*foo.a", WildcardInToken),
+            ("a.b>", WildcardInToken),
+            (">.a", TailNotLast),
+            ("a.>.b", TailNotLast),
+            ("a.>.>", TailNotLast),
+        ];
+        for (text, reason) in rows {
+            assert_eq!(Pattern::parse(text), Err(*reason), "{text:?}");
+            assert_eq!(Subject::parse(text), Err(*reason), "{text:?}");
+        }
+        for text in ["*", ">", "a.*", "a.>", "*.*.c"] {
+            assert!(Pattern::parse(text).is_ok(), "{text}");
+            assert_eq!(Subject::parse(text), Err(Wildcard), "{text}");
+        }
+        for text in ["a", "a.b-c_d", "shop.cart.u42", "a.m\u{fc}ller", "$JS.API"] {
+            assert!(Subject::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns_match_as_nats_does() {
+        let rows = [
+            ("a.b", "a.b", true),
+            ("a.b", "a.c", false),
+            ("a.b", "a", false),
+            ("a", "a.b", false),
+            ("*", "a", true),
+            ("*", "a.b", false),
+            ("a.*", "a.b", true),
+            ("a.*", "a", false),
+            ("a.*.c", "a.b.c", true),
+            (">", "a", true),
+            (">", "a.b.c", true),
+            ("a.>", "a", false),
+            ("a.>", "a.b", true),
+            ("a.*.>", "a.b", false),
+            ("a.*.>", "a.b.c.d", true),
+        ];
+        for (left, right, expected) in rows {
+            assert_eq!(pattern(left).matches(&subject(right)), expected, "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn patterns_overlap_when_one_subject_fits_both() {
+        let rows = [
+            ("a.b", "a.b", true),
+            ("a.*", "*.b", true),
+            ("a.*", "b.*", false),
+            ("a.>", "*.b", true),
+            ("a.>", "a", false),
+            (">", "a", true),
+            ("a.*.c", "a.>", true),
+            ("a.b", "a.b.c", false),
+        ];
+        for (left, right, expected) in rows {
+            assert_eq!(pattern(left).overlaps(&pattern(right)), expected, "{left} {right}");
+            assert_eq!(pattern(right).overlaps(&pattern(left)), expected, "{right} {left}");
+        }
+    }
+
+    #[test]
+    fn system_subjects_are_reserved() {
+        for text in ["$JS.API.INFO", "$SYS.>", "_INBOX.abc", "$KV.a"] {
+            assert!(pattern(text).is_reserved(), "{text}");
+        }
+        for text in ["shop.$x", ">", "*.a"] {
+            assert!(!pattern(text).is_reserved(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The log: where it goes and in which form. Installed by the binary only.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// What libraries may say below their warnings is noise to an operator:
+/// async-nats, for one, logs each of its events at INFO.
+const QUIET: &str = "async_nats=warn,hyper=warn,rustls=warn";
+
+/// Sends log lines to standard error.
+///
+/// # Errors
+/// When `log.filter` does not parse.
+pub fn install(log: &Log) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = EnvFilter::builder().parse(format!("{QUIET},{}", log.filter))?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A full disk or a closed pipe must not stop the service: the default would
+        // report the failed line with `eprintln!`, which panics then.
+        .log_internal_errors(false);
+    match log.format {
+        LogFormat::Text => lines.with_target(false).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! The whole node, driven as its users drive it: real sockets on free ports, a
+//! real nats-server, and clients that only speak the protocol.
+
+#![allow(unreachable_pub)] // a test binary has no outside
+
+mod world;
+
+mod admission;
+mod broker_outage;
+mod drain;
+mod exactly_once;
+mod http;
+mod internal;
+mod nats;
+mod overlap;
+mod protocol;
+mod publish;
+mod slow_consumer;
+mod subscribe;

@@ -1,0 +1,30 @@
+//! What the tests are made of: nodes, a nats-server, clients.
+
+pub mod client;
+pub mod nats_server;
+pub mod node;
+
+use std::{future::Future, time::Duration};
+
+pub use client::Ws;
+pub use nats_server::NatsServer;
+pub use node::TestNode;
+
+/// How long anything may take that is expected to happen. Only a failing test
+/// waits this long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The result of something that has to happen soon.
+pub async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("{what} did not happen in time"))
+}
+
+/// Asks again and again until the answer is yes: for what no event announces.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut question: impl FnMut() -> F) {
+    soon(what, async {
+        while !question().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,136 @@
+//! A client that knows nothing but JSON and WebSockets.
+
+use std::{collections::VecDeque, net::SocketAddr};
+
+use notifier::socket::{ClientError, ClientSocket, MessageKind};
+use serde_json::{Value, json};
+
+use super::soon;
+
+pub struct Ws {
+    socket: ClientSocket,
+    received: VecDeque<Value>,
+}
+
+impl Ws {
+    /// Open, but `connect` not yet sent.
+    pub async fn open(address: SocketAddr) -> Self {
+        let host = address.to_string();
+        let socket = ClientSocket::connect(address, &host, "/v1/ws", "notifier.v1.json");
+        Self { socket: soon("an upgrade", socket).await.expect("an upgrade"), received: VecDeque::new() }
+    }
+
+    /// Open and welcomed.
+    pub async fn connected(address: SocketAddr) -> Self {
+        let mut client = Self::open(address).await;
+        client.send(json!({"connect": {}})).await;
+        client.expect("welcome").await;
+        client
+    }
+
+    pub async fn send(&mut self, frame: Value) {
+        self.send_text(&frame.to_string()).await;
+    }
+
+    pub async fn send_text(&mut self, text: &str) {
+        self.socket.send(MessageKind::Text, text.as_bytes()).await.expect("the node reads");
+    }
+
+    pub async fn send_binary(&mut self, bytes: &[u8]) {
+        self.socket.send(MessageKind::Binary, bytes).await.expect("the node reads");
+    }
+
+    /// The next frame that is no ping.
+    pub async fn next(&mut self) -> Value {
+        soon("a frame", async {
+            loop {
+                match self.received.pop_front() {
+                    Some(frame) if frame.get("ping").is_some() => {}
+                    Some(frame) => return frame,
+                    None => self.receive().await.expect("an open connection"),
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next ping.
+    pub async fn ping(&mut self) -> Value {
+        soon("a ping", async {
+            loop {
+                match self.received.pop_front() {
+                    Some(mut frame) if frame.get("ping").is_some() => return frame["ping"].take(),
+                    Some(_) => {}
+                    None => self.receive().await.expect("an open connection"),
+                }
+            }
+        })
+        .await
+    }
+
+    async fn receive(&mut self) -> Result<(), ClientError> {
+        let message = self.socket.receive().await?;
+        let text = std::str::from_utf8(&message).expect("text is UTF-8");
+        self.received
+            .extend(text.split('\n').map(|line| serde_json::from_str::<Value>(line).expect("a frame per line")));
+        Ok(())
+    }
+
+    /// The next frame, which has to have this body; returns the whole frame.
+    pub async fn expect(&mut self, body: &str) -> Value {
+        let frame = self.next().await;
+        assert!(frame.get(body).is_some(), "expected {body}, got {frame}");
+        frame
+    }
+
+    /// Subscribes and waits until it is live.
+    pub async fn subscribe(&mut self, subject: &str) {
+        self.send(json!({"id": 1, "subscribe": {"subject": subject}})).await;
+        let frame = self.expect("subscribed").await;
+        assert_eq!(frame["subscribed"]["subject"], subject);
+    }
+
+    /// The next event: its subject and data.
+    pub async fn event(&mut self) -> (String, Value) {
+        let mut frame = self.expect("event").await;
+        (frame["event"]["subject"].as_str().expect("a subject").to_owned(), frame["event"]["data"].take())
+    }
+
+    /// Sends something that is answered, to know that whatever was sent to us
+    /// before has arrived; returns the events that did.
+    pub async fn events_until_now(&mut self) -> Vec<(String, Value)> {
+        self.send(json!({"id": 99, "unsubscribe": {"subject": "nothing.of.that.name"}})).await;
+        let mut events = Vec::new();
+        loop {
+            let mut frame = self.next().await;
+            if frame["replyTo"] == 99 {
+                return events;
+            }
+            assert!(frame.get("event").is_some(), "{frame}");
+            events.push((
+                frame["event"]["subject"].as_str().expect("a subject").to_owned(),
+                frame["event"]["data"].take(),
+            ));
+        }
+    }
+
+    /// Waits for the end; returns the close code and reason, and the frames before it.
+    pub async fn closed(&mut self) -> (u16, String, Vec<Value>) {
+        soon("a close", async {
+            loop {
+                match self.receive().await {
+                    Ok(()) => {}
+                    Err(ClientError::Closed { code, reason }) => {
+                        return (code, reason, self.received.drain(..).collect());
+                    }
+                    Err(error) => panic!("no close frame: {error}"),
+                }
+            }
+        })
+        .await
+    }
+
+    pub async fn close(self) {
+        self.socket.close().await;
+    }
+}

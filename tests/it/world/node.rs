@@ -1,0 +1,155 @@
+//! A node in this process.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Request, Response, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use notifier::{
+    config::{AuthMode, BrokerKind, Config, Drain, Span},
+    node::{Node, NodeError},
+};
+use serde_json::Value;
+use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle};
+
+use super::{NatsServer, Ws, eventually, soon};
+
+/// A running node. Dropping it aborts it; [`TestNode::stop`] lets it leave.
+pub struct TestNode {
+    pub address: SocketAddr,
+    pub internal: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    run: JoinHandle<Result<(), NodeError>>,
+}
+
+/// Settings of a test node: free ports, anonymous, a quick farewell.
+pub fn config() -> Config {
+    let mut config = Config::default();
+    config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.server.internal_listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.broker.kind = BrokerKind::Memory;
+    config.auth.mode = Some(AuthMode::Anonymous);
+    config.drain = Drain {
+        window: Duration::from_millis(200).into(),
+        move_time: Duration::from_millis(200).into(),
+        grace: Span::seconds(10),
+    };
+    config
+}
+
+impl TestNode {
+    /// On the embedded broker.
+    pub async fn memory() -> Self {
+        Self::start(config()).await
+    }
+
+    /// On a nats-server.
+    pub async fn nats(server: &NatsServer) -> Self {
+        Self::nats_with(server, |_| {}).await
+    }
+
+    /// On a nats-server, with other settings.
+    pub async fn nats_with(server: &NatsServer, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config();
+        config.broker.kind = BrokerKind::Nats;
+        config.broker.nats.urls = vec![server.url()];
+        change(&mut config);
+        let node = Self::start(config).await;
+        node.until_ready().await;
+        node
+    }
+
+    /// On the embedded broker, with other settings.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config();
+        change(&mut config);
+        Self::start(config).await
+    }
+
+    pub async fn start(config: Config) -> Self {
+        let node = Node::bind(config).await.expect("the node starts");
+        let (address, internal) = (node.local_addr().expect("an address"), node.internal_addr());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let run = tokio::spawn(node.run(async {
+            let _ = stopped.await;
+        }));
+        Self { address, internal, stop: Some(stop), run }
+    }
+
+    /// A connected client that speaks JSON.
+    pub async fn client(&self) -> Ws {
+        Ws::connected(self.address).await
+    }
+
+    /// Tells the node to leave, without waiting.
+    pub fn leave(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Waits until the node has left.
+    pub async fn gone(mut self) {
+        soon("the node's end", &mut self.run).await.expect("no panic").expect("a clean end");
+    }
+
+    /// Publishes over HTTP.
+    pub async fn publish(&self, subject: &str, data: impl Into<Bytes>) {
+        let answer = self.post(&format!("/v1/publish/{subject}"), &[], data.into()).await;
+        assert_eq!(answer.status(), 200, "{:?}", answer.body());
+    }
+
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: Bytes) -> Response<Bytes> {
+        let mut request = Request::post(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        ask(self.address, request.body(Full::new(body)).expect("a request")).await
+    }
+
+    /// A page of the internal listener: status and body.
+    pub async fn internal(&self, path: &str) -> (u16, String) {
+        let response = ask(self.internal, Request::get(path).body(Full::default()).expect("a request")).await;
+        (response.status().as_u16(), String::from_utf8(response.body().to_vec()).expect("text"))
+    }
+
+    pub async fn internal_json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.internal(path).await.1).expect("JSON")
+    }
+
+    /// The value of one series, as `name` or `name{label="value"}`.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let text = self.internal("/metrics").await.1;
+        text.lines()
+            .filter_map(|line| line.rsplit_once(' '))
+            .find(|(name, _)| *name == series)
+            .map_or(0.0, |(_, value)| value.parse().expect("a number"))
+    }
+
+    pub async fn until_metric(&self, series: &str, fits: impl Fn(f64) -> bool) {
+        eventually(series, || async { fits(self.metric(series).await) }).await;
+    }
+
+    pub async fn until_ready(&self) {
+        eventually("readiness", || async { self.internal("/readyz").await.0 == 200 }).await;
+    }
+}
+
+impl Drop for TestNode {
+    fn drop(&mut self) {
+        self.run.abort();
+    }
+}
+
+/// One HTTP request on a connection of its own.
+pub async fn ask(address: SocketAddr, mut request: Request<Full<Bytes>>) -> Response<Bytes> {
+    let host = address.to_string().parse().expect("a header value");
+    request.headers_mut().insert("host", host);
+    let stream = TcpStream::connect(address).await.expect("a connection");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
+    let connection = tokio::spawn(connection);
+    let response = soon("an answer", sender.send_request(request)).await.expect("an answer");
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    connection.abort();
+    Response::from_parts(head, body)
+}

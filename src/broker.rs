@@ -11,7 +11,7 @@ mod state;
 use std::sync::Arc;
 
 pub use memory::Memory;
-pub use message::{Message, unix_millis};
+pub use message::{LAST_TIME, Message, unix_millis};
 pub use nats::{Nats, NatsError};
 pub use publish_error::PublishError;
 pub use state::{BrokerState, Link};
@@ -40,7 +40,7 @@ impl Broker {
     /// that is none. A server that is away is no error.
     pub async fn connect(config: &Config, metrics: &Arc<Metrics>, tasks: &Tasks) -> Result<Self, NatsError> {
         Ok(match config.broker.kind {
-            BrokerKind::Memory => Self::Memory(Memory::new(metrics.clone())),
+            BrokerKind::Memory => Self::Memory(Memory::new(&config.events.forward_headers, metrics.clone())),
             BrokerKind::Nats => Self::Nats(Box::new(Nats::connect(config, metrics, tasks).await?)),
         })
     }
@@ -66,6 +66,13 @@ impl Broker {
                 memory.publish(message);
                 Ok(())
             }
+        }
+    }
+
+    /// Returns when all that was published has left this process, or will not.
+    pub async fn flush(&self) {
+        if let Self::Nats(nats) = self {
+            nats.flush().await;
         }
     }
 

@@ -2,30 +2,24 @@
 
 mod check;
 mod dev;
+mod exit;
 mod health;
 mod sample;
 mod serve;
+mod settings;
 mod talk;
 
-use std::{
-    fmt::Display,
-    io::{self, Write as _},
-    net::SocketAddr,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::{
-    codec::Encoding,
-    config::{self, Config, ConfigError, Flags, LogFormat},
+    cli::{
+        exit::{failed, say},
+        settings::Settings,
+    },
     metrics::{COMMIT, VERSION},
-    node::NodeError,
 };
-
-/// Exit code for a configuration that does not hold (`EX_CONFIG` of sysexits.h).
-const BAD_CONFIG: u8 = 78;
 
 /// Carries domain events from NATS to browsers.
 #[derive(Debug, Parser)]
@@ -53,71 +47,6 @@ enum Verb {
     Version,
 }
 
-/// Where settings come from, besides NOTIFIER_* variables.
-#[derive(Args, Debug)]
-struct Settings {
-    /// TOML file (docs/configuration.md).
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Address for clients.
-    #[arg(long, value_name = "ADDR")]
-    listen: Option<SocketAddr>,
-    /// Address for health and metrics; never expose it.
-    #[arg(long, value_name = "ADDR")]
-    internal_listen: Option<SocketAddr>,
-    /// NATS server; repeat it for several.
-    #[arg(long, value_name = "URL")]
-    nats: Vec<String>,
-    /// Let everybody use every subject.
-    #[arg(long)]
-    anonymous: bool,
-    /// Form of the log.
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<FormatArg>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatArg {
-    Text,
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum EncodingArg {
-    Json,
-    Proto,
-}
-
-impl From<EncodingArg> for Encoding {
-    fn from(encoding: EncodingArg) -> Self {
-        match encoding {
-            EncodingArg::Json => Self::Json,
-            EncodingArg::Proto => Self::Proto,
-        }
-    }
-}
-
-impl Settings {
-    fn load(&self) -> Result<Config, ConfigError> {
-        let flags = Flags {
-            listen: self.listen,
-            internal_listen: self.internal_listen,
-            nats: self.nats.clone(),
-            anonymous: self.anonymous,
-            log_format: self.log_format.map(|format| match format {
-                FormatArg::Text => LogFormat::Text,
-                FormatArg::Json => LogFormat::Json,
-            }),
-        };
-        // A variable that is not UTF-8 is none of ours: our values are text.
-        let environment =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let config = config::load(self.config.as_deref(), environment, &flags)?;
-        config.validate()?;
-        Ok(config)
-    }
-}
-
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> ExitCode {
     let verb = Cli::parse().verb;
@@ -139,29 +68,4 @@ pub fn main() -> ExitCode {
             }
         }
     })
-}
-
-/// One line on standard output. Whoever closed it has heard enough.
-fn say(line: impl Display) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-/// One line on standard error, and the exit code for a failure.
-fn failed(problem: impl Display) -> ExitCode {
-    let _ = writeln!(io::stderr(), "notifier: {problem}");
-    ExitCode::FAILURE
-}
-
-/// The same for settings that do not hold.
-fn misconfigured(problem: &ConfigError) -> ExitCode {
-    failed(problem);
-    ExitCode::from(BAD_CONFIG)
-}
-
-fn stopped(end: Result<(), NodeError>) -> ExitCode {
-    match end {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(NodeError::Config(problem)) => misconfigured(&problem),
-        Err(problem) => failed(problem),
-    }
 }

@@ -67,6 +67,7 @@ impl Encoding {
                 }
             }
         })
+        .carrying(messages.len())
     }
 
     /// The frames of a client's message.

@@ -8,7 +8,7 @@ mod units;
 
 pub use document::reference;
 pub use error::ConfigError;
-pub use layers::{Flags, load};
+pub use layers::{Flags, Source, load};
 pub use settings::{
     Auth, AuthMode, Broker, BrokerKind, Config, Drain, Events, Limits, Log, LogFormat, Nats, NatsTls, Node, Server,
 };

@@ -107,9 +107,11 @@ impl Attachment {
     }
 
     /// Subscribes. `live` is sent once events flow, before the first of them.
+    /// Subscribing again has it sent again; while events do not flow yet, it
+    /// takes the place of the one before.
     pub fn join(&mut self, pattern: &Pattern, live: Chunk) {
-        if self.has(pattern) {
-            self.member.outbox().push(&live);
+        if let Some(topic) = self.topics.iter().find(|topic| topic.pattern() == pattern) {
+            topic.join(&self.member, live);
             return;
         }
         let topic = self.hub.enter(pattern);

@@ -133,13 +133,13 @@ series! {
     frames_received: Counter, "notifier_frames_received_total", Count;
     /// Bytes read from WebSocket clients.
     bytes_received: Counter, "notifier_received_bytes_total", Bytes;
-    /// Bytes of frames handed to WebSocket clients' sockets or queues.
+    /// Bytes of event frames handed to connections.
     bytes_sent: Counter, "notifier_sent_bytes_total", Bytes;
     /// Events read from the broker; one that several patterns of this node match counts for each.
     messages_received: Counter, "notifier_messages_received_total", Count;
     /// Events published through this node.
     messages_published: Counter, "notifier_messages_published_total", Count;
-    /// Events handed to connections: one event to one connection counts once.
+    /// Events handed to connections, written or queued: one event to one connection counts once.
     deliveries: Counter, "notifier_deliveries_total", Count;
     /// Frames encoded for fan-out: one batch of waiting events in one encoding counts once.
     batches: Counter, "notifier_batches_total", Count;
@@ -179,12 +179,14 @@ macro_rules! label {
 label! {
     /// Why an event reached nobody, or not everybody.
     Drop = "reason" {
-        /// The connection's queue was full; the connection was closed.
+        /// They waited for a connection whose queue was full; the connection was closed.
         SlowConsumer = "slow_consumer",
         /// The event is larger than `limits.event_bytes`.
         TooLarge = "too_large",
         /// Its subject is none that a client could ask for.
         BadSubject = "bad_subject",
+        /// Its subject belongs to the messaging system; a leading wildcard matched it.
+        ReservedSubject = "reserved_subject",
         /// It claims to be an envelope and is none.
         BadEnvelope = "bad_envelope",
         /// The broker brought it faster than this node took it.

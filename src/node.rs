@@ -1,17 +1,18 @@
 //! A node: all floors below, put together, from the first listen to the last
 //! farewell. The binary and the tests drive the same object.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::BuildError;
 use serde_json::json;
-use tokio::{net::TcpListener, sync::Semaphore, time};
+use tokio::{net::TcpListener, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::{Broker, Link, NatsError},
     config::{BrokerKind, Config, ConfigError},
     drain::Tasks,
+    gate::Gate,
     hub::Hub,
     metrics::{self, Metrics},
     outbox::Policy,
@@ -24,7 +25,6 @@ use crate::{
 const BEAT: Duration = Duration::from_secs(1);
 
 /// A running node, not yet accepting.
-#[derive(Debug)]
 pub struct Node {
     config: Config,
     listener: TcpListener,
@@ -34,7 +34,7 @@ pub struct Node {
     broker: Arc<Broker>,
     publisher: Arc<Publisher>,
     health: Arc<Health>,
-    gate: Arc<Semaphore>,
+    gate: Arc<Gate>,
     leaving: CancellationToken,
     tasks: Tasks,
 }
@@ -82,15 +82,17 @@ impl Node {
         let publisher = Arc::new(Publisher::new(broker.clone(), metrics.clone(), limits.event_bytes.bytes()));
         let hub = Hub::new(broker.clone(), tasks.clone(), metrics.clone());
         let roster = Roster::new();
-        let gate = Arc::new(Semaphore::new(permits(&config)));
+        let gate = Gate::new(limits.connections);
         let leaving = CancellationToken::new();
         let shared = Arc::new(session::Shared {
             node: config.node.name.clone(),
             heartbeat: config.server.heartbeat,
             limits: limits.clone(),
+            broker: broker.clone(),
             hub: hub.clone(),
             publisher: publisher.clone(),
             roster: roster.clone(),
+            leaving: leaving.clone(),
             policy: Arc::new(Policy {
                 bytes: limits.outbox_bytes.bytes(),
                 frames: limits.outbox_frames,
@@ -103,7 +105,7 @@ impl Node {
         });
         let health = health(&config, metrics, &broker, &hub, &gate, &leaving, &tasks);
         Ok(Self {
-            server: Server::new(shared, gate.clone(), leaving.clone(), config.server.live_page),
+            server: Server::new(shared, gate.clone(), config.server.live_page),
             internal: InternalServer::start(internal, health.clone())?,
             config,
             listener,
@@ -146,29 +148,26 @@ impl Node {
         let (watched, told) = (broker.clone(), roster.clone());
         tasks.spawn_vital("accept", server.run(listener));
         tasks.spawn_vital("news of the broker", tell(watched, told));
-        tasks.spawn_vital("heartbeat", beat(roster.clone(), broker, config.server.heartbeat));
+        tasks.spawn_vital("heartbeat", beat(roster.clone(), broker.clone(), config.server.heartbeat));
         tasks.spawn_vital("pulse", pulse(health));
         tokio::select! {
             () = stop => {}
             () = tasks.failed() => return Err(NodeError::Failed),
         }
-        let most = permits(&config);
-        tracing::info!(
-            clients = most - gate.available_permits(),
-            "leaving: no new clients; those here are told to move"
-        );
+        tracing::info!(clients = gate.open(), "leaving: no new clients; those here are told to move");
         leaving.cancel();
         let farewell = async {
             roster.farewell(&config.drain).await;
             std::future::pending().await
         };
         tokio::select! {
-            _ = gate.acquire_many(most as u32) => {}
+            () = gate.emptied() => {}
             () = farewell => {}
             () = time::sleep(config.drain.grace.duration()) => {
                 tracing::warn!("some clients stayed until the end of drain.grace; they are cut off");
             }
         }
+        broker.flush().await;
         tasks.stop();
         drop(internal);
         tracing::info!("gone");
@@ -176,9 +175,15 @@ impl Node {
     }
 }
 
-/// How many connections there may be, as a semaphore can count them.
-fn permits(config: &Config) -> usize {
-    config.limits.connections.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize)
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Everything hangs on a node; its name and addresses say which one it is.
+        f.debug_struct("Node")
+            .field("name", &self.config.node.name)
+            .field("listener", &self.listener)
+            .field("internal", &self.internal.address())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Tells every client when the broker goes away and when it is back.
@@ -208,11 +213,10 @@ fn health(
     metrics: Arc<Metrics>,
     broker: &Arc<Broker>,
     hub: &Arc<Hub>,
-    gate: &Arc<Semaphore>,
+    gate: &Arc<Gate>,
     leaving: &CancellationToken,
     tasks: &Tasks,
 ) -> Arc<Health> {
-    let most = permits(config);
     let strict = config.server.strict_readiness;
     let ready = {
         let (broker, gate, leaving) = (broker.clone(), gate.clone(), leaving.clone());
@@ -227,7 +231,7 @@ fn health(
             }
             if leaving.is_cancelled() {
                 against.push("leaving");
-            } else if gate.available_permits() == 0 {
+            } else if gate.open() == gate.most() {
                 against.push("limits.connections is reached");
             }
             against
@@ -251,8 +255,8 @@ fn health(
                 BrokerKind::Nats => json!({"kind": "nats", "nats": link}),
                 BrokerKind::Memory => json!({"kind": "memory"}),
             },
-            "connections": most - gate.available_permits(),
-            "connectionsMost": most,
+            "connections": gate.open(),
+            "connectionsMost": gate.most(),
             "topics": hub.topics(),
             "tasks": tasks.count(),
         })

@@ -87,7 +87,7 @@ impl Outbox {
             return false;
         }
         if state.waiting.as_ref().is_some_and(|waiting| waiting.is_full(&self.policy)) {
-            self.policy.metrics.drops.of(Dropped::SlowConsumer).increment(1);
+            self.policy.metrics.drops.of(Dropped::SlowConsumer).increment(chunk.events().into());
             self.close_locked(&mut state, CloseReason::SlowConsumer, Chunk::close(CloseReason::SlowConsumer));
             return false;
         }
@@ -120,8 +120,9 @@ impl Outbox {
             return;
         }
         if let (CloseReason::SlowConsumer, Some(waiting)) = (reason, &mut state.waiting) {
+            let events: u64 = waiting.queue.drain(..).map(|chunk| u64::from(chunk.events())).sum();
+            self.policy.metrics.drops.of(Dropped::SlowConsumer).increment(events);
             self.policy.metrics.outbox_bytes.decrement(waiting.bytes as f64);
-            waiting.queue.clear();
             waiting.bytes = 0;
         }
         self.send_locked(state, &frame);

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use crate::{
-    broker::{Broker, Message, PublishError},
+    broker::{
+        Broker, LAST_TIME, Message, PublishError,
+        headers::{ENVELOPE, is_attribute},
+    },
     error::{Code, Refusal},
     grants::Grants,
     metrics::Metrics,
@@ -67,6 +70,9 @@ impl Publisher {
             return Err(too_large(subject, self.event_bytes));
         }
         let refuse = |problem: String| Err(Refusal::of(Code::BadRequest, subject, problem));
+        if envelope.time > LAST_TIME {
+            return refuse(format!("`time` is after the year 9999; give milliseconds since 1970, at most {LAST_TIME}"));
+        }
         for (name, value) in [
             ("id", &envelope.id),
             ("type", &envelope.r#type),
@@ -80,6 +86,9 @@ impl Publisher {
                 return refuse(format!("`{name}` has a control character"));
             }
         }
+        if envelope.content_type == ENVELOPE {
+            return refuse("an envelope is for services on NATS; send its fields as the event's own".into());
+        }
         let bytes: usize = envelope.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         if envelope.headers.len() > HEADERS || bytes > HEADER_BYTES {
             return refuse(format!("more than {HEADERS} headers, or {HEADER_BYTES} bytes of them"));
@@ -88,6 +97,9 @@ impl Publisher {
             let lower = name.to_ascii_lowercase();
             if !is_header_name(name) || !is_header_value(value) {
                 return refuse(format!("the header {name:?} has a character that headers may not have"));
+            }
+            if is_attribute(name) {
+                return refuse(format!("the header {name:?} is a field of the event; set that"));
             }
             if SERVER_HEADERS.iter().any(|prefix| lower.starts_with(prefix)) {
                 return refuse(format!("the header {name:?} is written by servers only; leave it out"));

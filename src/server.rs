@@ -16,16 +16,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
 
 pub use internal::{Health, InternalServer};
 pub use listen::{ListenError, listen};
 
 use crate::{
     error::{Code, Refusal},
+    gate::{Gate, Permit},
     metrics::AcceptFailure,
     session,
 };
@@ -48,28 +48,22 @@ const LIVE_PAGE: &str = include_str!("../demo/live.html");
 #[derive(Debug)]
 pub struct Server {
     session: Arc<session::Shared>,
-    /// One permit for each connection that may be open.
-    gate: Arc<Semaphore>,
+    /// Counts the connections of any kind.
+    gate: Arc<Gate>,
     farewells: Arc<Semaphore>,
-    leaving: CancellationToken,
     live_page: bool,
 }
 
 impl Server {
-    /// A server that accepts until `leaving` is cancelled.
-    pub fn new(
-        session: Arc<session::Shared>,
-        gate: Arc<Semaphore>,
-        leaving: CancellationToken,
-        live_page: bool,
-    ) -> Arc<Self> {
+    /// A server that accepts until the node leaves.
+    pub fn new(session: Arc<session::Shared>, gate: Arc<Gate>, live_page: bool) -> Arc<Self> {
         let farewells = Arc::new(Semaphore::new(FAREWELLS));
-        Arc::new(Self { session, gate, farewells, leaving, live_page })
+        Arc::new(Self { session, gate, farewells, live_page })
     }
 
     /// Accepts connections until the node leaves; the listener is closed then.
     pub async fn run(self: Arc<Self>, listener: TcpListener) {
-        while let Some(accepted) = self.leaving.run_until_cancelled(listener.accept()).await {
+        while let Some(accepted) = self.session.leaving.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((stream, _)) => self.admit(stream),
                 Err(error) => self.survive(&error).await,
@@ -79,9 +73,10 @@ impl Server {
 
     fn admit(self: &Arc<Self>, stream: TcpStream) {
         let tasks = &self.session.tasks;
-        match self.gate.clone().try_acquire_owned() {
-            Ok(permit) => tasks.spawn(self.clone().converse(stream, Arc::new(permit))),
-            Err(_) => {
+        match self.gate.enter() {
+            Some(permit) => tasks.spawn(self.clone().converse(stream, Arc::new(permit))),
+            None => {
+                self.session.metrics.errors.of(Code::ConnectionLimit).increment(1);
                 self.session.metrics.accepts_failed.of(AcceptFailure::ConnectionLimit).increment(1);
                 if let Ok(permit) = self.farewells.clone().try_acquire_owned() {
                     tasks.spawn(async move {
@@ -110,7 +105,7 @@ impl Server {
     }
 
     /// Speaks HTTP until the connection ends or becomes a WebSocket.
-    async fn converse(self: Arc<Self>, stream: TcpStream, permit: Arc<OwnedSemaphorePermit>) {
+    async fn converse(self: Arc<Self>, stream: TcpStream, permit: Arc<Permit>) {
         let limits = &self.session.limits;
         let service = service_fn(|request| {
             let (server, permit) = (self.clone(), permit.clone());
@@ -127,20 +122,16 @@ impl Server {
         tokio::pin!(connection);
         tokio::select! {
             _ = &mut connection => {}
-            () = self.leaving.cancelled() => {
+            () = self.session.leaving.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 let _ = connection.await;
             }
         }
     }
 
-    async fn route(
-        self: &Arc<Self>,
-        request: Request<Incoming>,
-        permit: Arc<OwnedSemaphorePermit>,
-    ) -> Response<Full<Bytes>> {
+    async fn route(self: &Arc<Self>, request: Request<Incoming>, permit: Arc<Permit>) -> Response<Full<Bytes>> {
         let answered = match request.uri().path() {
-            "/v1/ws" => upgrade::upgrade(request, &self.session, permit, self.leaving.is_cancelled()),
+            "/v1/ws" => upgrade::upgrade(request, &self.session, permit),
             path if path.starts_with(http::PUBLISH) => http::publish(request, &self.session).await,
             "/" if self.live_page => Ok(live_page(&request)),
             _ => Err(Refusal::new(Code::NotFound, "there is nothing here; clients connect to /v1/ws").into()),

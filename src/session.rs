@@ -15,24 +15,25 @@ use std::{cell::RefCell, future::poll_fn, io, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::{
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
     time::{Instant, timeout, timeout_at},
 };
+use tokio_util::sync::CancellationToken;
 
 pub use roster::Roster;
 
 use crate::{
-    broker::unix_millis,
+    broker::{Broker, Link, unix_millis},
     close::CloseReason,
-    codec::Encoding,
+    codec::{BadFrame, Encoding},
     config::{Limits, Span},
     drain::Tasks,
     error::{Code, Refusal},
+    gate::Permit,
     grants::Grants,
     hub::{Attachment, Hub},
     metrics::Metrics,
     outbox::{Outbox, Policy},
-    proto::{self, ClientFrame, Published, ServerFrame, Welcome, server_frame::Body},
+    proto::{self, ClientFrame, Ping, Published, ServerFrame, Welcome, server_frame::Body},
     publish::Publisher,
     socket::{Chunk, Decoder, Incoming, Wire},
     subject::{SUBJECT_BYTES, SUBJECT_TOKENS},
@@ -53,12 +54,16 @@ pub struct Shared {
     pub heartbeat: Span,
     /// What the client has to keep.
     pub limits: Limits,
+    /// Where events come from, for news of it.
+    pub broker: Arc<Broker>,
     /// Where subscriptions go.
     pub hub: Arc<Hub>,
     /// Where published events go.
     pub publisher: Arc<Publisher>,
     /// Where the connection is listed.
     pub roster: Arc<Roster>,
+    /// Cancelled when the node leaves.
+    pub leaving: CancellationToken,
     /// What outboxes share.
     pub policy: Arc<Policy>,
     /// Owner of its tasks.
@@ -83,22 +88,37 @@ struct Session {
     open: Open,
 }
 
+/// Why a session ends.
+enum End {
+    /// We close it.
+    Close(CloseReason),
+    /// We refuse what it asked for, and close it.
+    Refuse(u64, Refusal),
+    /// The client closed it, with this code.
+    Peer(Option<u16>),
+    /// The stream is broken.
+    Lost,
+}
+
+impl From<CloseReason> for End {
+    fn from(reason: CloseReason) -> Self {
+        Self::Close(reason)
+    }
+}
+
+/// What one read brought: frames, and what ends the session behind them.
+type Read = (Vec<ClientFrame>, Result<(), End>);
+
 /// Counts an open connection, and its end with the reason.
 struct Open {
     metrics: Arc<Metrics>,
     outbox: Arc<Outbox>,
-    _permit: Arc<OwnedSemaphorePermit>,
+    _permit: Arc<Permit>,
 }
 
 /// Serves a connection until `connect` and then leaves it to a task of its
 /// own. `ahead` is what the client sent right behind its upgrade request.
-pub async fn serve(
-    stream: TcpStream,
-    ahead: Bytes,
-    encoding: Encoding,
-    permit: Arc<OwnedSemaphorePermit>,
-    shared: Arc<Shared>,
-) {
+pub async fn serve(stream: TcpStream, ahead: Bytes, encoding: Encoding, permit: Arc<Permit>, shared: Arc<Shared>) {
     let outbox = Outbox::new(Wire::new(stream), shared.policy.clone());
     let mut session = Session {
         attachment: shared.hub.attach(outbox.clone(), encoding),
@@ -112,26 +132,40 @@ pub async fn serve(
         outbox,
         shared: shared.clone(),
     };
-    match timeout(shared.limits.connect_time.duration(), session.until_connected(ahead)).await {
-        Ok(Ok(())) => {
-            session._seat = Some(shared.roster.enter(session.outbox.clone(), encoding));
-            shared.tasks.spawn(session.run());
-        }
-        Ok(Err(end)) => session.end(end).await,
-        Err(_) => session.end(CloseReason::ConnectTimeout).await,
-    }
+    let connected = timeout(shared.limits.connect_time.duration(), session.until_connected(ahead));
+    let end = tokio::select! {
+        connected = connected => match connected {
+            Ok(Ok(())) => return session.settle(),
+            Ok(Err(end)) => end,
+            Err(_) => End::Close(CloseReason::ConnectTimeout),
+        },
+        // Not on the roster yet, so the farewell would pass it over.
+        () = shared.leaving.cancelled() => End::Close(CloseReason::Draining),
+    };
+    session.end(end).await;
 }
 
 impl Session {
-    async fn until_connected(&mut self, ahead: Bytes) -> Result<(), CloseReason> {
+    async fn until_connected(&mut self, ahead: Bytes) -> Result<(), End> {
         if !ahead.is_empty() {
-            let frames = self.decode(&mut ahead.to_vec())?;
-            self.handle(frames).await?;
+            let read = self.decode(&mut ahead.to_vec());
+            self.handle(read).await?;
         }
         while self.grants.is_none() {
             self.step().await?;
         }
         Ok(())
+    }
+
+    /// Takes its place on the roster and leaves the rest to a task of its own.
+    fn settle(mut self) {
+        let shared = self.shared.clone();
+        self._seat = Some(shared.roster.enter(self.outbox.clone(), self.encoding));
+        if shared.leaving.is_cancelled() {
+            // Perhaps too late for the farewell.
+            self.outbox.close(CloseReason::Draining);
+        }
+        shared.tasks.spawn(self.run());
     }
 
     /// The long life of a connection. This future exists once per client, so
@@ -146,82 +180,79 @@ impl Session {
     }
 
     /// Waits for bytes and does what they say.
-    async fn step(&mut self) -> Result<(), CloseReason> {
+    async fn step(&mut self) -> Result<(), End> {
         self.readable().await?;
-        let frames = self.read()?;
-        if !frames.is_empty() {
-            Box::pin(self.handle(frames)).await?;
+        let read = self.read();
+        if !matches!(&read, (frames, Ok(())) if frames.is_empty()) {
+            Box::pin(self.handle(read)).await?;
         }
         match self.outbox.closed() {
-            Some(reason) => Err(reason),
+            Some(reason) => Err(End::Close(reason)),
             None => Ok(()),
         }
     }
 
-    async fn readable(&mut self) -> Result<(), CloseReason> {
+    async fn readable(&mut self) -> Result<(), End> {
         let readable = poll_fn(|context| self.outbox.wire().poll_readable(context));
         let ready = match self.begun {
             None => readable.await,
             Some(begun) => {
                 let deadline = begun + self.shared.limits.message_time.duration();
-                Box::pin(timeout_at(deadline, readable)).await.map_err(|_| CloseReason::MessageTimeout)?
+                let late = |_| End::Close(CloseReason::MessageTimeout);
+                Box::pin(timeout_at(deadline, readable)).await.map_err(late)?
             }
         };
-        ready.map_err(|_| CloseReason::Lost)
+        ready.map_err(|_| End::Lost)
     }
 
     /// Reads what is there into frames.
-    fn read(&mut self) -> Result<Vec<ClientFrame>, CloseReason> {
+    fn read(&mut self) -> Read {
         thread_local!(static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]));
         BUFFER.with_borrow_mut(|buffer| match self.outbox.wire().try_read(buffer) {
-            Ok(0) => Err(CloseReason::Lost),
+            Ok(0) => (Vec::new(), Err(End::Lost)),
             Ok(read) => self.decode(&mut buffer[..read]),
             // Readiness may be stale.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Vec::new()),
-            Err(_) => Err(CloseReason::Lost),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (Vec::new(), Ok(())),
+            Err(_) => (Vec::new(), Err(End::Lost)),
         })
     }
 
-    fn decode(&mut self, bytes: &mut [u8]) -> Result<Vec<ClientFrame>, CloseReason> {
-        self.shared.metrics.bytes_received.increment(bytes.len() as u64);
-        let (outbox, encoding, metrics) = (&self.outbox, self.encoding, &self.shared.metrics);
+    fn decode(&mut self, bytes: &mut [u8]) -> Read {
+        let (outbox, encoding) = (&self.outbox, self.encoding);
+        let Shared { limits, metrics, .. } = &*self.shared;
+        metrics.bytes_received.increment(bytes.len() as u64);
         let mut frames = Vec::new();
         let mut empty = 0;
-        let others = self.decoder.feed(bytes, self.shared.limits.message_bytes.bytes(), |incoming| {
+        let fed = self.decoder.feed(bytes, limits.message_bytes.bytes(), |incoming| {
             match incoming {
                 Incoming::Message(kind, message) if kind == encoding.kind() => {
-                    let read = encoding.read_client(message).map_err(|why| {
-                        metrics.errors.of(Code::BadFrame).increment(1);
-                        outbox.push(&encoding.frame(&refusal(0, Refusal::new(Code::BadFrame, why.to_string()))));
-                        CloseReason::BadFrame
-                    })?;
+                    let refused = |why: BadFrame| End::Refuse(0, Refusal::new(Code::BadFrame, why.to_string()));
+                    let read = encoding.read_client(message).map_err(refused)?;
                     empty += u32::from(read.is_empty());
                     frames.extend(read);
                 }
-                Incoming::Message(..) => return Err(CloseReason::WrongKind),
+                Incoming::Message(..) => return Err(End::Close(CloseReason::WrongKind)),
                 Incoming::Ping(payload) => drop(outbox.push(&Chunk::pong(payload))),
                 Incoming::Pong => {}
-                Incoming::Close(code) => {
-                    outbox.close_echo(code);
-                    return Err(CloseReason::Normal);
-                }
+                Incoming::Close(code) => return Err(End::Peer(code)),
             }
             Ok(())
-        })?;
+        });
         metrics.frames_received.increment(frames.len() as u64);
         self.begun = match (self.decoder.is_partial(), self.begun) {
             (false, _) => None,
             (true, begun) => Some(begun.unwrap_or_else(Instant::now)),
         };
-        let limits = &self.shared.limits;
         let rate = Rate::new(limits.frames_per_second, limits.frames_burst);
+        let others = fed.as_ref().map_or(0, |others| *others);
         if !self.meter.count(frames.len() as u32 + empty + others, clock(), rate) {
-            return Err(CloseReason::RateLimited);
+            return (Vec::new(), Err(End::Close(CloseReason::RateLimited)));
         }
-        Ok(frames)
+        (frames, fed.map(drop))
     }
 
-    async fn handle(&mut self, frames: Vec<ClientFrame>) -> Result<(), CloseReason> {
+    /// Does what the frames say, then what ended the read.
+    async fn handle(&mut self, (frames, then): Read) -> Result<(), End> {
         for frame in frames {
             match self.grants {
                 None => self.connect(frame)?,
@@ -231,10 +262,10 @@ impl Session {
                 }
             }
         }
-        Ok(())
+        then
     }
 
-    fn connect(&mut self, frame: ClientFrame) -> Result<(), CloseReason> {
+    fn connect(&mut self, frame: ClientFrame) -> Result<(), End> {
         let id = frame.id;
         let (id, connect) = match state::connect(frame) {
             Ok(connect) => connect,
@@ -242,8 +273,23 @@ impl Session {
         };
         let grants = Grants::Anonymous;
         self.grants = Some(grants);
-        self.send(&reply(id, Body::Welcome(self.welcome())));
-        for subscription in connect.subscriptions {
+        let welcome = self.welcome();
+        let client = connect.client.unwrap_or_default();
+        tracing::debug!(connection = welcome.connection, client = ?client.name, version = ?client.version, "connected");
+        self.send(&reply(id, Body::Welcome(welcome)));
+        let link = self.shared.broker.state().link();
+        if link != Link::Up {
+            // Else its silence would go unexplained until the next heartbeat.
+            self.send(&reply(0, Body::Ping(Ping { broker: link.label().into(), ..Ping::default() })));
+        }
+        let most = self.shared.limits.subscriptions;
+        if connect.subscriptions.len() > most {
+            let asked = connect.subscriptions.len();
+            let message =
+                format!("`connect` asks for {asked} subscriptions; the first {most}, the most there may be, hold");
+            self.refuse(id, Refusal::new(Code::SubscriptionLimit, message))?;
+        }
+        for subscription in connect.subscriptions.into_iter().take(most) {
             match self.standing(grants, |standing| standing.resume(subscription)) {
                 Effect::Join(pattern, live) => self.attachment.join(&pattern, self.encoding.frame(&live)),
                 Effect::Refuse(id, why) => self.refuse(id, why)?,
@@ -258,7 +304,7 @@ impl Session {
         with(Standing { grants, most: self.shared.limits.subscriptions, held: self.attachment.len(), has: &has })
     }
 
-    async fn perform(&mut self, grants: Grants, effect: Effect) -> Result<(), CloseReason> {
+    async fn perform(&mut self, grants: Grants, effect: Effect) -> Result<(), End> {
         match effect {
             Effect::Join(pattern, live) => self.attachment.join(&pattern, self.encoding.frame(&live)),
             Effect::Leave(pattern, answer) => {
@@ -279,11 +325,17 @@ impl Session {
     }
 
     /// Tells a refusal; one that ends the connection is returned as the end.
-    fn refuse(&self, reply_to: u64, why: Refusal) -> Result<(), CloseReason> {
-        let code = why.code;
-        self.shared.metrics.errors.of(code).increment(1);
+    fn refuse(&self, reply_to: u64, why: Refusal) -> Result<(), End> {
+        if why.code.close().is_some() {
+            return Err(End::Refuse(reply_to, why));
+        }
+        self.tell(reply_to, why);
+        Ok(())
+    }
+
+    fn tell(&self, reply_to: u64, why: Refusal) {
+        self.shared.metrics.errors.of(why.code).increment(1);
         self.send(&refusal(reply_to, why));
-        code.close().map_or(Ok(()), Err)
     }
 
     fn send(&self, frame: &ServerFrame) {
@@ -303,6 +355,7 @@ impl Session {
                 subject_tokens: SUBJECT_TOKENS as u64,
                 frames_per_second: limits.frames_per_second.into(),
                 frames_burst: limits.frames_burst.into(),
+                event_bytes: limits.event_bytes.bytes() as u64,
             }),
             server_time: unix_millis(),
             ..Welcome::default()
@@ -312,20 +365,27 @@ impl Session {
     /// Closes, leaves all topics at once, and waits for the peer to end the
     /// stream: an early close of ours could destroy our last frames on their
     /// way. The outbox sees to it that this takes no longer than it may.
-    async fn end(self, reason: CloseReason) {
-        let Self { outbox, open, .. } = self;
-        if reason != CloseReason::Lost {
-            outbox.close(reason);
-            let mut ignored = [0; 1024];
-            while poll_fn(|context| outbox.wire().poll_readable(context)).await.is_ok() {
-                match outbox.wire().try_read(&mut ignored) {
-                    Ok(0) => break,
-                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => break,
-                    _ => {}
-                }
+    async fn end(self, end: End) {
+        match end {
+            End::Close(reason) => self.outbox.close(reason),
+            End::Peer(code) => self.outbox.close_echo(code),
+            End::Lost => return,
+            End::Refuse(reply_to, why) => {
+                let reason = why.code.close().unwrap_or(CloseReason::Internal);
+                self.tell(reply_to, why);
+                self.outbox.close(reason);
             }
         }
-        drop(open);
+        let Self { outbox, attachment, open: _open, .. } = self;
+        drop(attachment);
+        let mut ignored = [0; 1024];
+        while poll_fn(|context| outbox.wire().poll_readable(context)).await.is_ok() {
+            match outbox.wire().try_read(&mut ignored) {
+                Ok(0) => break,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => break,
+                _ => {}
+            }
+        }
     }
 }
 
@@ -336,7 +396,7 @@ fn clock() -> Duration {
 }
 
 impl Open {
-    fn new(metrics: Arc<Metrics>, outbox: Arc<Outbox>, permit: Arc<OwnedSemaphorePermit>) -> Self {
+    fn new(metrics: Arc<Metrics>, outbox: Arc<Outbox>, permit: Arc<Permit>) -> Self {
         metrics.connections.increment(1);
         metrics.connections_opened.increment(1);
         Self { metrics, outbox, _permit: permit }

@@ -1,5 +1,7 @@
 //! The log: where it goes and in which form. Installed by the binary only.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
@@ -17,6 +19,7 @@ pub fn install(log: &Log) -> Result<(), tracing_subscriber::filter::ParseError> 
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         // A full disk or a closed pipe must not stop the service: the default would
         // report the failed line with `eprintln!`, which panics then.
         .log_internal_errors(false);

@@ -1,7 +1,14 @@
 //! What is generated from the source and committed is current. With
 //! `UPDATE_GENERATED=1` (`make generate`) these tests write it instead.
 
-use std::{env, fs, path::Path};
+use std::{env, fmt::Write as _, fs, path::Path};
+
+use notifier::{
+    close::CloseReason,
+    config,
+    error::Code,
+    metrics::{BUILD_INFO, SERIES},
+};
 
 /// Messages whose JSON form follows from their fields. `Event`, the frames and
 /// the batches have forms of their own (`src/proto/json.rs`).
@@ -49,6 +56,63 @@ fn the_rust_types_of_the_contract_are_current() {
     build.compile_fds(files).expect("Rust types are generated");
     let generated = fs::read_to_string(out.path().join("notifier.v1.rs")).expect("one file per package");
     assert_current("src/proto/generated.rs", &generated);
+}
+
+#[test]
+fn the_reference_of_settings_is_current() {
+    assert_current("docs/configuration.md", &config::reference());
+}
+
+#[test]
+fn the_list_of_metrics_is_current() {
+    let mut table = String::from("\n| series | kind | label | meaning |\n|---|---|---|---|\n");
+    for series in SERIES.iter().chain([&BUILD_INFO]) {
+        let label = series.label.unwrap_or("-");
+        let kind = series.kind.to_lowercase();
+        let _ = writeln!(table, "| `{}` | {kind} | {label} | {} |", series.name, series.help);
+    }
+    let (begin, end) = ("<!-- metrics:begin -->", "<!-- metrics:end -->");
+    let page = fs::read_to_string("docs/operations.md").expect("docs/operations.md");
+    let (before, rest) = page.split_once(begin).expect("a place for the list");
+    let (_, after) = rest.split_once(end).expect("an end of the list");
+    assert_current("docs/operations.md", &format!("{before}{begin}\n{table}\n{end}{after}"));
+}
+
+#[test]
+fn the_protocol_lists_exactly_the_codes_of_the_source() {
+    let page = fs::read_to_string("docs/protocol.md").expect("docs/protocol.md");
+    let mut expected: Vec<String> = Vec::new();
+    for code in Code::ALL {
+        let closes = code.close().map_or_else(|| "-".into(), |reason| reason.code().to_string());
+        let retryable = if code.retryable() { "yes" } else { "no" };
+        expected.push(format!(
+            "| `{}` | {} | {closes} | {retryable} | {} |",
+            code.label(),
+            code.status(),
+            code.meaning()
+        ));
+    }
+    for reason in CloseReason::ALL {
+        let reconnect = if reason.reconnect() { "yes" } else { "no" };
+        expected.push(format!("| {} | `{}` | {reconnect} | {} |", reason.code(), reason.label(), reason.meaning()));
+    }
+    let row = |line: &&str| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let (first, second) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
+        let name = |cell: &str| cell.len() > 2 && cell.starts_with('`') && cell.ends_with('`');
+        let number = |cell: &str| cell.len() >= 3 && cell.bytes().all(|byte| byte.is_ascii_digit());
+        (name(first) && number(second)) || (number(first) && name(second))
+    };
+    let listed: Vec<&str> = page.lines().filter(row).collect();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn the_settings_of_the_kubernetes_base_hold() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes/base/notifier.toml");
+    let source = config::Source::read(&path).expect("the file is there");
+    let config = config::load(Some(&source), Vec::new(), &config::Flags::default()).expect("it parses");
+    config.validate().expect("it holds");
 }
 
 fn assert_current(path: &str, text: &str) {

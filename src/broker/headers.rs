@@ -35,7 +35,9 @@ impl Reader {
 
     /// Puts an event together from its headers and payload. Where a header
     /// stands several times, call `headers` so that the last one comes last:
-    /// it counts, because what a server adds it appends.
+    /// it counts, because what a server adds it appends. The names of NATS and
+    /// HTTP, spelled as here, count more than other spellings and `ce-*`, in
+    /// whatever order they come.
     ///
     /// # Errors
     /// When the payload claims to be an envelope and is none.
@@ -45,36 +47,59 @@ impl Reader {
         payload: Bytes,
     ) -> Result<Envelope, prost::DecodeError> {
         let mut envelope = Envelope::default();
-        let mut ce_id = String::new();
+        // By rank: CloudEvents, another spelling, the name as it is spelled here.
+        let (mut ids, mut types): ([String; 3], [String; 3]) = Default::default();
         for (name, value) in headers {
             let lower = name.to_ascii_lowercase();
             match lower.as_str() {
-                "nats-msg-id" => envelope.id = value.into(),
-                "content-type" => envelope.content_type = value.into(),
-                "ce-id" => ce_id = decoded(value),
+                "nats-msg-id" => ids[1 + usize::from(name == MSG_ID)] = value.into(),
+                "content-type" => types[1 + usize::from(name == CONTENT_TYPE)] = value.into(),
+                "ce-id" => ids[0] = decoded(value),
+                "ce-datacontenttype" => types[0] = decoded(value),
                 "ce-source" => envelope.source = decoded(value),
                 "ce-type" => envelope.r#type = decoded(value),
                 "ce-time" => envelope.time = unix_millis(&decoded(value)).unwrap_or_default(),
-                "ce-datacontenttype" => envelope.content_type = decoded(value),
                 "ce-specversion" => {}
                 extension if extension.starts_with(CLOUD_EVENTS) => {
                     envelope.headers.insert(lower, decoded(value));
                 }
-                other if self.forward.iter().any(|name| name.eq_ignore_ascii_case(other)) => {
+                other if self.forwards(other) => {
                     envelope.headers.insert(lower, value.into());
                 }
                 _ => {}
             }
         }
-        if envelope.id.is_empty() {
-            envelope.id = ce_id;
-        }
+        let highest = |ranked: [String; 3]| ranked.into_iter().rfind(|value| !value.is_empty()).unwrap_or_default();
+        (envelope.id, envelope.content_type) = (highest(ids), highest(types));
         if envelope.content_type == ENVELOPE {
             return unwrap(envelope, payload);
         }
         envelope.data = payload;
         Ok(envelope)
     }
+
+    /// The event as its receivers see it once it has been written as headers
+    /// and read again: for a broker that has no headers.
+    pub fn reread(&self, mut envelope: Envelope) -> Envelope {
+        envelope.headers = std::mem::take(&mut envelope.headers)
+            .into_iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .filter(|(name, _)| name.starts_with(CLOUD_EVENTS) || self.forwards(name))
+            .collect();
+        envelope
+    }
+
+    fn forwards(&self, name: &str) -> bool {
+        self.forward.iter().any(|forwarded| forwarded.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Whether a header says what a field of the event says, so that nobody may
+/// set it on the side.
+pub fn is_attribute(name: &str) -> bool {
+    const ATTRIBUTES: [&str; 7] =
+        ["content-type", "ce-id", "ce-source", "ce-type", "ce-time", "ce-datacontenttype", "ce-specversion"];
+    ATTRIBUTES.iter().any(|attribute| attribute.eq_ignore_ascii_case(name))
 }
 
 /// The envelope inside the payload; what it leaves open, the headers say.
@@ -172,6 +197,22 @@ mod tests {
     #[test]
     fn the_last_value_of_a_header_counts() {
         assert_eq!(read(&[("Nats-Msg-Id", "forged"), ("Nats-Msg-Id", "true")], b"").id, "true");
+    }
+
+    #[test]
+    fn which_of_two_names_counts_does_not_depend_on_their_order() {
+        let mut headers = [
+            ("ce-id", "c"),
+            ("nats-msg-id", "b"),
+            ("Nats-Msg-Id", "a"),
+            ("ce-datacontenttype", "text/c"),
+            ("Content-Type", "text/a"),
+        ];
+        for _ in 0..headers.len() {
+            headers.rotate_left(1);
+            let event = read(&headers, b"");
+            assert_eq!((event.id.as_str(), event.content_type.as_str()), ("a", "text/a"), "{headers:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     broker::{
+        headers::Reader,
         message::Message,
         state::{BrokerState, Link},
     },
@@ -27,6 +28,7 @@ pub struct Memory {
     interest: Arc<Mutex<Trie<FeedEnd>>>,
     next_feed: AtomicU64,
     state: BrokerState,
+    reader: Reader,
     metrics: Arc<Metrics>,
 }
 
@@ -43,13 +45,20 @@ pub(crate) struct MemoryFeed {
     pattern: Pattern,
     events: mpsc::Receiver<Arc<Message>>,
     interest: Arc<Mutex<Trie<FeedEnd>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Memory {
-    /// A broker that nobody is subscribed to.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    /// A broker that nobody is subscribed to, which passes on these headers.
+    pub fn new(forward: &[String], metrics: Arc<Metrics>) -> Self {
         metrics.broker_connected.set(1.0);
-        Self { interest: Arc::default(), next_feed: AtomicU64::new(0), state: BrokerState::new(Link::Up), metrics }
+        Self {
+            interest: Arc::default(),
+            next_feed: AtomicU64::new(0),
+            state: BrokerState::new(Link::Up),
+            reader: Reader::new(forward),
+            metrics,
+        }
     }
 
     pub(crate) fn open(&self, pattern: &Pattern) -> MemoryFeed {
@@ -57,10 +66,12 @@ impl Memory {
         let (sender, events) = mpsc::channel(FEED_EVENTS);
         let mut interest = self.interest.lock().unwrap_or_else(PoisonError::into_inner);
         interest.insert(pattern, FeedEnd { feed, events: sender });
-        MemoryFeed { feed, pattern: pattern.clone(), events, interest: self.interest.clone() }
+        let (pattern, metrics) = (pattern.clone(), self.metrics.clone());
+        MemoryFeed { feed, pattern, events, interest: self.interest.clone(), metrics }
     }
 
-    pub(crate) fn publish(&self, message: Message) {
+    pub(crate) fn publish(&self, mut message: Message) {
+        message.envelope = self.reader.reread(message.envelope);
         let message = Arc::new(message.stamped());
         // One lock for the whole fan-out: feeds see all events in one order.
         let interest = self.interest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +90,9 @@ impl Memory {
 
 impl MemoryFeed {
     pub(crate) async fn next(&mut self, batch: &mut Vec<Arc<Message>>, most: usize) -> bool {
-        self.events.recv_many(batch, most).await > 0
+        let received = self.events.recv_many(batch, most).await;
+        self.metrics.messages_received.increment(received as u64);
+        received > 0
     }
 }
 

@@ -5,6 +5,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::{proto::Envelope, subject::Subject};
 
+/// The last time that an event can have, milliseconds since the Unix epoch: the
+/// end of the year 9999, after which RFC 3339 has no way to write one.
+pub const LAST_TIME: u64 = 253_402_300_799_999;
+
 /// One event on its way through this node.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -22,10 +26,11 @@ impl Message {
         Self { subject, envelope, arrived: Instant::now() }
     }
 
-    /// The event with this node's time, where its publisher gave none.
+    /// The event with this node's time, where its publisher gave
+    /// none that clients could read.
     #[must_use]
     pub fn stamped(mut self) -> Self {
-        if self.envelope.time == 0 {
+        if self.envelope.time == 0 || self.envelope.time > LAST_TIME {
             self.envelope.time = unix_millis();
         }
         self

@@ -1,21 +1,17 @@
 //! NATS core through `async-nats`: connects for ever, subscribes, publishes.
 
 mod feed;
+mod fence;
 mod options;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, RequestErrorKind, client::PublishErrorKind, connection};
-use tokio::sync::Mutex;
+use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, client::PublishErrorKind, connection};
 
 pub(crate) use feed::NatsFeed;
 pub use options::NatsError;
+
+use fence::Fence;
 
 use crate::{
     broker::{
@@ -33,8 +29,8 @@ use crate::{
 /// How long a publish may wait for room in the client's command queue.
 const PUBLISH_TIME: Duration = Duration::from_secs(2);
 
-/// How long the server may take to confirm subscriptions.
-const FENCE_TIME: Duration = Duration::from_secs(5);
+/// How long to wait before trying again what the client refuses.
+const RETRY_TIME: Duration = Duration::from_secs(5);
 
 /// The client's events can be lost when they come in bursts, so the state is
 /// also compared this often.
@@ -51,13 +47,6 @@ pub struct Nats {
     fence: Fence,
 }
 
-/// Confirms subscriptions; one round trip serves all that wait for one.
-#[derive(Debug, Default)]
-struct Fence {
-    asked: AtomicU64,
-    answered: Mutex<u64>,
-}
-
 impl Nats {
     /// Starts connecting and returns; `state` tells when it is connected.
     ///
@@ -66,6 +55,7 @@ impl Nats {
     pub async fn connect(config: &Config, metrics: &Arc<Metrics>, tasks: &Tasks) -> Result<Self, NatsError> {
         let state = Arc::new(BrokerState::new(Link::Starting));
         let client = options::connect(config, metrics, &state).await?;
+        let fence = Fence::new(&client, tasks).await;
         tasks.spawn_vital("broker state", watch(client.clone(), state.clone(), metrics.clone()));
         Ok(Self {
             client,
@@ -73,7 +63,7 @@ impl Nats {
             metrics: metrics.clone(),
             reader: Arc::new(Reader::new(&config.events.forward_headers)),
             event_bytes: config.limits.event_bytes.bytes(),
-            fence: Fence::default(),
+            fence,
         })
     }
 
@@ -81,14 +71,14 @@ impl Nats {
         loop {
             match self.client.subscribe(pattern.as_str().to_owned()).await {
                 Ok(subscriber) => {
-                    self.confirm().await;
+                    self.fence.confirm(&self.client, &self.state).await;
                     return NatsFeed::new(subscriber, self.reader.clone(), self.metrics.clone(), self.event_bytes);
                 }
                 // Only a pattern that NATS finds invalid, which ours are not,
                 // or a client that is going down with the node.
                 Err(error) => {
                     tracing::error!(%pattern, %error, "cannot subscribe; trying again");
-                    tokio::time::sleep(FENCE_TIME).await;
+                    tokio::time::sleep(RETRY_TIME).await;
                 }
             }
         }
@@ -113,34 +103,16 @@ impl Nats {
         }
     }
 
-    pub(crate) fn state(&self) -> &BrokerState {
-        &self.state
+    pub(crate) async fn flush(&self) {
+        // While it is away nothing was taken, so nothing is waiting.
+        let up = self.state.link() == Link::Up;
+        if up && !matches!(tokio::time::timeout(PUBLISH_TIME, self.client.flush()).await, Ok(Ok(()))) {
+            tracing::warn!("some events may not have reached NATS");
+        }
     }
 
-    /// Returns when the server has processed all that was sent before: it
-    /// handles one client's commands in order, and answers a request that
-    /// nobody serves at once (`503`). A flush would only empty our buffer.
-    async fn confirm(&self) {
-        let ticket = self.fence.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut answered = self.fence.answered.lock().await;
-        while *answered < ticket {
-            self.state.up().await;
-            let upto = self.fence.asked.load(Ordering::SeqCst);
-            let request = self.client.request(self.client.new_inbox(), "".into());
-            match tokio::time::timeout(FENCE_TIME, request).await {
-                Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => *answered = upto,
-                Ok(Ok(_)) => *answered = upto,
-                // Lost with the connection: subscriptions are made anew by then.
-                _ if self.state.link() != Link::Up => {}
-                _ => {
-                    tracing::warn!(
-                        "the NATS server does not answer requests, so subscriptions cannot be confirmed; \
-                         allow this user to publish and subscribe to its inbox prefix (broker.nats.inbox_prefix)"
-                    );
-                    *answered = upto;
-                }
-            }
-        }
+    pub(crate) fn state(&self) -> &BrokerState {
+        &self.state
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::cli::{Settings, failed, misconfigured, say};
+use crate::cli::{
+    exit::{failed, misconfigured, say},
+    settings::Settings,
+};
 
 pub(crate) fn check(settings: &Settings) -> ExitCode {
     match settings.load() {

@@ -5,7 +5,11 @@ use std::{net::SocketAddr, process::ExitCode, time::Duration};
 use clap::Args;
 
 use crate::{
-    cli::{failed, sample, say, serve::stop_signal, stopped},
+    cli::{
+        exit::{failed, say, stopped},
+        sample,
+        serve::stop_signal,
+    },
     config::{AuthMode, BrokerKind, Config, Drain, Log, LogFormat, Span},
     node::{Node, NodeError},
     telemetry,

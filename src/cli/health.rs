@@ -13,7 +13,7 @@ use hyper::{Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::cli::{failed, say};
+use crate::cli::exit::{failed, say};
 
 /// How long a node that is alive takes at most.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    cli::{Settings, misconfigured, stopped},
+    cli::{
+        exit::{misconfigured, stopped},
+        settings::Settings,
+    },
     config::{AuthMode, BrokerKind, Config},
     node::{Node, NodeError},
     telemetry,

@@ -6,7 +6,10 @@ use std::{process::ExitCode, time::Duration};
 use clap::Args;
 
 use crate::{
-    cli::{EncodingArg, failed, say},
+    cli::{
+        exit::{failed, say},
+        settings::EncodingArg,
+    },
     client::{Client, ClientError},
     codec::Encoding,
     proto::{

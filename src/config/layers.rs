@@ -2,7 +2,12 @@
 //! `NOTIFIER_*` variables, then flags. The types decide how a variable is
 //! read, so nobody has to quote for the shell and for TOML at once.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    net::SocketAddr,
+    path::Path,
+};
 
 use serde_json::Value as Schema;
 use toml::{Table, Value};
@@ -12,6 +17,9 @@ use crate::config::{
     settings::{AuthMode, BrokerKind, Config, LogFormat},
     units::Secret,
 };
+
+/// Largest configuration or secret file, bytes.
+const FILE_BYTES: u64 = 1024 * 1024;
 
 /// What a variable's name begins with.
 const PREFIX: &str = "NOTIFIER_";
@@ -36,19 +44,38 @@ pub struct Flags {
     pub log_format: Option<LogFormat>,
 }
 
+/// The text of a configuration file, and what to call it in errors.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Usually the file's path.
+    pub origin: String,
+    /// TOML.
+    pub text: String,
+}
+
+impl Source {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        Ok(Self { origin: path.display().to_string(), text: read_text(path)? })
+    }
+}
+
 /// Reads file, environment and flags over the defaults. Does not yet
 /// [`Config::validate`].
 ///
 /// # Errors
 /// See [`ConfigError`].
 pub fn load(
-    file: Option<&Path>,
+    file: Option<&Source>,
     environment: impl IntoIterator<Item = (String, String)>,
     flags: &Flags,
 ) -> Result<Config, ConfigError> {
     let schema = schemars::schema_for!(Config).to_value();
     let mut table = match file {
-        Some(path) => read_file(path, &schema)?,
+        Some(source) => read_table(source, &schema)?,
         None => Table::new(),
     };
     for (name, value) in environment {
@@ -65,17 +92,28 @@ pub fn load(
     Ok(config)
 }
 
-fn read_file(path: &Path, schema: &Schema) -> Result<Table, ConfigError> {
-    let origin = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+fn read_table(source: &Source, schema: &Schema) -> Result<Table, ConfigError> {
+    let origin = &source.origin;
     let parse = |error: toml::de::Error| ConfigError::Parse { origin: origin.clone(), problem: error.to_string() };
-    let table: Table = toml::from_str(&text).map_err(parse)?;
+    let table: Table = toml::from_str(&source.text).map_err(parse)?;
     if let Some((key, nearest)) = unknown_key(&table, schema, schema, "") {
-        return Err(ConfigError::UnknownKey { origin, key, nearest });
+        return Err(ConfigError::UnknownKey { origin: origin.clone(), key, nearest });
     }
     // Typed once on its own: only the text itself can tell line and column.
-    toml::from_str::<Config>(&text).map_err(parse)?;
+    toml::from_str::<Config>(&source.text).map_err(parse)?;
     Ok(table)
+}
+
+/// A configuration or a secret is small; a device that never ends is neither.
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    let failed = |source| ConfigError::Read { path: path.into(), source };
+    let mut text = String::new();
+    let file = File::open(path).map_err(failed)?;
+    let read = file.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    if read as u64 > FILE_BYTES {
+        return Err(failed(io::Error::other(format!("it has more than {FILE_BYTES} bytes"))));
+    }
+    Ok(text)
 }
 
 /// `NOTIFIER_SERVER__LISTEN` sets `server.listen`.
@@ -213,16 +251,13 @@ fn read_secrets(config: &mut Config) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::*;
     use crate::config::units::Span;
 
     fn with(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-        file.write_all(text.as_bytes()).expect("room for it");
+        let file = Source { origin: "test".into(), text: text.into() };
         let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        load(Some(file.path()), environment, &Flags::default())
+        load(Some(&file), environment, &Flags::default())
     }
 
     #[test]
@@ -230,11 +265,10 @@ mod tests {
         let text = "[server]\nlisten = \"127.0.0.1:1\"\ninternal_listen = \"127.0.0.1:2\"\nheartbeat = \"3s\"";
         let environment =
             [("NOTIFIER_SERVER__LISTEN", "127.0.0.1:3"), ("NOTIFIER_SERVER__INTERNAL_LISTEN", "127.0.0.1:4")];
-        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-        file.write_all(text.as_bytes()).expect("room for it");
+        let file = Source { origin: "test".into(), text: text.into() };
         let flags = Flags { listen: "127.0.0.1:5".parse().ok(), ..Flags::default() };
         let environment = environment.map(|(k, v)| (k.to_owned(), v.to_owned()));
-        let config = load(Some(file.path()), environment, &flags).expect("all valid");
+        let config = load(Some(&file), environment, &flags).expect("all valid");
         assert_eq!(config.server.listen.port(), 5);
         assert_eq!(config.server.internal_listen.port(), 4);
         assert_eq!(config.server.heartbeat, Span::seconds(3));

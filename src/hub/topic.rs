@@ -29,6 +29,10 @@ const SLICE: usize = 256;
 /// Events taken from the feed at once; what waits together is sent together.
 const BATCH: usize = 64;
 
+/// Bytes of data sent together, beyond one event: a client's queue is bounded
+/// in bytes, and takes one chunk more than that.
+const BATCH_BYTES: usize = 64 * 1024;
+
 /// One pattern and its members.
 #[derive(Debug)]
 pub(crate) struct Topic {
@@ -74,6 +78,9 @@ impl Topic {
         // Behind those who wait already: admission goes in order.
         if state.open && state.waiting.is_empty() {
             self.admit(&mut state, member.clone(), &live);
+        } else if let Some((_, earlier)) = state.waiting.iter_mut().find(|(waiting, _)| Arc::ptr_eq(waiting, member)) {
+            // Not beside it: an outage may be long, and memory is bounded.
+            *earlier = live;
         } else {
             state.waiting.push_back((member.clone(), live));
         }
@@ -106,7 +113,9 @@ impl Topic {
         }
         let mut batch = Vec::new();
         while feed.next(&mut batch, BATCH).await {
-            self.deliver(&batch).await;
+            for together in batches(&batch) {
+                self.deliver(together).await;
+            }
             batch.clear();
         }
     }
@@ -125,6 +134,10 @@ impl Topic {
     }
 
     fn admit(&self, state: &mut State, member: Arc<Member>, live: &Chunk) {
+        if member.place(&self.pattern).is_some() {
+            member.outbox().push(live);
+            return;
+        }
         let index = state.slices.iter().position(|slice| slice.length < SLICE).unwrap_or_else(|| {
             state.slices.push(Slice::default());
             state.slices.len() - 1
@@ -175,6 +188,21 @@ impl Topic {
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
+}
+
+/// Cuts what arrived together where it becomes too large for one chunk.
+fn batches(mut messages: &[Arc<Message>]) -> impl Iterator<Item = &[Arc<Message>]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |message: &&Arc<Message>| {
+            bytes += message.envelope.data.len();
+            bytes <= BATCH_BYTES
+        };
+        let count = messages.iter().take_while(fits).count().max(1);
+        let (batch, rest) = messages.split_at_checked(count)?;
+        messages = rest;
+        Some(batch)
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

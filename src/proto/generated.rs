@@ -380,6 +380,10 @@ pub struct Limits {
     #[prost(uint64, tag = "6")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub frames_burst: u64,
+    /// Largest data of one published event, bytes.
+    #[prost(uint64, tag = "7")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub event_bytes: u64,
 }
 /// The subscription is live from here on.
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -39,7 +39,8 @@ pub fn embeddable<'a>(content_type: &str, data: &'a [u8]) -> Option<Cow<'a, str>
 /// An absent content type says nothing; `text/plain` with the body `42` does.
 fn may_be_json(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    media_type.is_empty() || media_type.eq_ignore_ascii_case("application/json") || media_type.ends_with("+json")
+    let media_type = media_type.to_ascii_lowercase();
+    media_type.is_empty() || media_type == "application/json" || media_type.ends_with("+json")
 }
 
 #[derive(Serialize, Deserialize)]
@@ -63,10 +64,15 @@ struct JsonEvent<'a> {
     content_type: Cow<'a, str>,
     #[serde(skip_serializing_if = "is_default")]
     headers: Cow<'a, BTreeMap<String, String>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    data: Option<Cow<'a, RawValue>>,
+    #[serde(borrow, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "is_default")]
     data_base64: Cow<'a, str>,
+}
+
+/// `"data":null` is data too; an `Option` alone would take it for none.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
 }
 
 impl Default for JsonEvent<'_> {
@@ -89,9 +95,8 @@ impl Default for JsonEvent<'_> {
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let data = embeddable(&self.content_type, &self.data)
-            .and_then(|text| RawValue::from_string(text.into_owned()).ok())
-            .map(Cow::Owned);
+        let data =
+            embeddable(&self.content_type, &self.data).and_then(|text| RawValue::from_string(text.into_owned()).ok());
         let data_base64 = match data {
             Some(_) => Cow::default(),
             None => BASE64_STANDARD.encode(&self.data).into(),
@@ -106,7 +111,7 @@ impl Serialize for Event {
             source: self.source.as_str().into(),
             content_type: self.content_type.as_str().into(),
             headers: Cow::Borrowed(&self.headers),
-            data,
+            data: data.as_deref(),
             data_base64,
         };
         event.serialize(to)
@@ -241,7 +246,7 @@ mod tests {
             ("", b"\"\xff\"", None),
             ("", b"\"a\nb\"", None),
             ("application/json; charset=utf-8", b"1", Some("1")),
-            ("application/problem+json", b"1", Some("1")),
+            ("application/problem+JSON", b"1", Some("1")),
             ("text/plain", b"42", None),
         ];
         for (content_type, data, expected) in rows {

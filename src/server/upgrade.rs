@@ -11,11 +11,11 @@ use hyper::{
     body::Incoming,
     header::{self, HeaderName, HeaderValue},
 };
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     codec::Encoding,
     error::{Code, Refusal},
+    gate::Permit,
     server::answer::Refused,
     session, socket,
 };
@@ -24,11 +24,10 @@ use crate::{
 pub(crate) fn upgrade(
     mut request: Request<Incoming>,
     shared: &Arc<session::Shared>,
-    permit: Arc<OwnedSemaphorePermit>,
-    leaving: bool,
+    permit: Arc<Permit>,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     check(&request)?;
-    if leaving {
+    if shared.leaving.is_cancelled() {
         return Err(Refusal::new(Code::Draining, "this node is leaving; connect again to reach another one").into());
     }
     let (encoding, echo) = subprotocol(request.headers())?;

@@ -1,12 +1,9 @@
 //! All connections of a node, for what concerns each of them: heartbeats, news
 //! of the broker, and the farewell before the node leaves.
 
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use slab::Slab;
@@ -92,7 +89,7 @@ impl Roster {
             for Seated { outbox, encoding } in self.seated(turn) {
                 outbox.push(ping.of(encoding));
             }
-            time::sleep(Duration::ZERO).await;
+            tokio::task::yield_now().await;
         }
     }
 

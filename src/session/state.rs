@@ -54,7 +54,7 @@ impl Standing<'_> {
     pub(crate) fn decide(&self, frame: ClientFrame) -> Effect {
         let id = frame.id;
         let unsupported = |what: &str| {
-            Effect::Refuse(id, Refusal::new(Code::Unsupported, format!("this node does not serve `{what}`")))
+            Effect::Refuse(id, Refusal::new(Code::Unsupported, format!("this node does not serve {what}")))
         };
         match frame.body {
             Some(ClientBody::Subscribe(subscribe)) => self.subscribe(id, subscribe),
@@ -68,12 +68,12 @@ impl Standing<'_> {
             Some(ClientBody::Connect(_)) => {
                 Effect::Refuse(id, Refusal::new(Code::BadFrame, "`connect` was sent before; send it once"))
             }
-            Some(ClientBody::Request(_)) => unsupported("request"),
-            Some(ClientBody::Fetch(_)) => unsupported("fetch"),
-            Some(ClientBody::Refresh(_)) => unsupported("refresh"),
+            Some(ClientBody::Request(_)) => unsupported("`request`"),
+            Some(ClientBody::Fetch(_)) => unsupported("`fetch`"),
+            Some(ClientBody::Refresh(_)) => unsupported("`refresh`"),
             // From a newer client; it is passed over unless an answer is awaited.
             None if id == 0 => Effect::Nothing,
-            None => unsupported("this frame"),
+            None => unsupported("a frame that it does not know"),
         }
     }
 

@@ -47,6 +47,7 @@ pub struct Chunk {
     framed: Bytes,
     body: u8,
     kind: Option<MessageKind>,
+    events: u32,
 }
 
 impl Chunk {
@@ -91,7 +92,7 @@ impl Chunk {
     /// others.
     pub fn sequence(chunks: &[Self]) -> Self {
         let framed: Vec<u8> = chunks.iter().flat_map(|chunk| &chunk.framed[..]).copied().collect();
-        Self { framed: framed.into(), body: 0, kind: None }
+        Self { framed: framed.into(), body: 0, kind: None, events: 0 }
     }
 
     fn framed(opcode: OpCode, body: &[u8], kind: Option<MessageKind>) -> Self {
@@ -101,7 +102,18 @@ impl Chunk {
         framed.extend_from_slice(&head[..length]);
         framed.extend_from_slice(body);
         // At most HEAD, so it fits.
-        Self { framed: framed.into(), body: length as u8, kind }
+        Self { framed: framed.into(), body: length as u8, kind, events: 0 }
+    }
+
+    /// The same, known to carry so many events, for the count of what is dropped.
+    #[must_use]
+    pub fn carrying(self, events: usize) -> Self {
+        Self { events: u32::try_from(events).unwrap_or(u32::MAX), ..self }
+    }
+
+    /// How many events it carries.
+    pub fn events(&self) -> u32 {
+        self.events
     }
 
     /// The whole frame, ready for the socket.

@@ -75,12 +75,12 @@ impl Decoder {
     /// # Errors
     /// The close reason of what breaks the RFC or a limit, or what `deliver`
     /// returned. The connection has to be closed; the decoder is of no more use.
-    pub fn feed(
+    pub fn feed<E: From<CloseReason>>(
         &mut self,
         mut input: &mut [u8],
         max: usize,
-        mut deliver: impl FnMut(Incoming<'_>) -> Result<(), CloseReason>,
-    ) -> Result<u32, CloseReason> {
+        mut deliver: impl FnMut(Incoming<'_>) -> Result<(), E>,
+    ) -> Result<u32, E> {
         let mut frames = 0;
         while !input.is_empty() {
             if self.partial.is_none() {
@@ -126,13 +126,13 @@ fn whole_frame(input: &[u8], max: usize) -> Result<Option<(Head, usize)>, CloseR
 
 impl Partial {
     /// Consumes some of the input and returns the rest.
-    fn take<'i>(
+    fn take<'i, E: From<CloseReason>>(
         &mut self,
         mut input: &'i mut [u8],
         max: usize,
         frames: &mut u32,
-        deliver: &mut impl FnMut(Incoming<'_>) -> Result<(), CloseReason>,
-    ) -> Result<&'i mut [u8], CloseReason> {
+        deliver: &mut impl FnMut(Incoming<'_>) -> Result<(), E>,
+    ) -> Result<&'i mut [u8], E> {
         if self.frame.is_none() {
             let known = self.head.len();
             let more = input.len().min(HEAD - known);
@@ -179,18 +179,18 @@ impl Partial {
     }
 
     /// A frame is complete: is a message?
-    fn close_frame(
+    fn close_frame<E: From<CloseReason>>(
         &mut self,
         head: &Head,
-        deliver: &mut impl FnMut(Incoming<'_>) -> Result<(), CloseReason>,
-    ) -> Result<(), CloseReason> {
+        deliver: &mut impl FnMut(Incoming<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         if head.is_control() {
             let payload = mem::take(&mut self.control);
             return deliver(head.incoming(&payload)?);
         }
         match self.message.take_if(|_| head.fin) {
             Some(message) if message.kind == MessageKind::Text && message.valid < message.data.len() => {
-                Err(CloseReason::InvalidUtf8)
+                Err(CloseReason::InvalidUtf8.into())
             }
             Some(message) => deliver(Incoming::Message(message.kind, &message.data)),
             None => Ok(()),
@@ -316,6 +316,10 @@ mod tests {
 
     const MAX: usize = 1 << 16;
 
+    fn ignore(_: Incoming<'_>) -> Result<(), CloseReason> {
+        Ok(())
+    }
+
     /// A masked client frame.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mask = [1, 2, 3, 4];
@@ -358,7 +362,7 @@ mod tests {
         assert_eq!(size_of::<Decoder>(), size_of::<usize>());
         let mut decoder = Decoder::default();
         for byte in frame(0x81, b"hello") {
-            assert!(decoder.feed(&mut [byte], MAX, |_| Ok(())).is_ok());
+            assert!(decoder.feed(&mut [byte], MAX, ignore).is_ok());
         }
         assert!(!decoder.is_partial());
     }
@@ -368,7 +372,7 @@ mod tests {
         let mut decoder = Decoder::default();
         let mut bytes = frame(0x82, &[0; 60_000]);
         bytes.truncate(20);
-        assert!(decoder.feed(&mut bytes, MAX, |_| Ok(())).is_ok());
+        assert!(decoder.feed(&mut bytes, MAX, ignore).is_ok());
         let held = decoder.partial.expect("a frame has begun").message.expect("of a message");
         assert!(held.data.capacity() < 1_000, "{}", held.data.capacity());
     }

@@ -1,1 +1,219 @@
-//! stub
+//! Every way to authenticate and to encrypt, against a nats-server that
+//! demands it.
+
+use std::{fs, path::Path, process::Command};
+
+use notifier::config::{BrokerKind, Config, Secret};
+use serde_json::json;
+
+use super::world::{NatsServer, TestNode, node::config};
+
+/// A node gets in with these settings, and events flow.
+async fn gets_in(server: &NatsServer, change: impl FnOnce(&mut Config)) {
+    let node = TestNode::nats_with(server, change).await;
+    let mut client = node.client().await;
+    client.subscribe("a").await;
+    node.publish("a", "1").await;
+    assert_eq!(client.event().await.1, json!(1));
+}
+
+/// A node with these settings starts, and is refused by the server.
+async fn stays_out(server: &NatsServer) {
+    let mut config = config();
+    config.broker.kind = BrokerKind::Nats;
+    config.broker.nats.urls = vec![server.url()];
+    let node = TestNode::start(config).await;
+    node.until_metric("notifier_broker_events_total{event=\"client_error\"}", |count| count >= 1.0).await;
+    assert_eq!(node.internal("/readyz").await.0, 503);
+}
+
+fn secret(text: &str) -> Option<Secret> {
+    Some(Secret::from(text.to_owned()))
+}
+
+#[tokio::test]
+async fn user_and_password() {
+    let server = NatsServer::with("authorization { user: node, password: \"s3cret\" }").await;
+    gets_in(&server, |config| {
+        config.broker.nats.user = Some("node".into());
+        config.broker.nats.password = secret("s3cret");
+    })
+    .await;
+    stays_out(&server).await;
+}
+
+#[tokio::test]
+async fn token() {
+    let server = NatsServer::with("authorization { token: \"t0ken\" }").await;
+    gets_in(&server, |config| config.broker.nats.token = secret("t0ken")).await;
+    stays_out(&server).await;
+}
+
+#[tokio::test]
+async fn nkey() {
+    let user = nkeys::KeyPair::new_user();
+    let server = NatsServer::with(&format!("authorization {{ users: [{{ nkey: {} }}] }}", user.public_key())).await;
+    gets_in(&server, |config| config.broker.nats.nkey = secret(&user.seed().expect("a seed"))).await;
+    stays_out(&server).await;
+}
+
+#[tokio::test]
+async fn credentials_of_a_jwt_user() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (settings, credentials) = operator_mode();
+    let path = folder.path().join("node.creds");
+    fs::write(&path, credentials).expect("room");
+    let server = NatsServer::with(&settings).await;
+    gets_in(&server, |config| config.broker.nats.credentials_file = Some(path)).await;
+    stays_out(&server).await;
+}
+
+/// Settings of a server that trusts one operator, and the credentials of one
+/// user of one account of its (NATS JWT v2, ADR-14).
+fn operator_mode() -> (String, String) {
+    let (operator, account, user) =
+        (nkeys::KeyPair::new_operator(), nkeys::KeyPair::new_account(), nkeys::KeyPair::new_user());
+    let unlimited = json!({"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
+        "conn": -1, "leaf": -1});
+    let operator_jwt = jwt(&operator, &operator, "O", json!({"type": "operator", "version": 2}));
+    let account_jwt = jwt(
+        &operator,
+        &account,
+        "A",
+        json!({"type": "account", "version": 2, "limits": unlimited,
+        "default_permissions": {"pub": {}, "sub": {}}}),
+    );
+    let user_jwt = jwt(
+        &account,
+        &user,
+        "U",
+        json!({"type": "user", "version": 2, "pub": {}, "sub": {}, "subs": -1,
+        "data": -1, "payload": -1}),
+    );
+    let settings = format!(
+        "operator: {operator_jwt}\nresolver: MEMORY\nresolver_preload: {{ {}: {account_jwt} }}",
+        account.public_key()
+    );
+    let credentials = format!(
+        "-----BEGIN NATS USER JWT-----\n{user_jwt}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+        user.seed().expect("a seed")
+    );
+    (settings, credentials)
+}
+
+fn jwt(issuer: &nkeys::KeyPair, subject: &nkeys::KeyPair, name: &str, nats: serde_json::Value) -> String {
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+    let claims = json!({"jti": name, "iat": 1_700_000_000, "iss": issuer.public_key(), "name": name,
+        "sub": subject.public_key(), "nats": nats});
+    let head = BASE64.encode(r#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
+    let signed = format!("{head}.{}", BASE64.encode(claims.to_string()));
+    let signature = issuer.sign(signed.as_bytes()).expect("a signature");
+    format!("{signed}.{}", BASE64.encode(signature))
+}
+
+#[tokio::test]
+async fn tls_with_our_own_authority_and_client_certificates() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    certificates(folder.path());
+    let settings = |verify: bool| {
+        let path = |name: &str| at(name).display().to_string();
+        format!(
+            "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: {verify} }}",
+            path("server.pem"),
+            path("server.key"),
+            path("ca.pem")
+        )
+    };
+    for verify in [false, true] {
+        let server = NatsServer::with(&settings(verify)).await;
+        gets_in(&server, |config| {
+            let tls = &mut config.broker.nats.tls;
+            tls.required = true;
+            tls.ca_file = Some(at("ca.pem"));
+            if verify {
+                (tls.cert_file, tls.key_file) = (Some(at("client.pem")), Some(at("client.key")));
+            }
+        })
+        .await;
+        // Without the authority the server's certificate is nobody's.
+        stays_out(&server).await;
+    }
+}
+
+/// An authority, and certificates of a server and a client.
+fn certificates(folder: &Path) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let write = |name: &str, text: String| fs::write(folder.join(name), text).expect("room");
+    let authority_key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).expect("a certificate");
+    write("ca.pem", authority.pem());
+    let issuer = Issuer::new(params, authority_key);
+    for name in ["server", "client"] {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).expect("parameters");
+        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+        write(&format!("{name}.pem"), certificate.pem());
+        write(&format!("{name}.key"), key.serialize_pem());
+    }
+}
+
+#[tokio::test]
+#[allow(clippy::type_complexity)] // a table of rows
+async fn settings_that_cannot_be_used_are_refused_at_once() {
+    let rows: [(&dyn Fn(&mut Config), &str); 3] = [
+        (&|config| config.broker.nats.urls = vec!["nats://".into()], "no host"),
+        (&|config| config.broker.nats.urls = vec!["ws://a:1".into()], "neither `nats` nor `tls`"),
+        (&|config| config.broker.nats.credentials_file = Some("/nowhere.creds".into()), "/nowhere.creds"),
+    ];
+    for (change, part) in rows {
+        let mut config = config();
+        config.broker.kind = BrokerKind::Nats;
+        change(&mut config);
+        let error = notifier::node::Node::bind(config).await.expect_err(part).to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+/// What the operations guide says is the least that the node needs.
+#[tokio::test]
+async fn the_least_privileges_suffice() {
+    let server = NatsServer::with(
+        "authorization { users: [{ user: node, password: p, permissions: {
+            subscribe: [\"shop.>\", \"_INBOX_ntf.>\"], publish: [\"shop.>\", \"_INBOX_ntf.>\"] } },
+          { user: other, password: p }] }",
+    )
+    .await;
+    let node = TestNode::nats_with(&server, |config| {
+        config.broker.nats.user = Some("node".into());
+        config.broker.nats.password = secret("p");
+        config.broker.nats.inbox_prefix = "_INBOX_ntf".into();
+    })
+    .await;
+    let mut client = node.client().await;
+    client.subscribe("shop.>").await;
+    node.publish("shop.a", "1").await;
+    assert_eq!(client.event().await.1, json!(1));
+    // What it may not have, the server refuses; the connection and its events stay.
+    client.send(json!({"id": 2, "subscribe": {"subject": "secret.>"}})).await;
+    node.until_metric("notifier_broker_events_total{event=\"server_error\"}", |count| count >= 1.0).await;
+    node.publish("shop.a", "2").await;
+    loop {
+        let frame = client.next().await;
+        if frame.get("event").is_some() {
+            assert_eq!(frame["event"]["data"], json!(2));
+            return;
+        }
+    }
+}
+
+#[test]
+fn serve_without_authentication_says_what_to_write() {
+    let output = Command::new(env!("CARGO_BIN_EXE_notifier")).arg("serve").output().expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains("--anonymous") && said.contains("[auth]"), "{said}");
+}

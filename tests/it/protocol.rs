@@ -1,1 +1,159 @@
-//! stub
+//! The rules that hold for every frame, in both encodings.
+
+use notifier::{
+    client::{Client, ClientError},
+    codec::Encoding,
+    proto::{
+        ClientFrame, Connect, Event, Fetch, Publish, Refresh, Request, ServerFrame, Subscribe,
+        client_frame::Body as Ask, server_frame::Body,
+    },
+};
+use serde_json::json;
+
+use super::world::{TestNode, Ws, soon};
+
+#[tokio::test]
+async fn both_encodings_carry_the_same_events() {
+    let node = TestNode::memory().await;
+    let mut events = Vec::new();
+    let url = format!("ws://{}", node.address);
+    let mut clients = Vec::new();
+    for encoding in Encoding::ALL {
+        let (mut client, welcome) = Client::connect(&url, encoding, Connect::default()).await.expect("welcomed");
+        assert_eq!(welcome.heartbeat_ms, 25_000);
+        assert_eq!(welcome.limits.expect("limits").subscriptions, 512);
+        let subscribe = Subscribe { subject: "shop.cart.*".into(), ..Subscribe::default() };
+        client.send(ClientFrame { id: 1, body: Some(Ask::Subscribe(subscribe)) }).await.expect("sent");
+        let subscribed = soon("subscribed", client.next()).await.expect("a frame");
+        assert!(matches!(subscribed, ServerFrame { reply_to: 1, body: Some(Body::Subscribed(_)) }));
+        clients.push(client);
+    }
+    node.publish("shop.cart.u42", r#"{"qty":2}"#).await;
+    for client in &mut clients {
+        match soon("an event", client.next()).await.expect("a frame").body {
+            Some(Body::Event(event)) => events.push(event),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(events[0], events[1]);
+    assert_eq!((events[0].subject.as_str(), &events[0].data[..]), ("shop.cart.u42", &br#"{"qty":2}"#[..]));
+}
+
+#[tokio::test]
+async fn frames_that_this_node_does_not_serve_are_answered_as_unsupported() {
+    let node = TestNode::memory().await;
+    for encoding in Encoding::ALL {
+        let url = format!("ws://{}", node.address);
+        let (mut client, _) = Client::connect(&url, encoding, Connect::default()).await.expect("welcomed");
+        let asks = [
+            Some(Ask::Request(Request::default())),
+            Some(Ask::Fetch(Fetch::default())),
+            Some(Ask::Refresh(Refresh::default())),
+            None,
+        ];
+        for (id, body) in (1..).zip(asks) {
+            client.send(ClientFrame { id, body }).await.expect("sent");
+            match soon("an answer", client.next()).await.expect("a frame") {
+                ServerFrame { reply_to, body: Some(Body::Error(error)) } if reply_to == id => {
+                    assert_eq!((error.code.as_str(), error.retryable), ("unsupported", false));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_an_id_only_refusals_are_answered() {
+    let node = TestNode::memory().await;
+    let mut client = node.client().await;
+    client.send(json!({"publish": {"subject": "a", "event": {"data": 1}}})).await;
+    client.send(json!({"unsubscribe": {"subject": "a"}})).await;
+    client.send(json!({"some_future_frame": {}})).await;
+    client.send(json!({"publish": {"subject": "a.*"}})).await;
+    let error = client.expect("error").await;
+    assert_eq!((&error["error"]["code"], error.get("replyTo")), (&json!("bad_subject"), None));
+}
+
+#[tokio::test]
+async fn what_is_no_frame_ends_the_connection_with_a_reason() {
+    let node = TestNode::memory().await;
+    let rows = [
+        "hello",
+        "{\"connect\":{}}{}",
+        "[]",
+        "{\"subscribe\":{\"subject\":\"a\"}}",
+        "{\"connect\":{}}\n{\"connect\":{}}",
+        "{\"connect\":{\"subscriptions\":7}}",
+        &format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000)),
+        &format!("{{\"connect\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000)),
+    ];
+    for text in rows {
+        let mut client = Ws::open(node.address).await;
+        client.send_text(text).await;
+        let (code, reason, frames) = client.closed().await;
+        assert_eq!((code, reason.as_str()), (4500, "bad_frame"), "{text:.60}");
+        assert_eq!(frames.last().expect("an error first")["error"]["code"], "bad_frame", "{text:.60}");
+    }
+    let url = format!("ws://{}", node.address);
+    let (mut client, _) = Client::connect(&url, Encoding::Proto, Connect::default()).await.expect("welcomed");
+    let again = ClientFrame { id: 0, body: Some(Ask::Connect(Connect::default())) };
+    client.send(again).await.expect("sent");
+    let refused = soon("a refusal", client.next()).await.expect_err("a refusal");
+    assert!(matches!(refused, ClientError::Refused { code, .. } if code == "bad_frame"));
+}
+
+#[tokio::test]
+async fn a_client_that_keeps_the_limits_told_in_welcome_is_never_refused() {
+    let node = TestNode::with(|config| config.limits.subscriptions = 3).await;
+    let mut client = Ws::open(node.address).await;
+    client.send(json!({"connect": {}})).await;
+    let welcome = client.expect("welcome").await["welcome"].take();
+    assert_eq!(welcome["limits"]["subscriptions"], 3);
+    assert_eq!(welcome["limits"]["messageBytes"], 65_536);
+    for name in ["a", "b", "c"] {
+        client.subscribe(name).await;
+    }
+    client.send(json!({"id": 8, "subscribe": {"subject": "d"}})).await;
+    let error = client.expect("error").await;
+    assert_eq!((&error["replyTo"], &error["error"]["code"]), (&json!(8), &json!("subscription_limit")));
+    client.send(json!({"id": 9, "unsubscribe": {"subject": "a"}})).await;
+    client.expect("unsubscribed").await;
+    client.subscribe("d").await;
+}
+
+#[tokio::test]
+async fn a_silent_client_is_pinged_and_then_given_up() {
+    let node = TestNode::with(|config| config.server.heartbeat = std::time::Duration::from_secs(1).into()).await;
+    // Reads nothing, so that not even its library answers the WebSocket Ping.
+    let silent = node.client().await;
+    let mut lively = node.client().await;
+    let closed = "notifier_connections_closed_total{reason=\"ping_timeout\"}";
+    assert_eq!(lively.ping().await, json!({"broker": "ok"}));
+    let until_given_up = node.until_metric(closed, |count| count == 1.0);
+    tokio::select! {
+        () = until_given_up => {}
+        () = async { loop { lively.ping().await; } } => {}
+    }
+    lively.subscribe("still.here").await;
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_client_cannot_forge_where_its_event_stands() {
+    let node = TestNode::memory().await;
+    let url = format!("ws://{}", node.address);
+    let (mut client, _) = Client::connect(&url, Encoding::Proto, Connect::default()).await.expect("welcomed");
+    let subscribe = Subscribe { subject: ">".into(), ..Subscribe::default() };
+    client.send(ClientFrame { id: 1, body: Some(Ask::Subscribe(subscribe)) }).await.expect("sent");
+    soon("subscribed", client.next()).await.expect("a frame");
+    let forged = Event { subject: "other".into(), stream: "S".into(), seq: 7, ..Event::default() };
+    let publish = Publish { subject: "mine".into(), event: Some(forged) };
+    client.send(ClientFrame { id: 0, body: Some(Ask::Publish(publish)) }).await.expect("sent");
+    loop {
+        if let Some(Body::Event(event)) = soon("an event", client.next()).await.expect("a frame").body {
+            assert_eq!((event.subject.as_str(), event.stream.as_str(), event.seq), ("mine", "", 0));
+            return;
+        }
+    }
+}

@@ -92,6 +92,21 @@ async fn connect_brings_its_subscriptions_along() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_everything_delays_nobodys_subscription() {
+    let nats = NatsServer::start().await;
+    let node = TestNode::nats(&nats).await;
+    let (mut greedy, mut other) = (node.client().await, node.client().await);
+    greedy.subscribe(">").await;
+    greedy.subscribe("*.*.*").await;
+    for number in 0..3 {
+        let subject = format!("a.{number}");
+        let subscribed = other.subscribe(&subject);
+        // What confirms it must not wait for a time-out of 5 s.
+        tokio::time::timeout(std::time::Duration::from_secs(3), subscribed).await.expect("confirmed at once");
+    }
+}
+
+#[tokio::test]
 async fn a_wildcard_subscriber_gets_no_subject_of_the_messaging_system() {
     let nats = NatsServer::start().await;
     let node = TestNode::nats(&nats).await;
@@ -103,4 +118,23 @@ async fn a_wildcard_subscriber_gets_no_subject_of_the_messaging_system() {
     }
     service.publish("open", "1".into()).await.expect("published");
     assert_eq!(client.event().await, ("open".to_owned(), json!(1)));
+}
+
+#[tokio::test]
+async fn subscribing_twice_before_it_is_live_is_confirmed_once_when_it_is() {
+    let mut nats = NatsServer::start().await;
+    let node = TestNode::nats(&nats).await;
+    let mut client = node.client().await;
+    nats.kill();
+    assert_eq!(client.ping().await, json!({"broker": "down"}));
+    for id in [1, 2] {
+        client.send(json!({"id": id, "subscribe": {"subject": "twice"}})).await;
+    }
+    assert_eq!(client.events_until_now().await, [], "nothing is live yet");
+    nats.restart().await;
+    assert_eq!(client.expect("subscribed").await["replyTo"], 2);
+    let service = nats.client().await;
+    service.publish("twice", "1".into()).await.expect("published");
+    assert_eq!(client.event().await.1, json!(1));
+    assert_eq!(client.events_until_now().await, []);
 }

@@ -45,7 +45,9 @@ impl NatsFeed {
         }
         // The system's own subjects match a leading wildcard, but are nobody's events.
         let subject = match Subject::parse(message.subject.as_str()) {
-            Ok(subject) if subject.is_reserved() => return,
+            Ok(subject) if subject.is_reserved() => {
+                return self.metrics.drops.of(Dropped::ReservedSubject).increment(1);
+            }
             Ok(subject) => subject,
             Err(_) => return self.metrics.drops.of(Dropped::BadSubject).increment(1),
         };

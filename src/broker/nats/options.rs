@@ -1,7 +1,7 @@
 //! From our settings to a connecting client: servers, authentication, TLS,
 //! reconnecting, and what its events mean to us.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 
@@ -57,7 +57,7 @@ pub(crate) async fn connect(
     let servers = nats
         .urls
         .iter()
-        .map(|url| url.parse().map_err(|source| NatsError::Url { url: url.clone(), source }))
+        .map(|url| server(url).map_err(|source| NatsError::Url { url: url.clone(), source }))
         .collect::<Result<Vec<ServerAddr>, _>>()?;
     let options = ConnectOptions::new()
         .name(format!("notifier {}", config.node.name))
@@ -70,6 +70,16 @@ pub(crate) async fn connect(
         .event_callback(observer(metrics.clone(), state.clone()));
     let options = with_tls(with_identity(options, nats).await?, &nats.tls);
     Ok(options.connect(servers).await?)
+}
+
+/// The client takes an address without a host for one.
+fn server(url: &str) -> io::Result<ServerAddr> {
+    let server: ServerAddr = url.parse()?;
+    match (server.host(), server.scheme()) {
+        ("", _) => Err(io::Error::other("it has no host")),
+        (_, "nats" | "tls") => Ok(server),
+        (_, scheme) => Err(io::Error::other(format!("the scheme `{scheme}` is neither `nats` nor `tls`"))),
+    }
 }
 
 async fn with_identity(options: ConnectOptions, nats: &config::Nats) -> Result<ConnectOptions, NatsError> {

@@ -1,0 +1,81 @@
+# Every command that a person or CI runs. `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Thousands of sockets in one test process need more than the usual 1024.
+DESCRIPTORS := ulimit -n $$(ulimit -Hn) 2>/dev/null || true;
+ARGS ?=
+
+.PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny generate bench fuzz \
+        loadtest loadtest-smoke conformance image clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Build and run on the embedded broker, with a live page and sample events
+	cargo run --locked -- dev $(ARGS)
+
+run: ## Run a node: make run ARGS='--nats nats://127.0.0.1:4222 --anonymous'
+	cargo run --locked --release -- serve $(ARGS)
+
+test: tools ## Install what the tests need, and pass them all
+	$(DESCRIPTORS) NATS_SERVER=$$(scripts/nats-server.sh) cargo test --locked
+
+tools: ## Install what the tests need (idempotent)
+	scripts/nats-server.sh > /dev/null
+	scripts/promtool.sh > /dev/null
+	scripts/peers.sh > /dev/null
+
+check: fmt-check lint test doc shell-check deploy-check loadtest-smoke ## All that CI runs
+
+fmt: ## Format the code
+	cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
+
+fmt-check:
+	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
+
+lint: ## Clippy, warnings are errors
+	cargo clippy --locked --all-targets -- -D warnings
+
+doc: ## Build the documentation of the code, private items included
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+shell-check: ## Check the shell scripts
+	scripts/check-shell.sh
+
+deploy-check: ## Render the Kubernetes manifests and check them against the schemas
+	scripts/check-deploy.sh
+
+deny: ## Check licences, sources and advisories of all dependencies (needs cargo-deny)
+	cargo deny check
+
+generate: ## Write what is generated from the source: types of the contract, tables in docs/
+	UPDATE_GENERATED=1 cargo test --locked --test generated
+
+bench: ## Time the hot path
+	cargo bench --locked $(ARGS)
+
+fuzz: ## Fuzz every decoder and matcher, FUZZ_SECONDS (60) each
+	scripts/fuzz.sh
+
+conformance: tools ## The WebSocket conformance suite's reference runner besides the one in `make test`
+	$(DESCRIPTORS) cargo test --locked --test conformance -- --include-ignored
+
+loadtest: ## Load a node and a nats-server with k6; see loadtest/README.md
+	cargo build --locked --release
+	$(DESCRIPTORS) scripts/loadtest.sh $(ARGS)
+
+# In CI the node that the tests built will do.
+loadtest-smoke:
+	cargo build --locked
+	$(DESCRIPTORS) NOTIFIER=target/debug/notifier scripts/loadtest.sh
+
+image: ## Build the container image
+	docker build -f deploy/Dockerfile --build-arg COMMIT=$$(git rev-parse --short HEAD) -t notifier:dev .
+
+clean: ## Remove what was built and cached
+	cargo clean
+	rm -rf .cache fuzz/target tests/peers/node_modules

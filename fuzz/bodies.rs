@@ -1,0 +1,126 @@
+//! What is fuzzed: each body takes any bytes and must neither panic nor break
+//! what it states. `tests/fuzz_bodies.rs` drives the same bodies with random
+//! and with well-formed input.
+
+use notifier::{
+    close::CloseReason,
+    codec::Encoding,
+    config::{self, Flags, Source},
+    socket::Decoder,
+    subject::{Pattern, Subject},
+    trie::Trie,
+};
+
+/// Largest message the decoder is to take here.
+const MESSAGE_BYTES: usize = 4_096;
+
+/// The frame decoder: how the bytes are cut changes nothing that is delivered.
+pub fn frame_decoder(bytes: &[u8]) {
+    let run = |piece: usize| -> (Vec<String>, Result<(), CloseReason>) {
+        let mut decoder = Decoder::default();
+        let mut delivered = Vec::new();
+        for piece in bytes.to_vec().chunks_mut(piece) {
+            let fed = decoder.feed(piece, MESSAGE_BYTES, |incoming| {
+                delivered.push(format!("{incoming:?}"));
+                Ok(())
+            });
+            if let Err(reason) = fed {
+                return (delivered, Err(reason));
+            }
+        }
+        (delivered, Ok(()))
+    };
+    let piece = bytes.first().map_or(1, |first| usize::from(*first % 13) + 1);
+    let (whole, cut) = (run(bytes.len().max(1)), run(piece));
+    assert_eq!(whole.1.is_err(), cut.1.is_err());
+    if whole.1.is_ok() {
+        assert_eq!(whole.0, cut.0);
+    } else {
+        // A cut stream may end earlier (fail fast), never later.
+        assert!(whole.0.starts_with(&cut.0));
+    }
+}
+
+/// Client frames: what is read can be written, and reads back the same.
+pub fn client_frames(bytes: &[u8]) {
+    for encoding in Encoding::ALL {
+        let Ok(frames) = encoding.read_client(bytes) else { continue };
+        let mut written = Vec::new();
+        frames.iter().for_each(|frame| encoding.write_client(frame, &mut written));
+        let again = encoding.read_client(&written).expect("we wrote it");
+        assert_eq!(again.len(), frames.len());
+        // Data may be normalised once (line feeds in JSON), not twice.
+        let mut rewritten = Vec::new();
+        again.iter().for_each(|frame| encoding.write_client(frame, &mut rewritten));
+        assert_eq!(rewritten, written);
+    }
+}
+
+/// The subject grammar and its matchers against a slow reference: the first
+/// line is the pattern, the others are subjects.
+pub fn subjects(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut lines = text.split('\n');
+    let first = lines.next().unwrap_or_default();
+    assert_eq!(Pattern::parse(first).is_ok(), reference_grammar(first), "{first:?}");
+    let Ok(pattern) = Pattern::parse(first) else { return };
+    let mut trie = Trie::default();
+    trie.insert(&pattern, ());
+    for line in lines {
+        let wildcard = line.split('.').any(|token| token == "*" || token == ">");
+        assert_eq!(Subject::parse(line).is_ok(), reference_grammar(line) && !wildcard, "{line:?}");
+        let Ok(subject) = Subject::parse(line) else { continue };
+        let expected = reference_matches(&tokens(first), &tokens(line));
+        assert_eq!(pattern.matches(&subject), expected, "{first} {line}");
+        let mut found = false;
+        trie.each(&subject, |()| found = true);
+        assert_eq!(found, expected, "{first} {line}");
+        assert_eq!(pattern.overlaps(&Pattern::from(subject)), expected, "{first} {line}");
+    }
+}
+
+/// A configuration file: an error or a configuration, never a panic.
+pub fn configuration(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    // Files that a secret names are not part of what is tried.
+    if text.contains("_file") {
+        return;
+    }
+    let source = Source { origin: "fuzz".into(), text: text.into() };
+    match config::load(Some(&source), Vec::new(), &Flags::default()) {
+        Ok(config) => drop(config.validate()),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+fn tokens(text: &str) -> Vec<&str> {
+    text.split('.').collect()
+}
+
+fn reference_grammar(text: &str) -> bool {
+    let tokens = tokens(text);
+    let plain = |token: &str| {
+        !token.is_empty()
+            && token.chars().all(|c| {
+                let ascii = c.is_ascii() && c > ' ' && c != '\x7f' && c != '*' && c != '>';
+                ascii || (!c.is_ascii() && c.is_alphanumeric())
+            })
+    };
+    text.len() <= 256
+        && tokens.len() <= 32
+        && tokens
+            .iter()
+            .enumerate()
+            .all(|(index, token)| *token == "*" || (*token == ">" && index + 1 == tokens.len()) || plain(token))
+}
+
+/// By definition, token by token, with all the time in the world.
+fn reference_matches(pattern: &[&str], subject: &[&str]) -> bool {
+    match (pattern.split_first(), subject.split_first()) {
+        (None, None) => true,
+        (Some((&">", [])), Some(_)) => true,
+        (Some((&"*", rest)), Some((_, others))) => reference_matches(rest, others),
+        (Some((token, rest)), Some((other, others))) => token == other && reference_matches(rest, others),
+        _ => false,
+    }
+}

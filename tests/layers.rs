@@ -1,0 +1,210 @@
+//! The house stays in order: a file imports only from floors below its own, a
+//! child never names its parent, and outside crates are named where they belong.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Top floor first. A module and its children stand on one floor.
+const FLOORS: &[&str] = &[
+    "main",
+    "cli",
+    "client",
+    "node",
+    "server",
+    "session",
+    "hub",
+    "publish",
+    "codec",
+    "broker",
+    "grants",
+    "outbox",
+    "socket",
+    "telemetry",
+    "gate",
+    "drain",
+    "metrics",
+    "config",
+    "error",
+    "close",
+    "trie",
+    "subject",
+    "proto",
+];
+
+/// Outside crates that only these floors may name.
+const OUTSIDE: &[(&str, &[&str])] = &[
+    ("fastwebsockets", &["socket"]),
+    ("async_nats", &["broker"]),
+    ("hyper", &["cli", "client", "server", "socket"]),
+    ("hyper_util", &["cli", "server", "socket"]),
+    ("metrics_exporter_prometheus", &["metrics", "node"]),
+    ("rustls", &["broker"]),
+    ("toml", &["cli", "config"]),
+    ("schemars", &["config"]),
+    ("clap", &["cli"]),
+    ("socket2", &["server", "socket"]),
+    ("prost", &["broker", "codec", "proto"]),
+];
+
+#[test]
+fn every_module_has_its_floor_and_lib_rs_lists_them_in_order() {
+    let lib = fs::read_to_string("src/lib.rs").expect("src/lib.rs");
+    let listed: Vec<&str> = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    assert_eq!(listed, FLOORS[1..], "src/lib.rs lists the floors, top first");
+    let files: BTreeSet<String> = sources().iter().map(|path| module(path)[0].clone()).collect();
+    let floors: BTreeSet<String> = FLOORS.iter().map(|floor| (*floor).to_owned()).collect();
+    assert_eq!(files, floors);
+}
+
+#[test]
+fn a_file_imports_only_from_floors_below_and_never_its_parent() {
+    let mut wrong = Vec::new();
+    for path in sources() {
+        let module = module(&path);
+        let floor = floor(&module[0]);
+        for import in imports(&code(&path)) {
+            let target = self::floor(&import[0]);
+            let own = import[0] == module[0];
+            // Within a floor: a sibling or a child, which the path names beyond the parent.
+            let parent = own && names_parent(&module, &import);
+            if target < floor || parent {
+                wrong.push(format!("{} imports {}", path.display(), import.join("::")));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let graph: BTreeMap<String, BTreeSet<String>> = sources()
+        .iter()
+        .map(|path| {
+            let module = module(path);
+            let targets = imports(&code(path)).iter().map(|import| target(import).join("::")).collect();
+            (module.join("::"), targets)
+        })
+        .collect();
+    for start in graph.keys() {
+        let mut reached = BTreeSet::new();
+        let mut next: Vec<&String> = graph[start].iter().collect();
+        while let Some(file) = next.pop() {
+            assert!(file != start, "{start} imports itself by way of others");
+            if reached.insert(file) {
+                next.extend(graph.get(file).into_iter().flatten());
+            }
+        }
+    }
+}
+
+#[test]
+fn outside_crates_are_named_where_they_belong() {
+    let mut wrong = Vec::new();
+    for path in sources() {
+        let module = module(&path);
+        let code = code(&path);
+        for (name, floors) in OUTSIDE {
+            let named = code.contains(&format!("{name}::")) || code.contains(&format!("use {name}"));
+            if named && !floors.contains(&module[0].as_str()) {
+                wrong.push(format!("{} names {name}", path.display()));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// Every file of `src`, but the list of modules and what is generated.
+fn sources() -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if !path.ends_with("lib.rs") && !path.ends_with("proto/generated.rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(Path::new("src"), &mut found);
+    found.sort();
+    found
+}
+
+/// `src/hub/topic.rs` is `[hub, topic]`.
+fn module(path: &Path) -> Vec<String> {
+    let inner = path.strip_prefix("src").expect("in src").with_extension("");
+    inner.iter().map(|part| part.to_str().expect("UTF-8").to_owned()).collect()
+}
+
+fn floor(module: &str) -> usize {
+    FLOORS.iter().position(|floor| *floor == module).unwrap_or_else(|| panic!("{module} has no floor"))
+}
+
+/// The code without its unit tests and comments.
+fn code(path: &Path) -> String {
+    if path.ends_with("tests.rs") {
+        return String::new();
+    }
+    let text = fs::read_to_string(path).expect("a file");
+    let code = text.split("\n#[cfg(test)]\n").next().unwrap_or_default();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Every `crate::a::b` path, those in braces spelled out.
+fn imports(code: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for start in code.match_indices("crate::").map(|(at, root)| at + root.len()) {
+        expand(&code[start..], &mut Vec::new(), &mut found);
+    }
+    found.retain(|import| FLOORS.contains(&import[0].as_str()));
+    found
+}
+
+/// Reads `a::{b, c::d}` at the start of `text`; returns what is left.
+fn expand<'t>(text: &'t str, prefix: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> &'t str {
+    let text = text.trim_start();
+    if let Some(mut rest) = text.strip_prefix('{') {
+        loop {
+            rest = rest.trim_start();
+            if let Some(after) = rest.strip_prefix('}') {
+                return after;
+            }
+            rest = expand(rest, &mut prefix.clone(), found).trim_start();
+            rest = rest.strip_prefix(',').unwrap_or(rest);
+            if rest.is_empty() {
+                return rest;
+            }
+        }
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    if end == 0 {
+        return text.get(1..).unwrap_or_default();
+    }
+    prefix.push(text[..end].to_owned());
+    match text[end..].strip_prefix("::") {
+        Some(rest) => expand(rest, prefix, found),
+        None => {
+            found.push(prefix.clone());
+            &text[end..]
+        }
+    }
+}
+
+/// Whether a path within the floor stops at one of the module's parents: what
+/// comes after is no module but an item that the parent holds.
+fn names_parent(module: &[String], import: &[String]) -> bool {
+    let target = target(import);
+    target.len() < module.len() && module.starts_with(target)
+}
+
+/// The part of a path that is a file.
+fn target(import: &[String]) -> &[String] {
+    let is_file =
+        |parts: &[String]| Path::new("src").join(parts.iter().collect::<PathBuf>()).with_extension("rs").exists();
+    let deepest = (1..=import.len()).rev().find(|length| is_file(&import[..*length])).unwrap_or(1);
+    &import[..deepest]
+}

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Lints every shell script of the project with shellcheck.
+set -euo pipefail
+# shellcheck source=scripts/cache.sh
+source "$(dirname "${BASH_SOURCE[0]}")/cache.sh"
+
+bin=$(dirname "$("$repo/scripts/peers.sh")")
+cd "$repo"
+"$bin/shellcheck" -x scripts/*.sh

@@ -1,7 +1,7 @@
 //! Every refusal, in one table: its code on the wire, HTTP status, close code,
 //! metric label, and whether trying again may help.
 
-use crate::close::CloseReason;
+use crate::{close::CloseReason, proto, subject::SUBJECT_BYTES};
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident, $label:literal, $status:literal, $retryable:literal;)+) => {
@@ -104,7 +104,18 @@ impl Refusal {
     /// A refusal of something done with a subject.
     pub fn of(code: Code, subject: &str, message: impl Into<String>) -> Self {
         // What cannot be a subject is shown in part: it may be of any length.
-        let shown = subject.chars().take(crate::subject::SUBJECT_BYTES).collect();
+        let shown = subject.chars().take(SUBJECT_BYTES).collect();
         Self { code, message: message.into(), subject: Some(shown) }
+    }
+}
+
+impl From<Refusal> for proto::Error {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            code: refusal.code.label().into(),
+            message: refusal.message,
+            retryable: refusal.code.retryable(),
+            subject: refusal.subject.unwrap_or_default(),
+        }
     }
 }

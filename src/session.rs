@@ -223,12 +223,14 @@ impl Session {
         metrics.bytes_received.increment(bytes.len() as u64);
         let mut frames = Vec::new();
         let mut empty = 0;
+        let mut complete = false;
         let fed = self.decoder.feed(bytes, limits.message_bytes.bytes(), |incoming| {
             match incoming {
                 Incoming::Message(kind, message) if kind == encoding.kind() => {
                     let refused = |why: BadFrame| End::Refuse(0, Refusal::new(Code::BadFrame, why.to_string()));
                     let read = encoding.read_client(message).map_err(refused)?;
                     empty += u32::from(read.is_empty());
+                    complete = true;
                     frames.extend(read);
                 }
                 Incoming::Message(..) => return Err(End::Close(CloseReason::WrongKind)),
@@ -241,7 +243,8 @@ impl Session {
         metrics.frames_received.increment(frames.len() as u64);
         self.begun = match (self.decoder.is_partial(), self.begun) {
             (false, _) => None,
-            (true, begun) => Some(begun.unwrap_or_else(Instant::now)),
+            // What is left over began with this read if a message ended in it.
+            (true, begun) => Some(begun.filter(|_| !complete).unwrap_or_else(Instant::now)),
         };
         let rate = Rate::new(limits.frames_per_second, limits.frames_burst);
         let others = fed.as_ref().map_or(0, |others| *others);

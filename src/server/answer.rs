@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode, header};
 
 use crate::{
     error::{Code, Refusal},
-    proto::{Error, ServerFrame, server_frame::Body},
+    proto::{ServerFrame, server_frame::Body},
 };
 
 /// A request that was refused, with headers that the status calls for.
@@ -62,15 +62,7 @@ pub(crate) fn json(body: Bytes) -> Response<Full<Bytes>> {
 
 /// A refusal as the `error` frame that it would be on a WebSocket.
 pub(crate) fn body(refusal: Refusal) -> Bytes {
-    line(&ServerFrame {
-        reply_to: 0,
-        body: Some(Body::Error(Error {
-            code: refusal.code.label().into(),
-            message: refusal.message,
-            retryable: refusal.code.retryable(),
-            subject: refusal.subject.unwrap_or_default(),
-        })),
-    })
+    line(&ServerFrame { reply_to: 0, body: Some(Body::Error(refusal.into())) })
 }
 
 /// With a line feed at the end: people read it in a terminal.

@@ -63,7 +63,7 @@ fn check(request: &Request<Incoming>) -> Result<(), Refused> {
     if !has_token(headers, &header::UPGRADE, "websocket") || !has_token(headers, &header::CONNECTION, "upgrade") {
         return Err(bad("this path speaks WebSocket; send `Upgrade: websocket` and `Connection: Upgrade`"));
     }
-    if one(headers, header::SEC_WEBSOCKET_VERSION)? != "13" {
+    if headers.get_all(header::SEC_WEBSOCKET_VERSION).iter().ne(["13"]) {
         let refusal = Refusal::new(Code::UnsupportedVersion, "WebSocket version 13 is served");
         return Err(Refused::from(refusal).with(header::SEC_WEBSOCKET_VERSION, "13"));
     }

@@ -5,7 +5,7 @@ use crate::{
     error::{Code, Refusal},
     grants::Grants,
     proto::{
-        ClientFrame, Connect, Envelope, Error, Event, ServerFrame, Subscribe, Subscribed, Subscription, Unsubscribe,
+        ClientFrame, Connect, Envelope, Event, ServerFrame, Subscribe, Subscribed, Subscription, Unsubscribe,
         client_frame::Body as ClientBody, server_frame::Body,
     },
     subject::Pattern,
@@ -118,15 +118,7 @@ pub(crate) fn reply(reply_to: u64, body: Body) -> ServerFrame {
 
 /// A refusal as a frame.
 pub(crate) fn refusal(reply_to: u64, refusal: Refusal) -> ServerFrame {
-    reply(
-        reply_to,
-        Body::Error(Error {
-            code: refusal.code.label().into(),
-            message: refusal.message,
-            retryable: refusal.code.retryable(),
-            subject: refusal.subject.unwrap_or_default(),
-        }),
-    )
+    reply(reply_to, Body::Error(refusal.into()))
 }
 
 /// What a client may say of an event; where it stands is for the node to say.

@@ -36,10 +36,6 @@ impl Ws {
         self.socket.send(MessageKind::Text, text.as_bytes()).await.expect("the node reads");
     }
 
-    pub async fn send_binary(&mut self, bytes: &[u8]) {
-        self.socket.send(MessageKind::Binary, bytes).await.expect("the node reads");
-    }
-
     /// The next frame that is no ping.
     pub async fn next(&mut self) -> Value {
         soon("a frame", async {

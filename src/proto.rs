@@ -5,6 +5,7 @@
 //! build needs no compiler of protocol buffers.
 
 #[allow(missing_docs)] // what the contract does not comment is named after its message
+#[rustfmt::skip] // compared to the letter with what the generator writes
 mod generated;
 mod json;
 

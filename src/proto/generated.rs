@@ -50,7 +50,10 @@ pub struct ServerFrame {
     /// The id of the client frame this answers; 0 or absent: sent unasked.
     #[prost(uint64, tag = "1")]
     pub reply_to: u64,
-    #[prost(oneof = "server_frame::Body", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
+    #[prost(
+        oneof = "server_frame::Body",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
+    )]
     pub body: ::core::option::Option<server_frame::Body>,
 }
 /// Nested message and enum types in `ServerFrame`.
@@ -120,7 +123,10 @@ pub struct Event {
     /// traceparent, tracestate, CloudEvents extension attributes (as "ce-name")
     /// and whatever the node is configured to forward.
     #[prost(btree_map = "string, string", tag = "9")]
-    pub headers: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
+    pub headers: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
     /// The payload, untouched. In JSON: `data` holds it raw when it is JSON,
     /// else `dataBase64`.
     #[prost(bytes = "bytes", tag = "10")]
@@ -148,7 +154,10 @@ pub struct Envelope {
     pub content_type: ::prost::alloc::string::String,
     /// Headers for the receiver.
     #[prost(btree_map = "string, string", tag = "9")]
-    pub headers: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
+    pub headers: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
     /// The payload.
     #[prost(bytes = "bytes", tag = "10")]
     pub data: ::prost::bytes::Bytes,

@@ -174,3 +174,33 @@ async fn converse(stream: TokioIo<tokio::net::TcpStream>, health: Arc<Health>) {
         .serve_connection(stream, service)
         .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health(age: Duration, reasons: &'static [&'static str]) -> Health {
+        Health {
+            start: Instant::now().checked_sub(age).expect("the machine is older than that"),
+            beat: AtomicU64::new(0),
+            ready: Box::new(|| reasons.to_vec()),
+            state: Box::new(|| json!({"broker": {"kind": "memory"}})),
+            metrics: Arc::new(Metrics::new().expect("buckets are not empty")),
+        }
+    }
+
+    #[test]
+    fn a_node_whose_event_loop_stands_still_is_not_alive() {
+        let health = health(STALL + Duration::from_secs(1), &[]);
+        assert_eq!(health.answer("/livez").status(), StatusCode::SERVICE_UNAVAILABLE);
+        health.beat();
+        assert_eq!(health.answer("/livez").status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn a_node_is_ready_when_nothing_stands_against_it() {
+        assert_eq!(health(Duration::ZERO, &[]).answer("/readyz").status(), StatusCode::OK);
+        let leaving = health(Duration::ZERO, &["leaving"]).answer("/readyz").status();
+        assert_eq!(leaving, StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

@@ -538,6 +538,9 @@ async fn a_node_that_was_stopped_gives_up_nobody_whom_it_did_not_ask() {
     let node = TestNode::with(|config| config.server.heartbeat = (SHORT / 3).into()).await;
     let mut client = node.client().await;
     client.ping().await;
+    // What it still had to answer is answered, and has been read.
+    client.events_until_now().await;
+    client.events_until_now().await;
     // This thread is the node's, too: as if its machine had been asleep.
     #[expect(clippy::disallowed_methods, reason = "to block the node is the point")]
     std::thread::sleep(SHORT * 2);

@@ -57,8 +57,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Address for operators: health, metrics, debugging. Never expose it.
     pub internal_listen: SocketAddr,
-    /// How often each client is pinged. Nothing heard for twice as long: the
-    /// connection is closed. Below the 30 s after which the shortest-lived
+    /// How often each client is pinged. Two pings unanswered: the connection is
+    /// closed. Below the 30 s after which the shortest-lived
     /// common proxies and NATs forget an idle connection.
     pub heartbeat: Span,
     /// Whether `/readyz` says 503 while NATS is away. Off: taking every node

@@ -1,23 +1,28 @@
-//! When a client is dead: a pure function of how long it has been silent.
+//! When a client is dead: a pure function of what was heard since it was asked.
 
 use std::time::Duration;
 
-/// Intervals of silence after which a client is given up: one may be lost to a
-/// bad moment, and the answer to the second has had a whole interval to come.
-const PATIENCE: u32 = 2;
+/// Unanswered pings after which a client is given up: one may be lost to a bad
+/// moment, and the answer to the second has had a whole interval to come.
+const PATIENCE: u8 = 2;
 
-/// What to do with a client at its turn, once per interval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Beat {
-    /// Ask whether it is there.
-    Ping,
-    /// It is not.
-    GiveUp,
-}
+/// The clock of the last read counts milliseconds: an answer within the same
+/// one must not look as if it came before the question.
+const GRAIN: Duration = Duration::from_millis(1);
 
-/// Decides for a client that was last heard so long ago.
-pub(crate) fn beat(silence: Duration, interval: Duration) -> Beat {
-    if silence > interval * PATIENCE { Beat::GiveUp } else { Beat::Ping }
+/// Decides at a client's turn, once per interval. `silence` is how long ago it
+/// was last heard, `since` how long ago it was asked, `missed` how many pings
+/// it has left unanswered before. Returns how many it has left now, or none
+/// when it is given up.
+///
+/// What counts is the time since it was asked and not the interval: a node
+/// that was suspended has asked nobody meanwhile.
+pub(crate) fn missed(silence: Duration, since: Duration, missed: u8) -> Option<u8> {
+    if silence < since.saturating_add(GRAIN) {
+        return Some(0);
+    }
+    let now = missed + 1;
+    (now < PATIENCE).then_some(now)
 }
 
 #[cfg(test)]
@@ -25,11 +30,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_is_given_up_after_two_silent_intervals() {
-        let interval = Duration::from_secs(25);
-        let rows = [(0, Beat::Ping), (25, Beat::Ping), (50, Beat::Ping), (51, Beat::GiveUp)];
-        for (silence, expected) in rows {
-            assert_eq!(beat(Duration::from_secs(silence), interval), expected, "{silence}");
+    fn a_client_is_given_up_after_two_unanswered_pings() {
+        let s = Duration::from_secs;
+        let rows = [
+            ("it answered", s(24), s(25), 1, Some(0)),
+            ("it left one unanswered", s(30), s(25), 0, Some(1)),
+            ("it left two unanswered", s(50), s(25), 1, None),
+            ("the node was suspended for an hour after an answer", s(3_599), s(3_600), 0, Some(0)),
+            ("and before the answer was read", s(3_601), s(3_600), 0, Some(1)),
+        ];
+        for (name, silence, since, before, expected) in rows {
+            assert_eq!(missed(silence, since, before), expected, "{name}");
         }
     }
 }

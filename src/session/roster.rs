@@ -1,9 +1,12 @@
 //! All connections of a node, for what concerns each of them: heartbeats, news
 //! of the broker, and the farewell before the node leaves.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use slab::Slab;
@@ -16,7 +19,7 @@ use crate::{
     config::{Drain, Span},
     outbox::Outbox,
     proto::{Goaway, Ping, ServerFrame, server_frame::Body},
-    session::heartbeat::{Beat, beat},
+    session::heartbeat,
     socket::Chunk,
 };
 
@@ -31,14 +34,24 @@ const FAREWELL_PLACES: u32 = 64;
 /// All connections that have said `connect`.
 #[derive(Debug)]
 pub struct Roster {
-    turns: [Mutex<Slab<Seated>>; TURNS],
+    turns: [Mutex<Turn>; TURNS],
     next: AtomicUsize,
+}
+
+/// Those whose turn comes together.
+#[derive(Debug)]
+struct Turn {
+    seats: Slab<Seated>,
+    /// When it last came.
+    last: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
 struct Seated {
     outbox: Arc<Outbox>,
     encoding: Encoding,
+    /// Pings left unanswered.
+    missed: u8,
 }
 
 /// A connection's place; dropping it leaves the roster.
@@ -55,12 +68,15 @@ struct Both([Chunk; 2]);
 impl Roster {
     /// A roster without connections.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { turns: [const { Mutex::new(Slab::new()) }; TURNS], next: AtomicUsize::new(0) })
+        Arc::new(Self {
+            turns: [const { Mutex::new(Turn { seats: Slab::new(), last: None }) }; TURNS],
+            next: AtomicUsize::new(0),
+        })
     }
 
     pub(crate) fn enter(self: &Arc<Self>, outbox: Arc<Outbox>, encoding: Encoding) -> Seat {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % TURNS;
-        let key = self.lock(turn).insert(Seated { outbox, encoding });
+        let key = self.lock(turn).seats.insert(Seated { outbox, encoding, missed: 0 });
         Seat { roster: self.clone(), turn: turn as u32, key: key as u32 }
     }
 
@@ -73,20 +89,34 @@ impl Roster {
         for turn in (0..TURNS).cycle() {
             ticks.tick().await;
             let ping = ping(link());
-            for Seated { outbox, encoding } in self.seated(turn) {
-                match beat(outbox.wire().silence(), interval.duration()) {
-                    Beat::Ping => drop(outbox.push(ping.of(encoding))),
-                    Beat::GiveUp => outbox.close(CloseReason::PingTimeout),
+            for (Seated { outbox, encoding, .. }, lives) in self.take_turn(turn) {
+                if lives {
+                    outbox.push(ping.of(encoding));
+                } else {
+                    outbox.close(CloseReason::PingTimeout);
                 }
             }
         }
+    }
+
+    /// Those whose turn it is, each with whether it shows life.
+    fn take_turn(&self, turn: usize) -> Vec<(Seated, bool)> {
+        let mut turn = self.lock(turn);
+        let now = Instant::now();
+        let since = turn.last.replace(now).map_or(Duration::MAX, |last| now - last);
+        let judge = |(_, seated): (usize, &mut Seated)| {
+            let missed = heartbeat::missed(seated.outbox.wire().silence(), since, seated.missed);
+            seated.missed = missed.unwrap_or(seated.missed);
+            (seated.clone(), missed.is_some())
+        };
+        turn.seats.iter_mut().map(judge).collect()
     }
 
     /// Tells every connection at once whether the broker is there.
     pub async fn tell(&self, link: Link) {
         let ping = ping(link);
         for turn in 0..TURNS {
-            for Seated { outbox, encoding } in self.seated(turn) {
+            for Seated { outbox, encoding, .. } in self.seated(turn) {
                 outbox.push(ping.of(encoding));
             }
             tokio::task::yield_now().await;
@@ -106,7 +136,7 @@ impl Roster {
         let step = drain.window.duration() / places;
         let start = Instant::now();
         let told = async {
-            for (place, Seated { outbox, encoding }) in (0..).zip(&all) {
+            for (place, Seated { outbox, encoding, .. }) in (0..).zip(&all) {
                 time::sleep_until(start + step * place).await;
                 outbox.push(goaway.of(*encoding));
             }
@@ -122,17 +152,17 @@ impl Roster {
 
     /// A copy, so that no lock is held while sockets are written.
     fn seated(&self, turn: usize) -> Vec<Seated> {
-        self.lock(turn).iter().map(|(_, seated)| seated.clone()).collect()
+        self.lock(turn).seats.iter().map(|(_, seated)| seated.clone()).collect()
     }
 
-    fn lock(&self, turn: usize) -> MutexGuard<'_, Slab<Seated>> {
+    fn lock(&self, turn: usize) -> MutexGuard<'_, Turn> {
         self.turns[turn].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.roster.lock(self.turn as usize).remove(self.key as usize);
+        self.roster.lock(self.turn as usize).seats.remove(self.key as usize);
     }
 }
 

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-use super::world::{TestNode, Ws, eventually, node::ask};
+use super::world::{TestNode, Ws, eventually, free_port, node::ask};
 
 #[tokio::test]
 async fn connections_above_the_limit_are_told_so_and_counted() {
@@ -100,10 +100,4 @@ async fn a_log_that_nobody_reads_does_not_stop_the_service() {
     }
     tokio::time::sleep(Duration::from_millis(10)).await;
     assert!(process.0.try_wait().expect("a status").is_none(), "it still runs");
-}
-
-/// A port that was free a moment ago.
-async fn free_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    listener.local_addr().expect("an address").to_string()
 }

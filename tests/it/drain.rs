@@ -3,12 +3,9 @@
 use std::{process::Stdio, time::Duration};
 
 use serde_json::json;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    process::Command,
-};
+use tokio::{net::TcpStream, process::Command};
 
-use super::world::{NatsServer, TestNode, Ws, eventually, soon};
+use super::world::{NatsServer, TestNode, Ws, eventually, free_port, soon};
 
 #[tokio::test]
 async fn clients_are_told_to_move_before_they_are_closed() {
@@ -154,10 +151,4 @@ async fn sigterm_under_load_ends_with_exit_code_0_and_every_client_told() {
     load.abort();
     let status = soon("the end of the process", process.wait()).await.expect("a status");
     assert_eq!(status.code(), Some(0));
-}
-
-/// A port that was free a moment ago.
-async fn free_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    listener.local_addr().expect("an address").to_string()
 }

@@ -28,3 +28,9 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut question: impl
     })
     .await;
 }
+
+/// A port that was free a moment ago.
+pub async fn free_port() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("an address").to_string()
+}

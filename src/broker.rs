@@ -2,6 +2,7 @@
 //! yields the same messages in the same order per publisher and subject.
 
 pub mod headers;
+mod intake;
 mod memory;
 mod message;
 mod nats;
@@ -10,6 +11,7 @@ mod state;
 
 use std::sync::Arc;
 
+pub use intake::{Arrived, FeedId};
 pub use memory::Memory;
 pub use message::{LAST_TIME, Message, unix_millis};
 pub use nats::{Nats, NatsError};
@@ -33,26 +35,37 @@ pub enum Broker {
 }
 
 impl Broker {
-    /// Starts connecting, and goes on for ever; see [`Self::state`].
+    /// Starts connecting, and goes on for ever; see [`Self::state`]. What
+    /// arrives comes out of the intakes, which somebody has to keep reading.
     ///
     /// # Errors
     /// When the settings cannot be used: an unreadable credentials file, a URL
     /// that is none. A server that is away is no error.
-    pub async fn connect(config: &Config, metrics: &Arc<Metrics>, tasks: &Tasks) -> Result<Self, NatsError> {
+    pub async fn connect(
+        config: &Config,
+        metrics: &Arc<Metrics>,
+        tasks: &Tasks,
+    ) -> Result<(Self, Vec<Intake>), NatsError> {
         Ok(match config.broker.kind {
-            BrokerKind::Memory => Self::Memory(Memory::new(&config.events.forward_headers, metrics.clone())),
-            BrokerKind::Nats => Self::Nats(Box::new(Nats::connect(config, metrics, tasks).await?)),
+            BrokerKind::Memory => {
+                let (memory, intake) = Memory::new(&config.events.forward_headers, metrics.clone());
+                (Self::Memory(memory), vec![Intake(Inlet::Memory(intake))])
+            }
+            BrokerKind::Nats => {
+                let (nats, intakes) = Nats::connect(config, metrics, tasks).await?;
+                let intakes = intakes.into_iter().map(|intake| Intake(Inlet::Nats(Box::new(intake)))).collect();
+                (Self::Nats(Box::new(nats)), intakes)
+            }
         })
     }
 
-    /// Opens the live feed of one pattern. Returns once it is certain that the
-    /// server knows of it: what is published from then on arrives. Waits while
-    /// the broker is away.
-    pub async fn open(&self, pattern: &Pattern) -> Feed {
-        match self {
-            Self::Nats(nats) => Feed(Source::Nats(nats.open(pattern).await)),
-            Self::Memory(memory) => Feed(Source::Memory(memory.open(pattern))),
-        }
+    /// Opens a feed of one pattern. An intake tells when it is open; while the
+    /// broker is away, that is once it is back.
+    pub fn open(&self, pattern: &Pattern) -> Feed {
+        Feed(match self {
+            Self::Nats(nats) => Source::Nats(nats.open(pattern)),
+            Self::Memory(memory) => Source::Memory(memory.open(pattern)),
+        })
     }
 
     /// Publishes one event.
@@ -85,8 +98,8 @@ impl Broker {
     }
 }
 
-/// The events of one pattern as they arrive. Dropping it ends the
-/// subscription at the broker.
+/// Keeps a pattern's events coming. Dropping it ends the subscription at the
+/// broker; what is on its way may still arrive.
 #[derive(Debug)]
 pub struct Feed(Source);
 
@@ -97,12 +110,33 @@ enum Source {
 }
 
 impl Feed {
-    /// Waits for events and appends all that are there, at most `most`. False
-    /// when no more will come. Cancel-safe.
-    pub async fn next(&mut self, batch: &mut Vec<Arc<Message>>, most: usize) -> bool {
+    /// By what its events are known.
+    pub fn id(&self) -> FeedId {
+        match &self.0 {
+            Source::Nats(feed) => feed.id(),
+            Source::Memory(feed) => feed.id(),
+        }
+    }
+}
+
+/// Where events come in: all that arrives for some of the feeds. A feed stays
+/// with one intake.
+#[derive(Debug)]
+pub struct Intake(Inlet);
+
+#[derive(Debug)]
+enum Inlet {
+    Nats(Box<nats::NatsIntake>),
+    Memory(memory::MemoryIntake),
+}
+
+impl Intake {
+    /// Waits until something has arrived. What nobody reads stays with the
+    /// broker as long as that has room.
+    pub async fn next(&mut self, arrived: &mut Arrived) {
         match &mut self.0 {
-            Source::Nats(feed) => feed.next(batch, most).await,
-            Source::Memory(feed) => feed.next(batch, most).await,
+            Inlet::Nats(intake) => intake.next(arrived).await,
+            Inlet::Memory(intake) => intake.next(arrived).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! opens its feed at the broker, the last one closes it. The hub never names a
 //! session; it pushes into outboxes.
 
+mod backlog;
 mod delivery;
 mod member;
 mod topic;
@@ -11,35 +12,60 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::oneshot;
-
 use crate::{
-    broker::Broker, codec::Encoding, drain::Tasks, metrics::Metrics, outbox::Outbox, socket::Chunk, subject::Pattern,
+    broker::{Arrived, Broker, Feed, FeedId, Intake},
+    codec::Encoding,
+    drain::Tasks,
+    metrics::Metrics,
+    outbox::Outbox,
+    socket::Chunk,
+    subject::Pattern,
 };
 use member::Member;
-use topic::Topic;
+use topic::{FanOut, Topic};
+
+/// Deliveries that one intake makes before others get their turn: about a
+/// millisecond of writes.
+const TURN: usize = 256;
 
 /// All patterns that somebody on this node is subscribed to.
 #[derive(Debug)]
 pub struct Hub {
-    topics: Mutex<HashMap<Pattern, Entry>>,
+    topics: Mutex<Topics>,
     broker: Arc<Broker>,
     tasks: Tasks,
+    fan_out: FanOut,
     metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct Topics {
+    by_pattern: HashMap<Pattern, Entry>,
+    by_feed: HashMap<FeedId, Arc<Topic>>,
 }
 
 #[derive(Debug)]
 struct Entry {
     topic: Arc<Topic>,
     members: usize,
-    /// Its end tells the topic's task to end.
-    _open: oneshot::Sender<()>,
+    feed: Feed,
 }
 
 impl Hub {
-    /// A hub without topics.
-    pub fn new(broker: Arc<Broker>, tasks: Tasks, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { topics: Mutex::default(), broker, tasks, metrics })
+    /// A hub without topics, which carries what the intakes bring.
+    pub fn new(
+        broker: Arc<Broker>,
+        intakes: Vec<Intake>,
+        backlog_bytes: usize,
+        tasks: Tasks,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let fan_out = FanOut { backlog_bytes, tasks: tasks.clone(), metrics: metrics.clone() };
+        let hub = Arc::new(Self { topics: Mutex::default(), broker, tasks, fan_out, metrics });
+        for intake in intakes {
+            hub.tasks.spawn_vital("intake", hub.clone().carry(intake));
+        }
+        hub
     }
 
     /// Lets a connection in; it has no subscriptions yet.
@@ -49,35 +75,62 @@ impl Hub {
 
     /// How many distinct patterns are open.
     pub fn topics(&self) -> usize {
-        self.lock().len()
+        self.lock().by_pattern.len()
+    }
+
+    /// Carries events from the broker to their topics, for ever.
+    async fn carry(self: Arc<Self>, mut intake: Intake) {
+        let mut arrived = Arrived::default();
+        loop {
+            intake.next(&mut arrived).await;
+            for feed in std::mem::take(&mut arrived.opened) {
+                if let Some(topic) = self.topic(feed) {
+                    topic.open().await;
+                }
+            }
+            let mut deliveries = 0;
+            for (feed, events) in arrived.take_feeds() {
+                // Without a topic its last member has just left.
+                deliveries += self.topic(feed).map_or(0, |topic| topic.take(events, &self.fan_out));
+                if deliveries >= TURN {
+                    deliveries = 0;
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    fn topic(&self, feed: FeedId) -> Option<Arc<Topic>> {
+        self.lock().by_feed.get(&feed).cloned()
     }
 
     fn enter(&self, pattern: &Pattern) -> Arc<Topic> {
         let mut topics = self.lock();
-        if let Some(entry) = topics.get_mut(pattern) {
+        if let Some(entry) = topics.by_pattern.get_mut(pattern) {
             entry.members += 1;
             return entry.topic.clone();
         }
-        let topic = Arc::new(Topic::new(pattern.clone(), self.metrics.clone()));
-        let (open, closed) = oneshot::channel();
-        self.tasks.spawn_vital("topic", topic.clone().run(self.broker.clone(), closed));
-        topics.insert(pattern.clone(), Entry { topic: topic.clone(), members: 1, _open: open });
+        let topic = Arc::new(Topic::new(pattern.clone()));
+        let feed = self.broker.open(pattern);
+        topics.by_feed.insert(feed.id(), topic.clone());
+        topics.by_pattern.insert(pattern.clone(), Entry { topic: topic.clone(), members: 1, feed });
         self.metrics.topics.increment(1);
         topic
     }
 
     fn exit(&self, pattern: &Pattern) {
         let mut topics = self.lock();
-        if let Some(entry) = topics.get_mut(pattern) {
-            entry.members -= 1;
-            if entry.members == 0 {
-                topics.remove(pattern);
-                self.metrics.topics.decrement(1);
-            }
+        let Some(entry) = topics.by_pattern.get_mut(pattern) else { return };
+        entry.members -= 1;
+        if entry.members == 0
+            && let Some(entry) = topics.by_pattern.remove(pattern)
+        {
+            topics.by_feed.remove(&entry.feed.id());
+            self.metrics.topics.decrement(1);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Pattern, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Topics> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

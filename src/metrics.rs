@@ -189,7 +189,7 @@ label! {
         ReservedSubject = "reserved_subject",
         /// It claims to be an envelope and is none.
         BadEnvelope = "bad_envelope",
-        /// The broker brought it faster than this node took it.
+        /// Events of its pattern came faster than they could be fanned out.
         BrokerOverflow = "broker_overflow",
     }
 }
@@ -219,8 +219,10 @@ label! {
         SlowConsumer = "slow_consumer",
         /// The server reported an error, for example a missing permission.
         ServerError = "server_error",
-        /// The client library reported an error, for example a failed attempt to connect.
+        /// An error on this side, for example a failed attempt to connect.
         ClientError = "client_error",
+        /// A message came with a header block that cannot be read; its event was delivered without headers.
+        BadHeaders = "bad_headers",
     }
 }
 

@@ -78,9 +78,10 @@ impl Node {
         let internal = listen(config.server.internal_listen, "--internal-listen", limits)?;
         let metrics = Arc::new(Metrics::new()?);
         let tasks = Tasks::new(metrics.clone());
-        let broker = Arc::new(Broker::connect(&config, &metrics, &tasks).await?);
+        let (broker, intakes) = Broker::connect(&config, &metrics, &tasks).await?;
+        let broker = Arc::new(broker);
         let publisher = Arc::new(Publisher::new(broker.clone(), metrics.clone(), limits.event_bytes.bytes()));
-        let hub = Hub::new(broker.clone(), tasks.clone(), metrics.clone());
+        let hub = Hub::new(broker.clone(), intakes, limits.backlog_bytes.bytes(), tasks.clone(), metrics.clone());
         let roster = Roster::new();
         let gate = Gate::new(limits.connections);
         let leaving = CancellationToken::new();

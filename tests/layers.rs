@@ -42,6 +42,8 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("hyper_util", &["cli", "server", "socket"]),
     ("metrics_exporter_prometheus", &["metrics", "node"]),
     ("rustls", &["broker"]),
+    ("tokio_rustls", &["broker"]),
+    ("nkeys", &["broker"]),
     ("toml", &["cli", "config"]),
     ("schemars", &["config"]),
     ("clap", &["cli"]),

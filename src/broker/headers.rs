@@ -50,21 +50,27 @@ impl Reader {
         // By rank: CloudEvents, another spelling, the name as it is spelled here.
         let (mut ids, mut types): ([String; 3], [String; 3]) = Default::default();
         for (name, value) in headers {
-            let lower = name.to_ascii_lowercase();
-            match lower.as_str() {
-                "nats-msg-id" => ids[1 + usize::from(name == MSG_ID)] = value.into(),
-                "content-type" => types[1 + usize::from(name == CONTENT_TYPE)] = value.into(),
-                "ce-id" => ids[0] = decoded(value),
-                "ce-datacontenttype" => types[0] = decoded(value),
-                "ce-source" => envelope.source = decoded(value),
-                "ce-type" => envelope.r#type = decoded(value),
-                "ce-time" => envelope.time = unix_millis(&decoded(value)).unwrap_or_default(),
-                "ce-specversion" => {}
-                extension if extension.starts_with(CLOUD_EVENTS) => {
-                    envelope.headers.insert(lower, decoded(value));
+            match name.len() {
+                11 if name.eq_ignore_ascii_case(MSG_ID) => ids[1 + usize::from(name == MSG_ID)] = value.into(),
+                12 if name.eq_ignore_ascii_case(CONTENT_TYPE) => {
+                    types[1 + usize::from(name == CONTENT_TYPE)] = value.into();
                 }
-                other if self.forwards(other) => {
-                    envelope.headers.insert(lower, value.into());
+                _ if is_cloud_events(name) => {
+                    let lower = name.to_ascii_lowercase();
+                    match lower.as_str() {
+                        "ce-id" => ids[0] = decoded(value),
+                        "ce-datacontenttype" => types[0] = decoded(value),
+                        "ce-source" => envelope.source = decoded(value),
+                        "ce-type" => envelope.r#type = decoded(value),
+                        "ce-time" => envelope.time = unix_millis(&decoded(value)).unwrap_or_default(),
+                        "ce-specversion" => {}
+                        _ => {
+                            envelope.headers.insert(lower, decoded(value));
+                        }
+                    }
+                }
+                _ if self.forwards(name) => {
+                    envelope.headers.insert(name.to_ascii_lowercase(), value.into());
                 }
                 _ => {}
             }
@@ -84,7 +90,7 @@ impl Reader {
         envelope.headers = std::mem::take(&mut envelope.headers)
             .into_iter()
             .map(|(name, value)| (name.to_ascii_lowercase(), value))
-            .filter(|(name, _)| name.starts_with(CLOUD_EVENTS) || self.forwards(name))
+            .filter(|(name, _)| is_cloud_events(name) || self.forwards(name))
             .collect();
         envelope
     }
@@ -92,6 +98,10 @@ impl Reader {
     fn forwards(&self, name: &str) -> bool {
         self.forward.iter().any(|forwarded| forwarded.eq_ignore_ascii_case(name))
     }
+}
+
+fn is_cloud_events(name: &str) -> bool {
+    name.get(..CLOUD_EVENTS.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(CLOUD_EVENTS))
 }
 
 /// Whether a header says what a field of the event says, so that nobody may
@@ -134,7 +144,7 @@ pub fn written(envelope: &Envelope) -> Vec<(String, String)> {
         }
     }
     for (name, value) in &envelope.headers {
-        let extension = name.to_ascii_lowercase().starts_with(CLOUD_EVENTS);
+        let extension = is_cloud_events(name);
         add(name, if extension { encoded(value) } else { value.clone() });
     }
     headers

@@ -1,86 +1,104 @@
 //! The broker inside this process: one node, nothing to install, the same
 //! behaviour as NATS core, at-most-once and its slow-consumer rule included.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use crate::{
     broker::{
         headers::Reader,
-        message::Message,
-        state::{BrokerState, Link},
+        intake::{Arrived, FeedId, FeedIds},
+        message::{Message, unix_millis},
+        state::BrokerState,
     },
     metrics::{BrokerEvent, Drop as Dropped, Metrics},
     subject::Pattern,
     trie::Trie,
 };
 
-/// Events that may wait for one pattern. As large as the NATS client's here.
-const FEED_EVENTS: usize = 8_192;
+/// Events that may wait to be taken in.
+const WAITING_EVENTS: usize = 65_536;
+
+/// Bytes of data that may wait to be taken in: what nats-server lets wait for
+/// one connection (`max_pending`).
+const WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// Passes events from publishers to feeds.
 #[derive(Debug)]
 pub struct Memory {
-    interest: Arc<Mutex<Trie<FeedEnd>>>,
-    next_feed: AtomicU64,
+    post: Arc<Post>,
+    feeds: FeedIds,
     state: BrokerState,
     reader: Reader,
     metrics: Arc<Metrics>,
 }
 
-#[derive(Debug)]
-struct FeedEnd {
-    feed: u64,
-    events: mpsc::Sender<Arc<Message>>,
+#[derive(Debug, Default)]
+struct Post {
+    office: Mutex<Office>,
+    /// Something is waiting.
+    arrived: Notify,
 }
 
-/// The events of one pattern.
+#[derive(Debug, Default)]
+struct Office {
+    interest: Trie<FeedId>,
+    waiting: Arrived,
+    /// Bytes of data in `waiting`.
+    bytes: usize,
+}
+
+/// Keeps one pattern wanted.
 #[derive(Debug)]
 pub(crate) struct MemoryFeed {
-    feed: u64,
+    feed: FeedId,
     pattern: Pattern,
-    events: mpsc::Receiver<Arc<Message>>,
-    interest: Arc<Mutex<Trie<FeedEnd>>>,
+    post: Arc<Post>,
+}
+
+/// Everything that arrives.
+#[derive(Debug)]
+pub(crate) struct MemoryIntake {
+    post: Arc<Post>,
     metrics: Arc<Metrics>,
 }
 
 impl Memory {
     /// A broker that nobody is subscribed to, which passes on these headers.
-    pub fn new(forward: &[String], metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(forward: &[String], metrics: Arc<Metrics>) -> (Self, MemoryIntake) {
         metrics.broker_connected.set(1.0);
-        Self {
-            interest: Arc::default(),
-            next_feed: AtomicU64::new(0),
-            state: BrokerState::new(Link::Up),
-            reader: Reader::new(forward),
-            metrics,
-        }
+        let post = Arc::<Post>::default();
+        let intake = MemoryIntake { post: post.clone(), metrics: metrics.clone() };
+        let reader = Reader::new(forward);
+        (Self { post, feeds: FeedIds::default(), state: BrokerState::here(), reader, metrics }, intake)
     }
 
     pub(crate) fn open(&self, pattern: &Pattern) -> MemoryFeed {
-        let feed = self.next_feed.fetch_add(1, Ordering::Relaxed);
-        let (sender, events) = mpsc::channel(FEED_EVENTS);
-        let mut interest = self.interest.lock().unwrap_or_else(PoisonError::into_inner);
-        interest.insert(pattern, FeedEnd { feed, events: sender });
-        let (pattern, metrics) = (pattern.clone(), self.metrics.clone());
-        MemoryFeed { feed, pattern, events, interest: self.interest.clone(), metrics }
+        let feed = self.feeds.next();
+        let mut office = self.post.lock();
+        office.interest.insert(pattern, feed);
+        office.waiting.opened.push(feed);
+        self.post.arrived.notify_one();
+        MemoryFeed { feed, pattern: pattern.clone(), post: self.post.clone() }
     }
 
     pub(crate) fn publish(&self, mut message: Message) {
         message.envelope = self.reader.reread(message.envelope);
-        let message = Arc::new(message.stamped());
+        let message = Arc::new(message.stamped(unix_millis()));
         // One lock for the whole fan-out: feeds see all events in one order.
-        let interest = self.interest.lock().unwrap_or_else(PoisonError::into_inner);
-        interest.each(&message.subject, |end| {
-            if let Err(mpsc::error::TrySendError::Full(_)) = end.events.try_send(message.clone()) {
+        let mut office = self.post.lock();
+        let Office { interest, waiting, bytes } = &mut *office;
+        interest.each(&message.subject, |feed| {
+            if waiting.events.len() >= WAITING_EVENTS || *bytes >= WAITING_BYTES {
                 self.metrics.broker_events.of(BrokerEvent::SlowConsumer).increment(1);
                 self.metrics.drops.of(Dropped::BrokerOverflow).increment(1);
+                return;
             }
+            *bytes += message.envelope.data.len();
+            waiting.events.push((*feed, message.clone()));
         });
+        self.post.arrived.notify_one();
     }
 
     pub(crate) fn state(&self) -> &BrokerState {
@@ -88,17 +106,32 @@ impl Memory {
     }
 }
 
+impl Post {
+    fn lock(&self) -> MutexGuard<'_, Office> {
+        self.office.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MemoryIntake {
+    pub(crate) async fn next(&mut self, arrived: &mut Arrived) {
+        while arrived.is_empty() {
+            self.post.arrived.notified().await;
+            let mut office = self.post.lock();
+            office.bytes = 0;
+            std::mem::swap(arrived, &mut office.waiting);
+        }
+        self.metrics.messages_received.increment(arrived.events.len() as u64);
+    }
+}
+
 impl MemoryFeed {
-    pub(crate) async fn next(&mut self, batch: &mut Vec<Arc<Message>>, most: usize) -> bool {
-        let received = self.events.recv_many(batch, most).await;
-        self.metrics.messages_received.increment(received as u64);
-        received > 0
+    pub(crate) fn id(&self) -> FeedId {
+        self.feed
     }
 }
 
 impl Drop for MemoryFeed {
     fn drop(&mut self) {
-        let mut interest = self.interest.lock().unwrap_or_else(PoisonError::into_inner);
-        interest.remove(&self.pattern, |end| end.feed == self.feed);
+        self.post.lock().interest.remove(&self.pattern, |feed| *feed == self.feed);
     }
 }

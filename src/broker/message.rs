@@ -29,9 +29,9 @@ impl Message {
     /// The event with this node's time, where its publisher gave
     /// none that clients could read.
     #[must_use]
-    pub fn stamped(mut self) -> Self {
+    pub fn stamped(mut self, unix_millis: u64) -> Self {
         if self.envelope.time == 0 || self.envelope.time > LAST_TIME {
-            self.envelope.time = unix_millis();
+            self.envelope.time = unix_millis;
         }
         self
     }

@@ -1,50 +1,56 @@
-//! NATS core through `async-nats`: connects for ever, subscribes, publishes.
+//! NATS core: a connection of our own to read from, `async-nats` to publish.
 
+mod address;
+mod error;
 mod feed;
-mod fence;
+mod identity;
 mod options;
+mod tls;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, client::PublishErrorKind, connection};
 
-pub(crate) use feed::NatsFeed;
-pub use options::NatsError;
-
-use fence::Fence;
+pub use error::NatsError;
+pub(crate) use feed::{NatsFeed, NatsIntake};
 
 use crate::{
     broker::{
         headers::{self, Reader},
+        intake::FeedIds,
         message::Message,
         publish_error::PublishError,
-        state::{BrokerState, Link},
+        state::{BrokerState, Part},
     },
     config::Config,
     drain::Tasks,
     metrics::Metrics,
     subject::Pattern,
 };
+use feed::{Interest, Manner, Servers, Sieve, Signal};
+use options::Access;
 
 /// How long a publish may wait for room in the client's command queue.
 const PUBLISH_TIME: Duration = Duration::from_secs(2);
-
-/// How long to wait before trying again what the client refuses.
-const RETRY_TIME: Duration = Duration::from_secs(5);
 
 /// The client's events can be lost when they come in bursts, so the state is
 /// also compared this often.
 const STATE_CHECK: Duration = Duration::from_secs(1);
 
-/// A connection to a NATS server or cluster.
+/// A NATS server or cluster.
 #[derive(Debug)]
 pub struct Nats {
     client: Client,
     state: Arc<BrokerState>,
-    metrics: Arc<Metrics>,
-    reader: Arc<Reader>,
-    event_bytes: usize,
-    fence: Fence,
+    feeds: FeedIds,
+    /// One for each connection that is read from.
+    interests: Vec<Arc<Interest>>,
+    /// Spreads patterns over them.
+    spread: RandomState,
 }
 
 impl Nats {
@@ -52,40 +58,51 @@ impl Nats {
     ///
     /// # Errors
     /// See [`NatsError`].
-    pub async fn connect(config: &Config, metrics: &Arc<Metrics>, tasks: &Tasks) -> Result<Self, NatsError> {
-        let state = Arc::new(BrokerState::new(Link::Starting));
-        let client = options::connect(config, metrics, &state).await?;
-        let fence = Fence::new(&client, tasks).await;
+    pub(crate) async fn connect(
+        config: &Config,
+        metrics: &Arc<Metrics>,
+        tasks: &Tasks,
+    ) -> Result<(Self, Vec<NatsIntake>), NatsError> {
+        let access = Access::of(config)?;
+        let nats = &config.broker.nats;
+        let connections = nats.read_connections();
+        let state = Arc::new(BrokerState::away(1 + connections));
+        let client = options::connect(&access, nats, metrics, &state).await?;
         tasks.spawn_vital("broker state", watch(client.clone(), state.clone(), metrics.clone()));
-        Ok(Self {
-            client,
-            state,
-            metrics: metrics.clone(),
-            reader: Arc::new(Reader::new(&config.events.forward_headers)),
-            event_bytes: config.limits.event_bytes.bytes(),
-            fence,
-        })
+        let sieve = Sieve::new(Reader::new(&config.events.forward_headers), metrics.clone());
+        let (interests, intakes) = (0..connections)
+            .map(|number| {
+                let interest = Arc::<Interest>::default();
+                let manner = Manner {
+                    name: access.name.clone(),
+                    identity: access.identity.clone(),
+                    tls: access.tls.clone(),
+                    tls_required: nats.tls.required,
+                    tls_first: nats.tls.first,
+                    payload_bytes: config.limits.event_bytes.bytes(),
+                };
+                let intake = NatsIntake::new(
+                    Servers::new(access.servers.clone()),
+                    manner,
+                    nats.ping_interval.duration(),
+                    interest.clone(),
+                    sieve.clone(),
+                    Signal { state: state.clone(), part: Part::Reading(number), metrics: metrics.clone() },
+                );
+                (interest, intake)
+            })
+            .unzip();
+        Ok((Self { client, state, feeds: FeedIds::default(), interests, spread: RandomState::new() }, intakes))
     }
 
-    pub(crate) async fn open(&self, pattern: &Pattern) -> NatsFeed {
-        loop {
-            match self.client.subscribe(pattern.as_str().to_owned()).await {
-                Ok(subscriber) => {
-                    self.fence.confirm(&self.client, &self.state).await;
-                    return NatsFeed::new(subscriber, self.reader.clone(), self.metrics.clone(), self.event_bytes);
-                }
-                // Only a pattern that NATS finds invalid, which ours are not,
-                // or a client that is going down with the node.
-                Err(error) => {
-                    tracing::error!(%pattern, %error, "cannot subscribe; trying again");
-                    tokio::time::sleep(RETRY_TIME).await;
-                }
-            }
-        }
+    pub(crate) fn open(&self, pattern: &Pattern) -> NatsFeed {
+        // Always the same connection for a pattern, so that its order outlasts its members.
+        let place = self.spread.hash_one(pattern) as usize % self.interests.len();
+        self.interests[place].open(self.feeds.next(), pattern)
     }
 
     pub(crate) async fn publish(&self, message: Message) -> Result<(), PublishError> {
-        if self.state.link() != Link::Up {
+        if !is_connected(&self.client) {
             return Err(PublishError::Unavailable);
         }
         let headers: HeaderMap = headers::written(&message.envelope)
@@ -105,7 +122,7 @@ impl Nats {
 
     pub(crate) async fn flush(&self) {
         // While it is away nothing was taken, so nothing is waiting.
-        let up = self.state.link() == Link::Up;
+        let up = is_connected(&self.client);
         if up && !matches!(tokio::time::timeout(PUBLISH_TIME, self.client.flush()).await, Ok(Ok(()))) {
             tracing::warn!("some events may not have reached NATS");
         }
@@ -116,13 +133,16 @@ impl Nats {
     }
 }
 
+fn is_connected(client: &Client) -> bool {
+    client.connection_state() == connection::State::Connected
+}
+
 /// Keeps the state true, whatever becomes of the client's events.
 async fn watch(client: Client, state: Arc<BrokerState>, metrics: Arc<Metrics>) {
     let mut check = tokio::time::interval(STATE_CHECK);
     loop {
         check.tick().await;
-        let connected = client.connection_state() == connection::State::Connected;
-        state.observe(connected);
-        metrics.broker_connected.set(if connected { 1.0 } else { 0.0 });
+        state.observe(Part::Publishing, is_connected(&client));
+        metrics.broker_connected.set(if state.is_up() { 1.0 } else { 0.0 });
     }
 }

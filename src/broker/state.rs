@@ -1,8 +1,10 @@
 //! Whether the broker is there.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tokio::sync::watch;
 
-/// One state of the connection.
+/// One state of the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// Never connected since the start.
@@ -23,19 +25,46 @@ impl Link {
     }
 }
 
+/// One of the connections that the broker consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// What this node publishes goes there.
+    Publishing,
+    /// Events come from there.
+    Reading(usize),
+}
+
 /// The state, now and as it changes. The broker sets it, others watch.
 #[derive(Debug)]
-pub struct BrokerState(watch::Sender<Link>);
+pub struct BrokerState {
+    link: watch::Sender<Link>,
+    /// A bit for each part that is away, changed only under the sender's lock.
+    away: AtomicU64,
+}
 
 impl BrokerState {
-    pub(crate) fn new(link: Link) -> Self {
-        Self(watch::Sender::new(link))
+    /// A broker that is this process itself.
+    pub(crate) fn here() -> Self {
+        Self { link: watch::Sender::new(Link::Up), away: AtomicU64::new(0) }
+    }
+
+    /// A broker of so many connections, at most 64, none of them there yet.
+    pub(crate) fn away(parts: usize) -> Self {
+        let away = AtomicU64::new(u64::MAX >> (64 - parts.clamp(1, 64)));
+        Self { link: watch::Sender::new(Link::Starting), away }
     }
 
     /// Records what was observed; watchers hear of changes only.
-    pub(crate) fn observe(&self, connected: bool) {
-        self.0.send_if_modified(|link| {
-            let seen = match (connected, *link) {
+    pub(crate) fn observe(&self, part: Part, connected: bool) {
+        let bit = match part {
+            Part::Publishing => 1,
+            Part::Reading(number) => 2 << number,
+        };
+        self.link.send_if_modified(|link| {
+            let before = self.away.load(Ordering::Relaxed);
+            let away = if connected { before & !bit } else { before | bit };
+            self.away.store(away, Ordering::Relaxed);
+            let seen = match (away == 0, *link) {
                 (true, _) => Link::Up,
                 (false, Link::Starting) => Link::Starting,
                 (false, _) => Link::Down,
@@ -46,17 +75,39 @@ impl BrokerState {
 
     /// The state now.
     pub fn link(&self) -> Link {
-        *self.0.borrow()
+        *self.link.borrow()
+    }
+
+    /// Whether all of it is there.
+    pub fn is_up(&self) -> bool {
+        self.link() == Link::Up
     }
 
     /// The state as it changes.
     pub fn watch(&self) -> watch::Receiver<Link> {
-        self.0.subscribe()
+        self.link.subscribe()
     }
+}
 
-    /// Resolves when the broker is there.
-    pub async fn up(&self) {
-        // Fails only when the sender is gone, and it is borrowed here.
-        let _ = self.0.subscribe().wait_for(|link| *link == Link::Up).await;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_up_while_every_part_is() {
+        let state = BrokerState::away(3);
+        for part in [Part::Reading(1), Part::Publishing] {
+            state.observe(part, true);
+            assert_eq!(state.link(), Link::Starting);
+        }
+        state.observe(Part::Reading(0), true);
+        assert_eq!(state.link(), Link::Up);
+        state.observe(Part::Reading(1), false);
+        state.observe(Part::Publishing, false);
+        state.observe(Part::Publishing, true);
+        assert_eq!(state.link(), Link::Down);
+        state.observe(Part::Reading(1), true);
+        assert!(state.is_up());
+        assert!(BrokerState::here().is_up());
     }
 }

@@ -80,6 +80,9 @@ impl Default for Server {
     }
 }
 
+/// Most connections to read from: more than cores help nobody.
+const READ_CONNECTIONS: usize = 32;
+
 /// Where events come from.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -128,6 +131,9 @@ pub struct Nats {
     pub inbox_prefix: String,
     /// A server that does not answer for twice as long is given up.
     pub ping_interval: Span,
+    /// Connections to read from; patterns are spread over them, and each
+    /// occupies at most one core. 0: as many as there are cores, at most 4.
+    pub read_connections: usize,
     /// TLS towards NATS.
     pub tls: NatsTls,
 }
@@ -146,7 +152,18 @@ impl Default for Nats {
             credentials_file: None,
             inbox_prefix: "_INBOX".into(),
             ping_interval: Span::seconds(10),
+            read_connections: 0,
             tls: NatsTls::default(),
+        }
+    }
+}
+
+impl Nats {
+    /// How many connections to read from, at least one.
+    pub fn read_connections(&self) -> usize {
+        match self.read_connections {
+            0 => std::thread::available_parallelism().map_or(1, usize::from).min(4),
+            set => set,
         }
     }
 }
@@ -229,6 +246,9 @@ pub struct Limits {
     pub outbox_bytes: Size,
     /// Frames that may wait for one client whose socket is full.
     pub outbox_frames: usize,
+    /// Bytes of events that may wait until a pattern's many members have the
+    /// earlier ones. Further events of that pattern are dropped.
+    pub backlog_bytes: Size,
     /// Kernel send buffer of one client, bytes. The kernel's own default lets a
     /// stalled client hold megabytes.
     pub send_buffer: Size,
@@ -254,6 +274,7 @@ impl Default for Limits {
             frames_burst: 1_000,
             outbox_bytes: Size::kib(256),
             outbox_frames: 4_096,
+            backlog_bytes: Size::kib(16 * 1024),
             send_buffer: Size::kib(64),
             unacknowledged_time: Span::seconds(20),
             close_time: Span::seconds(5),
@@ -335,6 +356,9 @@ impl Config {
         if set.len() > 1 {
             return refuse("broker.nats", format!("{} are both set; keep one way to authenticate", set.join(" and ")));
         }
+        if nats.read_connections > READ_CONNECTIONS {
+            return refuse("broker.nats.read_connections", format!("is above {READ_CONNECTIONS}; lower it"));
+        }
         if nats.user.is_some() != nats.password.is_some() {
             return refuse("broker.nats", "`user` and `password` go together; set both or neither".into());
         }
@@ -356,6 +380,7 @@ impl Config {
             ("limits.outbox_bytes", self.limits.outbox_bytes.bytes() == 0),
             ("limits.outbox_frames", self.limits.outbox_frames == 0),
             ("limits.subscriptions", self.limits.subscriptions == 0),
+            ("limits.backlog_bytes", self.limits.backlog_bytes.bytes() == 0),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {
             return refuse(key, "is zero; it must be more".into());

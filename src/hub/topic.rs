@@ -1,8 +1,9 @@
-//! One pattern: its members, and the task that carries its events to them.
+//! One pattern: its members, and how its events get to them.
 //!
-//! Members stand in slices of a few hundred. A fan-out takes one slice at a
-//! time and yields in between, so a long list holds neither its worker nor the
-//! lock that joining and leaving need.
+//! Members stand in slices of a few hundred. One slice gets its events from
+//! whoever brings them. A longer list has a task of its own while events wait:
+//! it takes one slice at a time and yields in between, so it holds neither its
+//! worker, nor the intake, nor the lock that joining and leaving need.
 
 use std::{
     collections::VecDeque,
@@ -10,15 +11,16 @@ use std::{
 };
 
 use slab::Slab;
-use tokio::sync::oneshot;
 
 use crate::{
-    broker::{Broker, Message},
+    broker::Message,
+    drain::Tasks,
     hub::{
-        delivery::{Delivery, Tally},
+        backlog::{Backlog, batches},
+        delivery::{Delivery, Standing, Tally},
         member::{Member, Place},
     },
-    metrics::Metrics,
+    metrics::{Drop as Dropped, Metrics},
     socket::Chunk,
     subject::Pattern,
 };
@@ -26,19 +28,22 @@ use crate::{
 /// Members per slice: about a millisecond of writes.
 const SLICE: usize = 256;
 
-/// Events taken from the feed at once; what waits together is sent together.
-const BATCH: usize = 64;
-
-/// Bytes of data sent together, beyond one event: a client's queue is bounded
-/// in bytes, and takes one chunk more than that.
-const BATCH_BYTES: usize = 64 * 1024;
-
 /// One pattern and its members.
 #[derive(Debug)]
 pub(crate) struct Topic {
     pattern: Pattern,
     state: Mutex<State>,
-    metrics: Arc<Metrics>,
+}
+
+/// What all topics of a node share.
+#[derive(Debug)]
+pub(crate) struct FanOut {
+    /// Bytes of events that may wait for one pattern with many members.
+    pub(crate) backlog_bytes: usize,
+    /// Owner of the tasks that work them off.
+    pub(crate) tasks: Tasks,
+    /// Where it counts.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +53,8 @@ struct State {
     /// Members that are not yet admitted, each with what tells it that it is.
     waiting: VecDeque<(Arc<Member>, Chunk)>,
     slices: Vec<Slice>,
+    /// Exists while a task works it off.
+    backlog: Option<Box<Backlog>>,
 }
 
 #[derive(Debug, Default)]
@@ -57,16 +64,9 @@ struct Slice {
     length: usize,
 }
 
-#[derive(Debug)]
-struct Standing {
-    member: Arc<Member>,
-    /// An earlier pattern of the same connection overlaps this one.
-    overlapped: bool,
-}
-
 impl Topic {
-    pub(crate) fn new(pattern: Pattern, metrics: Arc<Metrics>) -> Self {
-        Self { pattern, state: Mutex::default(), metrics }
+    pub(crate) fn new(pattern: Pattern) -> Self {
+        Self { pattern, state: Mutex::default() }
     }
 
     pub(crate) fn pattern(&self) -> &Pattern {
@@ -98,26 +98,62 @@ impl Topic {
         slice.length -= 1;
     }
 
-    /// Carries events until the last member has left.
-    pub(crate) async fn run(self: Arc<Self>, broker: Arc<Broker>, closed: oneshot::Receiver<()>) {
-        tokio::select! {
-            _ = closed => {}
-            () = self.carry(&broker) => {}
-        }
-    }
-
-    async fn carry(&self, broker: &Broker) {
-        let mut feed = broker.open(&self.pattern).await;
+    /// The broker has confirmed the feed: members get events from here on.
+    pub(crate) async fn open(&self) {
         while !self.admit_some() {
             tokio::task::yield_now().await;
         }
-        let mut batch = Vec::new();
-        while feed.next(&mut batch, BATCH).await {
-            for together in batches(&batch) {
-                self.deliver(together).await;
+    }
+
+    /// Takes events in. A short list of members gets them at once, and how
+    /// many that were is returned; a long one through a task of its own, so
+    /// that no other topic waits for it.
+    pub(crate) fn take(self: &Arc<Self>, events: Vec<Arc<Message>>, fan_out: &FanOut) -> usize {
+        let mut state = self.lock();
+        let working = state.backlog.is_some();
+        if working || state.slices.len() > 1 {
+            let dropped = state.backlog.get_or_insert_default().add(events, fan_out.backlog_bytes);
+            fan_out.metrics.drops.of(Dropped::BrokerOverflow).increment(dropped as u64);
+            if !working {
+                fan_out.tasks.spawn_vital("fan-out", self.clone().work_off(fan_out.metrics.clone()));
             }
-            batch.clear();
+            return 0;
         }
+        let Some(standing) = state.slices.first().map(|slice| slice.standing.clone()) else { return 0 };
+        drop(state);
+        let mut tally = Tally::default();
+        for together in batches(&events) {
+            let delivery = Delivery::new(&self.pattern, together);
+            delivery.give_all(&lock(&standing), &mut tally);
+            tally.account(&delivery, &fan_out.metrics);
+        }
+        tally.deliveries
+    }
+
+    /// Delivers what waits, slice by slice, until nothing waits any more.
+    async fn work_off(self: Arc<Self>, metrics: Arc<Metrics>) {
+        while let Some(events) = self.waiting() {
+            let delivery = Delivery::new(&self.pattern, &events);
+            let mut tally = Tally::default();
+            let mut index = 0;
+            while let Some(standing) = self.slice(index) {
+                delivery.give_all(&lock(&standing), &mut tally);
+                index += 1;
+                tokio::task::yield_now().await;
+            }
+            tally.account(&delivery, &metrics);
+        }
+    }
+
+    /// The next batch, or the end of the backlog.
+    fn waiting(&self) -> Option<Vec<Arc<Message>>> {
+        let mut state = self.lock();
+        let events = state.backlog.as_mut()?.take();
+        if events.is_empty() {
+            state.backlog = None;
+            return None;
+        }
+        Some(events)
     }
 
     /// Admits as many as a slice holds; true when nobody waits any more.
@@ -153,56 +189,13 @@ impl Topic {
         entry.insert(Standing { member, overlapped });
     }
 
-    async fn deliver(&self, messages: &[Arc<Message>]) {
-        let Some(first) = messages.first() else { return };
-        let delivery = Delivery::new(&self.pattern, messages);
-        let mut tally = Tally::default();
-        let mut index = 0;
-        while let Some(standing) = self.slice(index) {
-            for Standing { member, overlapped } in lock(&standing).iter().map(|(_, standing)| standing) {
-                if *overlapped {
-                    delivery.give_unspoken(member, &mut tally);
-                } else {
-                    delivery.give(member, &mut tally);
-                }
-            }
-            index += 1;
-            if self.slices() > index {
-                tokio::task::yield_now().await;
-            }
-        }
-        self.metrics.deliveries.increment(tally.events);
-        self.metrics.bytes_sent.increment(tally.bytes);
-        self.metrics.batches.increment(delivery.encoded());
-        self.metrics.delivery_latency.record(first.arrived.elapsed());
-    }
-
     fn slice(&self, index: usize) -> Option<Arc<Mutex<Slab<Standing>>>> {
         self.lock().slices.get(index).map(|slice| slice.standing.clone())
-    }
-
-    fn slices(&self) -> usize {
-        self.lock().slices.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
-}
-
-/// Cuts what arrived together where it becomes too large for one chunk.
-fn batches(mut messages: &[Arc<Message>]) -> impl Iterator<Item = &[Arc<Message>]> {
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = |message: &&Arc<Message>| {
-            bytes += message.envelope.data.len();
-            bytes <= BATCH_BYTES
-        };
-        let count = messages.iter().take_while(fits).count().max(1);
-        let (batch, rest) = messages.split_at_checked(count)?;
-        messages = rest;
-        Some(batch)
-    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,62 +1,151 @@
-//! One subscription's messages, read into events.
+//! The reading connection: everything that publishers send to this node comes
+//! in here. It connects for ever, subscribes to what the node wants, and hands
+//! out all that one read brought.
+//!
+//! It exists because a general client answers one malformed header of one
+//! careless publisher by giving up the connection, and gives each subscription
+//! a channel of its own; see `docs/decisions/0008`.
 
-use std::sync::Arc;
+mod headers;
+mod interest;
+mod line;
+mod parser;
+mod servers;
+mod session;
+mod sieve;
 
-use async_nats::Subscriber;
-use futures_util::{FutureExt as _, StreamExt as _};
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+pub(crate) use interest::{Interest, NatsFeed};
+pub(crate) use line::Manner;
+pub(crate) use servers::{Servers, wait};
+pub(crate) use sieve::Sieve;
 
 use crate::{
-    broker::{headers::Reader, message::Message},
-    metrics::{Drop as Dropped, Metrics},
-    subject::Subject,
+    broker::{
+        intake::Arrived,
+        nats::address::Address,
+        state::{BrokerState, Part},
+    },
+    metrics::{BrokerEvent, Metrics},
 };
+use line::{Line, LineError};
+use session::{End, News, Session};
 
-/// The events of one pattern.
+/// Everything that arrives for the feeds of one interest.
 #[derive(Debug)]
-pub(crate) struct NatsFeed {
-    subscriber: Subscriber,
-    reader: Arc<Reader>,
-    metrics: Arc<Metrics>,
-    event_bytes: usize,
+pub(crate) struct NatsIntake {
+    servers: Servers,
+    manner: Manner,
+    ping_interval: Duration,
+    interest: Arc<Interest>,
+    sieve: Sieve,
+    signal: Signal,
+    session: Option<Session>,
 }
 
-impl NatsFeed {
-    pub(crate) fn new(subscriber: Subscriber, reader: Arc<Reader>, metrics: Arc<Metrics>, event_bytes: usize) -> Self {
-        Self { subscriber, reader, metrics, event_bytes }
+/// Tells the rest of the node how the connection is.
+#[derive(Debug)]
+pub(crate) struct Signal {
+    pub(crate) state: Arc<BrokerState>,
+    pub(crate) part: Part,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl NatsIntake {
+    pub(crate) fn new(
+        servers: Servers,
+        manner: Manner,
+        ping_interval: Duration,
+        interest: Arc<Interest>,
+        sieve: Sieve,
+        signal: Signal,
+    ) -> Self {
+        Self { servers, manner, ping_interval, interest, sieve, signal, session: None }
     }
 
-    pub(crate) async fn next(&mut self, batch: &mut Vec<Arc<Message>>, most: usize) -> bool {
-        let Some(first) = self.subscriber.next().await else { return false };
-        self.take(first, batch);
-        while batch.len() < most {
-            match self.subscriber.next().now_or_never() {
-                Some(Some(message)) => self.take(message, batch),
-                _ => break,
+    /// Waits until something has arrived, through any number of connections.
+    pub(crate) async fn next(&mut self, arrived: &mut Arrived) {
+        while arrived.is_empty() {
+            let Some(session) = &mut self.session else {
+                self.session = self.attempt().await;
+                continue;
+            };
+            match session.turn(&self.interest, &self.sieve, arrived).await {
+                Ok(news) => news.into_iter().for_each(|news| self.hear(news)),
+                Err(end) => self.lose(&end),
             }
         }
-        true
     }
 
-    /// Reads one message; what cannot be an event for clients is counted.
-    fn take(&self, message: async_nats::Message, batch: &mut Vec<Arc<Message>>) {
-        self.metrics.messages_received.increment(1);
-        if message.payload.len() > self.event_bytes {
-            return self.metrics.drops.of(Dropped::TooLarge).increment(1);
-        }
-        // The system's own subjects match a leading wildcard, but are nobody's events.
-        let subject = match Subject::parse(message.subject.as_str()) {
-            Ok(subject) if subject.is_reserved() => {
-                return self.metrics.drops.of(Dropped::ReservedSubject).increment(1);
+    /// Tries the next server.
+    async fn attempt(&mut self) -> Option<Session> {
+        let (wait, address, certified) = self.servers.next()?;
+        sleep(wait).await;
+        match self.begin(&address, &certified).await {
+            Ok(session) => {
+                tracing::debug!(server = %address, "a connection to read from");
+                Some(session)
             }
-            Ok(subject) => subject,
-            Err(_) => return self.metrics.drops.of(Dropped::BadSubject).increment(1),
-        };
-        let headers = message.headers.iter().flat_map(|headers| headers.iter());
-        let headers =
-            headers.flat_map(|(name, values)| values.iter().map(|value| (AsRef::<str>::as_ref(name), value.as_str())));
-        match self.reader.read(headers, message.payload) {
-            Ok(envelope) => batch.push(Arc::new(Message::new(subject, envelope).stamped())),
-            Err(_) => self.metrics.drops.of(Dropped::BadEnvelope).increment(1),
+            Err(error) => {
+                tracing::debug!(server = %address, %error, "no connection to read from");
+                self.signal.count(BrokerEvent::ClientError);
+                None
+            }
         }
+    }
+
+    async fn begin(&mut self, address: &Address, certified: &str) -> Result<Session, LineError> {
+        let (line, info) = Line::open(address, certified, &self.manner).await?;
+        self.servers.worked();
+        self.servers.learn(&info.connect_urls);
+        Session::begin(line, &self.interest, self.ping_interval).await
+    }
+
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Ready => {
+                tracing::info!("reading from NATS");
+                self.signal.count(BrokerEvent::Connected);
+                self.signal.up(true);
+            }
+            News::Cluster { urls, leaving } => {
+                self.servers.learn(&urls);
+                if leaving {
+                    self.signal.count(BrokerEvent::LameDuck);
+                    let elsewhere = self.servers.others();
+                    tracing::warn!(elsewhere, "the NATS server is leaving");
+                    if let (true, Some(session)) = (elsewhere, &mut self.session) {
+                        session.leave();
+                    }
+                }
+            }
+            News::Error(text) => {
+                tracing::warn!(error = text, "the NATS server reports an error");
+                self.signal.count(BrokerEvent::ServerError);
+            }
+        }
+    }
+
+    fn lose(&mut self, end: &End) {
+        tracing::warn!(reason = %end, "the connection to read from is lost; reconnecting");
+        self.signal.count(BrokerEvent::Disconnected);
+        self.signal.up(false);
+        if let Some(session) = self.session.take() {
+            session.end(&self.interest);
+        }
+    }
+}
+
+impl Signal {
+    fn count(&self, event: BrokerEvent) {
+        self.metrics.broker_events.of(event).increment(1);
+    }
+
+    fn up(&self, up: bool) {
+        self.state.observe(self.part, up);
+        self.metrics.broker_connected.set(if self.state.is_up() { 1.0 } else { 0.0 });
     }
 }

@@ -1,126 +1,84 @@
-//! From our settings to a connecting client: servers, authentication, TLS,
-//! reconnecting, and what its events mean to us.
+//! From our settings to what both connections are made with: servers,
+//! identity, TLS. And, for the one that publishes, the client's own options.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use rustls::ClientConfig;
 
 use crate::{
-    broker::state::BrokerState,
+    broker::{
+        nats::{address::Address, error::NatsError, feed::wait, identity::Identity, tls},
+        state::{BrokerState, Part},
+    },
     config::{self, Config},
     metrics::{BrokerEvent, Metrics},
 };
 
-/// Messages that may wait for one subscription before the client drops some.
-const FEED_MESSAGES: usize = 8_192;
-
-/// The longest wait between two attempts to connect. Events are lost while we
-/// wait (NATS core), so it is short.
-const RECONNECT_MAX: Duration = Duration::from_secs(2);
-
-/// The shortest.
-const RECONNECT_MIN: Duration = Duration::from_millis(50);
-
-/// Why connecting cannot even begin.
-#[derive(Debug, thiserror::Error)]
-pub enum NatsError {
-    /// A server address that is none.
-    #[error("broker.nats.urls: `{url}` is no server address, write it as nats://host:4222: {source}")]
-    Url {
-        /// The address.
-        url: String,
-        /// What is wrong.
-        source: std::io::Error,
-    },
-    /// The credentials file cannot be used.
-    #[error("broker.nats.credentials_file: {}: {source}", path.display())]
-    Credentials {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: std::io::Error,
-    },
-    /// The client refuses the settings.
-    #[error("broker.nats: {0}")]
-    Settings(#[from] async_nats::ConnectError),
+/// What both kinds of connection are made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    pub(crate) name: String,
+    pub(crate) servers: Vec<Address>,
+    pub(crate) identity: Identity,
+    pub(crate) tls: Arc<ClientConfig>,
 }
 
-/// Starts connecting.
+impl Access {
+    /// Reads the files that the settings name.
+    ///
+    /// # Errors
+    /// See [`NatsError`].
+    pub(crate) fn of(config: &Config) -> Result<Self, NatsError> {
+        let nats = &config.broker.nats;
+        let server = |url: &String| Address::parse(url).map_err(|problem| NatsError::Url { url: url.clone(), problem });
+        Ok(Self {
+            name: format!("notifier {}", config.node.name),
+            servers: nats.urls.iter().map(server).collect::<Result<_, _>>()?,
+            identity: Identity::of(nats)?,
+            tls: tls::client_config(&nats.tls)?,
+        })
+    }
+}
+
+/// Starts connecting the client that publishes.
 pub(crate) async fn connect(
-    config: &Config,
+    access: &Access,
+    nats: &config::Nats,
     metrics: &Arc<Metrics>,
     state: &Arc<BrokerState>,
 ) -> Result<Client, NatsError> {
-    // The process-wide choice of cryptography; an earlier, equal one is fine.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let nats = &config.broker.nats;
-    let servers = nats
-        .urls
-        .iter()
-        .map(|url| server(url).map_err(|source| NatsError::Url { url: url.clone(), source }))
-        .collect::<Result<Vec<ServerAddr>, _>>()?;
-    let options = ConnectOptions::new()
-        .name(format!("notifier {}", config.node.name))
+    let servers: Vec<ServerAddr> = nats.urls.iter().filter_map(|url| url.parse().ok()).collect();
+    let mut options = ConnectOptions::new()
+        .name(&access.name)
         .retry_on_initial_connect()
         .max_reconnects(None)
-        .reconnect_delay_callback(reconnect_delay)
+        .reconnect_delay_callback(wait)
         .ping_interval(nats.ping_interval.duration())
-        .subscription_capacity(FEED_MESSAGES)
         .custom_inbox_prefix(&nats.inbox_prefix)
+        .tls_client_config(ClientConfig::clone(&access.tls))
         .event_callback(observer(metrics.clone(), state.clone()));
-    let options = with_tls(with_identity(options, nats).await?, &nats.tls);
-    Ok(options.connect(servers).await?)
-}
-
-/// The client takes an address without a host for one.
-fn server(url: &str) -> io::Result<ServerAddr> {
-    let server: ServerAddr = url.parse()?;
-    match (server.host(), server.scheme()) {
-        ("", _) => Err(io::Error::other("it has no host")),
-        (_, "nats" | "tls") => Ok(server),
-        (_, scheme) => Err(io::Error::other(format!("the scheme `{scheme}` is neither `nats` nor `tls`"))),
-    }
-}
-
-async fn with_identity(options: ConnectOptions, nats: &config::Nats) -> Result<ConnectOptions, NatsError> {
-    if let (Some(user), Some(password)) = (&nats.user, &nats.password) {
-        return Ok(options.user_and_password(user.clone(), password.reveal().to_owned()));
-    }
-    if let Some(token) = &nats.token {
-        return Ok(options.token(token.reveal().to_owned()));
-    }
-    if let Some(seed) = &nats.nkey {
-        return Ok(options.nkey(seed.reveal().to_owned()));
-    }
-    match &nats.credentials_file {
-        None => Ok(options),
-        Some(path) => {
-            options.credentials_file(path).await.map_err(|source| NatsError::Credentials { path: path.clone(), source })
-        }
-    }
-}
-
-fn with_tls(mut options: ConnectOptions, tls: &config::NatsTls) -> ConnectOptions {
     // Set only when wanted: the client takes a plain `false` as a choice too.
-    if tls.required {
+    if nats.tls.required {
         options = options.require_tls(true);
     }
-    if tls.first {
+    if nats.tls.first {
         options = options.tls_first();
     }
-    if let Some(authorities) = &tls.ca_file {
-        options = options.add_root_certificates(authorities.clone());
-    }
-    if let (Some(certificate), Some(key)) = (&tls.cert_file, &tls.key_file) {
-        options = options.add_client_certificate(certificate.clone(), key.clone());
-    }
-    options
+    Ok(with_identity(options, &access.identity).connect(servers).await?)
 }
 
-/// Doubling with jitter, so that the nodes of a cluster do not all knock at once.
-fn reconnect_delay(attempts: usize) -> Duration {
-    let doubled = RECONNECT_MIN.saturating_mul(1 << attempts.min(10));
-    doubled.min(RECONNECT_MAX).mul_f64(0.5 + fastrand::f64() / 2.0)
+fn with_identity(options: ConnectOptions, identity: &Identity) -> ConnectOptions {
+    match identity.clone() {
+        Identity::Nobody => options,
+        Identity::User { user, password } => options.user_and_password(user, password),
+        Identity::Token(token) => options.token(token),
+        Identity::Nkey { seed } => options.nkey(seed),
+        Identity::Jwt { jwt, seed } => options.jwt(jwt, move |nonce| {
+            let signed = nkeys::KeyPair::from_seed(&seed).and_then(|key| key.sign(&nonce));
+            std::future::ready(signed.map_err(async_nats::AuthError::new))
+        }),
+    }
 }
 
 /// Counts and logs what the client reports. Must not wait: events queue up behind it.
@@ -131,20 +89,16 @@ fn observer(
     move |event| {
         let kind = match &event {
             Event::Connected => {
-                tracing::info!("connected to NATS");
-                state.observe(true);
+                tracing::info!("publishing to NATS");
+                state.observe(Part::Publishing, true);
                 BrokerEvent::Connected
             }
             Event::Disconnected => {
-                tracing::warn!("NATS is away; reconnecting");
-                state.observe(false);
+                tracing::warn!("the connection to publish to is lost; reconnecting");
+                state.observe(Part::Publishing, false);
                 BrokerEvent::Disconnected
             }
             Event::LameDuckMode => BrokerEvent::LameDuck,
-            Event::SlowConsumer(_) => {
-                metrics.drops.of(crate::metrics::Drop::BrokerOverflow).increment(1);
-                BrokerEvent::SlowConsumer
-            }
             Event::ServerError(error) => {
                 tracing::warn!(%error, "the NATS server reports an error");
                 BrokerEvent::ServerError
@@ -153,7 +107,8 @@ fn observer(
                 tracing::debug!(%error, "the NATS client reports an error");
                 BrokerEvent::ClientError
             }
-            Event::Draining | Event::Closed => return std::future::ready(()),
+            // It has no subscriptions that could be slow.
+            Event::SlowConsumer(_) | Event::Draining | Event::Closed => return std::future::ready(()),
         };
         metrics.broker_events.of(kind).increment(1);
         std::future::ready(())

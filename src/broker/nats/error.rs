@@ -1,0 +1,38 @@
+//! Why connecting to NATS cannot even begin.
+
+use std::path::PathBuf;
+
+/// Why connecting cannot even begin.
+#[derive(Debug, thiserror::Error)]
+pub enum NatsError {
+    /// A server address that is none.
+    #[error("broker.nats.urls: `{url}` is no server address, write it as nats://host:4222: {problem}")]
+    Url {
+        /// The address.
+        url: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The credentials file cannot be used.
+    #[error("broker.nats.credentials_file: {}: {source}", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: std::io::Error,
+    },
+    /// The nkey is none.
+    #[error("broker.nats.nkey: it is no seed of a user (`SU..`): {0}")]
+    Seed(nkeys::error::Error),
+    /// A file with certificates or keys cannot be used.
+    #[error("broker.nats.tls: {}: {problem}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The client refuses the settings.
+    #[error("broker.nats: {0}")]
+    Settings(#[from] async_nats::ConnectError),
+}

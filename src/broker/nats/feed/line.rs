@@ -1,0 +1,240 @@
+//! The beginning of a reading connection: TCP, TLS, who we are. What comes out
+//! is a line on which both sides have agreed.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::{Buf as _, BytesMut};
+use rustls::{ClientConfig, pki_types::ServerName};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::either::Either;
+
+use crate::broker::nats::{
+    address::Address,
+    feed::parser::{BadStream, Op, Parser},
+    identity::{Identity, Proof},
+};
+
+/// From the first packet to the server's answer to who we are.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// How long the server may leave our commands unread.
+const WRITE_TIME: Duration = Duration::from_secs(5);
+
+/// Bytes taken from the socket at once. What one read brings is grouped by
+/// feed, so a large one means fewer writes to clients while much is waiting.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Bytes or no bytes of TLS.
+type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// How to make a line.
+#[derive(Debug)]
+pub(crate) struct Manner {
+    pub(crate) name: String,
+    pub(crate) identity: Identity,
+    pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) tls_required: bool,
+    pub(crate) tls_first: bool,
+    pub(crate) payload_bytes: usize,
+}
+
+/// What a server says of itself, as far as it matters here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Info {
+    tls_required: bool,
+    tls_available: bool,
+    headers: bool,
+    nonce: String,
+    pub(crate) connect_urls: Vec<String>,
+    /// Lame duck mode: it will close its connections soon.
+    pub(crate) ldm: bool,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Line {
+    stream: Stream,
+    buffer: BytesMut,
+    parser: Parser,
+}
+
+/// Why there is no line, or none any more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LineError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("it does not answer")]
+    Time,
+    #[error("it closed the connection")]
+    Closed,
+    #[error("it is no NATS server: {0}")]
+    Stream(#[from] BadStream),
+    #[error("it refuses: {0}")]
+    Refused(String),
+    #[error("it says something else than who it is")]
+    NoInfo,
+    #[error("it offers no TLS, and broker.nats.tls.required is set")]
+    NoTls,
+    #[error("it knows no headers; nats-server 2.2 or newer is needed")]
+    NoHeaders,
+    #[error("it is no name that a certificate can have")]
+    Name,
+    #[error("the key cannot sign: {0}")]
+    Key(#[from] nkeys::error::Error),
+}
+
+/// The arguments of `CONNECT`.
+#[derive(Serialize)]
+struct Connect<'a> {
+    verbose: bool,
+    pedantic: bool,
+    tls_required: bool,
+    name: &'a str,
+    lang: &'static str,
+    version: &'static str,
+    /// 1: the server may send `INFO` at any time.
+    protocol: u8,
+    headers: bool,
+    echo: bool,
+    #[serde(flatten)]
+    proof: Proof,
+}
+
+impl Line {
+    /// Connects and says who we are; returns once the server agrees.
+    /// `certified` is the name that the server's certificate has to have.
+    pub(crate) async fn open(address: &Address, certified: &str, manner: &Manner) -> Result<(Self, Info), LineError> {
+        timeout(CONNECT_TIME, Self::agree(address, certified, manner)).await.unwrap_or(Err(LineError::Time))
+    }
+
+    async fn agree(address: &Address, certified: &str, manner: &Manner) -> Result<(Self, Info), LineError> {
+        let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+        stream.set_nodelay(true)?;
+        let parser = Parser::new(manner.payload_bytes);
+        let mut line = Self { stream: Either::Left(stream), buffer: BytesMut::new(), parser };
+        if manner.tls_first {
+            line = line.encrypted(certified, manner).await?;
+        }
+        let info = line.info().await?;
+        let required = manner.tls_required || address.tls;
+        let encrypted = manner.tls_first || required || info.tls_required;
+        if required && !manner.tls_first && !info.tls_required && !info.tls_available {
+            return Err(LineError::NoTls);
+        }
+        if encrypted && !manner.tls_first {
+            line = line.encrypted(certified, manner).await?;
+        }
+        if !info.headers {
+            return Err(LineError::NoHeaders);
+        }
+        let proof = address.identity.as_ref().unwrap_or(&manner.identity).prove(&info.nonce)?;
+        let connect = Connect {
+            verbose: false,
+            pedantic: false,
+            tls_required: encrypted,
+            name: &manner.name,
+            lang: "rust",
+            version: env!("CARGO_PKG_VERSION"),
+            protocol: 1,
+            headers: true,
+            echo: true,
+            proof,
+        };
+        let connect = serde_json::to_string(&connect).map_err(io::Error::from)?;
+        line.write(&format!("CONNECT {connect}\r\nPING\r\n")).await?;
+        // It may say more before it answers, for example who it is, again.
+        loop {
+            let mut end = None;
+            line.each(|op| match op {
+                Op::Pong => end = Some(Ok(())),
+                Op::Error(text) if end.is_none() => end = Some(Err(LineError::Refused(readable(text)))),
+                _ => {}
+            })?;
+            match end {
+                Some(Ok(())) => return Ok((line, info)),
+                Some(Err(error)) => return Err(error),
+                None => line.read().await?,
+            }
+        }
+    }
+
+    async fn encrypted(self, certified: &str, manner: &Manner) -> Result<Self, LineError> {
+        let Either::Left(stream) = self.stream else { return Ok(self) };
+        let name = ServerName::try_from(certified.to_owned()).map_err(|_| LineError::Name)?;
+        let stream = TlsConnector::from(manner.tls.clone()).connect(name, stream).await?;
+        // What came in the clear after the first line was not said by the server that we now know.
+        Ok(Self { stream: Either::Right(Box::new(stream)), buffer: BytesMut::new(), parser: self.parser })
+    }
+
+    async fn info(&mut self) -> Result<Info, LineError> {
+        loop {
+            self.read().await?;
+            let mut said = None;
+            self.each(|op| {
+                said = Some(match op {
+                    Op::Info(json) => info(json).ok_or(LineError::NoInfo),
+                    Op::Error(text) => Err(LineError::Refused(readable(text))),
+                    _ => Err(LineError::NoInfo),
+                });
+            })?;
+            if let Some(said) = said {
+                return said;
+            }
+        }
+    }
+
+    /// Waits for bytes. Cancel-safe.
+    pub(crate) async fn read(&mut self) -> Result<(), LineError> {
+        self.buffer.reserve(READ_BYTES);
+        match self.stream.read_buf(&mut self.buffer).await? {
+            0 => Err(LineError::Closed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands out all that has been said completely.
+    pub(crate) fn each(&mut self, mut said: impl FnMut(Op<'_>)) -> Result<(), BadStream> {
+        let mut at = 0;
+        loop {
+            match self.parser.next(&self.buffer[at..])? {
+                (0, None) => break,
+                (used, op) => {
+                    at += used;
+                    op.into_iter().for_each(&mut said);
+                }
+            }
+        }
+        self.buffer.advance(at);
+        // One large message does not make the buffer large for ever.
+        if self.buffer.is_empty() && self.buffer.capacity() > 2 * READ_BYTES {
+            self.buffer = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    /// Sends commands. Not cancel-safe: a command cut in two ends the line.
+    pub(crate) async fn write(&mut self, commands: &str) -> Result<(), LineError> {
+        let sent = async {
+            self.stream.write_all(commands.as_bytes()).await?;
+            self.stream.flush().await
+        };
+        timeout(WRITE_TIME, sent).await.map_err(|_| LineError::Time)?.map_err(LineError::Io)
+    }
+}
+
+/// What a server says of itself; nothing where that is no JSON.
+pub(crate) fn info(json: &[u8]) -> Option<Info> {
+    serde_json::from_slice(json).ok()
+}
+
+/// The server's words, without the quotes around them.
+pub(crate) fn readable(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).trim_matches('\'').to_owned()
+}

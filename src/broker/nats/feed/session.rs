@@ -1,0 +1,180 @@
+//! One reading connection, from the subscriptions that it begins with to its
+//! end: what to do when there is something to read, to say, or to check.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+
+use crate::broker::{
+    intake::{Arrived, FeedId},
+    nats::feed::{
+        interest::{Commands, Interest},
+        line::{Line, LineError, info, readable},
+        parser::{BadStream, Op},
+        sieve::{Moment, Sieve},
+    },
+};
+
+/// When a server announces that it is leaving, this node goes to another one
+/// within so long; nats-server lets clients be for 10 s before it closes the
+/// first (`lame_duck_grace_period`).
+const LAME_DUCK_TIME: Duration = Duration::from_secs(2);
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Session {
+    line: Line,
+    /// What each `PONG` still to come confirms, in order.
+    asked: VecDeque<Asked>,
+    heard: Instant,
+    pings: Interval,
+    leave: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    opening: Vec<FeedId>,
+    /// It follows all that was wanted when the connection began.
+    ready: bool,
+}
+
+/// What else there is to know.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The server knows of everything that is wanted.
+    Ready,
+    /// What it says of its cluster.
+    Cluster { urls: Vec<String>, leaving: bool },
+    /// What it holds against us; where that ends the connection, it says so by
+    /// closing it.
+    Error(String),
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum End {
+    #[error(transparent)]
+    Line(#[from] LineError),
+    #[error("it was silent for too long")]
+    Stale,
+    #[error("the server is leaving")]
+    LameDuck,
+}
+
+impl Session {
+    /// Subscribes to everything that is wanted.
+    pub(crate) async fn begin(line: Line, interest: &Interest, ping_interval: Duration) -> Result<Self, LineError> {
+        let now = Instant::now();
+        let mut pings = interval_at(now + ping_interval, ping_interval);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut session = Self { line, asked: VecDeque::new(), heard: now, pings, leave: None };
+        let Commands { text, opening } = interest.begin();
+        match session.ask(text, Asked { opening, ready: true }).await {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                session.end(interest);
+                Err(error)
+            }
+        }
+    }
+
+    /// What was not confirmed has to be told to the next server.
+    pub(crate) fn end(self, interest: &Interest) {
+        interest.offline(self.asked.into_iter().flat_map(|asked| asked.opening));
+    }
+
+    /// Goes to another server soon, not at the same moment as all others do.
+    pub(crate) fn leave(&mut self) {
+        self.leave.get_or_insert(Instant::now() + LAME_DUCK_TIME.mul_f64(fastrand::f64()));
+    }
+
+    /// Waits for one thing to happen, and does what it asks for.
+    pub(crate) async fn turn(
+        &mut self,
+        interest: &Arc<Interest>,
+        sieve: &Sieve,
+        arrived: &mut Arrived,
+    ) -> Result<Vec<News>, End> {
+        enum Wake {
+            Read,
+            Changed,
+            Ping,
+            Leave,
+        }
+        let leave = self.leave;
+        let wake = tokio::select! {
+            biased;
+            read = self.line.read() => { read?; Wake::Read }
+            () = interest.changed() => Wake::Changed,
+            _ = self.pings.tick() => Wake::Ping,
+            () = async { sleep_until(leave.unwrap_or_else(Instant::now)).await }, if leave.is_some() => Wake::Leave,
+        };
+        match wake {
+            Wake::Read => {
+                self.heard = Instant::now();
+                let (news, pings) = self.sort(sieve, arrived).map_err(LineError::from)?;
+                for _ in 0..pings {
+                    self.line.write("PONG\r\n").await?;
+                }
+                // Busy reading is no reason to leave new subscribers waiting.
+                self.say(interest.take()).await?;
+                return Ok(news);
+            }
+            Wake::Changed => self.say(interest.take()).await?,
+            Wake::Ping if self.heard.elapsed() > 2 * self.pings.period() => return Err(End::Stale),
+            Wake::Ping => self.ask(String::new(), Asked { opening: Vec::new(), ready: false }).await?,
+            Wake::Leave => return Err(End::LameDuck),
+        }
+        Ok(Vec::new())
+    }
+
+    /// Sorts what was read: events, what they confirm, and the rest.
+    fn sort(&mut self, sieve: &Sieve, arrived: &mut Arrived) -> Result<(Vec<News>, usize), BadStream> {
+        let moment = Moment::now();
+        let (mut news, mut pings, mut received) = (Vec::new(), 0, 0);
+        let asked = &mut self.asked;
+        let end = self.line.each(|op| match op {
+            Op::Message(raw) => {
+                received += 1;
+                arrived.events.extend(sieve.event(&raw, moment).map(|event| (FeedId(raw.sid), event)));
+            }
+            Op::Oversized => {
+                received += 1;
+                sieve.too_large();
+            }
+            Op::Pong => {
+                if let Some(Asked { opening, ready }) = asked.pop_front() {
+                    arrived.opened.extend(opening);
+                    if ready {
+                        news.push(News::Ready);
+                    }
+                }
+            }
+            Op::Ping => pings += 1,
+            Op::Info(json) => {
+                news.extend(info(json).map(|info| News::Cluster { urls: info.connect_urls, leaving: info.ldm }));
+            }
+            Op::Error(text) => news.push(News::Error(readable(text))),
+            Op::Ok => {}
+        });
+        sieve.received(received);
+        end.map(|()| (news, pings))
+    }
+
+    /// Sends commands, if there are any, and asks whether they were obeyed: a
+    /// server handles one client's commands in order.
+    async fn say(&mut self, commands: Commands) -> Result<(), LineError> {
+        let Commands { text, opening } = commands;
+        if !opening.is_empty() {
+            return self.ask(text, Asked { opening, ready: false }).await;
+        }
+        if text.is_empty() { Ok(()) } else { self.line.write(&text).await }
+    }
+
+    async fn ask(&mut self, mut text: String, asked: Asked) -> Result<(), LineError> {
+        // Noted first: should the write fail, what is opening is not forgotten.
+        self.asked.push_back(asked);
+        text.push_str("PING\r\n");
+        self.line.write(&text).await
+    }
+}

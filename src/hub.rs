@@ -169,6 +169,10 @@ impl Attachment {
         }
         let topic = self.hub.enter(pattern);
         topic.join(&self.member, live);
+        if self.topics.is_empty() {
+            // Most connections have few, and there are many connections.
+            self.topics.reserve_exact(1);
+        }
         self.topics.push(topic);
         self.hub.metrics.subscriptions.increment(1);
     }

@@ -54,6 +54,10 @@ impl Member {
     pub(crate) fn note(&self, pattern: &Pattern, place: Place) -> bool {
         let mut live = self.lock();
         let overlaps = live.iter().any(|earlier| earlier.pattern.overlaps(pattern));
+        if live.is_empty() {
+            // Most connections have few, and there are many connections.
+            live.reserve_exact(1);
+        }
         live.push(Live { pattern: pattern.clone(), place });
         overlaps
     }

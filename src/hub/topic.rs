@@ -57,7 +57,7 @@ struct State {
     backlog: Option<Box<Backlog>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Slice {
     standing: Arc<Mutex<Slab<Standing>>>,
     /// As many as stand there, known without its lock.
@@ -163,7 +163,10 @@ impl Topic {
         for _ in 0..SLICE {
             match state.waiting.pop_front() {
                 Some((member, live)) => self.admit(&mut state, member, &live),
-                None => return true,
+                None => {
+                    state.waiting = VecDeque::new();
+                    return true;
+                }
             }
         }
         false
@@ -175,7 +178,9 @@ impl Topic {
             return;
         }
         let index = state.slices.iter().position(|slice| slice.length < SLICE).unwrap_or_else(|| {
-            state.slices.push(Slice::default());
+            // Exact: there may be as many topics as connections.
+            state.slices.reserve_exact(1);
+            state.slices.push(Slice { standing: Arc::new(Mutex::new(Slab::with_capacity(1))), length: 0 });
             state.slices.len() - 1
         });
         let slice = &mut state.slices[index];

@@ -99,7 +99,6 @@ impl NatsIntake {
 
     async fn begin(&mut self, address: &Address, certified: &str) -> Result<Session, LineError> {
         let (line, info) = Line::open(address, certified, &self.manner).await?;
-        self.servers.worked();
         self.servers.learn(&info.connect_urls);
         Session::begin(line, &self.interest, self.ping_interval).await
     }
@@ -134,6 +133,9 @@ impl NatsIntake {
         self.signal.count(BrokerEvent::Disconnected);
         self.signal.up(false);
         if let Some(session) = self.session.take() {
+            if session.lasted() {
+                self.servers.worked();
+            }
             session.end(&self.interest);
         }
     }

@@ -3,7 +3,7 @@
 //! along.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt::Write as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -25,8 +25,8 @@ struct State {
     /// Whether there is a connection that commands are collected for.
     online: bool,
     commands: String,
-    /// Feeds of which it is not certain that the server knows.
-    unconfirmed: Vec<FeedId>,
+    /// Wanted feeds of which it is not certain that the server knows.
+    unconfirmed: BTreeSet<FeedId>,
 }
 
 /// What to send, and which feeds are open once it has been obeyed.
@@ -41,7 +41,7 @@ impl Interest {
     pub(crate) fn open(self: &Arc<Self>, feed: FeedId, pattern: &Pattern) -> NatsFeed {
         let mut state = self.lock();
         state.wanted.insert(feed, pattern.clone());
-        state.unconfirmed.push(feed);
+        state.unconfirmed.insert(feed);
         if state.online {
             subscribe(&mut state.commands, feed, pattern);
             self.changed.notify_one();
@@ -52,6 +52,7 @@ impl Interest {
     fn close(&self, feed: FeedId) {
         let mut state = self.lock();
         state.wanted.remove(&feed);
+        state.unconfirmed.remove(&feed);
         if state.online {
             let _ = write!(state.commands, "UNSUB {}\r\n", feed.0);
             self.changed.notify_one();
@@ -72,20 +73,22 @@ impl Interest {
         for (feed, pattern) in wanted.iter() {
             subscribe(commands, *feed, pattern);
         }
-        Commands { text: std::mem::take(commands), opening: std::mem::take(unconfirmed) }
+        Commands { text: std::mem::take(commands), opening: std::mem::take(unconfirmed).into_iter().collect() }
     }
 
     /// What has come up since.
     pub(crate) fn take(&self) -> Commands {
         let mut state = self.lock();
-        Commands { text: std::mem::take(&mut state.commands), opening: std::mem::take(&mut state.unconfirmed) }
+        let opening = std::mem::take(&mut state.unconfirmed).into_iter().collect();
+        Commands { text: std::mem::take(&mut state.commands), opening }
     }
 
     /// The connection is gone before these were confirmed.
     pub(crate) fn offline(&self, unconfirmed: impl Iterator<Item = FeedId>) {
         let mut state = self.lock();
-        state.online = false;
-        state.unconfirmed.extend(unconfirmed);
+        let State { wanted, online, unconfirmed: again, .. } = &mut *state;
+        *online = false;
+        again.extend(unconfirmed.filter(|feed| wanted.contains_key(feed)));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -114,5 +117,26 @@ impl NatsFeed {
 impl Drop for NatsFeed {
     fn drop(&mut self) {
         self.interest.close(self.feed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else a client that comes and goes during an outage would fill the memory.
+    #[test]
+    fn what_is_given_up_while_there_is_no_connection_is_forgotten() {
+        let interest = Arc::<Interest>::default();
+        let pattern = Pattern::parse("a").expect("a pattern");
+        drop(interest.open(FeedId(1), &pattern));
+        let kept = interest.open(FeedId(2), &pattern);
+        let Commands { text, opening } = interest.begin();
+        assert_eq!((text.as_str(), opening.as_slice()), ("SUB a 2\r\n", &[FeedId(2)][..]));
+        drop(interest.open(FeedId(3), &pattern));
+        drop(kept);
+        interest.offline([FeedId(2), FeedId(3)].into_iter());
+        let Commands { text, opening } = interest.begin();
+        assert_eq!((text.as_str(), opening.len()), ("", 0));
     }
 }

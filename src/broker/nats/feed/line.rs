@@ -122,7 +122,7 @@ impl Line {
         if manner.tls_first {
             line = line.encrypted(certified, manner).await?;
         }
-        let info = line.info().await?;
+        let mut info = line.info().await?;
         let required = manner.tls_required || address.tls;
         let encrypted = manner.tls_first || required || info.tls_required;
         if required && !manner.tls_first && !info.tls_required && !info.tls_available {
@@ -149,12 +149,13 @@ impl Line {
         };
         let connect = serde_json::to_string(&connect).map_err(io::Error::from)?;
         line.write(&format!("CONNECT {connect}\r\nPING\r\n")).await?;
-        // It may say more before it answers, for example who it is, again.
+        // It may say more before it answers: who it is, again, where its cluster has changed meanwhile.
         loop {
             let mut end = None;
             line.each(|op| match op {
                 Op::Pong => end = Some(Ok(())),
                 Op::Error(text) if end.is_none() => end = Some(Err(LineError::Refused(readable(text)))),
+                Op::Info(json) => info = self::info(json).unwrap_or_else(|| std::mem::take(&mut info)),
                 _ => {}
             })?;
             match end {

@@ -92,15 +92,16 @@ impl Parser {
         let after = end + 1;
         let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
         let word = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
-        let (word, rest) = (&line[..word], line[word..].trim_ascii_start());
+        let (word, rest) = line.split_at(word);
         let op = match word {
             b"MSG" => return self.message(bytes, after, arguments(rest, false)?),
             b"HMSG" => return self.message(bytes, after, arguments(rest, true)?),
             b"PING" => Op::Ping,
             b"PONG" => Op::Pong,
             b"+OK" => Op::Ok,
-            b"INFO" => Op::Info(rest),
-            b"-ERR" => Op::Error(rest),
+            // Not so above: a subject may begin with what only others take for white space.
+            b"INFO" => Op::Info(rest.trim_ascii_start()),
+            b"-ERR" => Op::Error(rest.trim_ascii_start()),
             _ => return Err(BadStream::Word),
         };
         Ok((after, Some(op)))
@@ -205,7 +206,7 @@ mod tests {
         let stream =
             b"INFO {\"a\":1}\r\nPING\r\nPONG\r\n+OK\r\n-ERR 'no'\r\nMSG a.b 7 2\r\nhi\r\nMSG a 8 r.e 0\r\n\r\n\
             HMSG a.\xff 9 12 14\r\nNATS/1.0\r\n\r\nhi\r\nHMSG a 9 r 12 12\r\nNATS/1.0\r\n\r\n\r\n\
-            MSG big 1 17\r\n12345678901234567\r\nMSG a 1 1\r\n\n\r\n";
+            MSG big 1 17\r\n12345678901234567\r\nMSG a 1 1\r\n\n\r\nMSG \x0c 1 1\r\n1\r\nMSG \x0ca \t1\t1\r\n1\r\n";
         let block = Some(&b"NATS/1.0\r\n\r\n"[..]);
         let expected: Vec<String> = [
             Op::Info(b"{\"a\":1}"),
@@ -219,6 +220,8 @@ mod tests {
             raw(9, b"a", block, b""),
             Op::Oversized,
             raw(1, b"a", None, b"\n"),
+            raw(1, b"\x0c", None, b"1"),
+            raw(1, b"\x0ca", None, b"1"),
         ]
         .iter()
         .map(|op| format!("{op:?}"))

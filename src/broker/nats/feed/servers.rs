@@ -55,7 +55,7 @@ impl Servers {
         self.known.get(place).map(|known| (wait, known.address.clone(), known.certified.clone()))
     }
 
-    /// The last one tried works. A second try in a row is not the first.
+    /// The last one tried has worked: it is to be looked for without delay.
     pub(crate) fn worked(&mut self) {
         self.attempts = 0;
     }

@@ -20,10 +20,15 @@ use crate::broker::{
 /// first (`lame_duck_grace_period`).
 const LAME_DUCK_TIME: Duration = Duration::from_secs(2);
 
+/// A connection that ends sooner has not worked. Servers that break each one
+/// are not to be asked without a pause.
+const LASTING: Duration = Duration::from_secs(1);
+
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Session {
     line: Line,
+    begun: Instant,
     /// What each `PONG` still to come confirms, in order.
     asked: VecDeque<Asked>,
     heard: Instant,
@@ -67,7 +72,7 @@ impl Session {
         let now = Instant::now();
         let mut pings = interval_at(now + ping_interval, ping_interval);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut session = Self { line, asked: VecDeque::new(), heard: now, pings, leave: None };
+        let mut session = Self { line, begun: now, asked: VecDeque::new(), heard: now, pings, leave: None };
         let Commands { text, opening } = interest.begin();
         match session.ask(text, Asked { opening, ready: true }).await {
             Ok(()) => Ok(session),
@@ -76,6 +81,11 @@ impl Session {
                 Err(error)
             }
         }
+    }
+
+    /// Whether it was of any use.
+    pub(crate) fn lasted(&self) -> bool {
+        self.begun.elapsed() >= LASTING
     }
 
     /// What was not confirmed has to be told to the next server.

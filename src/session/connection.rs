@@ -1,0 +1,362 @@
+//! One client's connection: bytes in, what they ask for done.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    broker::{Link, unix_millis},
+    close::CloseReason,
+    codec::{BadFrame, Encoding},
+    error::{Code, Refusal},
+    gate::Permit,
+    grants::Grants,
+    hub::Attachment,
+    outbox::Outbox,
+    proto::{self, ClientFrame, Ping, Published, ServerFrame, Welcome, server_frame::Body},
+    session::{
+        end::{End, Read},
+        rate::{Meter, Rate},
+        roster::Seat,
+        shared::Shared,
+        state::{self, Effect, Standing, refusal, reply},
+    },
+    socket::{Chunk, Decoder, Incoming, Wire},
+    subject::{SUBJECT_BYTES, SUBJECT_TOKENS},
+};
+
+/// Bytes read at once, by all connections of a worker into the same buffer.
+const READ_BYTES: usize = 16 * 1024;
+
+/// One connection. It exists once per client for as long as that is there, so
+/// every byte counts (`life`).
+#[derive(Debug)]
+pub(crate) struct Session {
+    open: Open,
+    attachment: Attachment,
+    seat: Option<Seat>,
+    decoder: Decoder,
+    /// When a message began that is not complete.
+    begun: Option<Instant>,
+    meter: Meter,
+    encoding: Encoding,
+    /// Known once the client has said `connect`.
+    grants: Option<Grants>,
+}
+
+/// Counts an open connection, and its end with the reason.
+#[derive(Debug)]
+struct Open {
+    shared: Arc<Shared>,
+    outbox: Arc<Outbox>,
+    _permit: Arc<Permit>,
+}
+
+impl Session {
+    /// A connection that has said nothing yet.
+    pub(crate) fn new(stream: TcpStream, encoding: Encoding, permit: Arc<Permit>, shared: &Arc<Shared>) -> Self {
+        let outbox = Outbox::new(Wire::new(stream), shared.policy.clone());
+        Self {
+            attachment: shared.hub.attach(outbox.clone(), encoding),
+            open: Open::new(shared.clone(), outbox, permit),
+            seat: None,
+            decoder: Decoder::default(),
+            begun: None,
+            meter: Meter::default(),
+            encoding,
+            grants: None,
+        }
+    }
+
+    pub(crate) async fn until_connected(&mut self, ahead: Bytes) -> Result<(), End> {
+        if !ahead.is_empty() {
+            let read = self.decode(&mut ahead.to_vec());
+            self.handle(read).await?;
+        }
+        while self.grants.is_none() {
+            self.step().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes its place on the roster, for what concerns every connection.
+    pub(crate) fn settle(&mut self) {
+        let Open { shared, outbox, .. } = &self.open;
+        self.seat = Some(shared.roster.enter(outbox.clone(), self.encoding));
+        if shared.leaving.is_cancelled() {
+            // Perhaps too late for the farewell.
+            outbox.close(CloseReason::Draining);
+        }
+    }
+
+    /// Does what a read said, and reads on while a message is incomplete.
+    /// Gives the session back unless it has ended.
+    pub(crate) async fn work(mut self, read: Read) -> Option<Self> {
+        let mut done = self.handle(read).await;
+        while done.is_ok() && self.begun.is_some() {
+            done = self.step().await;
+        }
+        match done.and_then(|()| self.still_open()) {
+            Ok(()) => Some(self),
+            Err(end) => {
+                self.end(end).await;
+                None
+            }
+        }
+    }
+
+    /// Waits for bytes and does what they say.
+    async fn step(&mut self) -> Result<(), End> {
+        let deadline = self.begun.map(|begun| begun + self.open.shared.limits.message_time.duration());
+        let read = poll_fn(|context| self.poll_read(context));
+        let read = match deadline {
+            None => read.await,
+            Some(deadline) => timeout_at(deadline, read).await.map_err(|_| End::Close(CloseReason::MessageTimeout))?,
+        };
+        self.handle(read).await?;
+        self.still_open()
+    }
+
+    /// Whether a read leaves nothing to do but to wait for the next one.
+    pub(crate) fn is_content(&self, read: &Read) -> bool {
+        matches!(read, (frames, Ok(())) if frames.is_empty())
+            && self.begun.is_none()
+            && self.open.outbox.closed().is_none()
+    }
+
+    fn still_open(&self) -> Result<(), End> {
+        self.open.outbox.closed().map_or(Ok(()), |reason| Err(End::Close(reason)))
+    }
+
+    /// Reads what is there into frames.
+    pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Read> {
+        thread_local!(static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]));
+        loop {
+            if ready!(self.open.outbox.wire().poll_readable(context)).is_err() {
+                return Poll::Ready((Vec::new(), Err(End::Lost)));
+            }
+            let read = BUFFER.with_borrow_mut(|buffer| match self.open.outbox.wire().try_read(buffer) {
+                Ok(0) => Some((Vec::new(), Err(End::Lost))),
+                Ok(read) => Some(self.decode(&mut buffer[..read])),
+                // Readiness may be stale.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+                Err(_) => Some((Vec::new(), Err(End::Lost))),
+            });
+            if let Some(read) = read {
+                return Poll::Ready(read);
+            }
+        }
+    }
+
+    fn decode(&mut self, bytes: &mut [u8]) -> Read {
+        let Open { shared, outbox, .. } = &self.open;
+        let encoding = self.encoding;
+        let Shared { limits, metrics, .. } = &**shared;
+        metrics.bytes_received.increment(bytes.len() as u64);
+        let mut frames = Vec::new();
+        let mut empty = 0;
+        let mut complete = false;
+        let fed = self.decoder.feed(bytes, limits.message_bytes.bytes(), |incoming| {
+            match incoming {
+                Incoming::Message(kind, message) if kind == encoding.kind() => {
+                    let refused = |why: BadFrame| End::Refuse(0, Refusal::new(Code::BadFrame, why.to_string()));
+                    let read = encoding.read_client(message).map_err(refused)?;
+                    empty += u32::from(read.is_empty());
+                    complete = true;
+                    frames.extend(read);
+                }
+                Incoming::Message(..) => return Err(End::Close(CloseReason::WrongKind)),
+                Incoming::Ping(payload) => drop(outbox.push(&Chunk::pong(payload))),
+                Incoming::Pong => {}
+                Incoming::Close(code) => return Err(End::Peer(code)),
+            }
+            Ok(())
+        });
+        metrics.frames_received.increment(frames.len() as u64);
+        self.begun = match (self.decoder.is_partial(), self.begun) {
+            (false, _) => None,
+            // What is left over began with this read if a message ended in it.
+            (true, begun) => Some(begun.filter(|_| !complete).unwrap_or_else(Instant::now)),
+        };
+        let rate = Rate::new(limits.frames_per_second, limits.frames_burst);
+        let others = fed.as_ref().map_or(0, |others| *others);
+        if !self.meter.count(frames.len() as u32 + empty + others, clock(), rate) {
+            return (Vec::new(), Err(End::Close(CloseReason::RateLimited)));
+        }
+        (frames, fed.map(drop))
+    }
+
+    /// Does what the frames say, then what ended the read.
+    async fn handle(&mut self, (frames, then): Read) -> Result<(), End> {
+        for frame in frames {
+            match self.grants {
+                None => self.connect(frame)?,
+                Some(grants) => {
+                    let effect = self.standing(grants, |standing| standing.decide(frame));
+                    self.perform(grants, effect).await?;
+                }
+            }
+        }
+        then
+    }
+
+    fn connect(&mut self, frame: ClientFrame) -> Result<(), End> {
+        let id = frame.id;
+        let (id, connect) = match state::connect(frame) {
+            Ok(connect) => connect,
+            Err(why) => return self.refuse(id, why),
+        };
+        let grants = Grants::Anonymous;
+        self.grants = Some(grants);
+        let welcome = self.welcome();
+        let client = connect.client.unwrap_or_default();
+        tracing::debug!(connection = welcome.connection, client = ?client.name, version = ?client.version, "connected");
+        self.send(&reply(id, Body::Welcome(welcome)));
+        let link = self.open.shared.broker.state().link();
+        if link != Link::Up {
+            // Else its silence would go unexplained until the next heartbeat.
+            self.send(&reply(0, Body::Ping(Ping { broker: link.label().into(), ..Ping::default() })));
+        }
+        let most = self.open.shared.limits.subscriptions;
+        if connect.subscriptions.len() > most {
+            let asked = connect.subscriptions.len();
+            let message =
+                format!("`connect` asks for {asked} subscriptions; the first {most}, the most there may be, hold");
+            self.refuse(id, Refusal::new(Code::SubscriptionLimit, message))?;
+        }
+        for subscription in connect.subscriptions.into_iter().take(most) {
+            match self.standing(grants, |standing| standing.resume(subscription)) {
+                Effect::Join(pattern, live) => self.attachment.join(&pattern, self.encoding.frame(&live)),
+                Effect::Refuse(id, why) => self.refuse(id, why)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn standing<R>(&self, grants: Grants, with: impl FnOnce(Standing<'_>) -> R) -> R {
+        let has = |pattern: &_| self.attachment.has(pattern);
+        with(Standing { grants, most: self.open.shared.limits.subscriptions, held: self.attachment.len(), has: &has })
+    }
+
+    async fn perform(&mut self, grants: Grants, effect: Effect) -> Result<(), End> {
+        match effect {
+            Effect::Join(pattern, live) => self.attachment.join(&pattern, self.encoding.frame(&live)),
+            Effect::Leave(pattern, answer) => {
+                self.attachment.leave(&pattern);
+                answer.iter().for_each(|frame| self.send(frame));
+            }
+            Effect::Publish { reply_to, subject, envelope } => {
+                match self.open.shared.publisher.publish(grants, &subject, envelope).await {
+                    Ok(()) if reply_to == 0 => {}
+                    Ok(()) => self.send(&reply(reply_to, Body::Published(Published::default()))),
+                    Err(why) => self.refuse(reply_to, why)?,
+                }
+            }
+            Effect::Refuse(reply_to, why) => self.refuse(reply_to, why)?,
+            Effect::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// Tells a refusal; one that ends the connection is returned as the end.
+    fn refuse(&self, reply_to: u64, why: Refusal) -> Result<(), End> {
+        if why.code.close().is_some() {
+            return Err(End::Refuse(reply_to, why));
+        }
+        self.tell(reply_to, why);
+        Ok(())
+    }
+
+    fn tell(&self, reply_to: u64, why: Refusal) {
+        self.open.shared.metrics.errors.of(why.code).increment(1);
+        self.send(&refusal(reply_to, why));
+    }
+
+    fn send(&self, frame: &ServerFrame) {
+        self.open.outbox.push(&self.encoding.frame(frame));
+    }
+
+    fn welcome(&self) -> Welcome {
+        let Shared { node, heartbeat, limits, .. } = &*self.open.shared;
+        Welcome {
+            connection: format!("{:016x}", fastrand::u64(..)),
+            node: node.clone(),
+            heartbeat_ms: heartbeat.millis(),
+            limits: Some(proto::Limits {
+                message_bytes: limits.message_bytes.bytes() as u64,
+                subscriptions: limits.subscriptions as u64,
+                subject_bytes: SUBJECT_BYTES as u64,
+                subject_tokens: SUBJECT_TOKENS as u64,
+                frames_per_second: limits.frames_per_second.into(),
+                frames_burst: limits.frames_burst.into(),
+                event_bytes: limits.event_bytes.bytes() as u64,
+            }),
+            server_time: unix_millis(),
+            ..Welcome::default()
+        }
+    }
+
+    /// Closes, leaves all topics at once, and waits for the peer to end the
+    /// stream: an early close of ours could destroy our last frames on their
+    /// way. The outbox sees to it that this takes no longer than it may.
+    pub(crate) async fn end(self, end: End) {
+        match end {
+            End::Close(reason) => self.open.outbox.close(reason),
+            End::Peer(code) => self.open.outbox.close_echo(code),
+            End::Lost => return,
+            End::Refuse(reply_to, why) => {
+                let reason = why.code.close().unwrap_or(CloseReason::Internal);
+                self.tell(reply_to, why);
+                self.open.outbox.close(reason);
+            }
+        }
+        let Self { open, attachment, .. } = self;
+        drop(attachment);
+        let mut ignored = [0; 1024];
+        let wire = open.outbox.wire();
+        while poll_fn(|context| wire.poll_readable(context)).await.is_ok() {
+            match wire.try_read(&mut ignored) {
+                Ok(0) => break,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => break,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Time since the first use, for rates.
+fn clock() -> Duration {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    START.elapsed()
+}
+
+impl Open {
+    fn new(shared: Arc<Shared>, outbox: Arc<Outbox>, permit: Arc<Permit>) -> Self {
+        shared.metrics.connections.increment(1);
+        shared.metrics.connections_opened.increment(1);
+        Self { shared, outbox, _permit: permit }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.outbox.close(CloseReason::Internal);
+        }
+        let reason = self.outbox.closed().unwrap_or(CloseReason::Lost);
+        self.shared.metrics.connections.decrement(1);
+        self.shared.metrics.connections_closed.of(reason).increment(1);
+    }
+}

@@ -1,0 +1,43 @@
+//! What all sessions of a node share.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::Broker,
+    config::{Limits, Span},
+    drain::Tasks,
+    hub::Hub,
+    metrics::Metrics,
+    outbox::Policy,
+    publish::Publisher,
+    session::roster::Roster,
+};
+
+/// What all sessions of a node share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Name of the node.
+    pub node: String,
+    /// How often the client hears from us.
+    pub heartbeat: Span,
+    /// What the client has to keep.
+    pub limits: Limits,
+    /// Where events come from, for news of it.
+    pub broker: Arc<Broker>,
+    /// Where subscriptions go.
+    pub hub: Arc<Hub>,
+    /// Where published events go.
+    pub publisher: Arc<Publisher>,
+    /// Where the connection is listed.
+    pub roster: Arc<Roster>,
+    /// Cancelled when the node leaves.
+    pub leaving: CancellationToken,
+    /// What outboxes share.
+    pub policy: Arc<Policy>,
+    /// Owner of its tasks.
+    pub tasks: Tasks,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+}

@@ -2,10 +2,14 @@
 //! what it states. `tests/fuzz_bodies.rs` drives the same bodies with random
 //! and with well-formed input.
 
+use std::sync::{Arc, LazyLock};
+
 use notifier::{
+    broker::overhear,
     close::CloseReason,
     codec::Encoding,
     config::{self, Flags, Source},
+    metrics::Metrics,
     socket::Decoder,
     subject::{Pattern, Subject},
     trie::Trie,
@@ -53,6 +57,32 @@ pub fn client_frames(bytes: &[u8]) {
         let mut rewritten = Vec::new();
         again.iter().for_each(|frame| encoding.write_client(frame, &mut rewritten));
         assert_eq!(rewritten, written);
+    }
+}
+
+/// What a NATS server says: how the bytes are cut changes nothing, and what
+/// comes of them is fit for clients.
+pub fn nats_feed(bytes: &[u8]) {
+    const EVENT_BYTES: usize = 64;
+    static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(|| Arc::new(Metrics::new().expect("no other recorder")));
+    let heard = |size: usize| {
+        let (said, events) = overhear(bytes.chunks(size), EVENT_BYTES, &METRICS);
+        let events: Vec<_> = events
+            .iter()
+            .map(|event| {
+                let mut envelope = event.envelope.clone();
+                assert!(envelope.time > 0 && envelope.data.len() <= EVENT_BYTES);
+                assert!(Subject::parse(event.subject.as_str()).is_ok() && !event.subject.is_reserved());
+                // That of the publisher, or of the moment.
+                envelope.time = 0;
+                (event.subject.clone(), envelope)
+            })
+            .collect();
+        (said, events)
+    };
+    let whole = heard(bytes.len().max(1));
+    for size in [1, bytes.first().map_or(1, |first| usize::from(*first % 61) + 1)] {
+        assert_eq!(heard(size), whole, "in pieces of {size}");
     }
 }
 

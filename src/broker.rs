@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub use intake::{Arrived, FeedId};
 pub use memory::Memory;
 pub use message::{LAST_TIME, Message, unix_millis};
-pub use nats::{Nats, NatsError};
+pub use nats::{Nats, NatsError, overhear};
 pub use publish_error::PublishError;
 pub use state::{BrokerState, Link};
 

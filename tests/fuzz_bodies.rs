@@ -35,6 +35,29 @@ fn subjects() -> impl Strategy<Value = String> {
     vec(line, 1..6).prop_map(|lines| lines.join("\n"))
 }
 
+/// What a server says, but for what chance does to it.
+fn server_words() -> impl Strategy<Value = Vec<u8>> {
+    let block = prop_oneof![
+        Just(b"NATS/1.0\r\nNats-Msg-Id: i\r\ntraceparent: 00\r\n\r\n".to_vec()),
+        Just(b"NATS/1.0\r\nContent-Type: application/vnd.notifier.v1.envelope+protobuf\r\n\r\n".to_vec()),
+        vec(prop::sample::select(b"NATS/1.0 503\r\n:ce-time\xff%".to_vec()), 0..40),
+    ];
+    let subject = vec(prop::sample::select(b"ab.$_\xc3\xbc\x0c".to_vec()), 1..6);
+    let message =
+        (subject, block, vec(any::<u8>(), 0..80), any::<u8>()).prop_map(|(subject, block, payload, chance)| {
+            let total = block.len() + payload.len() + usize::from(chance == 0);
+            let (word, lengths) = match chance % 2 {
+                0 => ("HMSG", format!("7 {} {total}", block.len())),
+                _ => ("MSG", format!("7 re.ply {total}")),
+            };
+            let line = [word.as_bytes(), &subject, lengths.as_bytes()].join(&b" "[..]);
+            [&line, &b"\r\n"[..], &block, &payload, b"\r\n"].concat()
+        });
+    let other = prop::sample::select(vec!["PING\r\n", "PONG\r\n", "+OK\r\n", "INFO {}\r\n", "-ERR 'x'\r\n", "MSG a"]);
+    let word = prop_oneof![4 => message, 1 => other.prop_map(|text| text.as_bytes().to_vec())];
+    vec(word, 0..8).prop_map(|words| words.concat())
+}
+
 fn configurations() -> impl Strategy<Value = String> {
     let table = prop::sample::select(vec!["server", "broker", "broker.nats", "limits", "drain", "log", "auth", "oops"]);
     let key = prop::sample::select(vec!["listen", "kind", "urls", "connections", "window", "mode", "filter", "x"]);
@@ -65,6 +88,11 @@ proptest! {
     ) {
         bodies::client_frames(&bytes);
         bodies::client_frames(line.as_bytes());
+    }
+
+    #[test]
+    fn the_reading_connection_takes_anything(bytes in prop_oneof![vec(any::<u8>(), 0..300), server_words()]) {
+        bodies::nats_feed(&bytes);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::{
 use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, client::PublishErrorKind, connection};
 
 pub use error::NatsError;
+pub use feed::overhear;
 pub(crate) use feed::{NatsFeed, NatsIntake};
 
 use crate::{

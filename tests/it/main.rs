@@ -18,5 +18,6 @@ mod overlap;
 mod peers;
 mod protocol;
 mod publish;
+mod reading;
 mod slow_consumer;
 mod subscribe;

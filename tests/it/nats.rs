@@ -17,13 +17,21 @@ async fn gets_in(server: &NatsServer, change: impl FnOnce(&mut Config)) {
     assert_eq!(client.event().await.1, json!(1));
 }
 
-/// A node with these settings starts, and is refused by the server.
+/// A node with nothing but the server's address starts, and is refused.
 async fn stays_out(server: &NatsServer) {
+    stays_out_with(server, |_| {}).await;
+}
+
+/// A node with these settings starts, and is refused by the server.
+async fn stays_out_with(server: &NatsServer, change: impl FnOnce(&mut Config)) {
     let mut config = config();
     config.broker.kind = BrokerKind::Nats;
     config.broker.nats.urls = vec![server.url()];
+    change(&mut config);
     let node = TestNode::start(config).await;
-    node.until_metric("notifier_broker_events_total{event=\"client_error\"}", |count| count >= 1.0).await;
+    // Both kinds of connection have tried, more than once, and neither got in.
+    node.until_metric("notifier_broker_events_total{event=\"client_error\"}", |count| count >= 8.0).await;
+    assert_eq!(node.metric("notifier_broker_events_total{event=\"connected\"}").await, 0.0);
     assert_eq!(node.internal("/readyz").await.0, 503);
 }
 
@@ -40,6 +48,42 @@ async fn user_and_password() {
     })
     .await;
     stays_out(&server).await;
+}
+
+#[tokio::test]
+async fn user_and_password_or_token_in_the_address() {
+    let rows = [("user: node, password: \"s3 cr@t\"", "node:s3%20cr%40t"), ("token: \"t0k/en\"", "t0k%2Fen")];
+    for (settings, identity) in rows {
+        let settings = format!("authorization {{ {settings} }}");
+        let server = NatsServer::with(&settings).await;
+        let with = |identity: &str| vec![server.url().replace("://", &format!("://{identity}@"))];
+        gets_in(&server, |config| config.broker.nats.urls = with(identity)).await;
+        stays_out_with(&server, |config| config.broker.nats.urls = with("node:wrong")).await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_gets_in_once_the_server_allows_it() {
+    let user = |password: &str| format!("authorization {{ user: node, password: \"{password}\" }}");
+    let mut server = NatsServer::with(&user("old")).await;
+    let mut config = config();
+    config.broker.kind = BrokerKind::Nats;
+    config.broker.nats.urls = vec![server.url()];
+    config.broker.nats.user = Some("node".into());
+    config.broker.nats.password = secret("new");
+    let node = TestNode::start(config).await;
+    node.until_metric("notifier_broker_events_total{event=\"client_error\"}", |count| count >= 2.0).await;
+    server.reload(&user("new"));
+    node.until_ready().await;
+    let mut client = node.client().await;
+    client.subscribe("a").await;
+    // And who was in is out, and in again.
+    server.reload(&user("newer"));
+    assert_eq!(client.ping().await, json!({"broker": "down"}));
+    server.reload(&user("new"));
+    assert_eq!(client.ping().await, json!({"broker": "ok"}));
+    node.publish("a", "1").await;
+    assert_eq!(client.event().await.1, json!(1));
 }
 
 #[tokio::test]
@@ -117,15 +161,7 @@ async fn tls_with_our_own_authority_and_client_certificates() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     certificates(folder.path());
-    let settings = |verify: bool| {
-        let path = |name: &str| at(name).display().to_string();
-        format!(
-            "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: {verify} }}",
-            path("server.pem"),
-            path("server.key"),
-            path("ca.pem")
-        )
-    };
+    let settings = |verify: bool| tls(folder.path(), "server", &format!("verify: {verify}"));
     for verify in [false, true] {
         let server = NatsServer::with(&settings(verify)).await;
         gets_in(&server, |config| {
@@ -142,7 +178,58 @@ async fn tls_with_our_own_authority_and_client_certificates() {
     }
 }
 
-/// An authority, and certificates of a server and a client.
+#[tokio::test]
+async fn tls_before_anything_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    certificates(folder.path());
+    let authority = folder.path().join("ca.pem");
+    let server = NatsServer::with(&tls(folder.path(), "server", "handshake_first: true")).await;
+    gets_in(&server, |config| {
+        config.broker.nats.tls.first = true;
+        config.broker.nats.tls.ca_file = Some(authority.clone());
+    })
+    .await;
+    // Who does not know the authority talks to nobody.
+    stays_out_with(&server, |config| config.broker.nats.tls.first = true).await;
+}
+
+#[tokio::test]
+async fn tls_because_the_server_requires_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    certificates(folder.path());
+    let authority = folder.path().join("ca.pem");
+    let server = NatsServer::with(&tls(folder.path(), "server", "")).await;
+    gets_in(&server, |config| config.broker.nats.tls.ca_file = Some(authority)).await;
+}
+
+#[tokio::test]
+async fn what_asks_for_tls_does_without_it_nowhere() {
+    let server = NatsServer::start().await;
+    stays_out_with(&server, |config| config.broker.nats.tls.required = true).await;
+    stays_out_with(&server, |config| config.broker.nats.urls = vec![server.url().replace("nats:", "tls:")]).await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_host_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    certificates(folder.path());
+    let authority = folder.path().join("ca.pem");
+    let server = NatsServer::with(&tls(folder.path(), "other", "")).await;
+    stays_out_with(&server, |config| config.broker.nats.tls.ca_file = Some(authority)).await;
+}
+
+/// Settings of a server that shows this certificate.
+fn tls(folder: &Path, name: &str, more: &str) -> String {
+    let path = |name: String| folder.join(name).display().to_string();
+    format!(
+        "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", {more} }}",
+        path(format!("{name}.pem")),
+        path(format!("{name}.key")),
+        path("ca.pem".into())
+    )
+}
+
+/// An authority, and certificates of a server, a client, and a server elsewhere.
 fn certificates(folder: &Path) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let write = |name: &str, text: String| fs::write(folder.join(name), text).expect("room");
@@ -152,9 +239,10 @@ fn certificates(folder: &Path) {
     let authority = params.self_signed(&authority_key).expect("a certificate");
     write("ca.pem", authority.pem());
     let issuer = Issuer::new(params, authority_key);
-    for name in ["server", "client"] {
+    let here = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+    for (name, hosts) in [("server", here.clone()), ("client", here), ("other", vec!["nats.example".to_owned()])] {
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).expect("parameters");
+        let params = CertificateParams::new(hosts).expect("parameters");
         let certificate = params.signed_by(&key, &issuer).expect("a certificate");
         write(&format!("{name}.pem"), certificate.pem());
         write(&format!("{name}.key"), key.serialize_pem());

@@ -1,12 +1,14 @@
 //! What the tests are made of: nodes, a nats-server, clients.
 
 pub mod client;
+pub mod fake_nats;
 pub mod nats_server;
 pub mod node;
 
 use std::{future::Future, time::Duration};
 
 pub use client::Ws;
+pub use fake_nats::FakeNats;
 pub use nats_server::NatsServer;
 pub use node::TestNode;
 

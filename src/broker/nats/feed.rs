@@ -25,14 +25,18 @@ pub(crate) use sieve::Sieve;
 
 use crate::{
     broker::{
+        headers::Reader,
         intake::Arrived,
+        message::Message,
         nats::address::Address,
         state::{BrokerState, Part},
     },
     metrics::{BrokerEvent, Metrics},
 };
 use line::{Line, LineError};
+use parser::{Op, Parser};
 use session::{End, News, Session};
+use sieve::Moment;
 
 /// Everything that arrives for the feeds of one interest.
 #[derive(Debug)]
@@ -139,6 +143,35 @@ impl NatsIntake {
             session.end(&self.interest);
         }
     }
+}
+
+/// What a server's bytes say, as text, its last line being how they end the
+/// stream if they do, and the events among it. Without I/O, for the fuzz target.
+pub fn overhear<'p>(
+    pieces: impl Iterator<Item = &'p [u8]>,
+    event_bytes: usize,
+    metrics: &Arc<Metrics>,
+) -> (Vec<String>, Vec<Arc<Message>>) {
+    let sieve = Sieve::new(Reader::new(&["traceparent".into()]), metrics.clone());
+    let mut parser = Parser::new(event_bytes);
+    let (mut buffer, mut said, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    for piece in pieces {
+        buffer.extend_from_slice(piece);
+        let done = parser.each(&buffer, |op| {
+            said.push(format!("{op:?}"));
+            if let Op::Message(raw) = op {
+                events.extend(sieve.event(&raw, Moment::now()));
+            }
+        });
+        match done {
+            Ok(done) => drop(buffer.drain(..done)),
+            Err(end) => {
+                said.push(end.to_string());
+                break;
+            }
+        }
+    }
+    (said, events)
 }
 
 impl Signal {

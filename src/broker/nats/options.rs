@@ -32,10 +32,16 @@ impl Access {
     pub(crate) fn of(config: &Config) -> Result<Self, NatsError> {
         let nats = &config.broker.nats;
         let server = |url: &String| Address::parse(url).map_err(|problem| NatsError::Url { url: url.clone(), problem });
+        let servers = nats.urls.iter().map(server).collect::<Result<Vec<_>, _>>()?;
+        let identity = match Identity::of(nats)? {
+            // The client that publishes is one for all servers.
+            Identity::Nobody => servers.iter().find_map(|server| server.identity.clone()).unwrap_or(Identity::Nobody),
+            set => set,
+        };
         Ok(Self {
             name: format!("notifier {}", config.node.name),
-            servers: nats.urls.iter().map(server).collect::<Result<_, _>>()?,
-            identity: Identity::of(nats)?,
+            servers,
+            identity,
             tls: tls::client_config(&nats.tls)?,
         })
     }

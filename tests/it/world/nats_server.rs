@@ -2,15 +2,22 @@
 
 use std::{
     env, fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::LazyLock,
 };
 
+use http_body_util::Full;
+use hyper::Request;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream},
+    net::TcpStream,
+};
 
-use super::eventually;
+use super::{eventually, node::ask, soon};
 
 /// The binary: `$NATS_SERVER`, or whatever the script finds or builds.
 static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -27,6 +34,8 @@ pub struct NatsServer {
     process: Option<Child>,
     folder: TempDir,
     port: u16,
+    /// Where it listens, as it says itself.
+    ports: Value,
     settings: String,
 }
 
@@ -38,9 +47,31 @@ impl NatsServer {
     /// With lines of configuration.
     pub async fn with(settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut server = Self { process: None, folder, port: 0, settings: settings.to_owned() };
+        let settings = settings.to_owned();
+        let mut server = Self { process: None, folder, port: 0, ports: Value::Null, settings };
         server.restart().await;
         server
+    }
+
+    /// Several that know of each other.
+    pub async fn cluster<const COUNT: usize>() -> [Self; COUNT] {
+        let mut servers: Vec<Self> = Vec::new();
+        for number in 0..COUNT {
+            let route = servers.first().map(|first| format!("\"nats://{}\"", first.at("cluster"))).unwrap_or_default();
+            let settings = format!(
+                "server_name: s{number}\nhttp: \"127.0.0.1:-1\"\n\
+                 cluster {{ name: c, listen: \"127.0.0.1:-1\", routes: [{route}] }}"
+            );
+            servers.push(Self::with(&settings).await);
+        }
+        for server in &servers {
+            eventually("a whole cluster", || async {
+                let urls = server.publisher().await.info["connect_urls"].as_array().map_or(0, Vec::len);
+                urls == COUNT
+            })
+            .await;
+        }
+        servers.try_into().ok().expect("as many as were asked for")
     }
 
     /// Starts the process again, on the same port.
@@ -48,12 +79,10 @@ impl NatsServer {
         let ports = self.folder.path().join("ports");
         let _ = fs::remove_dir_all(&ports);
         fs::create_dir(&ports).expect("a folder");
-        let config = self.folder.path().join("nats.conf");
-        let port = if self.port == 0 { -1 } else { i32::from(self.port) };
-        fs::write(&config, format!("listen: \"127.0.0.1:{port}\"\n{}\n", self.settings)).expect("room");
+        self.write_config();
         let process = Command::new(&*BINARY)
             .arg("--config")
-            .arg(&config)
+            .arg(self.config())
             .arg("--ports_file_dir")
             .arg(&ports)
             .stdout(Stdio::null())
@@ -61,17 +90,42 @@ impl NatsServer {
             .spawn()
             .expect("nats-server starts");
         self.process = Some(process);
-        eventually("the ports of nats-server", || async { self.read_port(&ports) != 0 }).await;
-        self.port = self.read_port(&ports);
+        let read = || {
+            let file = fs::read_dir(&ports).ok()?.next()?.ok()?.path();
+            serde_json::from_str::<Value>(&fs::read_to_string(file).ok()?).ok()
+        };
+        eventually("the ports of nats-server", || async { read().is_some() }).await;
+        self.ports = read().expect("they were there");
+        self.port = self.at("nats").port();
     }
 
-    fn read_port(&self, ports: &Path) -> u16 {
-        let read = || {
-            let file = fs::read_dir(ports).ok()?.next()?.ok()?.path();
-            let value: Value = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
-            value["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
-        };
-        read().unwrap_or(0)
+    /// Gives the running process other lines of configuration.
+    pub fn reload(&mut self, settings: &str) {
+        settings.clone_into(&mut self.settings);
+        self.write_config();
+        self.signal("HUP");
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("nats.conf")
+    }
+
+    fn write_config(&self) {
+        let port = if self.port == 0 { -1 } else { i32::from(self.port) };
+        fs::write(self.config(), format!("listen: \"127.0.0.1:{port}\"\n{}\n", self.settings)).expect("room");
+    }
+
+    /// Where it listens for `nats`, `cluster` or `monitoring`.
+    fn at(&self, purpose: &str) -> SocketAddr {
+        let url = self.ports[purpose][0].as_str().expect("a port for it");
+        url.rsplit('/').next().and_then(|address| address.parse().ok()).expect("an address")
+    }
+
+    /// Sends a signal by its name: `STOP`, `CONT`, `HUP`, `USR2` (lame duck mode).
+    pub fn signal(&self, name: &str) {
+        let process = self.process.as_ref().expect("it runs").id().to_string();
+        let status = Command::new("kill").args(["-s", name, &process]).status().expect("kill runs");
+        assert!(status.success(), "kill -s {name}");
     }
 
     /// Kills the process at once.
@@ -90,10 +144,84 @@ impl NatsServer {
     pub async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.url()).await.expect("a connection")
     }
+
+    /// A publisher that can send what no client would.
+    pub async fn publisher(&self) -> RawPublisher {
+        RawPublisher::connect(self.port).await
+    }
+
+    /// What each of the nodes' connections is subscribed to. Needs
+    /// `http: "127.0.0.1:-1"` in the configuration.
+    pub async fn subscriptions_of_nodes(&self) -> Vec<Vec<String>> {
+        let request = Request::get("/connz?subs=1&limit=1000").body(Full::default()).expect("a request");
+        let answer = ask(self.at("monitoring"), request).await;
+        let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
+        let connections = answer["connections"].as_array().expect("connections").iter();
+        let of_node =
+            |connection: &&Value| connection["name"].as_str().is_some_and(|name| name.starts_with("notifier"));
+        let subscriptions = |connection: &Value| -> Vec<String> {
+            let list = connection["subscriptions_list"].as_array().map(Vec::as_slice).unwrap_or_default();
+            list.iter().map(|subject| subject.as_str().expect("a subject").to_owned()).collect()
+        };
+        connections.filter(of_node).map(subscriptions).collect()
+    }
 }
 
 impl Drop for NatsServer {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// A connection that speaks the protocol of NATS byte by byte.
+pub struct RawPublisher {
+    stream: BufStream<TcpStream>,
+    pub info: Value,
+}
+
+impl RawPublisher {
+    async fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
+        let mut publisher = Self { stream: BufStream::new(stream), info: Value::Null };
+        let line = publisher.line().await;
+        publisher.info = serde_json::from_str(line.strip_prefix("INFO ").expect("INFO first")).expect("JSON");
+        publisher.send(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":0,\"headers\":true}\r\n").await;
+        publisher.flush().await;
+        publisher
+    }
+
+    pub async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("the server reads");
+    }
+
+    /// Publishes a message, whatever it is made of.
+    pub async fn publish(&mut self, subject: &[u8], reply: &[u8], headers: Option<&[u8]>, payload: &[u8]) {
+        let block = headers.unwrap_or_default();
+        let total = block.len() + payload.len();
+        let (word, lengths) = match headers {
+            Some(block) => ("HPUB", format!("{} {total}", block.len())),
+            None => ("PUB", total.to_string()),
+        };
+        let line = [word.as_bytes(), subject, reply, lengths.as_bytes()].join(&b" "[..]);
+        self.send(&[&line, &b"\r\n"[..], block, payload, b"\r\n"].concat()).await;
+    }
+
+    /// Waits until the server has handled all that was sent.
+    pub async fn flush(&mut self) {
+        self.send(b"PING\r\n").await;
+        self.stream.flush().await.expect("the server reads");
+        loop {
+            match self.line().await.as_str() {
+                "PONG" => return,
+                "PING" => self.send(b"PONG\r\n").await,
+                line => assert!(line.starts_with("INFO "), "the server says {line}"),
+            }
+        }
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        soon("a line of the server", self.stream.read_line(&mut line)).await.expect("an open connection");
+        line.trim_end().to_owned()
     }
 }

@@ -201,18 +201,9 @@ impl Line {
     }
 
     /// Hands out all that has been said completely.
-    pub(crate) fn each(&mut self, mut said: impl FnMut(Op<'_>)) -> Result<(), BadStream> {
-        let mut at = 0;
-        loop {
-            match self.parser.next(&self.buffer[at..])? {
-                (0, None) => break,
-                (used, op) => {
-                    at += used;
-                    op.into_iter().for_each(&mut said);
-                }
-            }
-        }
-        self.buffer.advance(at);
+    pub(crate) fn each(&mut self, said: impl FnMut(Op<'_>)) -> Result<(), BadStream> {
+        let done = self.parser.each(&self.buffer, said)?;
+        self.buffer.advance(done);
         // One large message does not make the buffer large for ever.
         if self.buffer.is_empty() && self.buffer.capacity() > 2 * READ_BYTES {
             self.buffer = BytesMut::new();

@@ -78,9 +78,24 @@ impl Parser {
         Self { payload_bytes, passing: 0 }
     }
 
+    /// Hands out all that has been said completely; returns how many bytes are
+    /// done with.
+    pub(crate) fn each(&mut self, bytes: &[u8], mut said: impl FnMut(Op<'_>)) -> Result<usize, BadStream> {
+        let mut done = 0;
+        loop {
+            match self.next(&bytes[done..])? {
+                (0, None) => return Ok(done),
+                (used, op) => {
+                    done += used;
+                    op.into_iter().for_each(&mut said);
+                }
+            }
+        }
+    }
+
     /// The next thing said, and how many bytes are done with. Without anything
     /// said and without bytes: more is needed.
-    pub(crate) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Option<Op<'b>>), BadStream> {
+    fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Option<Op<'b>>), BadStream> {
         if self.passing > 0 {
             let passed = self.passing.min(bytes.len());
             self.passing -= passed;
@@ -182,17 +197,8 @@ mod tests {
         let (mut buffer, mut said) = (Vec::new(), Vec::new());
         for piece in stream.chunks(size) {
             buffer.extend_from_slice(piece);
-            let mut at = 0;
-            loop {
-                let (used, op) = parser.next(&buffer[at..])?;
-                at += used;
-                match op {
-                    Some(op) => said.push(format!("{op:?}")),
-                    None if used == 0 => break,
-                    None => {}
-                }
-            }
-            buffer.drain(..at);
+            let done = parser.each(&buffer, |op| said.push(format!("{op:?}")))?;
+            buffer.drain(..done);
         }
         Ok(said)
     }

@@ -24,9 +24,9 @@ use crate::{
 use member::Member;
 use topic::{FanOut, Topic};
 
-/// Deliveries that one intake makes before others get their turn: about a
+/// Deliveries that one intake makes before others get their turn: about half a
 /// millisecond of writes.
-const TURN: usize = 256;
+const TURN: usize = 64;
 
 /// All patterns that somebody on this node is subscribed to.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! One pattern: its members, and how its events get to them.
 //!
-//! Members stand in slices of a few hundred. One slice gets its events from
-//! whoever brings them. A longer list has a task of its own while events wait:
-//! it takes one slice at a time and yields in between, so it holds neither its
-//! worker, nor the intake, nor the lock that joining and leaving need.
+//! Members stand in slices. A few slices get their events from whoever brings
+//! them. A longer list has a task of its own while events wait: it takes one
+//! slice at a time and yields in between, so it holds neither its worker, nor
+//! the intake, nor the lock that joining and leaving need.
 
 use std::{
     collections::VecDeque,
@@ -25,8 +25,15 @@ use crate::{
     subject::Pattern,
 };
 
-/// Members per slice: about a millisecond of writes.
-const SLICE: usize = 256;
+/// Members per slice: a quarter of a millisecond of writes, after which others
+/// get their turn.
+const SLICE: usize = 32;
+
+/// Slices that need no task of their own: 256 members, about a millisecond.
+const FEW_SLICES: usize = 8;
+
+/// Members admitted before others get their turn.
+const ADMITTED: usize = 256;
 
 /// One pattern and its members.
 #[derive(Debug)]
@@ -111,7 +118,7 @@ impl Topic {
     pub(crate) fn take(self: &Arc<Self>, events: Vec<Arc<Message>>, fan_out: &FanOut) -> usize {
         let mut state = self.lock();
         let working = state.backlog.is_some();
-        if working || state.slices.len() > 1 {
+        if working || state.slices.len() > FEW_SLICES {
             let dropped = state.backlog.get_or_insert_default().add(events, fan_out.backlog_bytes);
             fan_out.metrics.drops.of(Dropped::BrokerOverflow).increment(dropped as u64);
             if !working {
@@ -119,12 +126,11 @@ impl Topic {
             }
             return 0;
         }
-        let Some(standing) = state.slices.first().map(|slice| slice.standing.clone()) else { return 0 };
         drop(state);
         let mut tally = Tally::default();
         for together in batches(&events) {
             let delivery = Delivery::new(&self.pattern, together);
-            delivery.give_all(&lock(&standing), &mut tally);
+            self.slices().for_each(|standing| delivery.give_all(&lock(&standing), &mut tally));
             tally.account(&delivery, &fan_out.metrics);
         }
         tally.deliveries
@@ -135,10 +141,8 @@ impl Topic {
         while let Some(events) = self.waiting() {
             let delivery = Delivery::new(&self.pattern, &events);
             let mut tally = Tally::default();
-            let mut index = 0;
-            while let Some(standing) = self.slice(index) {
+            for standing in self.slices() {
                 delivery.give_all(&lock(&standing), &mut tally);
-                index += 1;
                 tokio::task::yield_now().await;
             }
             tally.account(&delivery, &metrics);
@@ -156,11 +160,11 @@ impl Topic {
         Some(events)
     }
 
-    /// Admits as many as a slice holds; true when nobody waits any more.
+    /// Admits some; true when nobody waits any more.
     fn admit_some(&self) -> bool {
         let mut state = self.lock();
         state.open = true;
-        for _ in 0..SLICE {
+        for _ in 0..ADMITTED {
             match state.waiting.pop_front() {
                 Some((member, live)) => self.admit(&mut state, member, &live),
                 None => {
@@ -177,7 +181,7 @@ impl Topic {
             member.outbox().push(live);
             return;
         }
-        let index = state.slices.iter().position(|slice| slice.length < SLICE).unwrap_or_else(|| {
+        let index = state.slices.iter().rposition(|slice| slice.length < SLICE).unwrap_or_else(|| {
             // Exact: there may be as many topics as connections.
             state.slices.reserve_exact(1);
             state.slices.push(Slice { standing: Arc::new(Mutex::new(Slab::with_capacity(1))), length: 0 });
@@ -194,8 +198,10 @@ impl Topic {
         entry.insert(Standing { member, overlapped });
     }
 
-    fn slice(&self, index: usize) -> Option<Arc<Mutex<Slab<Standing>>>> {
-        self.lock().slices.get(index).map(|slice| slice.standing.clone())
+    /// One after the other, each looked up when its turn comes: the list may
+    /// grow meanwhile.
+    fn slices(&self) -> impl Iterator<Item = Arc<Mutex<Slab<Standing>>>> {
+        (0..).map_while(|index| self.lock().slices.get(index).map(|slice| slice.standing.clone()))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -61,7 +61,13 @@ struct State {
     waiting: Option<Box<Waiting>>,
     /// Why nothing more is taken.
     closed: Option<CloseReason>,
+    /// Somebody collects what is to leave together.
+    held: bool,
 }
+
+/// Collects what is pushed, by whomever, and sends it when it is dropped.
+#[derive(Debug)]
+pub struct Held(Arc<Outbox>);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -86,12 +92,26 @@ impl Outbox {
         if state.closed.is_some() {
             return false;
         }
-        if state.waiting.as_ref().is_some_and(|waiting| waiting.is_full(&self.policy)) {
+        if !state.held && state.waiting.as_ref().is_some_and(|waiting| waiting.is_full(&self.policy)) {
             self.policy.metrics.drops.of(Dropped::SlowConsumer).increment(chunk.events().into());
             self.close_locked(&mut state, CloseReason::SlowConsumer, Chunk::close(CloseReason::SlowConsumer));
             return false;
         }
         self.send_locked(&mut state, chunk)
+    }
+
+    /// Holds back what is pushed until the answer is dropped, so that several
+    /// short frames leave as one message. For a moment only, never across an
+    /// await: the bounds of the queue do not apply meanwhile.
+    #[must_use]
+    pub fn hold(self: &Arc<Self>) -> Held {
+        let mut state = self.lock();
+        // What is queued already has a task that sends the rest with it.
+        if state.waiting.is_none() {
+            state.held = true;
+            self.begin_waiting(&mut state, VecDeque::new());
+        }
+        Held(self.clone())
     }
 
     /// Sends a Close frame behind what is queued; nothing more is taken. What
@@ -155,11 +175,34 @@ impl Outbox {
                 return false;
             }
         };
-        let begun = VecDeque::from([chunk.as_bytes().slice(written..)]);
-        state.waiting = Some(Box::new(Waiting { begun, ..Waiting::default() }));
-        self.policy.metrics.outboxes_waiting.increment(1);
+        self.begin_waiting(state, VecDeque::from([chunk.as_bytes().slice(written..)]));
         self.policy.tasks.spawn(self.clone().drain());
         true
+    }
+
+    fn begin_waiting(&self, state: &mut State, begun: VecDeque<Bytes>) {
+        state.waiting = Some(Box::new(Waiting { begun, ..Waiting::default() }));
+        self.policy.metrics.outboxes_waiting.increment(1);
+    }
+
+    /// Sends what was held; a task sends what the socket does not take.
+    fn release(self: &Arc<Self>) {
+        if !std::mem::take(&mut self.lock().held) {
+            return;
+        }
+        match self.write_waiting() {
+            Ok(true) => {}
+            Ok(false) => self.policy.tasks.spawn(self.clone().drain()),
+            Err(_) => self.lose(),
+        }
+    }
+
+    /// The stream is broken: nothing that waits can leave.
+    fn lose(&self) {
+        let mut state = self.lock();
+        state.closed.get_or_insert(CloseReason::Lost);
+        self.forget_waiting(&mut state);
+        self.wire.shut_down();
     }
 
     /// Writes what waits whenever the socket takes more, then ends.
@@ -171,10 +214,7 @@ impl Outbox {
                 Err(_) => break,
             }
         }
-        let mut state = self.lock();
-        state.closed.get_or_insert(CloseReason::Lost);
-        self.forget_waiting(&mut state);
-        self.wire.shut_down();
+        self.lose();
     }
 
     /// True when nothing waits any more.
@@ -213,6 +253,12 @@ impl Outbox {
         // Every change below leaves the state whole, so a panic elsewhere in a
         // holder's call does not poison one client's queue for good.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.release();
     }
 }
 

@@ -199,13 +199,26 @@ impl Session {
 
     /// Does what the frames say, then what ended the read.
     async fn handle(&mut self, (frames, then): Read) -> Result<(), End> {
+        // Answers to what came together leave together.
+        let mut held = None;
         for frame in frames {
-            match self.grants {
-                None => self.connect(frame)?,
-                Some(grants) => {
-                    let effect = self.standing(grants, |standing| standing.decide(frame));
-                    self.perform(grants, effect).await?;
+            held.get_or_insert_with(|| self.open.outbox.hold());
+            let Some(grants) = self.grants else {
+                self.connect(frame)?;
+                continue;
+            };
+            match self.standing(grants, |standing| standing.decide(frame)) {
+                Effect::Publish { reply_to, subject, envelope } => {
+                    drop(held.take());
+                    let published = self.open.shared.publisher.publish(grants, &subject, envelope);
+                    // Boxed: every connection would have room for it otherwise.
+                    match Box::pin(published).await {
+                        Ok(()) if reply_to == 0 => {}
+                        Ok(()) => self.send(&reply(reply_to, Body::Published(Published::default()))),
+                        Err(why) => self.refuse(reply_to, why)?,
+                    }
                 }
+                effect => self.perform(effect)?,
             }
         }
         then
@@ -250,22 +263,16 @@ impl Session {
         with(Standing { grants, most: self.open.shared.limits.subscriptions, held: self.attachment.len(), has: &has })
     }
 
-    async fn perform(&mut self, grants: Grants, effect: Effect) -> Result<(), End> {
+    /// Performs what needs nobody's answer; publishing does, and is not for here.
+    fn perform(&mut self, effect: Effect) -> Result<(), End> {
         match effect {
             Effect::Join(pattern, live) => self.attachment.join(&pattern, self.encoding.frame(&live)),
             Effect::Leave(pattern, answer) => {
                 self.attachment.leave(&pattern);
                 answer.iter().for_each(|frame| self.send(frame));
             }
-            Effect::Publish { reply_to, subject, envelope } => {
-                match self.open.shared.publisher.publish(grants, &subject, envelope).await {
-                    Ok(()) if reply_to == 0 => {}
-                    Ok(()) => self.send(&reply(reply_to, Body::Published(Published::default()))),
-                    Err(why) => self.refuse(reply_to, why)?,
-                }
-            }
             Effect::Refuse(reply_to, why) => self.refuse(reply_to, why)?,
-            Effect::Nothing => {}
+            Effect::Publish { .. } | Effect::Nothing => {}
         }
         Ok(())
     }

@@ -174,3 +174,31 @@ async fn a_peer_that_has_gone_is_noticed_and_nothing_is_kept_for_it() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_is_held_leaves_as_one_message_and_ignores_the_bounds() {
+    let (outbox, mut peer, metrics) = pair(1, 1, SHORT).await;
+    let held = outbox.hold();
+    for number in 0..3 {
+        assert!(outbox.push(&chunk(number, 10)));
+    }
+    drop(held);
+    let (first, body) = frame(&mut peer).await;
+    assert_eq!((first, body.split(|byte| *byte == b'\n').count()), (0x81, 3));
+    // Nothing was pushed meanwhile: nothing is sent.
+    drop(outbox.hold());
+    outbox.push(&chunk(3, 0));
+    assert_eq!(frame(&mut peer).await.1, b"3 ");
+    assert!(metrics.render().contains("notifier_outboxes_waiting 0"));
+}
+
+#[tokio::test]
+async fn a_close_while_it_is_held_goes_behind_what_is_held() {
+    let (outbox, mut peer, _) = pair(1_000, 10, SHORT).await;
+    let held = outbox.hold();
+    outbox.push(&chunk(1, 0));
+    outbox.close(CloseReason::Normal);
+    assert!(!outbox.push(&chunk(2, 0)));
+    drop(held);
+    assert_eq!(drain(&mut peer).await, (vec![1], 1, CloseReason::Normal.code()));
+}

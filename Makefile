@@ -7,8 +7,8 @@ SHELL := bash
 DESCRIPTORS := ulimit -n $$(ulimit -Hn) 2>/dev/null || true;
 ARGS ?=
 
-.PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny generate bench fuzz \
-        loadtest loadtest-smoke conformance image clean
+.PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny generate bench bench-check \
+        gates hot-path fuzz loadtest loadtest-smoke conformance image clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,15 +27,17 @@ tools: ## Install what the tests need (idempotent)
 	scripts/promtool.sh > /dev/null
 	scripts/peers.sh > /dev/null
 
-check: fmt-check lint test doc shell-check deploy-check loadtest-smoke ## All that CI runs
+check: fmt-check lint test doc shell-check deploy-check loadtest-smoke bench-check gates ## All that CI runs
 
 fmt: ## Format the code
 	cargo fmt
 	cargo fmt --manifest-path fuzz/Cargo.toml
+	cargo fmt --manifest-path bench/Cargo.toml
 
 fmt-check:
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
+	cargo fmt --check --manifest-path bench/Cargo.toml
 
 lint: ## Clippy, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
@@ -55,8 +57,24 @@ deny: ## Check licences, sources and advisories of all dependencies (needs cargo
 generate: ## Write what is generated from the source: types of the contract, tables in docs/
 	UPDATE_GENERATED=1 cargo test --locked --test generated
 
-bench: ## Time the hot path
-	cargo bench --locked $(ARGS)
+bench: ## Measure a node beside the floor and its peers; see bench/README.md
+	$(DESCRIPTORS) scripts/bench.sh $(ARGS)
+
+# The same target folder as the node's, because most of what is compiled is the same.
+BENCH := CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target} cargo
+bench-check: ## Check the benchmark, and that it still works
+	$(BENCH) clippy --locked --all-targets --manifest-path bench/Cargo.toml -- -D warnings
+	$(BENCH) test --locked --manifest-path bench/Cargo.toml
+	cargo build --locked
+	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- --quick \
+	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh) \
+	  --targets floor,floor16,notifier,notifier-proto,naive
+
+gates: ## Count the instructions of the hot path, and fail where they have grown by 5 %
+	PATH="$$(scripts/gungraun.sh):$$PATH" cargo bench --locked --bench instructions
+
+hot-path: ## Time what is done once per event
+	cargo bench --locked --bench hot_path $(ARGS)
 
 fuzz: ## Fuzz every decoder and matcher, FUZZ_SECONDS (60) each
 	scripts/fuzz.sh

@@ -1,0 +1,119 @@
+//! The words and flags of this program.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Measures a notifier node beside the least that a server can do, and beside its peers.
+#[derive(Debug, Parser)]
+#[command(name = "notifier-bench", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// Something else than measuring.
+    #[command(subcommand)]
+    pub word: Option<Word>,
+    /// How to measure.
+    #[command(flatten)]
+    pub run: Run,
+}
+
+/// How to measure.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// The node to measure.
+    #[arg(long, value_name = "PATH", default_value = "target/release/notifier")]
+    pub node: PathBuf,
+    /// The nats-server that feeds all targets and is one itself.
+    #[arg(long, value_name = "PATH", default_value = "nats-server")]
+    pub nats_server: PathBuf,
+    /// Centrifugo, for the target of that name.
+    #[arg(long, value_name = "PATH")]
+    pub centrifugo: Option<PathBuf>,
+    /// The folder of the `ws` peer, installed.
+    #[arg(long, value_name = "PATH", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/ws"))]
+    pub ws: PathBuf,
+    /// What to measure. Without it: all, centrifugo if its path is given.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub targets: Vec<String>,
+    /// Another build of the node, under a name of its own; may be repeated.
+    #[arg(long, value_name = "NAME=PATH")]
+    pub compare: Vec<String>,
+    /// What to do with the targets. Without it: everything.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub scenarios: Vec<String>,
+    /// How often everything is repeated.
+    #[arg(long, default_value_t = 3)]
+    pub runs: u32,
+    /// How long each measurement takes.
+    #[arg(long, default_value_t = 1.5)]
+    pub seconds: f64,
+    /// The core of the server under test.
+    #[arg(long, default_value_t = 0)]
+    pub server_core: usize,
+    /// The core of the clients and of the nats-server that feeds.
+    #[arg(long, default_value_t = 1)]
+    pub load_core: usize,
+    /// Few clients, short, once: shows that everything works, not how well.
+    #[arg(long)]
+    pub quick: bool,
+    /// Where the results go. Without it: bench/results/DATE.json.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// What this program can do besides measuring.
+#[derive(Debug, Subcommand)]
+pub enum Word {
+    /// Prints the tables of earlier results as Markdown.
+    Report {
+        /// The results.
+        file: PathBuf,
+        /// Also draws the ratios to the floor, into this folder.
+        #[arg(long, value_name = "DIR")]
+        svg: Option<PathBuf>,
+    },
+    /// Serves as the least that a server can do.
+    #[command(hide = true)]
+    Floor {
+        /// Where it is.
+        #[command(flatten)]
+        place: Place,
+        /// Events in one write at most.
+        #[arg(long, default_value_t = 1)]
+        batch: usize,
+    },
+    /// Serves as the obvious design does.
+    #[command(hide = true)]
+    Naive {
+        /// Where it is.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Takes events from NATS and does nothing with them.
+    #[command(hide = true)]
+    Sink {
+        /// Where it is.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Becomes another program, on one core, for as long as this one's parent lives.
+    #[command(hide = true)]
+    Launch {
+        /// The core.
+        #[arg(long)]
+        core: usize,
+        /// The program and its arguments.
+        #[arg(last = true, required = true)]
+        program: Vec<String>,
+    },
+}
+
+/// Where a server is.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Place {
+    /// Where clients come.
+    #[arg(long)]
+    pub listen: SocketAddr,
+    /// The nats-server.
+    #[arg(long)]
+    pub nats: SocketAddr,
+}

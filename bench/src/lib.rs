@@ -1,0 +1,26 @@
+//! Measures a notifier node beside the least that a server can do, and beside its peers. `README.md` says how to use it
+//! and how to read what it prints.
+
+pub mod cli;
+pub mod clock;
+pub mod drive;
+pub mod failure;
+pub mod feed;
+pub mod floor;
+pub mod frame;
+pub mod launch;
+pub mod marker;
+pub mod naive;
+pub mod nats;
+pub mod plug;
+pub mod process;
+pub mod results;
+pub mod rig;
+pub mod scenario;
+pub mod sink;
+pub mod suite;
+pub mod svg;
+pub mod swarm;
+pub mod table;
+pub mod target;
+pub mod usage;

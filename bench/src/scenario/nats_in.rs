@@ -1,0 +1,81 @@
+//! What taking an event in costs, with the headers of a JetStream republish and one client to give it to. A bare
+//! `async-nats` subscriber runs beside the servers for comparison.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+};
+
+use super::{Base, Bench, Scenario, Unit, column};
+use crate::{
+    drive::{Drive, Pace},
+    failure::{Because as _, Failure, Outcome},
+    sink,
+    target::{Server, Target},
+};
+
+pub(super) const SCENARIO: Scenario = Scenario {
+    name: "nats-in",
+    tables: &[(
+        "Events from NATS, with JetStream's headers, one subscriber",
+        &[
+            column("rate", "events/s", Unit::Rate, Base::Sink),
+            column("per_cpu", "events per second of CPU", Unit::Rate, Base::Sink),
+            column("us", "CPU each", Unit::Micros, Base::Sink),
+            column("load", "busy publisher", Unit::Share, Base::None),
+        ],
+    )],
+    run,
+    misfit,
+};
+
+/// Events on their way: what a node queues for one client holds them.
+const WINDOW: u64 = 1_024;
+
+fn misfit(target: &Target) -> Option<&'static str> {
+    (target.server == Server::Nats).then_some("it is the nats-server")
+}
+
+fn run(bench: &mut Bench<'_>) -> Outcome<()> {
+    let mut rig = bench.rig()?;
+    if bench.target.server == Server::Sink {
+        rig.feed.listen(sink::TOLD);
+    } else {
+        let roles = rig.roles(1, 0, 1, 0);
+        rig.enter(&roles)?;
+        rig.warm_up(1)?;
+    }
+    rig.feed.with_headers();
+    let count = |rig: &crate::rig::Rig| match bench.target.is_notifier() {
+        true => counter(rig.internal, "notifier_messages_received_total").map(Some),
+        false => Ok(None),
+    };
+    let before = count(&rig)?;
+    let drive = Drive { subjects: 0..1, members: 1, payload: 128, pace: Pace::Window(WINDOW), group: 0 };
+    let measured = rig.measure(&[drive], bench.sizes.seconds)?;
+    // The node's own counter must agree with what was published and has all been delivered.
+    if let (Some(before), Some(after)) = (before, count(&rig)?)
+        && after - before != rig.feed.published[0]
+    {
+        let (counted, published) = (after - before, rig.feed.published[0]);
+        return Err(Failure::new(format!("the node counts {counted} events of {published} that were published")));
+    }
+    bench.set("rate", measured.rate());
+    bench.set("us", measured.cost());
+    bench.set("per_cpu", 1e6 / measured.cost());
+    bench.set("load", measured.load);
+    bench.close(&rig);
+    Ok(())
+}
+
+/// A counter of the node at `internal`.
+fn counter(internal: SocketAddr, name: &str) -> Outcome<u64> {
+    let cannot = || format!("cannot read {name} from the node");
+    let mut socket = TcpStream::connect(internal).because(cannot)?;
+    socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").because(cannot)?;
+    let mut text = String::new();
+    socket.read_to_string(&mut text).because(cannot)?;
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+        .ok_or_else(|| Failure::new(format!("the node has no metric {name}")))
+}

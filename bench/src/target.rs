@@ -1,0 +1,224 @@
+//! What is measured: the servers, how each is started, and how each is spoken to.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    failure::{Because as _, Failure, Outcome},
+    plug::Plug,
+};
+
+/// A kind of server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Server {
+    /// The least there is: one `send` per delivery, or `batch` waiting events in one.
+    Floor {
+        /// Events in one write at most.
+        batch: usize,
+    },
+    /// The obvious design: a task and a broadcast receiver per connection.
+    Naive,
+    /// A bare subscriber that serves nobody.
+    Sink,
+    /// npm `ws` on Node.
+    Ws,
+    /// nats-server's own WebSocket listener.
+    Nats,
+    /// A notifier node.
+    Notifier(PathBuf),
+    /// Centrifugo in NATS raw mode.
+    Centrifugo(PathBuf),
+}
+
+/// A server, a protocol and the name that stands in tables.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// What is started.
+    pub server: Server,
+    /// What its clients speak.
+    pub plug: Plug,
+}
+
+/// The names of all targets that need no path.
+pub const NAMES: &[&str] = &["floor", "floor16", "notifier", "notifier-proto", "naive", "ws", "nats"];
+
+/// Where the programs are that are not part of this one.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The node.
+    pub node: PathBuf,
+    /// nats-server: it feeds all targets and is one itself.
+    pub nats_server: PathBuf,
+    /// Centrifugo, if it is to be measured.
+    pub centrifugo: Option<PathBuf>,
+    /// The folder of the `ws` peer.
+    pub ws: PathBuf,
+}
+
+impl Programs {
+    /// Whether the `ws` peer can run.
+    pub fn ws_installed(&self) -> bool {
+        self.ws.join("node_modules/ws").exists()
+    }
+
+    /// Fails if what every target needs is missing.
+    pub fn check(&self) -> Outcome<()> {
+        present(&self.nats_server, "--nats-server")
+    }
+}
+
+fn present(program: &Path, flag: &str) -> Outcome<()> {
+    // A bare name is looked up in PATH when it is started.
+    if program.components().count() == 1 || program.is_file() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("there is no program {}: build it, or name another with {flag}", program.display())))
+}
+
+impl Target {
+    /// Fails if it cannot run here.
+    pub fn check(&self, programs: &Programs) -> Outcome<()> {
+        match &self.server {
+            Server::Notifier(path) if self.plug == Plug::NotifierJson && *path != programs.node => {
+                present(path, "--compare")
+            }
+            Server::Notifier(path) => present(path, "--node"),
+            Server::Centrifugo(path) => present(path, "--centrifugo"),
+            Server::Ws if !programs.ws_installed() => {
+                Err(Failure::new(format!("the target ws is not installed: run `npm ci` in {}", programs.ws.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The target with this name.
+    pub fn named(name: &str, programs: &Programs) -> Outcome<Self> {
+        let (server, plug) = match name {
+            "floor" => (Server::Floor { batch: 1 }, Plug::Plain),
+            "floor16" => (Server::Floor { batch: 16 }, Plug::Plain),
+            "naive" => (Server::Naive, Plug::Plain),
+            "ws" => (Server::Ws, Plug::Plain),
+            "nats" => (Server::Nats, Plug::Nats),
+            "notifier" => (Server::Notifier(programs.node.clone()), Plug::NotifierJson),
+            "notifier-proto" => (Server::Notifier(programs.node.clone()), Plug::NotifierProto),
+            "centrifugo" => match &programs.centrifugo {
+                Some(path) => (Server::Centrifugo(path.clone()), Plug::Centrifugo),
+                None => return Err(Failure::new("the target centrifugo needs --centrifugo PATH")),
+            },
+            _ => {
+                let known = NAMES.join(", ");
+                return Err(Failure::new(format!("there is no target {name}; there are {known}, centrifugo")));
+            }
+        };
+        Ok(Self { name: name.into(), server, plug })
+    }
+
+    /// Another build of the node, from `NAME=PATH`.
+    pub fn compared(assignment: &str) -> Outcome<Self> {
+        let Some((name, path)) = assignment.split_once('=') else {
+            return Err(Failure::new(format!("--compare {assignment}: must be NAME=PATH")));
+        };
+        Ok(Self { name: name.into(), server: Server::Notifier(path.into()), plug: Plug::NotifierJson })
+    }
+
+    /// The bare subscriber.
+    pub fn sink() -> Self {
+        Self { name: "sink".into(), server: Server::Sink, plug: Plug::Plain }
+    }
+
+    /// Whether it is a notifier node.
+    pub fn is_notifier(&self) -> bool {
+        matches!(self.server, Server::Notifier(_))
+    }
+
+    /// Whether it is one of the floors.
+    pub fn is_floor(&self) -> bool {
+        matches!(self.server, Server::Floor { .. })
+    }
+
+    /// The command that serves clients at `listen`, fed by the nats-server at `nats`. Files go to `scratch`.
+    pub fn command(&self, places: &Places<'_>) -> Outcome<Command> {
+        let Places { programs, listen, internal, nats, scratch } = places;
+        let own = |word: &str| -> Outcome<Command> {
+            let mut command = Command::new(std::env::current_exe().because(|| "cannot find this program".into())?);
+            command.arg(word).args(["--listen", &listen.to_string(), "--nats", &nats.to_string()]);
+            Ok(command)
+        };
+        Ok(match &self.server {
+            Server::Floor { batch } => {
+                let mut command = own("floor")?;
+                command.args(["--batch", &batch.to_string()]);
+                command
+            }
+            Server::Naive => own("naive")?,
+            Server::Sink => own("sink")?,
+            Server::Ws => {
+                let mut command = Command::new("node");
+                command.arg(programs.ws.join("server.mjs")).args([listen.port().to_string(), nats.port().to_string()]);
+                command
+            }
+            Server::Nats => {
+                let config = format!(
+                    "listen: \"{nats}\"\nwebsocket {{ listen: \"{listen}\", no_tls: true }}\n",
+                    nats = places.nats,
+                );
+                let file = write(scratch, "nats-websocket.conf", &config)?;
+                let mut command = Command::new(&programs.nats_server);
+                command.arg("-c").arg(file);
+                command
+            }
+            Server::Notifier(path) => {
+                let mut command = Command::new(path);
+                command.args(["serve", "--nats", &format!("nats://{nats}"), "--anonymous"]);
+                command.args(["--listen", &listen.to_string(), "--internal-listen", &internal.to_string()]);
+                command
+            }
+            Server::Centrifugo(path) => {
+                let config = serde_json::json!({
+                    "http_server": { "address": listen.ip().to_string(), "port": listen.port().to_string() },
+                    "client": { "insecure": true, "connection_limit": 100_000 },
+                    "channel": { "without_namespace": { "allow_subscribe_for_client": true } },
+                    "broker": { "enabled": true, "type": "nats",
+                        "nats": { "url": format!("nats://{nats}"), "raw_mode": { "enabled": true } } },
+                });
+                let file = write(scratch, "centrifugo.json", &config.to_string())?;
+                let mut command = Command::new(path);
+                command.arg("-c").arg(file);
+                command
+            }
+        })
+    }
+}
+
+/// What a server is told of its surroundings.
+#[derive(Debug)]
+pub struct Places<'a> {
+    /// Where programs are.
+    pub programs: &'a Programs,
+    /// Where clients come.
+    pub listen: SocketAddr,
+    /// Where operators come, for a node.
+    pub internal: SocketAddr,
+    /// Where events come from.
+    pub nats: SocketAddr,
+    /// A folder for files.
+    pub scratch: &'a Path,
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Outcome<PathBuf> {
+    let file = folder.join(name);
+    std::fs::write(&file, text).because(|| format!("cannot write {}", file.display()))?;
+    Ok(file)
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}

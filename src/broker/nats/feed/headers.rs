@@ -12,18 +12,18 @@ pub(crate) struct Unreadable;
 /// Names and values in the order of the block.
 pub(crate) fn parse(block: &[u8]) -> Result<Vec<(&str, &str)>, Unreadable> {
     let text = std::str::from_utf8(block).map_err(|_| Unreadable)?;
-    let (version, rest) = text.split_once("\r\n").ok_or(Unreadable)?;
-    let status = version.strip_prefix(VERSION).ok_or(Unreadable)?.trim_ascii_start();
+    let (version, rest) = text.split_once('\n').ok_or(Unreadable)?;
+    let status = version.strip_prefix(VERSION).ok_or(Unreadable)?.trim_ascii();
     if !is_status(status.split(' ').next().unwrap_or_default()) {
         return Err(Unreadable);
     }
     let mut headers = Vec::with_capacity(8);
-    for line in rest.split("\r\n").filter(|line| !line.is_empty()) {
+    for line in rest.split('\n').map(str::trim_ascii_end).filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':').ok_or(Unreadable)?;
         if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Unreadable);
         }
-        headers.push((name, value.trim_ascii()));
+        headers.push((name, value.trim_ascii_start()));
     }
     Ok(headers)
 }

@@ -95,6 +95,13 @@ pub enum Word {
         #[command(flatten)]
         place: Place,
     },
+    /// The same, through the reading connection of the node.
+    #[command(hide = true)]
+    Intake {
+        /// Where it is.
+        #[command(flatten)]
+        place: Place,
+    },
     /// Becomes another program, on one core, for as long as this one's parent lives.
     #[command(hide = true)]
     Launch {

@@ -12,7 +12,7 @@ use notifier_bench::{
     cli::{Cli, Run, Word},
     clock,
     failure::{Failure, Outcome},
-    floor, launch, naive,
+    floor, intake, launch, naive,
     results::Results,
     rig::{Ground, Scratch},
     scenario::{self, Sizes},
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Some(Word::Floor { place, batch }) => floor::serve(place.listen, place.nats, batch).map(|()| true),
         Some(Word::Naive { place }) => naive::serve(place.listen, place.nats).map(|()| true),
         Some(Word::Sink { place }) => sink::serve(place.listen, place.nats).map(|()| true),
+        Some(Word::Intake { place }) => intake::serve(place.listen, place.nats).map(|()| true),
         Some(Word::Launch { core, program }) => launch::launch(core, &program).map(|()| true),
     };
     match outcome {

@@ -35,7 +35,7 @@ impl Suite {
         let mut results = Results { format: 1, begun, machine, cells: Vec::new() };
         for run in 1..=self.runs {
             for scenario in &self.scenarios {
-                let extra = scenario.reference();
+                let extra = scenario.references();
                 for target in self.targets.iter().chain(&extra) {
                     let cell = self.cell(run, scenario, target);
                     report(&cell);

@@ -23,7 +23,7 @@ pub enum Server {
     /// The obvious design: a task and a broadcast receiver per connection.
     Naive,
     /// A bare subscriber that serves nobody.
-    Sink,
+    Sink(Reader),
     /// npm `ws` on Node.
     Ws,
     /// nats-server's own WebSocket listener.
@@ -32,6 +32,15 @@ pub enum Server {
     Notifier(PathBuf),
     /// Centrifugo in NATS raw mode.
     Centrifugo(PathBuf),
+}
+
+/// What a bare subscriber reads with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reader {
+    /// `async-nats`.
+    Library,
+    /// The node's own reading connection, which makes events of what it reads.
+    Node,
 }
 
 /// A server, a protocol and the name that stands in tables.
@@ -127,9 +136,13 @@ impl Target {
         Ok(Self { name: name.into(), server: Server::Notifier(path.into()), plug: Plug::NotifierJson })
     }
 
-    /// The bare subscriber.
-    pub fn sink() -> Self {
-        Self { name: "sink".into(), server: Server::Sink, plug: Plug::Plain }
+    /// The bare subscribers.
+    pub fn sinks() -> [Self; 2] {
+        [("sink", Reader::Library), ("intake", Reader::Node)].map(|(name, reader)| Self {
+            name: name.into(),
+            server: Server::Sink(reader),
+            plug: Plug::Plain,
+        })
     }
 
     /// Whether it is a notifier node.
@@ -157,7 +170,8 @@ impl Target {
                 command
             }
             Server::Naive => own("naive")?,
-            Server::Sink => own("sink")?,
+            Server::Sink(Reader::Library) => own("sink")?,
+            Server::Sink(Reader::Node) => own("intake")?,
             Server::Ws => {
                 let mut command = Command::new("node");
                 command.arg(programs.ws.join("server.mjs")).args([listen.port().to_string(), nats.port().to_string()]);

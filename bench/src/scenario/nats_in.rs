@@ -1,5 +1,5 @@
-//! What taking an event in costs, with the headers of a JetStream republish and one client to give it to. A bare
-//! `async-nats` subscriber runs beside the servers for comparison.
+//! What taking an event in costs, with the headers of a JetStream republish and one client to give it to. Two bare
+//! subscribers run beside the servers for comparison: `async-nats`, and the reading connection of the node.
 
 use std::{
     io::{Read as _, Write as _},
@@ -32,14 +32,19 @@ pub(super) const SCENARIO: Scenario = Scenario {
 /// Events on their way: what a node queues for one client holds them.
 const WINDOW: u64 = 1_024;
 
+/// The same where nobody queues: what keeps a subscriber busy.
+const SINK_WINDOW: u64 = 16_384;
+
 fn misfit(target: &Target) -> Option<&'static str> {
     (target.server == Server::Nats).then_some("it is the nats-server")
 }
 
 fn run(bench: &mut Bench<'_>) -> Outcome<()> {
     let mut rig = bench.rig()?;
-    if bench.target.server == Server::Sink {
+    let mut window = WINDOW;
+    if let Server::Sink(_) = bench.target.server {
         rig.feed.listen(sink::TOLD);
+        window = SINK_WINDOW;
     } else {
         let roles = rig.roles(1, 0, 1, 0);
         rig.enter(&roles)?;
@@ -51,7 +56,7 @@ fn run(bench: &mut Bench<'_>) -> Outcome<()> {
         false => Ok(None),
     };
     let before = count(&rig)?;
-    let drive = Drive { subjects: 0..1, members: 1, payload: 128, pace: Pace::Window(WINDOW), group: 0 };
+    let drive = Drive { subjects: 0..1, members: 1, payload: 128, pace: Pace::Window(window), group: 0 };
     let measured = rig.measure(&[drive], bench.sizes.seconds)?;
     // The node's own counter must agree with what was published and has all been delivered.
     if let (Some(before), Some(after)) = (before, count(&rig)?)

@@ -30,7 +30,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 fn misfit(target: &Target) -> Option<&'static str> {
     match target.server {
         Server::Floor { .. } => Some("everybody waits for a full socket, by design"),
-        Server::Sink => Some("it serves no clients"),
+        Server::Sink(_) => Some("it serves no clients"),
         _ => None,
     }
 }

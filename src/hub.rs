@@ -80,7 +80,7 @@ impl Hub {
 
     /// Carries events from the broker to their topics, for ever.
     async fn carry(self: Arc<Self>, mut intake: Intake) {
-        let mut arrived = Arrived::default();
+        let (mut arrived, mut together) = (Arrived::default(), Vec::new());
         loop {
             intake.next(&mut arrived).await;
             for feed in std::mem::take(&mut arrived.opened) {
@@ -89,9 +89,9 @@ impl Hub {
                 }
             }
             let mut deliveries = 0;
-            for (feed, events) in arrived.take_feeds() {
+            while let Some(feed) = arrived.take_feed(&mut together) {
                 // Without a topic its last member has just left.
-                deliveries += self.topic(feed).map_or(0, |topic| topic.take(events, &self.fan_out));
+                deliveries += self.topic(feed).map_or(0, |topic| topic.take(&mut together, &self.fan_out));
                 if deliveries >= TURN {
                     deliveries = 0;
                     tokio::task::yield_now().await;

@@ -35,7 +35,7 @@ async fn take(listen: SocketAddr, nats: SocketAddr) -> Outcome<()> {
     let (broker, intakes) = Broker::connect(&config, &metrics, &Tasks::new(metrics.clone())).await.because(cannot)?;
     let _feed = broker.open(&Pattern::parse(SUBJECT).because(cannot)?);
     let mut intake = intakes.into_iter().next().ok_or_else(|| Failure::new(cannot()))?;
-    let mut arrived = Arrived::default();
+    let (mut arrived, mut together) = (Arrived::default(), Vec::new());
     let mut listener = None;
     let (mut count, mut told) = (0, 0);
     loop {
@@ -43,7 +43,9 @@ async fn take(listen: SocketAddr, nats: SocketAddr) -> Outcome<()> {
         if !std::mem::take(&mut arrived.opened).is_empty() {
             listener.get_or_insert(TcpListener::bind(listen).await.because(cannot)?);
         }
-        count += arrived.take_feeds().map(|(_, events)| events.len() as u64).sum::<u64>();
+        while arrived.take_feed(&mut together).is_some() {
+            count += together.len() as u64;
+        }
         if count - told >= STEP {
             told = count - count % STEP;
             teller.publish(TOLD, told.to_string().into()).await.because(|| "the intake cannot tell".into())?;

@@ -1,9 +1,12 @@
 //! What a node takes in from its broker: the events of all its feeds, in the
 //! order of their arrival, as many at a time as are there.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::broker::message::Message;
@@ -29,7 +32,9 @@ pub struct Arrived {
     /// Feeds that are open now: what is published from here on arrives.
     pub opened: Vec<FeedId>,
     /// Events of all feeds; the order within a feed is the order of arrival.
-    pub(crate) events: Vec<(FeedId, Arc<Message>)>,
+    pub(crate) events: VecDeque<(FeedId, Arc<Message>)>,
+    /// Whether `events` stand feed by feed, being taken.
+    sorted: bool,
 }
 
 impl Arrived {
@@ -38,19 +43,23 @@ impl Arrived {
         self.opened.is_empty() && self.events.is_empty()
     }
 
-    /// Hands out the events feed by feed, so that those of one feed, which
-    /// waited together, can be sent together.
-    pub fn take_feeds(&mut self) -> impl Iterator<Item = (FeedId, Vec<Arc<Message>>)> {
-        // Stable, and linear where all are of one feed.
-        self.events.sort_by_key(|(feed, _)| *feed);
-        let mut events = self.events.drain(..).peekable();
-        std::iter::from_fn(move || {
-            let (feed, first) = events.next()?;
-            let mut together = vec![first];
-            while let Some((_, message)) = events.next_if(|(next, _)| *next == feed) {
-                together.push(message);
-            }
-            Some((feed, together))
-        })
+    /// Takes the events of one feed, which waited together, so that they can be
+    /// sent together; nothing when none is left. `together` is used again.
+    pub fn take_feed(&mut self, together: &mut Vec<Arc<Message>>) -> Option<FeedId> {
+        together.clear();
+        if !self.sorted {
+            // Stable, and linear where all are of one feed.
+            self.events.make_contiguous().sort_by_key(|(feed, _)| *feed);
+            self.sorted = true;
+        }
+        let Some((feed, first)) = self.events.pop_front() else {
+            self.sorted = false;
+            return None;
+        };
+        together.push(first);
+        while let Some((_, message)) = self.events.pop_front_if(|(next, _)| *next == feed) {
+            together.push(message);
+        }
+        Some(feed)
     }
 }

@@ -96,7 +96,7 @@ impl Memory {
                 return;
             }
             *bytes += message.envelope.data.len();
-            waiting.events.push((*feed, message.clone()));
+            waiting.events.push_back((*feed, message.clone()));
         });
         self.post.arrived.notify_one();
     }

@@ -25,7 +25,7 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     /// Adds events up to the bound; returns how many were dropped.
-    pub(crate) fn add(&mut self, events: Vec<Arc<Message>>, most_bytes: usize) -> usize {
+    pub(crate) fn add(&mut self, events: impl IntoIterator<Item = Arc<Message>>, most_bytes: usize) -> usize {
         let mut dropped = 0;
         for event in events {
             if self.bytes >= most_bytes {

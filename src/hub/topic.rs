@@ -115,11 +115,11 @@ impl Topic {
     /// Takes events in. A short list of members gets them at once, and how
     /// many that were is returned; a long one through a task of its own, so
     /// that no other topic waits for it.
-    pub(crate) fn take(self: &Arc<Self>, events: Vec<Arc<Message>>, fan_out: &FanOut) -> usize {
+    pub(crate) fn take(self: &Arc<Self>, events: &mut Vec<Arc<Message>>, fan_out: &FanOut) -> usize {
         let mut state = self.lock();
         let working = state.backlog.is_some();
         if working || state.slices.len() > FEW_SLICES {
-            let dropped = state.backlog.get_or_insert_default().add(events, fan_out.backlog_bytes);
+            let dropped = state.backlog.get_or_insert_default().add(events.drain(..), fan_out.backlog_bytes);
             fan_out.metrics.drops.of(Dropped::BrokerOverflow).increment(dropped as u64);
             if !working {
                 fan_out.tasks.spawn_vital("fan-out", self.clone().work_off(fan_out.metrics.clone()));
@@ -128,7 +128,7 @@ impl Topic {
         }
         drop(state);
         let mut tally = Tally::default();
-        for together in batches(&events) {
+        for together in batches(events) {
             let delivery = Delivery::new(&self.pattern, together);
             self.slices().for_each(|standing| delivery.give_all(&lock(&standing), &mut tally));
             tally.account(&delivery, &fan_out.metrics);

@@ -33,7 +33,8 @@ pub fn embeddable<'a>(content_type: &str, data: &'a [u8]) -> Option<Cow<'a, str>
     }
     let raw: &RawValue = serde_json::from_slice(data).ok()?;
     let text = raw.get();
-    Some(if text.contains(['\n', '\r']) { Cow::Owned(text.replace(['\n', '\r'], " ")) } else { Cow::Borrowed(text) })
+    let breaks = memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some();
+    Some(if breaks { Cow::Owned(text.replace(['\n', '\r'], " ")) } else { Cow::Borrowed(text) })
 }
 
 /// An absent content type says nothing; `text/plain` with the body `42` does.

@@ -49,8 +49,8 @@ fn messages(count: usize) -> Vec<Arc<Message>> {
 
 // One event of 128 B, or sixteen that waited together.
 #[library_benchmark(setup = messages)]
-#[bench::one(args = (1), config = at_most(6_311))]
-#[bench::sixteen(args = (16), config = at_most(58_998))]
+#[bench::one(args = (1), config = at_most(5_484))]
+#[bench::sixteen(args = (16), config = at_most(40_381))]
 fn encode_json(messages: Vec<Arc<Message>>) -> Chunk {
     black_box(Encoding::Json.events(black_box(&messages)))
 }
@@ -126,9 +126,9 @@ async fn read(peer: &TcpStream, mut bytes: usize) {
 
 // One event from the broker to all members.
 #[library_benchmark(setup = hall)]
-#[bench::ten(args = (10), config = at_most(28_387))]
-#[bench::two_hundred(args = (200), config = at_most(94_806))]
-#[bench::two_thousand(args = (2_000), config = at_most(766_599))]
+#[bench::ten(args = (10), config = at_most(27_493))]
+#[bench::two_hundred(args = (200), config = at_most(93_424))]
+#[bench::two_thousand(args = (2_000), config = at_most(765_247))]
 fn fan_out(hall: Hall) -> Hall {
     hall.runtime.block_on(async {
         hall.broker.publish(message()).await.expect("the broker is here");

@@ -271,14 +271,13 @@ async fn settings_that_cannot_be_used_are_refused_at_once() {
 async fn the_least_privileges_suffice() {
     let server = NatsServer::with(
         "authorization { users: [{ user: node, password: p, permissions: {
-            subscribe: [\"shop.>\", \"_INBOX_ntf.>\"], publish: [\"shop.>\", \"_INBOX_ntf.>\"] } },
+            subscribe: [\"shop.>\"], publish: [\"shop.>\"] } },
           { user: other, password: p }] }",
     )
     .await;
     let node = TestNode::nats_with(&server, |config| {
         config.broker.nats.user = Some("node".into());
         config.broker.nats.password = secret("p");
-        config.broker.nats.inbox_prefix = "_INBOX_ntf".into();
     })
     .await;
     let mut client = node.client().await;

@@ -33,7 +33,6 @@ const TURN: usize = 64;
 pub struct Hub {
     topics: Mutex<Topics>,
     broker: Arc<Broker>,
-    tasks: Tasks,
     fan_out: FanOut,
     metrics: Arc<Metrics>,
 }
@@ -61,9 +60,9 @@ impl Hub {
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let fan_out = FanOut { backlog_bytes, tasks: tasks.clone(), metrics: metrics.clone() };
-        let hub = Arc::new(Self { topics: Mutex::default(), broker, tasks, fan_out, metrics });
+        let hub = Arc::new(Self { topics: Mutex::default(), broker, fan_out, metrics });
         for intake in intakes {
-            hub.tasks.spawn_vital("intake", hub.clone().carry(intake));
+            tasks.spawn_vital("intake", hub.clone().carry(intake));
         }
         hub
     }

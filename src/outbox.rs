@@ -107,10 +107,7 @@ impl Outbox {
     pub fn hold(self: &Arc<Self>) -> Held {
         let mut state = self.lock();
         // What is queued already has a task that sends the rest with it.
-        if state.waiting.is_none() {
-            state.held = true;
-            self.begin_waiting(&mut state, VecDeque::new());
-        }
+        state.held |= state.waiting.is_none();
         Held(self.clone())
     }
 
@@ -160,6 +157,9 @@ impl Outbox {
     }
 
     fn send_locked(self: &Arc<Self>, state: &mut State, chunk: &Chunk) -> bool {
+        if state.held && state.waiting.is_none() {
+            self.begin_waiting(state, VecDeque::new());
+        }
         if let Some(waiting) = &mut state.waiting {
             self.policy.metrics.outbox_bytes.increment(chunk.len() as f64);
             waiting.bytes += chunk.len();

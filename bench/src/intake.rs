@@ -40,8 +40,9 @@ async fn take(listen: SocketAddr, nats: SocketAddr) -> Outcome<()> {
     let (mut count, mut told) = (0, 0);
     loop {
         intake.next(&mut arrived).await;
-        if !std::mem::take(&mut arrived.opened).is_empty() {
-            listener.get_or_insert(TcpListener::bind(listen).await.because(cannot)?);
+        // Told again after a reconnect.
+        if !std::mem::take(&mut arrived.opened).is_empty() && listener.is_none() {
+            listener = Some(TcpListener::bind(listen).await.because(cannot)?);
         }
         while arrived.take_feed(&mut together).is_some() {
             count += together.len() as u64;

@@ -67,11 +67,10 @@ pub(crate) struct MemoryIntake {
 impl Memory {
     /// A broker that nobody is subscribed to, which passes on these headers.
     pub(crate) fn new(forward: &[String], metrics: Arc<Metrics>) -> (Self, MemoryIntake) {
-        metrics.broker_connected.set(1.0);
         let post = Arc::<Post>::default();
         let intake = MemoryIntake { post: post.clone(), metrics: metrics.clone() };
         let reader = Reader::new(forward);
-        (Self { post, feeds: FeedIds::default(), state: BrokerState::here(), reader, metrics }, intake)
+        (Self { post, feeds: FeedIds::default(), state: BrokerState::here(metrics.clone()), reader, metrics }, intake)
     }
 
     pub(crate) fn open(&self, pattern: &Pattern) -> MemoryFeed {

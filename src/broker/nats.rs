@@ -67,9 +67,9 @@ impl Nats {
         let access = Access::of(config)?;
         let nats = &config.broker.nats;
         let connections = nats.read_connections();
-        let state = Arc::new(BrokerState::away(1 + connections));
+        let state = Arc::new(BrokerState::away(1 + connections, metrics.clone()));
         let client = options::connect(&access, nats, metrics, &state).await?;
-        tasks.spawn_vital("broker state", watch(client.clone(), state.clone(), metrics.clone()));
+        tasks.spawn_vital("broker state", watch(client.clone(), state.clone()));
         let sieve = Sieve::new(Reader::new(&config.events.forward_headers), metrics.clone());
         let (interests, intakes) = (0..connections)
             .map(|number| {
@@ -139,11 +139,10 @@ fn is_connected(client: &Client) -> bool {
 }
 
 /// Keeps the state true, whatever becomes of the client's events.
-async fn watch(client: Client, state: Arc<BrokerState>, metrics: Arc<Metrics>) {
+async fn watch(client: Client, state: Arc<BrokerState>) {
     let mut check = tokio::time::interval(STATE_CHECK);
     loop {
         check.tick().await;
         state.observe(Part::Publishing, is_connected(&client));
-        metrics.broker_connected.set(if state.is_up() { 1.0 } else { 0.0 });
     }
 }

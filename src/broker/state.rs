@@ -1,8 +1,13 @@
 //! Whether the broker is there.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::sync::watch;
+
+use crate::metrics::Metrics;
 
 /// One state of the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,18 +45,20 @@ pub struct BrokerState {
     link: watch::Sender<Link>,
     /// A bit for each part that is away, changed only under the sender's lock.
     away: AtomicU64,
+    metrics: Arc<Metrics>,
 }
 
 impl BrokerState {
     /// A broker that is this process itself.
-    pub(crate) fn here() -> Self {
-        Self { link: watch::Sender::new(Link::Up), away: AtomicU64::new(0) }
+    pub(crate) fn here(metrics: Arc<Metrics>) -> Self {
+        metrics.broker_connected.set(1.0);
+        Self { link: watch::Sender::new(Link::Up), away: AtomicU64::new(0), metrics }
     }
 
     /// A broker of so many connections, at most 64, none of them there yet.
-    pub(crate) fn away(parts: usize) -> Self {
+    pub(crate) fn away(parts: usize, metrics: Arc<Metrics>) -> Self {
         let away = AtomicU64::new(u64::MAX >> (64 - parts.clamp(1, 64)));
-        Self { link: watch::Sender::new(Link::Starting), away }
+        Self { link: watch::Sender::new(Link::Starting), away, metrics }
     }
 
     /// Records what was observed; watchers hear of changes only.
@@ -64,6 +71,7 @@ impl BrokerState {
             let before = self.away.load(Ordering::Relaxed);
             let away = if connected { before & !bit } else { before | bit };
             self.away.store(away, Ordering::Relaxed);
+            self.metrics.broker_connected.set(if away == 0 { 1.0 } else { 0.0 });
             let seen = match (away == 0, *link) {
                 (true, _) => Link::Up,
                 (false, Link::Starting) => Link::Starting,
@@ -78,11 +86,6 @@ impl BrokerState {
         *self.link.borrow()
     }
 
-    /// Whether all of it is there.
-    pub fn is_up(&self) -> bool {
-        self.link() == Link::Up
-    }
-
     /// The state as it changes.
     pub fn watch(&self) -> watch::Receiver<Link> {
         self.link.subscribe()
@@ -95,19 +98,21 @@ mod tests {
 
     #[test]
     fn it_is_up_while_every_part_is() {
-        let state = BrokerState::away(3);
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let connected = || metrics.render().contains("\nnotifier_broker_connected 1\n");
+        let state = BrokerState::away(3, metrics.clone());
         for part in [Part::Reading(1), Part::Publishing] {
             state.observe(part, true);
             assert_eq!(state.link(), Link::Starting);
         }
         state.observe(Part::Reading(0), true);
-        assert_eq!(state.link(), Link::Up);
+        assert!(state.link() == Link::Up && connected());
         state.observe(Part::Reading(1), false);
         state.observe(Part::Publishing, false);
         state.observe(Part::Publishing, true);
-        assert_eq!(state.link(), Link::Down);
+        assert!(state.link() == Link::Down && !connected());
         state.observe(Part::Reading(1), true);
-        assert!(state.is_up());
-        assert!(BrokerState::here().is_up());
+        assert_eq!(state.link(), Link::Up);
+        assert_eq!(BrokerState::here(metrics.clone()).link(), Link::Up);
     }
 }

@@ -249,11 +249,8 @@ impl Session {
             self.refuse(id, Refusal::new(Code::SubscriptionLimit, message))?;
         }
         for subscription in connect.subscriptions.into_iter().take(most) {
-            match self.standing(grants, |standing| standing.resume(subscription)) {
-                Effect::Join(pattern, live) => self.attachment.join(&pattern, self.encoding.frame(&live)),
-                Effect::Refuse(id, why) => self.refuse(id, why)?,
-                _ => {}
-            }
+            let effect = self.standing(grants, |standing| standing.resume(subscription));
+            self.perform(effect)?;
         }
         Ok(())
     }

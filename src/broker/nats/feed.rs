@@ -181,6 +181,5 @@ impl Signal {
 
     fn up(&self, up: bool) {
         self.state.observe(self.part, up);
-        self.metrics.broker_connected.set(if self.state.is_up() { 1.0 } else { 0.0 });
     }
 }

@@ -155,7 +155,11 @@ impl Line {
             line.each(|op| match op {
                 Op::Pong => end = Some(Ok(())),
                 Op::Error(text) if end.is_none() => end = Some(Err(LineError::Refused(readable(text)))),
-                Op::Info(json) => info = self::info(json).unwrap_or_else(|| std::mem::take(&mut info)),
+                Op::Info(json) => {
+                    if let Some(newer) = self::info(json) {
+                        info = newer;
+                    }
+                }
                 _ => {}
             })?;
             match end {

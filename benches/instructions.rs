@@ -49,15 +49,15 @@ fn messages(count: usize) -> Vec<Arc<Message>> {
 
 // One event of 128 B, or sixteen that waited together.
 #[library_benchmark(setup = messages)]
-#[bench::one(args = (1), config = at_most(5_484))]
-#[bench::sixteen(args = (16), config = at_most(40_381))]
+#[bench::one(args = (1), config = at_most(5_499))]
+#[bench::sixteen(args = (16), config = at_most(40_621))]
 fn encode_json(messages: Vec<Arc<Message>>) -> Chunk {
     black_box(Encoding::Json.events(black_box(&messages)))
 }
 
 #[library_benchmark(setup = messages)]
-#[bench::one(args = (1), config = at_most(3_877))]
-#[bench::sixteen(args = (16), config = at_most(24_318))]
+#[bench::one(args = (1), config = at_most(3_900))]
+#[bench::sixteen(args = (16), config = at_most(24_727))]
 fn encode_proto(messages: Vec<Arc<Message>>) -> Chunk {
     black_box(Encoding::Proto.events(black_box(&messages)))
 }
@@ -126,9 +126,9 @@ async fn read(peer: &TcpStream, mut bytes: usize) {
 
 // One event from the broker to all members.
 #[library_benchmark(setup = hall)]
-#[bench::ten(args = (10), config = at_most(27_493))]
-#[bench::two_hundred(args = (200), config = at_most(93_424))]
-#[bench::two_thousand(args = (2_000), config = at_most(765_247))]
+#[bench::ten(args = (10), config = at_most(28_233))]
+#[bench::two_hundred(args = (200), config = at_most(98_953))]
+#[bench::two_thousand(args = (2_000), config = at_most(767_739))]
 fn fan_out(hall: Hall) -> Hall {
     hall.runtime.block_on(async {
         hall.broker.publish(message()).await.expect("the broker is here");

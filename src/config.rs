@@ -1,15 +1,19 @@
 //! Every setting, how the layers are read, and their documentation.
 
+mod consistency;
 mod document;
 mod error;
 mod layers;
 mod settings;
+mod streams;
 mod units;
 
 pub use document::reference;
 pub use error::ConfigError;
 pub use layers::{Flags, Source, load};
 pub use settings::{
-    Auth, AuthMode, Broker, BrokerKind, Config, Drain, Events, Limits, Log, LogFormat, Nats, NatsTls, Node, Server,
+    Auth, AuthMode, Broker, BrokerKind, Config, Drain, Events, Limits, Log, LogFormat, Nats, NatsTls, Node, Overflow,
+    Server,
 };
+pub use streams::{Delivery, Storage, Stream, SubjectRule, Window};
 pub use units::{Secret, Size, Span};

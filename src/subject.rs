@@ -105,6 +105,27 @@ impl Pattern {
         tokens.next().is_none()
     }
 
+    /// Whether every subject that matches `other` matches this one too.
+    pub fn covers(&self, other: &Self) -> bool {
+        let mut theirs = other.0.split('.');
+        for mine in self.0.split('.') {
+            match (mine, theirs.next()) {
+                (">", Some(_)) => return true,
+                (_, Some(">") | None) => return false,
+                ("*", Some(_)) => {}
+                (mine, Some(token)) if mine == token => {}
+                _ => return false,
+            }
+        }
+        theirs.next().is_none()
+    }
+
+    /// The subject, where there is no wildcard.
+    pub fn literal(&self) -> Option<Subject> {
+        let wildcard = self.0.split('.').any(|token| matches!(token, "*" | ">"));
+        (!wildcard).then(|| Subject(self.0.clone()))
+    }
+
     /// Whether some subject matches both patterns.
     pub fn overlaps(&self, other: &Self) -> bool {
         let (mut left, mut right) = (self.0.split('.'), other.0.split('.'));
@@ -286,6 +307,28 @@ mod tests {
         for (left, right, expected) in rows {
             assert_eq!(pattern(left).overlaps(&pattern(right)), expected, "{left} {right}");
             assert_eq!(pattern(right).overlaps(&pattern(left)), expected, "{right} {left}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_covers_another_when_no_subject_escapes_it() {
+        let rows = [
+            ("a.b", "a.b", true),
+            ("a.*", "a.b", true),
+            ("a.*", "a.*", true),
+            ("a.b", "a.*", false),
+            ("a.*", "a.>", false),
+            ("a.>", "a.*", true),
+            ("a.>", "a.*.>", true),
+            ("a.>", "a.>", true),
+            ("a.>", "a", false),
+            ("a.*.>", "a.>", false),
+            (">", "a", true),
+            ("*.b", "a.>", false),
+            ("a.*.c", "a.b", false),
+        ];
+        for (wide, narrow, expected) in rows {
+            assert_eq!(pattern(wide).covers(&pattern(narrow)), expected, "{wide} {narrow}");
         }
     }
 

@@ -26,8 +26,9 @@ const PREFIX: &str = "NOTIFIER_";
 
 /// What begins like settings and is none: for a Service named `notifier`,
 /// Kubernetes adds `NOTIFIER_SERVICE_HOST`, `NOTIFIER_PORT` and the like to
-/// every pod of the namespace; the others are the build's.
-const NOT_SETTINGS: &[&str] = &["NOTIFIER_SERVICE_", "NOTIFIER_PORT", "NOTIFIER_COMMIT", "NOTIFIER_CACHE"];
+/// every pod of the namespace; the others are the build's and the tests'.
+const NOT_SETTINGS: &[&str] =
+    &["NOTIFIER_SERVICE_", "NOTIFIER_PORT", "NOTIFIER_COMMIT", "NOTIFIER_CACHE", "NOTIFIER_TEST_"];
 
 /// What the command line may say; each overrules file and environment.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +127,10 @@ fn set_variable(table: &mut Table, schema: &Schema, name: &str, text: String) ->
         let Some(next) = properties(node, schema).and_then(|known| known.get(key)) else {
             return Err(unknown(nearest(key, node, schema, &within)));
         };
+        if elements(next, schema).is_some() {
+            let problem = format!("`{key}` is a list of tables; write it in the file, as [[{key}]] sections");
+            return Err(ConfigError::Parse { origin: name.into(), problem });
+        }
         within = format!("{within}{key}.");
         node = next;
     }
@@ -179,8 +184,15 @@ fn unknown_key(table: &Table, node: &Schema, root: &Schema, within: &str) -> Opt
     table.iter().find_map(|(key, value)| match known.get(key) {
         None => Some((format!("{within}{key}"), nearest(key, node, root, within))),
         Some(child) => {
-            let table = value.as_table()?;
-            unknown_key(table, child, root, &format!("{within}{key}."))
+            let within = format!("{within}{key}.");
+            match value {
+                Value::Table(table) => unknown_key(table, child, root, &within),
+                Value::Array(list) => {
+                    let element = elements(child, root)?;
+                    list.iter().find_map(|table| unknown_key(table.as_table()?, element, root, &within))
+                }
+                _ => None,
+            }
         }
     })
 }
@@ -198,6 +210,12 @@ fn nearest(key: &str, node: &Schema, root: &Schema, within: &str) -> Option<Stri
 
 fn properties<'s>(node: &'s Schema, root: &'s Schema) -> Option<&'s serde_json::Map<String, Schema>> {
     resolve(node, root)["properties"].as_object()
+}
+
+/// What the elements of a list of tables are.
+pub(crate) fn elements<'s>(node: &'s Schema, root: &'s Schema) -> Option<&'s Schema> {
+    let element = &resolve(node, root)["items"];
+    properties(element, root).map(|_| element)
 }
 
 /// Follows a reference into `$defs`; an optional value is `anyOf [it, null]`.
@@ -307,6 +325,10 @@ mod tests {
             ("[sever]\n", &[], &["unknown key `sever`", "did you mean `server`"]),
             ("[server]\nlissen = 1", &[], &["unknown key `server.lissen`", "did you mean `server.listen`"]),
             ("[broker.nats.tls]\nca = 1", &[], &["unknown key `broker.nats.tls.ca`", "`broker.nats.tls.ca_file`"]),
+            ("[[streams]]\nnam = \"A\"", &[], &["unknown key `streams.nam`", "did you mean `streams.name`"]),
+            ("[[streams]]\nwindow = { byte = 1 }", &[], &["`streams.window.byte`", "`streams.window.bytes`"]),
+            ("[[subjects]]\n[[subjects]]\npatern = 1", &[], &["`subjects.patern`", "`subjects.pattern`"]),
+            ("[[streams]]\nsubjects = []", &[], &["line 1", "name"]),
             ("[server]\nlisten = \"nowhere\"", &[], &["line 2", "listen"]),
             ("[drain]\nwindow = \"soon\"", &[], &["`soon` does not parse", "30s"]),
             ("[limits]\nconnections = -1", &[], &["line 2"]),
@@ -316,6 +338,8 @@ mod tests {
             ("", &[("NOTIFIER_LIMITS__CONNECTIONS", "many")], &["NOTIFIER_LIMITS__CONNECTIONS", "many"]),
             ("", &[("NOTIFIER_SERVER__LISTEN", "x")], &["NOTIFIER_SERVER__LISTEN"]),
             ("", &[("NOTIFIER_SERVER", "x")], &["NOTIFIER_SERVER", "table"]),
+            ("", &[("NOTIFIER_STREAMS", "SHOP")], &["NOTIFIER_STREAMS", "list of tables", "[[streams]]"]),
+            ("", &[("NOTIFIER_STREAMS__NAME", "SHOP")], &["NOTIFIER_STREAMS__NAME", "list of tables"]),
             ("[broker.nats]\ntoken = \"a\"\ntoken_file = \"b\"", &[], &["broker.nats.token", "both set"]),
             ("", &[("NOTIFIER_BROKER__NATS__TOKEN_FILE", "/nowhere")], &["/nowhere"]),
         ];

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
+    consistency,
     error::ConfigError,
+    streams::{Stream, SubjectRule},
     units::{Secret, Size, Span},
 };
 
@@ -25,6 +27,10 @@ pub struct Config {
     pub auth: Auth,
     /// What clients get to see of an event.
     pub events: Events,
+    /// What is stored.
+    pub streams: Vec<Stream>,
+    /// What each subject promises.
+    pub subjects: Vec<SubjectRule>,
     /// How much of everything there may be.
     pub limits: Limits,
     /// How the node leaves.
@@ -249,6 +255,19 @@ pub struct Limits {
     /// Bytes of events that may wait until a pattern's many members have the
     /// earlier ones. Further events of that pattern are dropped.
     pub backlog_bytes: Size,
+    /// A client whose socket is full and that takes nothing for so long is closed.
+    pub stall_time: Span,
+    /// What becomes of `live` events for a client whose queue is full: `close`
+    /// ends its connection, `drop` drops them and tells it by a `gap`. Stored
+    /// events wait in their stream either way.
+    pub live_overflow: Overflow,
+    /// Stored events that one subscription may be sent before it is live. What
+    /// is left then is told as a `gap`.
+    pub replay_events: u64,
+    /// Stored events in one `fetched`.
+    pub fetch_events: usize,
+    /// Reads of stored events that NATS gets at the same time.
+    pub stream_reads: usize,
     /// Kernel send buffer of one client, bytes. The kernel's own default lets a
     /// stalled client hold megabytes.
     pub send_buffer: Size,
@@ -275,11 +294,26 @@ impl Default for Limits {
             outbox_bytes: Size::kib(256),
             outbox_frames: 4_096,
             backlog_bytes: Size::kib(16 * 1024),
+            stall_time: Span::seconds(30),
+            live_overflow: Overflow::Close,
+            replay_events: 1_000_000,
+            fetch_events: 1_000,
+            stream_reads: 16,
             send_buffer: Size::kib(64),
             unacknowledged_time: Span::seconds(20),
             close_time: Span::seconds(5),
         }
     }
+}
+
+/// What becomes of events that a client has no room for.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overflow {
+    /// The connection is closed.
+    Close,
+    /// They are dropped, and the client is told.
+    Drop,
 }
 
 /// How the node leaves after SIGTERM.
@@ -380,6 +414,10 @@ impl Config {
             ("limits.outbox_bytes", self.limits.outbox_bytes.bytes() == 0),
             ("limits.outbox_frames", self.limits.outbox_frames == 0),
             ("limits.subscriptions", self.limits.subscriptions == 0),
+            ("limits.stall_time", self.limits.stall_time.is_zero()),
+            ("limits.replay_events", self.limits.replay_events == 0),
+            ("limits.fetch_events", self.limits.fetch_events == 0),
+            ("limits.stream_reads", self.limits.stream_reads == 0),
             ("limits.backlog_bytes", self.limits.backlog_bytes.bytes() == 0),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {
@@ -391,6 +429,6 @@ impl Config {
         if self.drain.grace.duration() < self.drain.window.duration() + self.drain.move_time.duration() {
             return refuse("drain.grace", "is shorter than drain.window + drain.move_time; raise it".into());
         }
-        Ok(())
+        consistency::check(&self.streams, &self.subjects)
     }
 }

@@ -67,6 +67,12 @@ impl Size {
     }
 }
 
+impl From<u64> for Size {
+    fn from(bytes: u64) -> Self {
+        Self(bytes)
+    }
+}
+
 impl FromStr for Size {
     type Err = String;
 

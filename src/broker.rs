@@ -8,17 +8,20 @@ mod message;
 mod nats;
 mod publish_error;
 mod state;
+mod stored;
 
 use std::sync::Arc;
 
 pub use intake::{Arrived, FeedId};
 pub use memory::Memory;
-pub use message::{LAST_TIME, Message, unix_millis};
-pub use nats::{Nats, NatsError, overhear};
+pub use message::{LAST_TIME, Message, Place, unix_millis};
+pub use nats::{Difference, Differences, Nats, NatsError, Report, StreamError, Streams, overhear};
 pub use publish_error::PublishError;
 pub use state::{BrokerState, Link};
+pub use stored::{Page, PageSize, Query, ReadError, Receipt, Stored, StreamState};
 
 use crate::{
+    classes::{Classes, StreamIndex},
     config::{BrokerKind, Config},
     drain::Tasks,
     metrics::Metrics,
@@ -46,13 +49,14 @@ impl Broker {
         metrics: &Arc<Metrics>,
         tasks: &Tasks,
     ) -> Result<(Self, Vec<Intake>), NatsError> {
+        let classes = Arc::new(Classes::of(config).map_err(NatsError::Subject)?);
         Ok(match config.broker.kind {
             BrokerKind::Memory => {
-                let (memory, intake) = Memory::new(&config.events.forward_headers, metrics.clone());
+                let (memory, intake) = Memory::new(config, classes, metrics.clone());
                 (Self::Memory(memory), vec![Intake(Inlet::Memory(intake))])
             }
             BrokerKind::Nats => {
-                let (nats, intakes) = Nats::connect(config, metrics, tasks).await?;
+                let (nats, intakes) = Nats::connect(config, &classes, metrics, tasks).await?;
                 let intakes = intakes.into_iter().map(|intake| Intake(Inlet::Nats(Box::new(intake)))).collect();
                 (Self::Nats(Box::new(nats)), intakes)
             }
@@ -68,7 +72,90 @@ impl Broker {
         })
     }
 
-    /// Publishes one event.
+    /// Makes each stream what it has to be, or finds that it is; a stream can be
+    /// read from then on.
+    ///
+    /// # Errors
+    /// The name of the first stream that cannot be served, and why; a broker
+    /// that is away is waited for.
+    pub async fn settle(&self) -> Result<(), (String, StreamError)> {
+        match self {
+            Self::Nats(nats) => nats.settle().await,
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Follows a stream: once the feed is open, all that is stored arrives. What
+    /// gets lost on the way shows as a hole in its sequences, or, if it was the
+    /// last, by comparison with [`Self::stream_state`]. An intake tells again
+    /// that the feed is open whenever something may have been lost.
+    pub fn tail(&self, stream: StreamIndex) -> Feed {
+        Feed(match self {
+            Self::Nats(nats) => Source::Nats(nats.tail(stream)),
+            Self::Memory(memory) => Source::Memory(memory.tail(stream)),
+        })
+    }
+
+    /// Reads a page of what a stream keeps. Whoever answers may lag behind the
+    /// stream: only what [`Page::through`] covers is certain.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn read(&self, stream: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError> {
+        match self {
+            Self::Nats(nats) => nats.read(stream, query, size).await,
+            Self::Memory(memory) => memory.read(stream, query, size),
+        }
+    }
+
+    /// Reads a page of what a stream keeps from a sequence on, without going by
+    /// a copy that may lag: slow, for when one does.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {
+        match self {
+            Self::Nats(nats) => nats.read_leader(stream, from).await,
+            Self::Memory(memory) => memory.read(stream, &Query::From(from), PageSize { events: 64, bytes: 1 << 20 }),
+        }
+    }
+
+    /// What a stream is now, certain as of the question.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn stream_state(&self, stream: StreamIndex) -> Result<StreamState, ReadError> {
+        match self {
+            Self::Nats(nats) => nats.stream_state(stream).await,
+            Self::Memory(memory) => Ok(memory.stream_state(stream)),
+        }
+    }
+
+    /// Through which sequence a stream keeps nothing, from one on and at most to
+    /// another, up to which something was stored at some time; nothing when it
+    /// keeps the first of them. Certain as of the question.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
+        match self {
+            Self::Nats(nats) => nats.gone(stream, from, to).await,
+            Self::Memory(memory) => Ok(memory.gone(stream, from, to)),
+        }
+    }
+
+    /// Publishes one event into its stream, and returns once it is stored.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn store(&self, stream: StreamIndex, message: Message) -> Result<Receipt, PublishError> {
+        match self {
+            Self::Nats(nats) => nats.store(stream, message).await,
+            Self::Memory(memory) => Ok(memory.store(stream, message)),
+        }
+    }
+
+    /// Publishes one event that nothing stores.
     ///
     /// # Errors
     /// See [`PublishError`].
@@ -86,6 +173,14 @@ impl Broker {
     pub async fn flush(&self) {
         if let Self::Nats(nats) = self {
             nats.flush().await;
+        }
+    }
+
+    /// What each subject promises.
+    pub fn classes(&self) -> &Arc<Classes> {
+        match self {
+            Self::Nats(nats) => nats.classes(),
+            Self::Memory(memory) => memory.classes(),
         }
     }
 

@@ -161,12 +161,14 @@ fn encoded(value: &str) -> String {
     percent_encoding::utf8_percent_encode(value, SPECIAL).to_string()
 }
 
-fn unix_millis(text: &str) -> Option<u64> {
+/// Milliseconds since the Unix epoch of a time as RFC 3339 writes it.
+pub(crate) fn unix_millis(text: &str) -> Option<u64> {
     let nanoseconds = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
     u64::try_from(nanoseconds / 1_000_000).ok()
 }
 
-fn rfc3339(millis: u64) -> Option<String> {
+/// A time as RFC 3339 writes it, where it can be written.
+pub(crate) fn rfc3339(millis: u64) -> Option<String> {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?;
     time.format(&Rfc3339).ok()
 }

@@ -9,11 +9,37 @@ use std::{
     },
 };
 
-use crate::broker::message::Message;
+use crate::{
+    broker::{message::Message, stored::Stored},
+    classes::StreamIndex,
+};
 
 /// One feed of this node, never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeedId(pub(crate) u64);
+
+/// Where the number of a stream begins in the number of a feed that follows
+/// it. No node opens as many feeds.
+const STREAM_SHIFT: u32 = 48;
+
+/// What is no feed: answers to what this node asked a server.
+const ANSWERS: u64 = 1 << 62;
+
+impl FeedId {
+    /// The feed of answers.
+    pub(crate) const ANSWERS: Self = Self(ANSWERS);
+
+    /// The feed that follows a stream.
+    pub(crate) fn tail(StreamIndex(index): StreamIndex) -> Self {
+        Self((index as u64 + 1) << STREAM_SHIFT)
+    }
+
+    /// The stream that the feed follows, if it does.
+    pub fn stream(self) -> Option<StreamIndex> {
+        let index = (self.0 & (ANSWERS - 1)) >> STREAM_SHIFT;
+        index.checked_sub(1).map(|index| StreamIndex(index as usize))
+    }
+}
 
 /// Gives out numbers of feeds.
 #[derive(Debug, Default)]
@@ -33,6 +59,8 @@ pub struct Arrived {
     pub opened: Vec<FeedId>,
     /// Events of all feeds; the order within a feed is the order of arrival.
     pub(crate) events: VecDeque<(FeedId, Arc<Message>)>,
+    /// What streams have stored, in the order of arrival.
+    pub stored: Vec<(StreamIndex, Stored)>,
     /// Whether `events` stand feed by feed, being taken.
     sorted: bool,
 }
@@ -40,7 +68,7 @@ pub struct Arrived {
 impl Arrived {
     /// Whether nothing has arrived.
     pub fn is_empty(&self) -> bool {
-        self.opened.is_empty() && self.events.is_empty()
+        self.opened.is_empty() && self.events.is_empty() && self.stored.is_empty()
     }
 
     /// Takes the events of one feed, which waited together, so that they can be

@@ -1,7 +1,10 @@
-//! What any broker yields and takes: an event, where it was published, and
-//! when it arrived here.
+//! What any broker yields and takes: an event, where it was published, when it
+//! arrived here, and where it is stored.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use crate::{proto::Envelope, subject::Subject};
 
@@ -18,12 +21,23 @@ pub struct Message {
     pub envelope: Envelope,
     /// When this node got it; latency is measured from here.
     pub arrived: Instant,
+    /// Where it is stored, if it is.
+    pub place: Option<Place>,
+}
+
+/// A place in a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Name of the stream.
+    pub stream: Arc<str>,
+    /// Sequence of the event, from 1.
+    pub seq: u64,
 }
 
 impl Message {
-    /// An event that is here now.
+    /// An event that is here now and stored nowhere.
     pub fn new(subject: Subject, envelope: Envelope) -> Self {
-        Self { subject, envelope, arrived: Instant::now() }
+        Self { subject, envelope, arrived: Instant::now(), place: None }
     }
 
     /// The event with this node's time, where its publisher gave
@@ -34,6 +48,11 @@ impl Message {
             self.envelope.time = unix_millis;
         }
         self
+    }
+
+    /// Its sequence in its stream; 0 where it is stored nowhere.
+    pub fn seq(&self) -> u64 {
+        self.place.as_ref().map_or(0, |place| place.seq)
     }
 }
 

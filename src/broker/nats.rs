@@ -1,42 +1,61 @@
-//! NATS core: a connection of our own to read from, `async-nats` to publish.
+//! NATS: a connection of our own to read from, `async-nats` to publish.
 
 mod address;
+mod archive;
 mod error;
 mod feed;
 mod identity;
+mod jetstream;
+mod leader;
 mod options;
+mod store;
+mod streams;
 mod tls;
 
 use std::{
     hash::{BuildHasher as _, RandomState},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
+
+use tokio::time::sleep;
 
 use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, client::PublishErrorKind, connection};
 
 pub use error::NatsError;
 pub use feed::overhear;
 pub(crate) use feed::{NatsFeed, NatsIntake};
+pub use jetstream::{Difference, Differences, Report, StreamError};
+pub use streams::Streams;
 
 use crate::{
     broker::{
         headers::{self, Reader},
-        intake::FeedIds,
+        intake::{FeedId, FeedIds},
         message::Message,
         publish_error::PublishError,
         state::{BrokerState, Part},
+        stored::{Page, PageSize, Query, ReadError, Receipt, StreamState},
     },
+    classes::{Classes, StreamIndex},
     config::Config,
     drain::Tasks,
-    metrics::Metrics,
+    metrics::{Metrics, StreamRequest},
     subject::Pattern,
 };
-use feed::{Interest, Manner, Servers, Sieve, Signal};
+use archive::Archive;
+use feed::{Answers, Interest, Manner, Servers, Sieve, Signal};
+use jetstream::{Wanted, gone, settle, state};
 use options::Access;
 
 /// How long a publish may wait for room in the client's command queue.
 const PUBLISH_TIME: Duration = Duration::from_secs(2);
+
+/// Between two attempts to look after a stream.
+const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 
 /// The client's events can be lost when they come in bursts, so the state is
 /// also compared this often.
@@ -46,12 +65,26 @@ const STATE_CHECK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Nats {
     client: Client,
+    classes: Arc<Classes>,
     state: Arc<BrokerState>,
     feeds: FeedIds,
     /// One for each connection that is read from.
     interests: Vec<Arc<Interest>>,
     /// Spreads patterns over them.
     spread: RandomState,
+    /// Names of the streams, in the order of the configuration.
+    streams: Arc<[Arc<str>]>,
+    /// Where each of them republishes.
+    tails: Vec<Pattern>,
+    /// What each of them has to be.
+    wanted: Vec<Wanted>,
+    /// Whether it is known to be so.
+    settled: Vec<AtomicBool>,
+    archive: Archive,
+    sieve: Sieve,
+    metrics: Arc<Metrics>,
+    /// Answers of streams come in by it, where there are streams.
+    _answers: Option<NatsFeed>,
 }
 
 impl Nats {
@@ -61,6 +94,7 @@ impl Nats {
     /// See [`NatsError`].
     pub(crate) async fn connect(
         config: &Config,
+        classes: &Arc<Classes>,
         metrics: &Arc<Metrics>,
         tasks: &Tasks,
     ) -> Result<(Self, Vec<NatsIntake>), NatsError> {
@@ -70,8 +104,11 @@ impl Nats {
         let state = Arc::new(BrokerState::away(1 + connections, metrics.clone()));
         let client = options::connect(&access, nats, metrics, &state).await?;
         tasks.spawn_vital("broker state", watch(client.clone(), state.clone()));
-        let sieve = Sieve::new(Reader::new(&config.events.forward_headers), metrics.clone());
-        let (interests, intakes) = (0..connections)
+        let streams: Arc<[Arc<str>]> = config.streams.iter().map(|stream| stream.name.as_str().into()).collect();
+        let answers = Arc::<Answers>::default();
+        let reader = Reader::new(&config.events.forward_headers);
+        let sieve = Sieve::new(reader, classes.clone(), streams.clone(), answers.clone(), metrics.clone());
+        let (interests, intakes): (Vec<Arc<Interest>>, _) = (0..connections)
             .map(|number| {
                 let interest = Arc::<Interest>::default();
                 let manner = Manner {
@@ -88,28 +125,118 @@ impl Nats {
                     nats.ping_interval.duration(),
                     interest.clone(),
                     sieve.clone(),
+                    // All questions are asked on the first one.
+                    if number == 0 { answers.clone() } else { Arc::default() },
                     Signal { state: state.clone(), part: Part::Reading(number), metrics: metrics.clone() },
                 );
                 (interest, intake)
             })
             .unzip();
-        Ok((Self { client, state, feeds: FeedIds::default(), interests, spread: RandomState::new() }, intakes))
+        let inbox = format!("{}.notifier.{:016x}", nats.inbox_prefix, fastrand::u64(..));
+        let everything = |prefix: &str| Pattern::parse(&format!("{prefix}.>")).map_err(NatsError::Subject);
+        let first = interests[0].clone();
+        let replies = everything(&inbox)?;
+        let answered = (!streams.is_empty()).then(|| first.open(FeedId::ANSWERS, &replies));
+        let nats = Self {
+            _answers: answered,
+            archive: Archive::new(first, answers, inbox, streams.clone(), config.limits.stream_reads, metrics.clone()),
+            sieve,
+            client,
+            classes: classes.clone(),
+            state,
+            feeds: FeedIds::default(),
+            interests,
+            spread: RandomState::new(),
+            streams,
+            wanted: Wanted::all(config),
+            settled: config.streams.iter().map(|_| AtomicBool::new(false)).collect(),
+            metrics: metrics.clone(),
+            tails: config.streams.iter().map(|stream| everything(&stream.prefix())).collect::<Result<_, _>>()?,
+        };
+        Ok((nats, intakes))
+    }
+
+    pub(crate) fn tail(&self, stream: StreamIndex) -> NatsFeed {
+        self.open_as(FeedId::tail(stream), &self.tails[stream.0])
+    }
+
+    pub(crate) async fn read(&self, stream: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError> {
+        self.archive.read(stream, query, size).await
+    }
+
+    /// Makes each stream what it has to be, or finds that it is.
+    pub(crate) async fn settle(&self) -> Result<(), (String, StreamError)> {
+        for (wanted, settled) in self.wanted.iter().zip(&self.settled) {
+            loop {
+                match settle(&self.client, wanted, wanted.manage).await {
+                    Ok(report) => {
+                        report.tell(&wanted.settings.name);
+                        settled.store(true, Ordering::Relaxed);
+                        break;
+                    }
+                    Err(error) if error.retryable() => {
+                        tracing::debug!(stream = wanted.settings.name, %error, "not yet");
+                        sleep(SETTLE_PAUSE).await;
+                    }
+                    Err(error) => return Err((wanted.settings.name.clone(), error)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn stream_state(&self, stream: StreamIndex) -> Result<StreamState, ReadError> {
+        if !self.settled[stream.0].load(Ordering::Relaxed) {
+            return Err(ReadError::Unavailable);
+        }
+        self.metrics.stream_requests.of(StreamRequest::State).increment(1);
+        let wanted = &self.wanted[stream.0];
+        let name = &wanted.settings.name;
+        let mut answer = state(&self.client, name).await;
+        if matches!(answer, Err(StreamError::Missing)) && wanted.manage {
+            // Somebody has deleted it.
+            answer = match settle(&self.client, wanted, true).await {
+                Ok(_) => state(&self.client, name).await,
+                Err(error) => Err(error),
+            };
+        }
+        answer.map_err(unreadable)
+    }
+
+    pub(crate) async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
+        self.metrics.stream_requests.of(StreamRequest::Deleted).increment(1);
+        gone(&self.client, &self.streams[stream.0], from, to).await.map_err(unreadable)
+    }
+
+    pub(crate) async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {
+        self.metrics.stream_requests.of(StreamRequest::Leader).increment(1);
+        let name = &self.streams[stream.0];
+        leader::read(&self.client, &self.sieve, name, stream, from).await.map_err(unreadable)
+    }
+
+    pub(crate) async fn store(&self, stream: StreamIndex, message: Message) -> Result<Receipt, PublishError> {
+        if !is_connected(&self.client) {
+            return Err(PublishError::Unavailable);
+        }
+        let headers = written(&message);
+        store::store(&self.client, &self.streams[stream.0], message, headers).await
     }
 
     pub(crate) fn open(&self, pattern: &Pattern) -> NatsFeed {
+        self.open_as(self.feeds.next(), pattern)
+    }
+
+    fn open_as(&self, feed: FeedId, pattern: &Pattern) -> NatsFeed {
         // Always the same connection for a pattern, so that its order outlasts its members.
         let place = self.spread.hash_one(pattern) as usize % self.interests.len();
-        self.interests[place].open(self.feeds.next(), pattern)
+        self.interests[place].open(feed, pattern)
     }
 
     pub(crate) async fn publish(&self, message: Message) -> Result<(), PublishError> {
         if !is_connected(&self.client) {
             return Err(PublishError::Unavailable);
         }
-        let headers: HeaderMap = headers::written(&message.envelope)
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, value.parse::<HeaderValue>().ok()?)))
-            .collect();
+        let headers = written(&message);
         let subject = message.subject.as_str().to_owned();
         let published = self.client.publish_with_headers(subject, headers, message.envelope.data);
         match tokio::time::timeout(PUBLISH_TIME, published).await {
@@ -129,9 +256,30 @@ impl Nats {
         }
     }
 
+    pub(crate) fn classes(&self) -> &Arc<Classes> {
+        &self.classes
+    }
+
     pub(crate) fn state(&self) -> &BrokerState {
         &self.state
     }
+}
+
+fn unreadable(error: StreamError) -> ReadError {
+    match error {
+        StreamError::Away => ReadError::Unavailable,
+        StreamError::Disabled => ReadError::NoResponders,
+        StreamError::Silence { .. } => ReadError::Timeout,
+        StreamError::Missing => ReadError::Missing,
+        error => ReadError::Refused(error.to_string()),
+    }
+}
+
+fn written(message: &Message) -> HeaderMap {
+    headers::written(&message.envelope)
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, value.parse::<HeaderValue>().ok()?)))
+        .collect()
 }
 
 fn is_connected(client: &Client) -> bool {

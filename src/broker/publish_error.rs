@@ -12,4 +12,13 @@ pub enum PublishError {
         /// Its limit, bytes.
         max: usize,
     },
+    /// Nobody serves the subject's stream.
+    #[error("nobody serves the stream")]
+    NoStream,
+    /// The stream did not answer in time. It may have stored the event.
+    #[error("the stream did not answer in time")]
+    Unconfirmed,
+    /// The stream does not take the event.
+    #[error("the stream refuses: {0}")]
+    Refused(String),
 }

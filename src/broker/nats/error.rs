@@ -1,8 +1,10 @@
-//! Why connecting to NATS cannot even begin.
+//! Why there is no connecting to NATS.
 
 use std::path::PathBuf;
 
-/// Why connecting cannot even begin.
+use crate::subject::BadSubject;
+
+/// Why connecting cannot even begin, or has not come about.
 #[derive(Debug, thiserror::Error)]
 pub enum NatsError {
     /// A server address that is none.
@@ -32,7 +34,18 @@ pub enum NatsError {
         /// What is wrong.
         problem: String,
     },
+    /// The prefix of reply subjects, or of a stream, is none.
+    #[error("broker.nats.inbox_prefix, or a stream's republish_prefix: the subject {0}")]
+    Subject(BadSubject),
     /// The client refuses the settings.
     #[error("broker.nats: {0}")]
     Settings(#[from] async_nats::ConnectError),
+    /// No server takes this client in.
+    #[error("cannot connect to {urls}: {problem}; check broker.nats, and whether the server runs")]
+    Away {
+        /// The servers.
+        urls: String,
+        /// What is wrong.
+        problem: String,
+    },
 }

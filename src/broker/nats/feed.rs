@@ -6,6 +6,8 @@
 //! careless publisher by giving up the connection, and gives each subscription
 //! a channel of its own; see `docs/decisions/0008`.
 
+mod answers;
+mod faults;
 mod headers;
 mod interest;
 mod line;
@@ -18,10 +20,13 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
+pub(crate) use answers::Answers;
 pub(crate) use interest::{Interest, NatsFeed};
 pub(crate) use line::Manner;
+pub(crate) use parser::HEADER_BYTES;
+pub(crate) use parser::Raw;
 pub(crate) use servers::{Servers, wait};
-pub(crate) use sieve::Sieve;
+pub(crate) use sieve::{At, Moment, Sieve};
 
 use crate::{
     broker::{
@@ -36,7 +41,6 @@ use crate::{
 use line::{Line, LineError};
 use parser::{Op, Parser};
 use session::{End, News, Session};
-use sieve::Moment;
 
 /// Everything that arrives for the feeds of one interest.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ pub(crate) struct NatsIntake {
     ping_interval: Duration,
     interest: Arc<Interest>,
     sieve: Sieve,
+    /// What is asked on this connection.
+    answers: Arc<Answers>,
     signal: Signal,
     session: Option<Session>,
 }
@@ -65,9 +71,10 @@ impl NatsIntake {
         ping_interval: Duration,
         interest: Arc<Interest>,
         sieve: Sieve,
+        answers: Arc<Answers>,
         signal: Signal,
     ) -> Self {
-        Self { servers, manner, ping_interval, interest, sieve, signal, session: None }
+        Self { servers, manner, ping_interval, interest, sieve, answers, signal, session: None }
     }
 
     /// Waits until something has arrived, through any number of connections.
@@ -142,6 +149,7 @@ impl NatsIntake {
             }
             session.end(&self.interest);
         }
+        self.answers.lost();
     }
 }
 
@@ -152,7 +160,8 @@ pub fn overhear<'p>(
     event_bytes: usize,
     metrics: &Arc<Metrics>,
 ) -> (Vec<String>, Vec<Arc<Message>>) {
-    let sieve = Sieve::new(Reader::new(&["traceparent".into()]), metrics.clone());
+    let reader = Reader::new(&["traceparent".into()]);
+    let sieve = Sieve::new(reader, Arc::default(), Arc::default(), Arc::default(), metrics.clone());
     let mut parser = Parser::new(event_bytes);
     let (mut buffer, mut said, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for piece in pieces {

@@ -1,7 +1,7 @@
 //! From our settings to what both connections are made with: servers,
 //! identity, TLS. And, for the one that publishes, the client's own options.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use rustls::ClientConfig;
@@ -54,16 +54,46 @@ pub(crate) async fn connect(
     metrics: &Arc<Metrics>,
     state: &Arc<BrokerState>,
 ) -> Result<Client, NatsError> {
-    let servers: Vec<ServerAddr> = nats.urls.iter().filter_map(|url| url.parse().ok()).collect();
-    let mut options = ConnectOptions::new()
-        .name(&access.name)
+    let options = options(access, nats)
         .retry_on_initial_connect()
         .max_reconnects(None)
         .reconnect_delay_callback(wait)
+        .event_callback(observer(metrics.clone(), state.clone()));
+    Ok(options.connect(servers(nats)).await?)
+}
+
+/// Connects a client for a few questions, once.
+///
+/// # Errors
+/// [`NatsError::Away`] when no server takes it in within this time.
+pub(crate) async fn connect_once(
+    access: &Access,
+    nats: &config::Nats,
+    patience: Duration,
+    heard: impl Fn(&Event) + Send + Sync + 'static,
+) -> Result<Client, NatsError> {
+    let options = options(access, nats).connection_timeout(patience).event_callback(move |event| {
+        heard(&event);
+        std::future::ready(())
+    });
+    let away = |problem: String| NatsError::Away { urls: nats.urls.join(", "), problem };
+    match tokio::time::timeout(patience, options.connect(servers(nats))).await {
+        Ok(connected) => connected.map_err(|error| away(error.to_string())),
+        Err(_) => Err(away(format!("no answer within {} s", patience.as_secs()))),
+    }
+}
+
+fn servers(nats: &config::Nats) -> Vec<ServerAddr> {
+    nats.urls.iter().filter_map(|url| url.parse().ok()).collect()
+}
+
+/// What every client is made with.
+fn options(access: &Access, nats: &config::Nats) -> ConnectOptions {
+    let mut options = ConnectOptions::new()
+        .name(&access.name)
         .ping_interval(nats.ping_interval.duration())
         .custom_inbox_prefix(&nats.inbox_prefix)
-        .tls_client_config(ClientConfig::clone(&access.tls))
-        .event_callback(observer(metrics.clone(), state.clone()));
+        .tls_client_config(ClientConfig::clone(&access.tls));
     // Set only when wanted: the client takes a plain `false` as a choice too.
     if nats.tls.required {
         options = options.require_tls(true);
@@ -71,7 +101,7 @@ pub(crate) async fn connect(
     if nats.tls.first {
         options = options.tls_first();
     }
-    Ok(with_identity(options, &access.identity).connect(servers).await?)
+    with_identity(options, &access.identity)
 }
 
 fn with_identity(options: ConnectOptions, identity: &Identity) -> ConnectOptions {

@@ -46,8 +46,23 @@ impl NatsServer {
 
     /// With lines of configuration.
     pub async fn with(settings: &str) -> Self {
+        Self::within(tempfile::tempdir().expect("a folder"), settings.to_owned()).await
+    }
+
+    /// With JetStream, which stores in the server's own folder.
+    pub async fn jetstream() -> Self {
+        Self::jetstream_with("").await
+    }
+
+    /// The same, with further lines of configuration.
+    pub async fn jetstream_with(settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let settings = settings.to_owned();
+        let store = folder.path().join("jetstream");
+        let settings = format!("jetstream {{ store_dir: {store:?} }}\n{settings}");
+        Self::within(folder, settings).await
+    }
+
+    async fn within(folder: TempDir, settings: String) -> Self {
         let mut server = Self { process: None, folder, port: 0, ports: Value::Null, settings };
         server.restart().await;
         server
@@ -143,6 +158,17 @@ impl NatsServer {
     /// A client of the NATS project's own, as a service would use it.
     pub async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.url()).await.expect("a connection")
+    }
+
+    /// A request to JetStream as an operator's tools make it, by what follows
+    /// `$JS.API.`; without a body where it is null.
+    pub async fn api(&self, request: &str, body: &Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let client = self.client().await;
+        let answer = soon("an answer", client.request(format!("$JS.API.{request}"), body.clone().into())).await;
+        let answer: Value = serde_json::from_slice(&answer.expect("an answer").payload).expect("JSON");
+        assert_eq!(answer["error"], Value::Null, "{request} {body}");
+        answer
     }
 
     /// A publisher that can send what no client would.

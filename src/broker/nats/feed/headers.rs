@@ -3,7 +3,7 @@
 //! whatever it was given, and half a truth about an event is worse than none.
 //! Free of I/O.
 
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memmem};
 
 const VERSION: &str = "NATS/1.0";
 
@@ -43,6 +43,56 @@ fn line(text: &str) -> Option<(&str, &str)> {
     Some((&text[..end], &text[end + 2..]))
 }
 
+/// What a server says of a stored message, and of an answer's end, in headers
+/// that it APPENDS to the publisher's. So the last value of a name counts, and
+/// whatever stands before, readable or not, is the publisher's.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Added<'b> {
+    /// Where it is stored.
+    pub(crate) seq: Option<u64>,
+    /// Where it was published.
+    pub(crate) subject: Option<&'b [u8]>,
+    /// When it was stored (RFC 3339).
+    pub(crate) time: Option<&'b str>,
+    /// Of an answer's end: how much is left.
+    pub(crate) pending: Option<u64>,
+    /// Of an answer's end: the sequence that it reaches.
+    pub(crate) last: Option<u64>,
+}
+
+/// Reads what a server has added.
+pub(crate) fn added(block: &[u8]) -> Added<'_> {
+    let mut added = Added::default();
+    let mut rest = block;
+    while !rest.is_empty() {
+        let end = memmem::find(rest, b"\r\n").unwrap_or(rest.len());
+        let header = &rest[..end];
+        rest = rest.get(end + 2..).unwrap_or_default();
+        let Some(header) = header.strip_prefix(b"Nats-") else { continue };
+        let Some(colon) = header.iter().position(|byte| *byte == b':') else { continue };
+        let (name, value) = (&header[..colon], header[colon + 1..].trim_ascii());
+        let text = || std::str::from_utf8(value).ok();
+        let number = || text().and_then(|digits| digits.parse().ok());
+        match name {
+            b"Sequence" => added.seq = number(),
+            b"Subject" => added.subject = Some(value),
+            b"Time-Stamp" => added.time = text(),
+            b"Num-Pending" => added.pending = number(),
+            b"Last-Sequence" => added.last = number(),
+            _ => {}
+        }
+    }
+    added
+}
+
+/// What the server says of a request, in the first line of a message without data.
+pub(crate) fn status(block: &[u8]) -> Option<(u16, &str)> {
+    let line = block.strip_prefix(VERSION.as_bytes())?;
+    let line = std::str::from_utf8(&line[..memmem::find(line, b"\r\n")?]).ok()?.trim_ascii();
+    let (code, words) = line.split_once(' ').unwrap_or((line, ""));
+    Some((code.parse().ok()?, words))
+}
+
 /// None for a message, three digits for what a server says of a request.
 fn is_status(code: &str) -> bool {
     code.is_empty() || (code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit()))
@@ -59,6 +109,21 @@ mod tests {
         assert_eq!(parse(block), Ok(expected));
         assert_eq!(parse(b"NATS/1.0 503\r\n\r\n"), Ok(vec![]));
         assert_eq!(parse(b"NATS/1.0 404 Not Found\r\nA: 1\r\n\r\n"), Ok(vec![("A", "1")]));
+    }
+
+    #[test]
+    fn what_the_server_adds_counts_whatever_its_publisher_wrote() {
+        let block = b"NATX\r\nNats-Sequence: 999\r\nName: J\xfcrgen\r\nNats-Subject: forged\r\nNats-Stream: S\r\n\
+            Nats-Subject: a.b\r\nNats-Sequence: 7\r\nNats-Time-Stamp: 2026-11-22T10:00:00.5Z\r\n\r\n";
+        let expected =
+            Added { seq: Some(7), subject: Some(b"a.b"), time: Some("2026-11-22T10:00:00.5Z"), ..Added::default() };
+        assert_eq!(added(block), expected);
+        let end = b"NATS/1.0 204 EOB\r\nNats-Num-Pending: 3\r\nNats-Last-Sequence: 9\r\n\r\n";
+        assert_eq!(status(end), Some((204, "EOB")));
+        assert_eq!((added(end).pending, added(end).last), (Some(3), Some(9)));
+        assert_eq!(status(b"NATS/1.0 404 Message Not Found\r\n\r\n"), Some((404, "Message Not Found")));
+        assert_eq!(status(b"NATS/1.0\r\nA: 1\r\n\r\n"), None);
+        assert_eq!(added(b""), Added::default());
     }
 
     #[test]

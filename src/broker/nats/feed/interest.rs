@@ -49,6 +49,17 @@ impl Interest {
         NatsFeed { feed, interest: self.clone() }
     }
 
+    /// Has a command sent on the connection, behind what was wanted before.
+    /// False when there is none.
+    pub(crate) fn send(&self, command: &str) -> bool {
+        let mut state = self.lock();
+        if state.online {
+            state.commands.push_str(command);
+            self.changed.notify_one();
+        }
+        state.online
+    }
+
     fn close(&self, feed: FeedId) {
         let mut state = self.lock();
         state.wanted.remove(&feed);
@@ -83,12 +94,14 @@ impl Interest {
         Commands { text: std::mem::take(&mut state.commands), opening }
     }
 
-    /// The connection is gone before these were confirmed.
+    /// The connection is gone before these were confirmed. Who follows a stream
+    /// is told of the next connection in any case: something may be missing.
     pub(crate) fn offline(&self, unconfirmed: impl Iterator<Item = FeedId>) {
         let mut state = self.lock();
         let State { wanted, online, unconfirmed: again, .. } = &mut *state;
         *online = false;
         again.extend(unconfirmed.filter(|feed| wanted.contains_key(feed)));
+        again.extend(wanted.keys().filter(|feed| feed.stream().is_some()));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -146,11 +146,14 @@ impl Session {
         let end = self.line.each(|op| match op {
             Op::Message(raw) => {
                 received += 1;
-                arrived.events.extend(sieve.event(&raw, moment).map(|event| (FeedId(raw.sid), event)));
+                sieve.sort(&raw, moment, arrived);
             }
-            Op::Oversized => {
+            Op::Oversized(sid) => {
                 received += 1;
-                sieve.too_large();
+                // Of an answer: its stream has brought it before.
+                if FeedId(sid) != FeedId::ANSWERS {
+                    sieve.too_large();
+                }
             }
             Op::Pong => {
                 if let Some(Asked { opening, ready }) = asked.pop_front() {

@@ -7,10 +7,13 @@ use bytes::Bytes;
 
 use crate::{
     broker::{
-        headers::Reader,
-        message::{Message, unix_millis},
-        nats::feed::{headers, parser::Raw},
+        headers::{self as vocabulary, Reader},
+        intake::{Arrived, FeedId},
+        message::{Message, Place, unix_millis},
+        nats::feed::{answers::Answers, faults::Faults, headers, parser::Raw},
+        stored::Stored,
     },
+    classes::{Class, Classes, StreamIndex},
     metrics::{BrokerEvent, Drop as Dropped, Metrics},
     subject::Subject,
 };
@@ -19,6 +22,11 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Sieve {
     reader: Arc<Reader>,
+    classes: Arc<Classes>,
+    /// Names of the streams, in the order of the configuration.
+    streams: Arc<[Arc<str>]>,
+    answers: Arc<Answers>,
+    faults: Faults,
     metrics: Arc<Metrics>,
 }
 
@@ -29,6 +37,14 @@ pub(crate) struct Moment {
     unix_millis: u64,
 }
 
+/// Where something is stored, and since when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    pub(crate) index: StreamIndex,
+    pub(crate) seq: u64,
+    pub(crate) unix_millis: u64,
+}
+
 impl Moment {
     pub(crate) fn now() -> Self {
         Self { arrived: Instant::now(), unix_millis: unix_millis() }
@@ -36,18 +52,84 @@ impl Moment {
 }
 
 impl Sieve {
-    pub(crate) fn new(reader: Reader, metrics: Arc<Metrics>) -> Self {
-        Self { reader: Arc::new(reader), metrics }
+    pub(crate) fn new(
+        reader: Reader,
+        classes: Arc<Classes>,
+        streams: Arc<[Arc<str>]>,
+        answers: Arc<Answers>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { reader: Arc::new(reader), classes, streams, answers, faults: Faults::wanted(), metrics }
     }
 
-    /// The event, where the message is one.
+    /// Takes a message to where it belongs.
+    pub(crate) fn sort(&self, raw: &Raw<'_>, moment: Moment, arrived: &mut Arrived) {
+        let feed = FeedId(raw.sid);
+        if feed == FeedId::ANSWERS {
+            self.answers.hear(raw, |raw, index| self.stored(raw, index, moment));
+        } else if let Some(index) = feed.stream() {
+            if self.faults.lose() {
+                return;
+            }
+            let stored = self.stored(raw, index, moment);
+            arrived.stored.extend(stored.map(|stored| (index, stored)));
+        } else {
+            arrived.events.extend(self.event(raw, moment).map(|event| (feed, event)));
+        }
+    }
+
+    /// The event, where the message is one that nothing stores.
     pub(crate) fn event(&self, raw: &Raw<'_>, moment: Moment) -> Option<Arc<Message>> {
-        // The system's own subjects match a leading wildcard, but are nobody's events.
-        let subject = match std::str::from_utf8(raw.subject).ok().and_then(|text| Subject::parse(text).ok()) {
-            Some(subject) if subject.is_reserved() => return self.dropped(Dropped::ReservedSubject),
-            Some(subject) => subject,
-            None => return self.dropped(Dropped::BadSubject),
+        let subject = self.subject(raw.subject)?;
+        if !self.classes.is_empty() {
+            if self.classes.republishes(&subject) {
+                return self.dropped(Dropped::ReservedSubject);
+            }
+            if self.classes.class(&subject) != Class::Live {
+                // Its stream brings it, with its place.
+                return None;
+            }
+        }
+        let envelope = self.envelope(raw)?;
+        Some(Arc::new(Message { subject, envelope, arrived: moment.arrived, place: None }.stamped(moment.unix_millis)))
+    }
+
+    /// What is stored at a place; nothing when the server does not say where.
+    fn stored(&self, raw: &Raw<'_>, index: StreamIndex, moment: Moment) -> Option<Stored> {
+        let added = headers::added(raw.headers?);
+        let time = added.time.and_then(vocabulary::unix_millis).unwrap_or(moment.unix_millis);
+        let at = At { index, seq: added.seq?, unix_millis: time };
+        let subject = added.subject.unwrap_or_default();
+        Some(self.kept(&Raw { subject, ..*raw }, at, moment))
+    }
+
+    /// What is stored at a place that is known.
+    pub(crate) fn kept(&self, raw: &Raw<'_>, at: At, moment: Moment) -> Stored {
+        let At { index, seq, unix_millis } = at;
+        let event = || {
+            let subject = self.subject(raw.subject)?;
+            if self.classes.class(&subject) != Class::Stored(index) {
+                // By the rules it is another's, or live: then it comes by itself.
+                return None;
+            }
+            let stream = self.streams.get(index.0)?;
+            let envelope = self.envelope(raw)?;
+            let place = Some(Place { stream: stream.clone(), seq });
+            Some(Arc::new(Message { subject, envelope, arrived: moment.arrived, place }.stamped(unix_millis)))
         };
+        Stored { seq, event: event() }
+    }
+
+    fn subject(&self, subject: &[u8]) -> Option<Subject> {
+        match std::str::from_utf8(subject).ok().and_then(|text| Subject::parse(text).ok()) {
+            // The system's own subjects match a leading wildcard, but are nobody's events.
+            Some(subject) if subject.is_reserved() => self.dropped(Dropped::ReservedSubject),
+            Some(subject) => Some(subject),
+            None => self.dropped(Dropped::BadSubject),
+        }
+    }
+
+    fn envelope(&self, raw: &Raw<'_>) -> Option<crate::proto::Envelope> {
         let headers = match raw.headers.map(headers::parse) {
             Some(Ok(headers)) => headers,
             Some(Err(headers::Unreadable)) => {
@@ -58,16 +140,14 @@ impl Sieve {
         };
         // Copied, because a slice would keep alive all that was read with it.
         match self.reader.read(headers.into_iter(), Bytes::copy_from_slice(raw.payload)) {
-            Ok(envelope) => {
-                Some(Arc::new(Message { subject, envelope, arrived: moment.arrived }.stamped(moment.unix_millis)))
-            }
+            Ok(envelope) => Some(envelope),
             Err(_) => self.dropped(Dropped::BadEnvelope),
         }
     }
 
     /// Counts a message that was too large to be looked at.
     pub(crate) fn too_large(&self) {
-        self.dropped(Dropped::TooLarge);
+        self.metrics.drops.of(Dropped::TooLarge).increment(1);
     }
 
     /// Counts what was read.
@@ -75,7 +155,7 @@ impl Sieve {
         self.metrics.messages_received.increment(messages);
     }
 
-    fn dropped(&self, reason: Dropped) -> Option<Arc<Message>> {
+    fn dropped<T>(&self, reason: Dropped) -> Option<T> {
         self.metrics.drops.of(reason).increment(1);
         None
     }

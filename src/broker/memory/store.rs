@@ -1,0 +1,164 @@
+//! A stream that this process keeps: what JetStream does for one node, in
+//! memory and for as long as the process runs.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    broker::{
+        message::{Message, Place, unix_millis},
+        stored::{Page, PageSize, Query, ReadError, Receipt, Stored, StreamState},
+    },
+    config::Stream,
+    log::{Bounds, Log},
+};
+
+/// What an event takes besides its data, roughly.
+const EVENT_BYTES: usize = 400;
+
+/// Subjects whose newest events are told at once, as nats-server does it.
+const SUBJECTS: usize = 1_024;
+
+/// One stream.
+#[derive(Debug)]
+pub(crate) struct Store {
+    name: Arc<str>,
+    log: Log<Kept>,
+    epoch: u64,
+    max_age: Option<Duration>,
+    duplicate_window: Duration,
+    /// Identifiers that were stored lately, and the same in order of time.
+    ids: HashMap<String, u64>,
+    recent: VecDeque<(Instant, String)>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    at: Instant,
+    unix_millis: u64,
+    event: Arc<Message>,
+}
+
+impl Store {
+    /// An empty stream, created now.
+    pub(crate) fn new(stream: &Stream) -> Self {
+        let most = |limit: Option<u64>| limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        Self {
+            name: stream.name.as_str().into(),
+            log: Log::new(Bounds {
+                bytes: stream.max_bytes.map_or(usize::MAX, |size| size.bytes()),
+                events: most(stream.max_messages),
+                per_subject: most(stream.max_messages_per_subject),
+            }),
+            epoch: unix_millis() * 1_000_000,
+            max_age: stream.max_age.map(|age| age.duration()),
+            duplicate_window: stream.duplicate_window.duration(),
+            ids: HashMap::new(),
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// Stores an event; what is returned beside the receipt is the event as it
+    /// is stored, unless it was stored before.
+    pub(crate) fn add(&mut self, message: Message) -> (Receipt, Option<Arc<Message>>) {
+        let now = Instant::now();
+        self.expire(now);
+        let id = message.envelope.id.clone();
+        if let Some(seq) = self.ids.get(&id) {
+            return (Receipt { seq: *seq, duplicate: true }, None);
+        }
+        let seq = self.log.head() + 1;
+        if !id.is_empty() {
+            self.ids.insert(id.clone(), seq);
+            self.recent.push_back((now, id));
+        }
+        let unix_millis = unix_millis();
+        let mut message = message.stamped(unix_millis);
+        message.place = Some(Place { stream: self.name.clone(), seq });
+        let event = Arc::new(message);
+        let bytes = event.envelope.data.len() + EVENT_BYTES;
+        self.log.append(seq, event.subject.clone(), bytes, Kept { at: now, unix_millis, event: event.clone() });
+        (Receipt { seq, duplicate: false }, Some(event))
+    }
+
+    /// What the stream is now.
+    pub(crate) fn state(&mut self) -> StreamState {
+        self.expire(Instant::now());
+        let last = self.log.head();
+        StreamState {
+            epoch: self.epoch,
+            first: self.log.first().unwrap_or(last + 1),
+            last,
+            messages: self.log.len() as u64,
+            bytes: self.log.bytes() as u64,
+        }
+    }
+
+    /// The first sequence from this one on at which something is stored.
+    pub(crate) fn next(&mut self, seq: u64) -> Option<u64> {
+        self.expire(Instant::now());
+        self.log.range(seq.saturating_sub(1), u64::MAX).next().map(|(seq, ..)| seq)
+    }
+
+    /// Reads one page.
+    pub(crate) fn read(&mut self, query: &Query, size: PageSize) -> Result<Page, ReadError> {
+        self.expire(Instant::now());
+        let head = self.log.head();
+        Ok(match query {
+            Query::From(seq) => page(self.log.range(seq.saturating_sub(1), head).map(|(_, _, kept)| kept), size),
+            Query::Of(subject, seq) => {
+                let pattern = [subject.clone().into()];
+                let mut found: Vec<&Kept> = Vec::new();
+                let mut after = seq.saturating_sub(1);
+                while after < head && found.len() <= size.events {
+                    let part = self.log.page(&pattern, after, head, size.events + 1);
+                    found.extend(part.events.into_iter().map(|(_, kept)| kept));
+                    after = part.through;
+                }
+                page(found.into_iter(), size)
+            }
+            Query::Since(millis) => {
+                let kept = self.log.range(0, head).map(|(_, _, kept)| kept);
+                page(kept.skip_while(|kept| kept.unix_millis < *millis), PageSize { events: 1, ..size })
+            }
+            Query::Newest { patterns, upto, from } => {
+                let newest = self.log.newest(patterns, *upto, SUBJECTS).ok_or(ReadError::TooManySubjects)?;
+                page(newest.into_iter().filter(|(seq, _)| seq >= from).map(|(_, kept)| kept), size)
+            }
+        })
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while let Some((at, _)) = self.recent.front()
+            && now.duration_since(*at) > self.duplicate_window
+            && let Some((_, id)) = self.recent.pop_front()
+        {
+            self.ids.remove(&id);
+        }
+        let Some(age) = self.max_age else { return };
+        while let Some((seq, kept)) = self.log.front()
+            && now.duration_since(kept.at) > age
+        {
+            self.log.evict_through(seq);
+        }
+    }
+}
+
+/// As many as fit.
+fn page<'a>(mut kept: impl Iterator<Item = &'a Kept>, size: PageSize) -> Page {
+    let mut page = Page::default();
+    let mut bytes = 0;
+    for Kept { event, .. } in kept.by_ref().take(size.events) {
+        page.through = event.seq();
+        page.events.push(Stored { seq: event.seq(), event: Some(event.clone()) });
+        bytes += event.envelope.data.len();
+        if bytes >= size.bytes {
+            break;
+        }
+    }
+    page.more = kept.next().is_some();
+    page
+}

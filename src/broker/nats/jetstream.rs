@@ -1,0 +1,135 @@
+//! Streams of JetStream: whether they are as the configuration wants them,
+//! making them so, and how far they have come.
+
+mod api;
+mod error;
+mod plan;
+mod settings;
+mod state;
+mod version;
+mod wanted;
+
+use async_nats::Client;
+use serde::Deserialize;
+
+pub(crate) use api::{Kept, next};
+pub use error::{Difference, Differences, StreamError};
+pub(crate) use wanted::Wanted;
+
+use crate::broker::stored::StreamState;
+use plan::{Plan, Step, plan};
+use settings::Settings;
+use state::State;
+
+/// How often a stream is read and changed before somebody else's changes are
+/// given in to. Two nodes that start together need two rounds.
+const ROUNDS: usize = 5;
+
+/// A stream that is as it has to be.
+#[derive(Debug)]
+pub struct Report {
+    /// Whether it was created.
+    pub created: bool,
+    /// What was changed.
+    pub changes: Vec<Difference>,
+    /// What is worth knowing.
+    pub notes: Vec<String>,
+    /// How far it has come.
+    pub state: StreamState,
+}
+
+impl Report {
+    /// Writes down what was done.
+    pub(crate) fn tell(&self, stream: &str) {
+        if self.created {
+            tracing::info!(stream, "the stream was created");
+        }
+        for change in &self.changes {
+            tracing::info!(
+                stream,
+                setting = change.setting,
+                from = change.found,
+                to = change.wanted,
+                "a setting was changed"
+            );
+        }
+        for note in &self.notes {
+            tracing::info!(stream, note, "of the stream");
+        }
+    }
+}
+
+/// Checks a stream and, with `apply`, makes it what it has to be. Several nodes
+/// may do so at the same moment. A node passes its `manage`.
+///
+/// # Errors
+/// See [`StreamError`]: what is left to differ, or why nobody knows.
+pub(crate) async fn settle(client: &Client, wanted: &Wanted, apply: bool) -> Result<Report, StreamError> {
+    let version = client.server_info().version;
+    if version.is_empty() {
+        return Err(StreamError::Away);
+    }
+    version::check(&version)?;
+    let name = &wanted.settings.name;
+    let (mut created, mut changed) = (false, Vec::new());
+    for _ in 0..ROUNDS {
+        let Described { config, state: State { stream: state, .. } } = match api::info(client, name).await {
+            Ok(described) => described,
+            Err(StreamError::Missing) if apply => {
+                // Whoever was first, the next round tells whether it is the right one.
+                created |= api::create(client, &wanted.settings).await?;
+                continue;
+            }
+            Err(other) => return Err(other),
+        };
+        let Plan { step, notes } = plan(wanted, &config);
+        match step {
+            Step::Fits => return Ok(Report { created, changes: changed, notes, state }),
+            Step::Update { settings, changes } if apply => {
+                api::update(client, &settings).await?;
+                changed.extend(changes);
+            }
+            Step::Update { changes: differences, .. } | Step::Impossible(differences) => {
+                return Err(StreamError::Differs(Differences(differences)));
+            }
+        }
+    }
+    Err(StreamError::Contested)
+}
+
+/// What is read of a stream to compare it.
+#[derive(Deserialize)]
+struct Described {
+    config: Settings,
+    #[serde(flatten)]
+    state: State,
+}
+
+/// Asks how far a stream has come; at most 2 s.
+///
+/// # Errors
+/// See [`StreamError`]; also when who answers may not be its leader any more.
+pub(crate) async fn state(client: &Client, name: &str) -> Result<StreamState, StreamError> {
+    certain(api::info(client, name).await?)
+}
+
+/// Asks through which sequence nothing is stored, from one on and at most to
+/// another, up to which something was stored at some time.
+///
+/// # Errors
+/// See [`StreamError`]; also when who answers may not be its leader any more.
+pub(crate) async fn gone(client: &Client, name: &str, from: u64, to: u64) -> Result<Option<u64>, StreamError> {
+    let state: State = api::details(client, name).await?;
+    let gone = state.gone(from, to);
+    if certain(state)?.last < to {
+        return Err(StreamError::Unavailable("its leader has not caught up".to_owned()));
+    }
+    Ok(gone)
+}
+
+fn certain(state: State) -> Result<StreamState, StreamError> {
+    if state.certain {
+        return Ok(state.stream);
+    }
+    Err(StreamError::Unavailable("the stream's leader is not in touch with most of the other servers".to_owned()))
+}

@@ -1,0 +1,185 @@
+//! JetStream's own requests: one question, one answer.
+//!
+//! They are written out here because `async-nats` drops the settings of a
+//! stream that it does not know, and an update would switch those off.
+
+use std::time::Duration;
+
+use async_nats::{Client, client::RequestErrorKind, connection};
+use bytes::Bytes;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::broker::nats::jetstream::{error::StreamError, settings::Settings};
+
+/// How long a question may take.
+const ASK_TIME: Duration = Duration::from_secs(2);
+
+/// How long a change may take: a cluster places replicas first.
+const CHANGE_TIME: Duration = Duration::from_secs(5);
+
+/// JetStream's numbers for what has a name here.
+const NOT_FOUND: u64 = 10059;
+const NAME_IN_USE: u64 = 10058;
+const NO_MESSAGE: u64 = 10037;
+const NOT_ENABLED: [u64; 2] = [10039, 10076];
+
+/// Its HTTP-like status for what passes.
+const PASSING: u64 = 503;
+
+/// Asks for a stream; the type of the answer says what is read of it.
+///
+/// # Errors
+/// See [`StreamError`]; one that does not exist is [`StreamError::Missing`].
+pub(crate) async fn info<T: DeserializeOwned>(client: &Client, name: &str) -> Result<T, StreamError> {
+    ask(client, format!("$JS.API.STREAM.INFO.{name}"), Bytes::new(), ASK_TIME).await
+}
+
+/// Asks for a stream and what was deleted from it one by one.
+///
+/// # Errors
+/// See [`StreamError`].
+pub(crate) async fn details<T: DeserializeOwned>(client: &Client, name: &str) -> Result<T, StreamError> {
+    let body = Bytes::from_static(br#"{"deleted_details":true}"#);
+    ask(client, format!("$JS.API.STREAM.INFO.{name}"), body, ASK_TIME).await
+}
+
+/// An event as the leader of a stream tells it.
+#[derive(Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) seq: u64,
+    pub(crate) subject: String,
+    /// Its header block, in base64.
+    #[serde(default)]
+    pub(crate) hdrs: String,
+    /// Its data, in base64.
+    #[serde(default)]
+    pub(crate) data: String,
+    /// When it was stored (RFC 3339).
+    pub(crate) time: String,
+}
+
+/// Asks the leader of a stream for the first event from a sequence on.
+///
+/// # Errors
+/// See [`StreamError`].
+pub(crate) async fn next(client: &Client, name: &str, seq: u64) -> Result<Option<Kept>, StreamError> {
+    #[derive(Deserialize)]
+    struct Found {
+        message: Kept,
+    }
+    let body = serde_json::json!({"seq": seq, "next_by_subj": ">"}).to_string();
+    match ask(client, format!("$JS.API.STREAM.MSG.GET.{name}"), body.into(), ASK_TIME).await {
+        Ok(Found { message }) => Ok(Some(message)),
+        Err(StreamError::Refused { code: NO_MESSAGE, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Creates a stream. One that is exactly so already is fine; false when there is
+/// one by then that is not.
+///
+/// # Errors
+/// See [`StreamError`].
+pub(crate) async fn create(client: &Client, settings: &Settings) -> Result<bool, StreamError> {
+    match change(client, "CREATE", settings).await {
+        Err(StreamError::Refused { code: NAME_IN_USE, .. }) => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// Replaces the settings of a stream.
+///
+/// # Errors
+/// See [`StreamError`].
+pub(crate) async fn update(client: &Client, settings: &Settings) -> Result<(), StreamError> {
+    change(client, "UPDATE", settings).await
+}
+
+async fn change(client: &Client, verb: &str, settings: &Settings) -> Result<(), StreamError> {
+    /// Nothing of the answer but that there is one.
+    #[derive(Deserialize)]
+    struct Done {}
+    let subject = format!("$JS.API.STREAM.{verb}.{}", settings.name);
+    let body = serde_json::to_vec(settings)
+        .map_err(|problem| StreamError::Unreadable { subject: subject.clone(), problem: problem.to_string() })?;
+    let Done {} = ask(client, subject, body.into(), CHANGE_TIME).await?;
+    Ok(())
+}
+
+/// An answer is what was asked for, or an error.
+#[derive(Deserialize)]
+struct Failure {
+    error: Option<Problem>,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    code: u64,
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+async fn ask<T: DeserializeOwned>(
+    client: &Client,
+    subject: String,
+    body: Bytes,
+    patience: Duration,
+) -> Result<T, StreamError> {
+    if client.connection_state() != connection::State::Connected {
+        return Err(StreamError::Away);
+    }
+    let request = async_nats::Request::new().payload(body).timeout(Some(patience));
+    let answer = match client.send_request(subject.clone(), request).await {
+        Ok(answer) => answer.payload,
+        Err(error) => {
+            return Err(match error.kind() {
+                RequestErrorKind::NoResponders => StreamError::Disabled,
+                _ if client.connection_state() != connection::State::Connected => StreamError::Away,
+                _ => StreamError::Silence { subject },
+            });
+        }
+    };
+    read(&answer).unwrap_or_else(|problem| Err(StreamError::Unreadable { subject, problem: problem.to_string() }))
+}
+
+fn read<T: DeserializeOwned>(answer: &[u8]) -> serde_json::Result<Result<T, StreamError>> {
+    Ok(match serde_json::from_slice::<Failure>(answer)?.error {
+        None => Ok(serde_json::from_slice(answer)?),
+        Some(problem) if problem.err_code == NOT_FOUND => Err(StreamError::Missing),
+        Some(problem) if NOT_ENABLED.contains(&problem.err_code) => Err(StreamError::Disabled),
+        Some(problem) if problem.code == PASSING => Err(StreamError::Unavailable(problem.description)),
+        Some(problem) => Err(StreamError::Refused { code: problem.err_code, description: problem.description }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_jetstream_is_told_apart() {
+        type Row = (&'static str, fn(&StreamError) -> bool);
+        let rows: [Row; 5] = [
+            (r#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#, |error| {
+                matches!(error, StreamError::Missing)
+            }),
+            (r#"{"error":{"code":503,"err_code":10039,"description":"not enabled for account"}}"#, |error| {
+                matches!(error, StreamError::Disabled)
+            }),
+            (r#"{"error":{"code":503,"err_code":10008,"description":"temporarily unavailable"}}"#, |error| {
+                matches!(error, StreamError::Unavailable(_)) && error.retryable()
+            }),
+            (r#"{"error":{"code":400,"err_code":10065,"description":"subjects overlap"}}"#, |error| {
+                matches!(error, StreamError::Refused { code: 10065, .. }) && !error.retryable()
+            }),
+            (r#"{"error":{"code":500}}"#, |error| matches!(error, StreamError::Refused { code: 0, .. })),
+        ];
+        for (answer, expected) in rows {
+            let error = read::<Settings>(answer.as_bytes()).expect("JSON").expect_err(answer);
+            assert!(expected(&error), "{answer}: {error}");
+        }
+        assert!(read::<Settings>(b"no JSON").is_err());
+    }
+}

@@ -1,0 +1,179 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::{Config, Delivery, Source, Stream, load};
+
+/// A stream of the configuration with some limits.
+fn configured(fields: &str) -> Stream {
+    let text = format!("[[streams]]\nname = \"SHOP\"\nsubjects = [\"shop.cart.>\", \"shop.order.*\"]\n{fields}");
+    let config: Config = load(Some(&Source { origin: "test".into(), text }), [], &Default::default()).expect("TOML");
+    config.streams.into_iter().next().expect("a stream")
+}
+
+fn wanted(fields: &str) -> Wanted {
+    Wanted::of(&configured(fields), Delivery::Durable, 1024)
+}
+
+/// What is wanted by `fields`, but for some settings that JetStream says are others.
+fn found(fields: &str, others: &Value) -> Settings {
+    let mut settings = serde_json::to_value(wanted(fields).settings).expect("JSON");
+    for (key, value) in others.as_object().expect("an object") {
+        settings[key] = value.clone();
+    }
+    serde_json::from_value(settings).expect("settings")
+}
+
+const DAY: &str =
+    "max_age = \"24h\"\nmax_bytes = \"1GiB\"\nmax_messages = 100\nmax_messages_per_subject = 10\nreplicas = 3";
+
+#[test]
+fn a_stream_is_created_with_all_that_delivery_needs() {
+    let body = serde_json::to_value(wanted(DAY).settings).expect("JSON");
+    assert_eq!(
+        body,
+        json!({
+            "name": "SHOP", "subjects": ["shop.cart.>", "shop.order.*"], "retention": "limits", "storage": "file",
+            "max_age": 86_400_000_000_000_i64, "max_bytes": 1_073_741_824, "max_msgs": 100,
+            "max_msgs_per_subject": 10, "max_msg_size": 1024 + 65_536, "num_replicas": 3,
+            "duplicate_window": 120_000_000_000_i64, "allow_direct": true, "no_ack": false, "sealed": false,
+            "republish": {"src": ">", "dest": "ntf.SHOP.>", "headers_only": false},
+        })
+    );
+    let latest = Wanted::of(&configured(""), Delivery::Latest, 1024).settings;
+    assert_eq!((latest.max_messages_per_subject, latest.max_age, latest.max_bytes), (1, 0, -1));
+}
+
+#[test]
+fn what_keeps_enough_fits_and_what_keeps_more_is_left_so() {
+    let rows: [(&str, Value, &[&str]); 9] = [
+        (DAY, json!({}), &[]),
+        ("", json!({}), &[]),
+        (DAY, json!({"republish": {"src": "", "dest": "ntf.SHOP.>"}}), &[]),
+        (DAY, json!({"subjects": ["shop.>"]}), &[]),
+        (DAY, json!({"discard": "new"}), &[]),
+        (DAY, json!({"max_age": 0}), &["max_age is unlimited, more than the 1day asked for"]),
+        (DAY, json!({"max_age": 172_800_000_000_000_i64}), &["max_age is 2days"]),
+        (
+            DAY,
+            json!({"max_bytes": -1, "max_msgs": 101, "max_msgs_per_subject": 0, "num_replicas": 5}),
+            &["max_bytes is unlimited", "max_msgs is 101", "max_msgs_per_subject is unlimited", "num_replicas is 5"],
+        ),
+        (DAY, json!({"max_msg_size": -1}), &["max_msg_size is unlimited; events above 65KiB"]),
+    ];
+    for (fields, others, notes) in rows {
+        let plan = plan(&wanted(fields), &found(fields, &others));
+        assert_eq!(plan.step, Step::Fits, "{others}");
+        assert_eq!(plan.notes.len(), notes.len(), "{others} {:?}", plan.notes);
+        for (said, note) in plan.notes.iter().zip(notes) {
+            assert!(said.contains(note), "{said}");
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_or_too_low_is_added_and_nothing_else_touched() {
+    let rows: [(&str, Value, &[&str], Value); 11] = [
+        (DAY, json!({"allow_direct": false}), &["allow_direct"], json!({"allow_direct": true})),
+        (
+            DAY,
+            json!({"republish": null}),
+            &["republish"],
+            json!({"republish": {"src": ">", "dest": "ntf.SHOP.>", "headers_only": false}}),
+        ),
+        (
+            DAY,
+            json!({"subjects": ["shop.cart.>", "other"]}),
+            &["subjects"],
+            json!({"subjects": ["shop.cart.>", "other", "shop.order.*"]}),
+        ),
+        // A narrower one gives way to the wider one that covers it.
+        (
+            DAY,
+            json!({"subjects": ["shop.cart.*.a", "other"]}),
+            &["subjects"],
+            json!({"subjects": ["other", "shop.cart.>", "shop.order.*"]}),
+        ),
+        (DAY, json!({"max_age": 1}), &["max_age"], json!({"max_age": 86_400_000_000_000_i64})),
+        (DAY, json!({"max_bytes": 1}), &["max_bytes"], json!({"max_bytes": 1_073_741_824})),
+        (DAY, json!({"max_msgs": 99}), &["max_msgs"], json!({"max_msgs": 100})),
+        (DAY, json!({"num_replicas": 1}), &["num_replicas"], json!({"num_replicas": 3})),
+        ("", json!({"max_age": 5}), &["max_age"], json!({"max_age": 0})),
+        ("", json!({"max_msgs_per_subject": 5}), &["max_msgs_per_subject"], json!({"max_msgs_per_subject": -1})),
+        // What is higher stays where something else is raised.
+        (
+            DAY,
+            json!({"max_msgs": 99, "max_age": 0, "duplicate_window": 1}),
+            &["max_msgs", "duplicate_window"],
+            json!({"max_msgs": 100, "duplicate_window": 120_000_000_000_i64}),
+        ),
+    ];
+    for (fields, others, settings, expected) in rows {
+        let mut others = others;
+        // Unknown here, and it has to survive.
+        others["allow_future_things"] = json!({"deep": [1]});
+        let found = found(fields, &others);
+        let Step::Update { settings: updated, changes } = plan(&wanted(fields), &found).step else {
+            panic!("{others} is no update");
+        };
+        assert_eq!(changes.iter().map(|change| change.setting).collect::<Vec<_>>(), settings, "{others}");
+        let mut body = serde_json::to_value(&found).expect("JSON");
+        for (key, value) in expected.as_object().expect("an object") {
+            body[key] = value.clone();
+        }
+        assert_eq!(serde_json::to_value(&updated).expect("JSON"), body, "{others}");
+        // Once done it fits.
+        assert_eq!(plan(&wanted(fields), &updated).step, Step::Fits, "{others}");
+    }
+}
+
+#[test]
+fn what_could_hurt_others_is_left_to_people_and_named_with_a_remedy() {
+    let rows: [(Value, &[&str]); 10] = [
+        (
+            json!({"republish": {"src": ">", "dest": "their.>"}}),
+            &["republish: is `>` to `their.>`", "`ntf.SHOP.>`", "republish_prefix = \"their\""],
+        ),
+        (json!({"republish": {"src": "shop.cart.>", "dest": "ntf.SHOP.>"}}), &["republish", "by hand"]),
+        (json!({"republish": {"src": ">", "dest": "ntf.SHOP.>", "headers_only": true}}), &["headers only", "by hand"]),
+        (json!({"republish": {"src": ">", "dest": "x.{{wildcard(1)}}"}}), &["republish", "by hand"]),
+        (json!({"retention": "workqueue"}), &["retention: is workqueue, has to be limits"]),
+        (json!({"retention": "interest"}), &["retention: is interest"]),
+        (json!({"mirror": {"name": "OTHER"}}), &["mirror"]),
+        (json!({"sealed": true}), &["sealed"]),
+        (json!({"no_ack": true}), &["no_ack"]),
+        (json!({"storage": "memory"}), &["storage: is memory, has to be file", "`storage = \"memory\"`"]),
+    ];
+    for (others, parts) in rows {
+        let Step::Impossible(problems) = plan(&wanted(DAY), &found(DAY, &others)).step else {
+            panic!("{others} is no problem");
+        };
+        let said = problems[0].to_string();
+        for part in parts {
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(problems.len(), 1, "{problems:?}");
+    }
+    let partly = json!({"subjects": ["shop.*.u1", "shop.order.*"]});
+    let Step::Impossible(problems) = plan(&wanted(DAY), &found(DAY, &partly)).step else { panic!("a problem") };
+    assert!(problems[0].remedy.contains("only in part"), "{problems:?}");
+}
+
+#[test]
+fn a_problem_comes_with_everything_else_that_differs() {
+    let others = json!({"sealed": true, "allow_direct": false, "max_age": 1});
+    let Step::Impossible(problems) = plan(&wanted(DAY), &found(DAY, &others)).step else { panic!("a problem") };
+    let settings: Vec<_> = problems.iter().map(|problem| problem.setting).collect();
+    assert_eq!(settings, ["sealed", "allow_direct", "max_age"]);
+}
+
+#[test]
+fn a_difference_names_who_resolves_it() {
+    for (fields, remedy) in [
+        ("manage = true", "a node sets it when it starts, or run `notifier streams apply --config FILE`"),
+        ("manage = false", "run `notifier streams apply --config FILE`"),
+    ] {
+        let found = found(fields, &json!({"allow_direct": false}));
+        let Step::Update { changes, .. } = plan(&wanted(fields), &found).step else { panic!("an update") };
+        assert_eq!(changes[0].remedy, remedy);
+    }
+}

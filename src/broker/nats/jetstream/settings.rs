@@ -1,0 +1,73 @@
+//! A stream's settings as JetStream writes them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A stream's settings. An update replaces all of them, so those that are not
+/// looked at here, and those of servers yet to come, are handed back as they came.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) subjects: Vec<String>,
+    #[serde(default = "limits")]
+    pub(crate) retention: String,
+    #[serde(default = "file")]
+    pub(crate) storage: String,
+    /// Nanoseconds; 0: for ever.
+    #[serde(default)]
+    pub(crate) max_age: i64,
+    /// This and the next three: below 1 is no limit.
+    #[serde(default = "unlimited")]
+    pub(crate) max_bytes: i64,
+    #[serde(default = "unlimited", rename = "max_msgs")]
+    pub(crate) max_messages: i64,
+    #[serde(default = "unlimited", rename = "max_msgs_per_subject")]
+    pub(crate) max_messages_per_subject: i64,
+    #[serde(default = "unlimited", rename = "max_msg_size")]
+    pub(crate) max_message_size: i64,
+    #[serde(default = "one", rename = "num_replicas")]
+    pub(crate) replicas: i64,
+    /// Nanoseconds.
+    #[serde(default)]
+    pub(crate) duplicate_window: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) republish: Option<Republish>,
+    #[serde(default)]
+    pub(crate) allow_direct: bool,
+    #[serde(default)]
+    pub(crate) no_ack: bool,
+    #[serde(default)]
+    pub(crate) sealed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mirror: Option<Value>,
+    #[serde(flatten)]
+    pub(crate) others: Map<String, Value>,
+}
+
+/// Where stored events reappear.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Republish {
+    #[serde(default, rename = "src")]
+    pub(crate) source: String,
+    #[serde(rename = "dest")]
+    pub(crate) destination: String,
+    #[serde(default)]
+    pub(crate) headers_only: bool,
+}
+
+fn limits() -> String {
+    "limits".into()
+}
+
+fn file() -> String {
+    "file".into()
+}
+
+const fn unlimited() -> i64 {
+    -1
+}
+
+const fn one() -> i64 {
+    1
+}

@@ -1,0 +1,112 @@
+//! What streams keep, and how it is asked for: the same questions to JetStream
+//! and to the streams of this process.
+
+use std::sync::Arc;
+
+use crate::{
+    broker::message::Message,
+    subject::{Pattern, Subject},
+};
+
+/// One sequence of a stream.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// From 1, without holes as the stream stores them.
+    pub seq: u64,
+    /// What is stored there; nothing when it can be no event for clients.
+    pub event: Option<Arc<Message>>,
+}
+
+/// What a stream is at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamState {
+    /// When it was created, nanoseconds since the Unix epoch: another one says
+    /// that it is another stream of the same name.
+    pub epoch: u64,
+    /// Sequence of the oldest event that is left; the last one and 1 where none is.
+    pub first: u64,
+    /// Sequence of the newest event, even when it is gone; 0 before the first.
+    pub last: u64,
+    /// How many events there are.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A question to a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// All events from a sequence on.
+    From(u64),
+    /// Those of one subject from a sequence on.
+    Of(Subject, u64),
+    /// The first event that was stored at a time or later, milliseconds since
+    /// the Unix epoch.
+    Since(u64),
+    /// The newest event of each subject that a pattern matches, as they were
+    /// at the sequence `upto`, of those from the sequence `from` on.
+    Newest {
+        /// What matches.
+        patterns: Vec<Pattern>,
+        /// Events behind it do not count.
+        upto: u64,
+        /// Where to go on after a page.
+        from: u64,
+    },
+}
+
+/// How much one page may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct PageSize {
+    /// Events.
+    pub events: usize,
+    /// Bytes; one event more than that.
+    pub bytes: usize,
+}
+
+/// A part of the answer, in sequence order.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// What there is. A sequence that is missing between others is not stored.
+    pub events: Vec<Stored>,
+    /// How far the answer reaches: every sequence that is asked for, up to
+    /// here, is among `events`. 0 when nothing was found.
+    pub through: u64,
+    /// Whether there was more when it was answered.
+    pub more: bool,
+}
+
+/// An event was stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its sequence.
+    pub seq: u64,
+    /// Whether one with the same identifier was there before, which this is the sequence of.
+    pub duplicate: bool,
+}
+
+/// Why a stream does not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// There is no connection, or none any more.
+    #[error("the broker is not connected")]
+    Unavailable,
+    /// Nobody answered in time.
+    #[error("the stream does not answer")]
+    Timeout,
+    /// Nobody serves that stream: it is gone, or has no leader now.
+    #[error("nobody serves the stream")]
+    NoResponders,
+    /// The copy that answers here lags behind the stream.
+    #[error("the copy of the stream that answers here lags")]
+    Lagging,
+    /// It does not exist.
+    #[error("there is no such stream")]
+    Missing,
+    /// A pattern matches more subjects than the server tells at once.
+    #[error("the pattern matches more subjects than the server tells at once")]
+    TooManySubjects,
+    /// The server refuses.
+    #[error("the server refuses: {0}")]
+    Refused(String),
+}

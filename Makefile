@@ -8,7 +8,7 @@ DESCRIPTORS := ulimit -n $$(ulimit -Hn) 2>/dev/null || true;
 ARGS ?=
 
 .PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny generate bench bench-check \
-        gates hot-path fuzz loadtest loadtest-smoke conformance image clean
+        gates hot-path fuzz chaos loadtest loadtest-smoke conformance image clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,12 @@ hot-path: ## Time what is done once per event
 
 fuzz: ## Fuzz every decoder and matcher, FUZZ_SECONDS (60) each
 	scripts/fuzz.sh
+
+SEED ?=
+SECONDS ?=
+chaos: ## Kill, pause and cut off everything while events flow: make chaos SEED=7 SECONDS=60
+	$(DESCRIPTORS) NATS_SERVER=$$(scripts/nats-server.sh) CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) \
+	  cargo test --locked --test chaos every_client -- --nocapture
 
 conformance: tools ## The WebSocket conformance suite's reference runner besides the one in `make test`
 	$(DESCRIPTORS) cargo test --locked --test conformance -- --include-ignored

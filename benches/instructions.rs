@@ -15,12 +15,12 @@ use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, 
 use notifier::{
     broker::{Broker, Message},
     codec::Encoding,
-    config::{BrokerKind, Config},
+    config::{BrokerKind, Config, Overflow},
     drain::Tasks,
-    hub::{Attachment, Hub},
+    hub::{Attachment, Hub, Plan, Wish},
     metrics::Metrics,
     outbox::{Outbox, Policy},
-    proto::Envelope,
+    proto::{Envelope, ServerFrame, Subscribed, server_frame::Body},
     socket::{Chunk, MessageKind, Wire},
     subject::{Pattern, Subject},
 };
@@ -79,17 +79,27 @@ fn hall(members: usize) -> Hall {
         config.broker.kind = BrokerKind::Memory;
         let (broker, intakes) = Broker::connect(&config, &metrics, &tasks).await.expect("a broker");
         let broker = Arc::new(broker);
-        let hub = Hub::new(broker.clone(), intakes, 1 << 20, tasks.clone(), metrics.clone());
+        let plan = Plan {
+            broker: broker.clone(),
+            intakes,
+            classes: broker.classes().clone(),
+            journals: Vec::new(),
+            backlog_bytes: 1 << 20,
+            overflow: Overflow::Close,
+            replay_events: 1,
+        };
+        let hub = Hub::new(plan, &tasks, &metrics);
         let pattern = Pattern::parse("shop.cart.u42").expect("a pattern");
-        let live = Chunk::message(MessageKind::Text, |body| body.extend_from_slice(b"live"));
         let (mut peers, mut attached) = (Vec::new(), Vec::new());
         for _ in 0..members {
             let (outbox, peer) = pair(&tasks, &metrics).await;
             let mut attachment = hub.attach(outbox, Encoding::Json);
-            attachment.join(&pattern, live.clone());
+            attachment.join(&pattern, Wish::default());
             peers.push(peer);
             attached.push(attachment);
         }
+        let live = Subscribed { subject: pattern.to_string(), delivery: "live".into(), ..Subscribed::default() };
+        let live = Encoding::Json.frame(&ServerFrame { reply_to: 0, body: Some(Body::Subscribed(live)) });
         for peer in &peers {
             read(peer, live.len()).await;
         }
@@ -106,6 +116,7 @@ async fn pair(tasks: &Tasks, metrics: &Arc<Metrics>) -> (Arc<Outbox>, TcpStream)
         bytes: 1 << 24,
         frames: 1 << 16,
         close_time: Duration::from_secs(5),
+        stall_time: Duration::from_secs(30),
         tasks: tasks.clone(),
         metrics: metrics.clone(),
     };

@@ -3,10 +3,12 @@
 mod check;
 mod dev;
 mod exit;
+mod following;
 mod health;
 mod sample;
 mod serve;
 mod settings;
+mod streams;
 mod talk;
 
 use std::process::ExitCode;
@@ -37,10 +39,15 @@ enum Verb {
     Serve(Settings),
     /// Validate the settings and print what is in effect, secrets redacted.
     Check(Settings),
+    /// Check the streams of the configuration, or make them fit.
+    #[command(subcommand)]
+    Streams(streams::StreamsVerb),
     /// Publish one event through a node.
     Pub(talk::PubArgs),
     /// Print the events of a subject or pattern as they arrive.
     Sub(talk::SubArgs),
+    /// Print stored events, or the newest of each subject.
+    History(talk::HistoryArgs),
     /// Exit 0 when the node on this machine is alive (or, with --ready, ready).
     Healthcheck(health::HealthArgs),
     /// Print the version.
@@ -59,8 +66,10 @@ pub fn main() -> ExitCode {
             Verb::Dev(args) => dev::dev(args).await,
             Verb::Serve(settings) => serve::serve(&settings).await,
             Verb::Check(settings) => check::check(&settings),
+            Verb::Streams(verb) => streams::streams(&verb).await,
             Verb::Pub(args) => talk::publish(args).await,
             Verb::Sub(args) => talk::subscribe(args).await,
+            Verb::History(args) => talk::history(args).await,
             Verb::Healthcheck(args) => health::healthcheck(&args).await,
             Verb::Version => {
                 say(format!("notifier {VERSION} ({COMMIT})"));

@@ -77,7 +77,8 @@ impl Client {
         Ok(self.socket.send(self.encoding.kind(), &message).await?)
     }
 
-    /// Waits for the next frame; pings are answered. An unasked `error`, which
+    /// Waits for the next frame; pings are answered, and returned only where
+    /// they say how far everything has been sent. An unasked `error`, which
     /// tells why the node is about to close, is returned as the error it is.
     ///
     /// # Errors
@@ -89,8 +90,11 @@ impl Client {
                     let message = self.socket.receive().await?;
                     self.received.extend(self.encoding.read_server(&message)?);
                 }
-                Some(ServerFrame { body: Some(Body::Ping(_)), .. }) => {
+                Some(frame @ ServerFrame { body: Some(Body::Ping(_)), .. }) => {
                     self.send(ClientFrame { id: 0, body: Some(ClientBody::Pong(Pong {})) }).await?;
+                    if matches!(&frame.body, Some(Body::Ping(ping)) if !ping.positions.is_empty()) {
+                        return Ok(frame);
+                    }
                 }
                 Some(ServerFrame { reply_to: 0, body: Some(Body::Error(error)) }) => {
                     return Err(ClientError::Refused { code: error.code, message: error.message });

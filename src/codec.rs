@@ -70,6 +70,15 @@ impl Encoding {
         .carrying(messages.len())
     }
 
+    /// Stored events for one subscription, before it is live.
+    pub fn replay(self, subject: &str, messages: &[Arc<Message>], snapshot: bool) -> Chunk {
+        Chunk::message(self.kind(), |out| match self {
+            Self::Json => json::write_replay(subject, messages, snapshot, out),
+            Self::Proto => binary::write_replay(subject, messages, snapshot, out),
+        })
+        .carrying(messages.len())
+    }
+
     /// The frames of a client's message.
     ///
     /// # Errors

@@ -49,7 +49,9 @@ codes! {
     Unauthorized, "unauthorized", 401, false;
     /// No grant covers it, or the subject belongs to the messaging system.
     Forbidden, "forbidden", 403, false;
-    /// There is no such path.
+    /// Nothing stores events of these subjects.
+    NotStored, "not_stored", 404, false;
+    /// There is no such path, or no event there.
     NotFound, "not_found", 404, false;
     /// The path takes another HTTP method.
     MethodNotAllowed, "method_not_allowed", 405, false;
@@ -61,7 +63,9 @@ codes! {
     SubscriptionLimit, "subscription_limit", 429, false;
     /// The frame is part of the protocol but this node does not serve it.
     Unsupported, "unsupported", 501, false;
-    /// The node has no connection to its broker.
+    /// The event's stream does not take it.
+    StreamRefused, "stream_refused", 507, true;
+    /// The node has no connection to its broker, or nobody serves the stream now.
     BrokerUnavailable, "broker_unavailable", 503, true;
     /// The node is leaving; another one takes over.
     Draining, "draining", 503, true;

@@ -1,28 +1,39 @@
 //! Who may do what. So far there is one answer: in anonymous mode everybody
-//! may use every subject but those of the messaging system.
+//! may use every subject but those of the messaging system, which the subjects
+//! that streams republish on belong to.
+
+use std::sync::Arc;
 
 use crate::{
+    classes::Classes,
     error::{Code, Refusal},
     subject::{Pattern, Subject},
 };
 
 /// What one client may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grants {
-    /// Everything but the system's own subjects.
-    Anonymous,
+#[derive(Clone, Debug)]
+pub struct Grants {
+    classes: Arc<Classes>,
 }
 
 impl Grants {
+    /// Everything but the system's own subjects.
+    pub fn anonymous(classes: Arc<Classes>) -> Self {
+        Self { classes }
+    }
+
     /// Parses what a client asks to receive, and checks that it may.
     ///
     /// # Errors
     /// `bad_subject` or `forbidden`.
-    pub fn subscribe(self, subject: &str) -> Result<Pattern, Refusal> {
+    pub fn subscribe(&self, subject: &str) -> Result<Pattern, Refusal> {
         let pattern = Pattern::parse(subject)
             .map_err(|why| Refusal::of(Code::BadSubject, subject, format!("the subject {why}")))?;
         if pattern.is_reserved() {
             return Err(reserved(subject));
+        }
+        if self.classes.is_republished(&pattern) {
+            return Err(republished(subject));
         }
         Ok(pattern)
     }
@@ -31,14 +42,21 @@ impl Grants {
     ///
     /// # Errors
     /// `bad_subject` or `forbidden`.
-    pub fn publish(self, subject: &str) -> Result<Subject, Refusal> {
+    pub fn publish(&self, subject: &str) -> Result<Subject, Refusal> {
         let parsed = Subject::parse(subject)
             .map_err(|why| Refusal::of(Code::BadSubject, subject, format!("the subject {why}")))?;
         if parsed.is_reserved() {
             return Err(reserved(subject));
         }
+        if self.classes.republishes(&parsed) {
+            return Err(republished(subject));
+        }
         Ok(parsed)
     }
+}
+
+fn republished(subject: &str) -> Refusal {
+    Refusal::of(Code::Forbidden, subject, "a stream repeats its events there for nodes; use the subjects it stores")
 }
 
 fn reserved(subject: &str) -> Refusal {
@@ -56,10 +74,13 @@ mod tests {
     #[test]
     fn the_systems_subjects_are_out_of_reach() {
         for subject in ["$JS.API.>", "$SYS.ACCOUNT.x", "_INBOX.abc", "$KV.bucket.key"] {
-            assert_eq!(Grants::Anonymous.subscribe(subject).expect_err(subject).code, Code::Forbidden);
+            assert_eq!(Grants::anonymous(Arc::default()).subscribe(subject).expect_err(subject).code, Code::Forbidden);
         }
-        assert_eq!(Grants::Anonymous.publish("_INBOX.abc").expect_err("reserved").code, Code::Forbidden);
-        assert_eq!(Grants::Anonymous.publish("a.*").expect_err("wildcard").code, Code::BadSubject);
-        assert!(Grants::Anonymous.subscribe(">").is_ok());
+        assert_eq!(
+            Grants::anonymous(Arc::default()).publish("_INBOX.abc").expect_err("reserved").code,
+            Code::Forbidden
+        );
+        assert_eq!(Grants::anonymous(Arc::default()).publish("a.*").expect_err("wildcard").code, Code::BadSubject);
+        assert!(Grants::anonymous(Arc::default()).subscribe(">").is_ok());
     }
 }

@@ -1,80 +1,128 @@
-//! Who wants what: patterns and their members. The first member of a pattern
-//! opens its feed at the broker, the last one closes it. The hub never names a
-//! session; it pushes into outboxes.
+//! Who wants what, and how it gets there. Live patterns have a feed at the
+//! broker for as long as they have members; streams are followed as a whole,
+//! and their events matched here. The hub never names a session; it pushes into
+//! outboxes.
 
+mod attachment;
 mod backlog;
+mod catch_up;
+mod channel;
+mod courier;
 mod delivery;
+mod fan_out;
+mod frames;
+mod handing;
 mod member;
+mod missing;
+mod overflow;
+mod place;
+mod seats;
+mod shared;
+mod slices;
+mod subscribing;
 mod topic;
+mod topics;
+mod wish;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
+
+pub use attachment::{Attachment, Follower};
+pub use wish::Wish;
 
 use crate::{
-    broker::{Arrived, Broker, Feed, FeedId, Intake},
+    broker::{Arrived, Broker, Intake, Stored},
+    classes::{Classes, StreamIndex},
     codec::Encoding,
+    config::Overflow,
     drain::Tasks,
+    journal::Journal,
     metrics::Metrics,
     outbox::Outbox,
-    socket::Chunk,
-    subject::Pattern,
+    proto::Position,
 };
+use channel::Channel;
+use courier::Courier;
+use fan_out::FanOut;
 use member::Member;
-use topic::{FanOut, Topic};
+use shared::Shared;
+use topics::Topics;
 
 /// Deliveries that one intake makes before others get their turn: about half a
 /// millisecond of writes.
 const TURN: usize = 64;
 
+/// What a hub is made of.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where live events come from.
+    pub broker: Arc<Broker>,
+    /// What arrives from there.
+    pub intakes: Vec<Intake>,
+    /// What each subject promises.
+    pub classes: Arc<Classes>,
+    /// Of each stream, in the order of the configuration.
+    pub journals: Vec<Arc<Journal>>,
+    /// Bytes of events that may wait for one pattern with many members.
+    pub backlog_bytes: usize,
+    /// What becomes of live events for a connection without room.
+    pub overflow: Overflow,
+    /// Stored events that one subscription may be sent before it is live.
+    pub replay_events: u64,
+}
+
 /// All patterns that somebody on this node is subscribed to.
 #[derive(Debug)]
 pub struct Hub {
-    topics: Mutex<Topics>,
-    broker: Arc<Broker>,
+    shared: Arc<Shared>,
+    courier: Courier,
     fan_out: FanOut,
-    metrics: Arc<Metrics>,
-}
-
-#[derive(Debug, Default)]
-struct Topics {
-    by_pattern: HashMap<Pattern, Entry>,
-    by_feed: HashMap<FeedId, Arc<Topic>>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    topic: Arc<Topic>,
-    members: usize,
-    feed: Feed,
 }
 
 impl Hub {
     /// A hub without topics, which carries what the intakes bring.
-    pub fn new(
-        broker: Arc<Broker>,
-        intakes: Vec<Intake>,
-        backlog_bytes: usize,
-        tasks: Tasks,
-        metrics: Arc<Metrics>,
-    ) -> Arc<Self> {
-        let fan_out = FanOut { backlog_bytes, tasks: tasks.clone(), metrics: metrics.clone() };
-        let hub = Arc::new(Self { topics: Mutex::default(), broker, fan_out, metrics });
+    pub fn new(plan: Plan, tasks: &Tasks, metrics: &Arc<Metrics>) -> Arc<Self> {
+        let Plan { broker, intakes, classes, journals, backlog_bytes, overflow, replay_events } = plan;
+        let shared = Shared {
+            topics: Topics::new(broker, metrics.clone()),
+            classes,
+            channels: journals.into_iter().map(|journal| Arc::new(Channel::new(journal))).collect(),
+            replay_events,
+            tasks: tasks.clone(),
+            metrics: metrics.clone(),
+        };
+        let hub = Arc::new(Self {
+            shared: Arc::new(shared),
+            courier: Courier { tasks: tasks.clone(), metrics: metrics.clone() },
+            fan_out: FanOut { backlog_bytes, overflow, tasks: tasks.clone(), metrics: metrics.clone() },
+        });
         for intake in intakes {
             tasks.spawn_vital("intake", hub.clone().carry(intake));
+        }
+        for channel in &hub.shared.channels {
+            tasks.spawn_vital("stream", hub.clone().follow(channel.clone()));
         }
         hub
     }
 
     /// Lets a connection in; it has no subscriptions yet.
-    pub fn attach(self: &Arc<Self>, outbox: Arc<Outbox>, encoding: Encoding) -> Attachment {
-        Attachment { hub: self.clone(), member: Arc::new(Member::new(outbox, encoding)), topics: Vec::new() }
+    pub fn attach(&self, outbox: Arc<Outbox>, encoding: Encoding) -> Attachment {
+        Attachment::new(self.shared.clone(), Arc::new(Member::new(outbox, encoding)))
     }
 
-    /// How many distinct patterns are open.
+    /// How many distinct live patterns are open.
     pub fn topics(&self) -> usize {
-        self.lock().by_pattern.len()
+        self.shared.topics.len()
+    }
+
+    /// Whether every stream is followed, or was at some time.
+    pub fn has_begun(&self) -> bool {
+        self.shared.channels.iter().all(|channel| channel.journal().has_begun())
+    }
+
+    /// Everything that the live subscriptions of a connection bring up to these
+    /// positions has been sent, or is in its outbox.
+    pub fn positions(&self, Follower(member): &Follower) -> Vec<Position> {
+        self.shared.positions(member)
     }
 
     /// Carries events from the broker to their topics, for ever.
@@ -83,14 +131,19 @@ impl Hub {
         loop {
             intake.next(&mut arrived).await;
             for feed in std::mem::take(&mut arrived.opened) {
-                if let Some(topic) = self.topic(feed) {
+                if let Some(stream) = feed.stream() {
+                    self.shared.channels[stream.0].journal().opened();
+                } else if let Some(topic) = self.shared.topics.of(feed) {
                     topic.open().await;
                 }
+            }
+            if !arrived.stored.is_empty() {
+                self.carry_stored(&mut arrived.stored).await;
             }
             let mut deliveries = 0;
             while let Some(feed) = arrived.take_feed(&mut together) {
                 // Without a topic its last member has just left.
-                deliveries += self.topic(feed).map_or(0, |topic| topic.take(&mut together, &self.fan_out));
+                deliveries += self.shared.topics.of(feed).map_or(0, |topic| topic.take(&mut together, &self.fan_out));
                 if deliveries >= TURN {
                     deliveries = 0;
                     tokio::task::yield_now().await;
@@ -99,102 +152,28 @@ impl Hub {
         }
     }
 
-    fn topic(&self, feed: FeedId) -> Option<Arc<Topic>> {
-        self.lock().by_feed.get(&feed).cloned()
-    }
-
-    fn enter(&self, pattern: &Pattern) -> Arc<Topic> {
-        let mut topics = self.lock();
-        if let Some(entry) = topics.by_pattern.get_mut(pattern) {
-            entry.members += 1;
-            return entry.topic.clone();
-        }
-        let topic = Arc::new(Topic::new(pattern.clone()));
-        let feed = self.broker.open(pattern);
-        topics.by_feed.insert(feed.id(), topic.clone());
-        topics.by_pattern.insert(pattern.clone(), Entry { topic: topic.clone(), members: 1, feed });
-        self.metrics.topics.increment(1);
-        topic
-    }
-
-    fn exit(&self, pattern: &Pattern) {
-        let mut topics = self.lock();
-        let Some(entry) = topics.by_pattern.get_mut(pattern) else { return };
-        entry.members -= 1;
-        if entry.members == 0
-            && let Some(entry) = topics.by_pattern.remove(pattern)
-        {
-            topics.by_feed.remove(&entry.feed.id());
-            self.metrics.topics.decrement(1);
+    /// Takes what streams have stored into their journals, and hands it out.
+    async fn carry_stored(&self, stored: &mut Vec<(StreamIndex, Stored)>) {
+        for channel in &self.shared.channels {
+            let stream = channel.journal().stream();
+            let of_it = stored.extract_if(.., |(index, _)| *index == stream).map(|(_, stored)| stored);
+            if channel.journal().take(of_it) {
+                self.hand_out(channel).await;
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Topics> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One connection's place in the hub. Dropping it leaves every topic.
-#[derive(Debug)]
-pub struct Attachment {
-    hub: Arc<Hub>,
-    member: Arc<Member>,
-    topics: Vec<Arc<Topic>>,
-}
-
-impl Attachment {
-    /// How many subscriptions the connection has.
-    pub fn len(&self) -> usize {
-        self.topics.len()
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.topics.is_empty()
-    }
-
-    /// Whether it has subscribed exactly this pattern.
-    pub fn has(&self, pattern: &Pattern) -> bool {
-        self.topics.iter().any(|topic| topic.pattern() == pattern)
-    }
-
-    /// Subscribes. `live` is sent once events flow, before the first of them.
-    /// Subscribing again has it sent again; while events do not flow yet, it
-    /// takes the place of the one before.
-    pub fn join(&mut self, pattern: &Pattern, live: Chunk) {
-        if let Some(topic) = self.topics.iter().find(|topic| topic.pattern() == pattern) {
-            topic.join(&self.member, live);
-            return;
+    /// Hands out what a journal has read by itself, for ever.
+    async fn follow(self: Arc<Self>, channel: Arc<Channel>) {
+        loop {
+            channel.journal().advanced().await;
+            self.hand_out(&channel).await;
         }
-        let topic = self.hub.enter(pattern);
-        topic.join(&self.member, live);
-        if self.topics.is_empty() {
-            // Most connections have few, and there are many connections.
-            self.topics.reserve_exact(1);
-        }
-        self.topics.push(topic);
-        self.hub.metrics.subscriptions.increment(1);
     }
 
-    /// Unsubscribes; false when there was no such subscription.
-    pub fn leave(&mut self, pattern: &Pattern) -> bool {
-        let Some(index) = self.topics.iter().position(|topic| topic.pattern() == pattern) else { return false };
-        let topic = self.topics.remove(index);
-        self.leave_topic(&topic);
-        true
-    }
-
-    fn leave_topic(&self, topic: &Topic) {
-        topic.leave(&self.member);
-        self.hub.exit(topic.pattern());
-        self.hub.metrics.subscriptions.decrement(1);
-    }
-}
-
-impl Drop for Attachment {
-    fn drop(&mut self) {
-        for topic in std::mem::take(&mut self.topics) {
-            self.leave_topic(&topic);
+    async fn hand_out(&self, channel: &Arc<Channel>) {
+        while self.courier.run(channel, TURN) >= TURN {
+            tokio::task::yield_now().await;
         }
     }
 }

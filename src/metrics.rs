@@ -6,7 +6,9 @@
 //! constant whatever clients send. Handles are resolved once, here.
 //!
 //! The algebra: `connections = connections_opened_total -
-//! sum(connections_closed_total)`.
+//! sum(connections_closed_total)`, `owed_total = deliveries_total +
+//! sum(undelivered_total) + pending`, and, once all is quiet,
+//! `gaps_detected_total = gaps_healed_total + gaps_reported_total`.
 
 use std::{fmt, marker::PhantomData};
 
@@ -135,12 +137,18 @@ series! {
     bytes_received: Counter, "notifier_received_bytes_total", Bytes;
     /// Bytes of event frames handed to connections.
     bytes_sent: Counter, "notifier_sent_bytes_total", Bytes;
-    /// Events read from the broker; one that several patterns of this node match counts for each.
+    /// Messages read from the broker, answers of streams included; one that several patterns of this node match counts for each.
     messages_received: Counter, "notifier_messages_received_total", Count;
     /// Events published through this node.
     messages_published: Counter, "notifier_messages_published_total", Count;
     /// Events handed to connections, written or queued: one event to one connection counts once.
     deliveries: Counter, "notifier_deliveries_total", Count;
+    /// Events that connections were to get because a live subscription of theirs matched: one event for one connection counts once.
+    owed: Counter, "notifier_owed_total", Count;
+    /// Of those, what they did not get, by cause.
+    undelivered: Counter by Undelivered, "notifier_undelivered_total", Count;
+    /// Of those, what waits in its stream until the connection reads.
+    pending: Gauge, "notifier_pending", Count;
     /// Frames encoded for fan-out: one batch of waiting events in one encoding counts once.
     batches: Counter, "notifier_batches_total", Count;
     /// Events not delivered, by cause.
@@ -155,6 +163,28 @@ series! {
     broker_connected: Gauge, "notifier_broker_connected", Count;
     /// What the broker connection reported.
     broker_events: Counter by BrokerEvent, "notifier_broker_events_total", Count;
+    /// Questions to streams, by kind.
+    stream_requests: Counter by StreamRequest, "notifier_stream_requests_total", Count;
+    /// Sequences of a stream that are missing here, a run of them counting once.
+    gaps_detected: Counter, "notifier_gaps_detected_total", Count;
+    /// Of those, what was read from the stream, or was never an event.
+    gaps_healed: Counter, "notifier_gaps_healed_total", Count;
+    /// Of those, what the stream's retention had dropped; clients were told.
+    gaps_reported: Counter, "notifier_gaps_reported_total", Count;
+    /// From noticing a gap to its end.
+    heal_time: Histogram, "notifier_gap_heal_seconds", Seconds;
+    /// Events of all streams that are stored and not yet here, as of the last comparison.
+    stream_lag: Gauge, "notifier_stream_lag", Count;
+    /// Reads for clients that resume, catch up or fetch, which the window in memory served.
+    window_hits: Counter, "notifier_window_hits_total", Count;
+    /// Reads for such clients that went to the stream.
+    window_misses: Counter, "notifier_window_misses_total", Count;
+    /// Connections that a stream's events had no room in and that catch up from the stream, each stream counting.
+    lagging: Gauge, "notifier_lagging", Count;
+    /// From a subscription that asks for stored events to the moment it is live.
+    replay_time: Histogram, "notifier_replay_seconds", Seconds;
+    /// Stored events sent to subscriptions before they were live.
+    replayed: Counter, "notifier_replayed_total", Count;
     /// Refusals told to clients, over WebSocket and HTTP, by error code.
     errors: Counter by Code, "notifier_errors_total", Count;
     /// Tasks that panicked. Each is a defect: please report it with its log line.
@@ -191,6 +221,42 @@ label! {
         BadEnvelope = "bad_envelope",
         /// Events of its pattern came faster than they could be fanned out.
         BrokerOverflow = "broker_overflow",
+    }
+}
+
+label! {
+    /// What a stream is asked.
+    StreamRequest = "kind" {
+        /// Events from a sequence on.
+        Sequential = "sequential",
+        /// Events of one subject from a sequence on.
+        Subject = "subject",
+        /// The first event from a time on.
+        Since = "since",
+        /// The newest event of each subject.
+        Newest = "newest",
+        /// First and last sequence, and whether it is the same stream still.
+        State = "state",
+        /// Events from a sequence on, of its leader, where a copy does not get on.
+        Leader = "leader",
+        /// What was deleted, where a copy has nothing.
+        Deleted = "deleted",
+    }
+}
+
+label! {
+    /// Why a connection did not get an event that it was to get.
+    Undelivered = "reason" {
+        /// It was closed, or was by this.
+        Closed = "closed",
+        /// Its queue was full; it was told of a gap.
+        Overflow = "overflow",
+        /// The stream had dropped the event before it was read; the client was told.
+        Expired = "expired",
+        /// A newer value of the same subject took its place.
+        Conflated = "conflated",
+        /// The subscription or the connection ended before.
+        GivenUp = "given_up",
     }
 }
 
@@ -320,5 +386,7 @@ mod tests {
         check::<Drop>();
         check::<AcceptFailure>();
         check::<BrokerEvent>();
+        check::<StreamRequest>();
+        check::<Undelivered>();
     }
 }

@@ -9,11 +9,14 @@ use tokio::{net::TcpListener, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    broker::{Broker, Link, NatsError},
+    broker::{Broker, Link, NatsError, StreamError},
     config::{BrokerKind, Config, ConfigError},
     drain::Tasks,
+    fetch::Fetcher,
     gate::Gate,
-    hub::Hub,
+    grants::Grants,
+    hub::{Hub, Plan},
+    journal::Journal,
     metrics::{self, Metrics},
     outbox::Policy,
     publish::Publisher,
@@ -31,6 +34,7 @@ pub struct Node {
     internal: InternalServer,
     server: Arc<Server>,
     roster: Arc<Roster>,
+    hub: Arc<Hub>,
     broker: Arc<Broker>,
     publisher: Arc<Publisher>,
     health: Arc<Health>,
@@ -60,6 +64,14 @@ pub enum NodeError {
     /// The system refuses a thread or the address of a socket.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
+    /// A stream is not as it has to be.
+    #[error("the stream {name}: {problem}")]
+    Stream {
+        /// Its name.
+        name: String,
+        /// What is wrong, and the remedy.
+        problem: StreamError,
+    },
     /// A task on which others depend has panicked; the log says which.
     #[error("a vital task failed; the node cannot go on")]
     Failed,
@@ -80,8 +92,20 @@ impl Node {
         let tasks = Tasks::new(metrics.clone());
         let (broker, intakes) = Broker::connect(&config, &metrics, &tasks).await?;
         let broker = Arc::new(broker);
-        let publisher = Arc::new(Publisher::new(broker.clone(), metrics.clone(), limits.event_bytes.bytes()));
-        let hub = Hub::new(broker.clone(), intakes, limits.backlog_bytes.bytes(), tasks.clone(), metrics.clone());
+        let classes = broker.classes().clone();
+        let publisher = Arc::new(Publisher::new(broker.clone(), classes.clone(), &config, metrics.clone()));
+        let journals = Journal::all(&config, &classes, &broker, &tasks, &metrics);
+        let fetcher = Arc::new(Fetcher::new(classes.clone(), journals.clone(), limits.fetch_events));
+        let plan = Plan {
+            broker: broker.clone(),
+            intakes,
+            classes: classes.clone(),
+            journals,
+            backlog_bytes: limits.backlog_bytes.bytes(),
+            overflow: limits.live_overflow,
+            replay_events: limits.replay_events,
+        };
+        let hub = Hub::new(plan, &tasks, &metrics);
         let roster = Roster::new();
         let gate = Gate::new(limits.connections);
         let leaving = CancellationToken::new();
@@ -91,13 +115,16 @@ impl Node {
             limits: limits.clone(),
             broker: broker.clone(),
             hub: hub.clone(),
+            anonymous: Grants::anonymous(classes),
             publisher: publisher.clone(),
+            fetcher,
             roster: roster.clone(),
             leaving: leaving.clone(),
             policy: Arc::new(Policy {
                 bytes: limits.outbox_bytes.bytes(),
                 frames: limits.outbox_frames,
                 close_time: limits.close_time.duration(),
+                stall_time: limits.stall_time.duration(),
                 tasks: tasks.clone(),
                 metrics: metrics.clone(),
             }),
@@ -111,6 +138,7 @@ impl Node {
             config,
             listener,
             roster,
+            hub,
             broker,
             publisher,
             health,
@@ -145,15 +173,22 @@ impl Node {
     /// # Errors
     /// [`NodeError::Failed`].
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
-        let Self { config, listener, internal, server, roster, broker, health, gate, leaving, tasks, .. } = self;
+        let Self { config, listener, internal, server, roster, hub, broker, health, gate, leaving, tasks, .. } = self;
         let (watched, told) = (broker.clone(), roster.clone());
         tasks.spawn_vital("accept", server.run(listener));
         tasks.spawn_vital("news of the broker", tell(watched, told));
-        tasks.spawn_vital("heartbeat", beat(roster.clone(), broker.clone(), config.server.heartbeat));
+        tasks.spawn_vital("heartbeat", beat(roster.clone(), hub, broker.clone(), config.server.heartbeat));
         tasks.spawn_vital("pulse", pulse(health));
+        let unfit = async {
+            match broker.settle().await {
+                Ok(()) => std::future::pending().await,
+                Err(unfit) => unfit,
+            }
+        };
         tokio::select! {
             () = stop => {}
             () = tasks.failed() => return Err(NodeError::Failed),
+            (name, problem) = unfit => return Err(NodeError::Stream { name, problem }),
         }
         tracing::info!(clients = gate.open(), "leaving: no new clients; those here are told to move");
         leaving.cancel();
@@ -197,8 +232,8 @@ async fn tell(broker: Arc<Broker>, roster: Arc<Roster>) {
     }
 }
 
-async fn beat(roster: Arc<Roster>, broker: Arc<Broker>, interval: crate::config::Span) {
-    roster.keep_alive(interval, || broker.state().link()).await;
+async fn beat(roster: Arc<Roster>, hub: Arc<Hub>, broker: Arc<Broker>, interval: crate::config::Span) {
+    roster.keep_alive(interval, hub, || broker.state().link()).await;
 }
 
 async fn pulse(health: Arc<Health>) {
@@ -220,12 +255,16 @@ fn health(
 ) -> Arc<Health> {
     let strict = config.server.strict_readiness;
     let ready = {
-        let (broker, gate, leaving) = (broker.clone(), gate.clone(), leaving.clone());
+        let (broker, hub, gate, leaving) = (broker.clone(), hub.clone(), gate.clone(), leaving.clone());
         move || {
             let link = broker.state().link();
             let mut against = Vec::new();
             if link == Link::Starting {
                 against.push("not yet connected to the broker");
+            }
+            // Outages later are told as those of the broker.
+            if !hub.has_begun() {
+                against.push("a stream is not followed yet");
             }
             if strict && link == Link::Down {
                 against.push("the broker is away, and server.strict_readiness is set");

@@ -15,6 +15,7 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
+use tokio::{sync::Notify, time::timeout};
 
 use crate::{
     close::CloseReason,
@@ -40,6 +41,8 @@ pub struct Policy {
     pub frames: usize,
     /// From our Close to the end of the connection, whatever the peer does.
     pub close_time: Duration,
+    /// A peer that takes nothing for so long while something waits is closed.
+    pub stall_time: Duration,
     /// Owner of the tasks that drain.
     pub tasks: Tasks,
     /// Where it counts.
@@ -69,6 +72,17 @@ struct State {
 #[derive(Debug)]
 pub struct Held(Arc<Outbox>);
 
+/// What became of a chunk that can be had again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// It is written or queued.
+    Taken,
+    /// There is no room now; see [`Outbox::room`].
+    Full,
+    /// The connection is closed.
+    Closed,
+}
+
 #[derive(Debug, Default)]
 struct Waiting {
     /// Framed and begun: has to be finished, or the stream would lose its frames.
@@ -77,6 +91,8 @@ struct Waiting {
     queue: VecDeque<Chunk>,
     /// Bytes in `queue`.
     bytes: usize,
+    /// Told when there is room again, or never will be.
+    room: Arc<Notify>,
 }
 
 impl Outbox {
@@ -92,12 +108,45 @@ impl Outbox {
         if state.closed.is_some() {
             return false;
         }
-        if !state.held && state.waiting.as_ref().is_some_and(|waiting| waiting.is_full(&self.policy)) {
+        // An answer may exceed the bounds once more: who reads slowly what is
+        // stored has a full queue all the time.
+        let scale = if chunk.events() == 0 { 2 } else { 1 };
+        if !state.held && state.waiting.as_ref().is_some_and(|waiting| waiting.is_full(&self.policy, scale)) {
             self.policy.metrics.drops.of(Dropped::SlowConsumer).increment(chunk.events().into());
             self.close_locked(&mut state, CloseReason::SlowConsumer, Chunk::close(CloseReason::SlowConsumer));
             return false;
         }
         self.send_locked(&mut state, chunk)
+    }
+
+    /// Sends a chunk now or queues it, unless the queue is full.
+    pub fn offer(self: &Arc<Self>, chunk: &Chunk) -> Offer {
+        let mut state = self.lock();
+        if state.closed.is_some() {
+            return Offer::Closed;
+        }
+        if state.waiting.as_ref().is_some_and(|waiting| waiting.is_full(&self.policy, 1)) {
+            return Offer::Full;
+        }
+        if self.send_locked(&mut state, chunk) { Offer::Taken } else { Offer::Closed }
+    }
+
+    /// Waits until at most half of the queue is taken; false when the
+    /// connection is closed.
+    pub async fn room(&self) -> bool {
+        loop {
+            let room = {
+                let state = self.lock();
+                if state.closed.is_some() {
+                    return false;
+                }
+                match &state.waiting {
+                    Some(waiting) if !waiting.has_room(&self.policy) => waiting.room.clone().notified_owned(),
+                    _ => return true,
+                }
+            };
+            room.await;
+        }
     }
 
     /// Holds back what is pushed until the answer is dropped, so that several
@@ -122,6 +171,11 @@ impl Outbox {
         self.close_locked(&mut self.lock(), CloseReason::Normal, Chunk::close_echo(code));
     }
 
+    /// Whether the socket is full and frames wait: whoever reads slowly answers late.
+    pub fn is_waiting(&self) -> bool {
+        self.lock().waiting.is_some()
+    }
+
     /// Why the connection ends, once it does.
     pub fn closed(&self) -> Option<CloseReason> {
         self.lock().closed
@@ -144,8 +198,9 @@ impl Outbox {
         }
         self.send_locked(state, &frame);
         state.closed.get_or_insert(reason);
-        if state.waiting.is_none() {
-            self.wire.finish();
+        match &state.waiting {
+            None => self.wire.finish(),
+            Some(waiting) => waiting.room.notify_waiters(),
         }
         let (outbox, close_time) = (Arc::downgrade(self), self.policy.close_time);
         self.policy.tasks.spawn(async move {
@@ -207,11 +262,19 @@ impl Outbox {
 
     /// Writes what waits whenever the socket takes more, then ends.
     async fn drain(self: Arc<Self>) {
-        while self.wire.writable().await.is_ok() {
-            match self.write_waiting() {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(_) => break,
+        loop {
+            match timeout(self.policy.stall_time, self.wire.writable()).await {
+                Ok(Ok(())) => match self.write_waiting() {
+                    Ok(true) => return,
+                    Ok(false) => {}
+                    Err(_) => break,
+                },
+                Ok(Err(_)) => break,
+                // It reads nothing at all, and would not read our Close either.
+                Err(_) => {
+                    self.close(CloseReason::SlowConsumer);
+                    break;
+                }
             }
         }
         self.lose();
@@ -235,7 +298,12 @@ impl Outbox {
             let buffers: Vec<IoSlice<'_>> =
                 waiting.begun.iter().take(BATCH_BUFFERS).map(|bytes| IoSlice::new(bytes)).collect();
             match self.wire.try_write_vectored(&buffers) {
-                Ok(written) => waiting.advance(written),
+                Ok(written) => {
+                    waiting.advance(written);
+                    if waiting.has_room(&self.policy) {
+                        waiting.room.notify_waiters();
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
@@ -244,6 +312,7 @@ impl Outbox {
 
     fn forget_waiting(&self, state: &mut State) {
         if let Some(waiting) = state.waiting.take() {
+            waiting.room.notify_waiters();
             self.policy.metrics.outbox_bytes.decrement(waiting.bytes as f64);
             self.policy.metrics.outboxes_waiting.decrement(1);
         }
@@ -270,8 +339,13 @@ impl Drop for Outbox {
 }
 
 impl Waiting {
-    fn is_full(&self, policy: &Policy) -> bool {
-        self.bytes >= policy.bytes || self.queue.len() >= policy.frames
+    /// Whether it holds as much as it may, or a multiple of that.
+    fn is_full(&self, policy: &Policy, scale: usize) -> bool {
+        self.bytes >= policy.bytes.saturating_mul(scale) || self.queue.len() >= policy.frames.saturating_mul(scale)
+    }
+
+    fn has_room(&self, policy: &Policy) -> bool {
+        self.bytes <= policy.bytes / 2 && self.queue.len() <= policy.frames / 2
     }
 
     /// Frames the next message: one control frame, or as many data chunks as

@@ -8,6 +8,8 @@
 #[rustfmt::skip] // compared to the letter with what the generator writes
 mod generated;
 mod json;
+mod position;
 
 pub use generated::*;
 pub use json::embeddable;
+pub use position::BadPosition;

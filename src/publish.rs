@@ -8,10 +8,12 @@ use crate::{
         Broker, LAST_TIME, Message, PublishError,
         headers::{ENVELOPE, is_attribute},
     },
+    classes::{Class, Classes},
+    config::Config,
     error::{Code, Refusal},
     grants::Grants,
     metrics::Metrics,
-    proto::Envelope,
+    proto::{Envelope, Published},
 };
 
 /// Headers of one event. As many as a browser sends with a request, twice over.
@@ -30,14 +32,18 @@ const SERVER_HEADERS: [&str; 2] = ["nats-", "notifier-"];
 #[derive(Debug)]
 pub struct Publisher {
     broker: Arc<Broker>,
+    classes: Arc<Classes>,
+    /// Names, in the order of the configuration.
+    streams: Vec<String>,
     metrics: Arc<Metrics>,
     event_bytes: usize,
 }
 
 impl Publisher {
-    /// A door to this broker for events of at most so many bytes.
-    pub fn new(broker: Arc<Broker>, metrics: Arc<Metrics>, event_bytes: usize) -> Self {
-        Self { broker, metrics, event_bytes }
+    /// A door to this broker.
+    pub fn new(broker: Arc<Broker>, classes: Arc<Classes>, config: &Config, metrics: Arc<Metrics>) -> Self {
+        let streams = config.streams.iter().map(|stream| stream.name.clone()).collect();
+        Self { broker, classes, streams, metrics, event_bytes: config.limits.event_bytes.bytes() }
     }
 
     /// The largest event it takes, bytes of data.
@@ -45,24 +51,25 @@ impl Publisher {
         self.event_bytes
     }
 
-    /// Publishes one event.
+    /// Publishes one event. One that is to be stored is stored when this returns.
     ///
     /// # Errors
-    /// `bad_subject`, `forbidden`, `too_large`, `bad_request` (headers),
-    /// `broker_unavailable`.
-    pub async fn publish(&self, grants: Grants, subject: &str, envelope: Envelope) -> Result<(), Refusal> {
+    /// The refusal to tell.
+    pub async fn publish(&self, grants: &Grants, subject: &str, envelope: Envelope) -> Result<Published, Refusal> {
         let parsed = grants.publish(subject)?;
         self.check(subject, &envelope)?;
-        self.broker.publish(Message::new(parsed, envelope)).await.map_err(|error| match error {
-            PublishError::Unavailable => Refusal::of(
-                Code::BrokerUnavailable,
-                subject,
-                "this node has no connection to its broker; the event was not kept, try again",
-            ),
-            PublishError::TooLarge { max } => too_large(subject, max),
-        })?;
+        let message = Message::new(parsed, envelope);
+        let published = match self.classes.class(&message.subject) {
+            Class::Live => self.broker.publish(message).await.map(|()| Published::default()),
+            Class::Stored(stream) => self.broker.store(stream, message).await.map(|receipt| Published {
+                stream: self.streams[stream.0].clone(),
+                seq: receipt.seq,
+                duplicate: receipt.duplicate,
+            }),
+        };
+        let published = published.map_err(|error| refusal(subject, error))?;
         self.metrics.messages_published.increment(1);
-        Ok(())
+        Ok(published)
     }
 
     fn check(&self, subject: &str, envelope: &Envelope) -> Result<(), Refusal> {
@@ -107,6 +114,25 @@ impl Publisher {
         }
         Ok(())
     }
+}
+
+fn refusal(subject: &str, error: PublishError) -> Refusal {
+    let (code, message) = match error {
+        PublishError::TooLarge { max } => return too_large(subject, max),
+        PublishError::Unavailable => (
+            Code::BrokerUnavailable,
+            "this node has no connection to its broker; the event was not kept, try again".to_owned(),
+        ),
+        PublishError::NoStream => {
+            (Code::BrokerUnavailable, "nobody serves its stream now; the event was not kept, try again".to_owned())
+        }
+        PublishError::Unconfirmed => (
+            Code::Timeout,
+            "its stream did not answer in time and may have stored it; send it again with the same `id`".to_owned(),
+        ),
+        PublishError::Refused(reason) => (Code::StreamRefused, format!("its stream refuses the event: {reason}")),
+    };
+    Refusal::of(code, subject, message)
 }
 
 fn too_large(subject: &str, max: usize) -> Refusal {

@@ -5,6 +5,7 @@ mod answer;
 mod http;
 mod internal;
 mod listen;
+mod stored;
 mod upgrade;
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
@@ -133,6 +134,8 @@ impl Server {
         let answered = match request.uri().path() {
             "/v1/ws" => upgrade::upgrade(request, &self.session, permit),
             path if path.starts_with(http::PUBLISH) => http::publish(request, &self.session).await,
+            path if path.starts_with(stored::LAST) => stored::last(request, &self.session).await,
+            stored::FETCH => stored::fetch(request, &self.session).await,
             "/" if self.live_page => Ok(live_page(&request)),
             _ => Err(Refusal::new(Code::NotFound, "there is nothing here; clients connect to /v1/ws").into()),
         };

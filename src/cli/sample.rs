@@ -1,7 +1,7 @@
 //! The sample stream of `notifier dev`: a small shop in which something
 //! happens twice a second.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ pub(crate) async fn publish(publisher: &Publisher) {
             data: data.to_string().into(),
             ..Envelope::default()
         };
-        if let Err(why) = publisher.publish(Grants::Anonymous, &subject, envelope).await {
+        if let Err(why) = publisher.publish(&Grants::anonymous(Arc::default()), &subject, envelope).await {
             tracing::warn!(%why, "a sample event was refused");
         }
     }

@@ -1,4 +1,4 @@
-//! `notifier pub` and `notifier sub`: a client of any node, over the real
+//! `notifier pub`, `sub` and `history`: a client of any node, over the real
 //! protocol.
 
 use std::{process::ExitCode, time::Duration};
@@ -8,13 +8,14 @@ use clap::Args;
 use crate::{
     cli::{
         exit::{failed, say},
+        following::Following,
         settings::EncodingArg,
     },
     client::{Client, ClientError},
     codec::Encoding,
     proto::{
-        self, ClientFrame, Connect, Event, Publish, ServerFrame, Subscription, client_frame::Body as ClientBody,
-        server_frame::Body,
+        self, ClientFrame, Connect, Event, Fetch, Gap, Position, Publish, ServerFrame, Subscription,
+        client_frame::Body as ClientBody, server_frame::Body,
     },
     socket::ClientError as SocketError,
 };
@@ -54,6 +55,37 @@ pub(crate) struct SubArgs {
     /// End after so many events.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
+    /// Resume behind this position of a stream; repeat it for several.
+    #[arg(long, value_name = "STREAM/EPOCH/SEQ", value_parser = position)]
+    after: Vec<Position>,
+    /// Begin with the newest event of each subject.
+    #[arg(long)]
+    snapshot: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HistoryArgs {
+    /// Subject or pattern, as shop.cart.* or shop.>
+    pattern: String,
+    #[command(flatten)]
+    node: NodeArgs,
+    /// One JSON object per event and line, for pipes.
+    #[arg(long)]
+    json: bool,
+    /// Begin behind this position of a stream; repeat it for several.
+    #[arg(long, value_name = "STREAM/EPOCH/SEQ", value_parser = position)]
+    after: Vec<Position>,
+    /// The newest event of each subject instead of all.
+    #[arg(long)]
+    last: bool,
+    /// End after so many events.
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+}
+
+/// A position as `/v1/fetch` takes it. No name of a stream has a slash.
+fn position(text: &str) -> Result<Position, String> {
+    text.parse().map_err(|problem: proto::BadPosition| problem.to_string())
 }
 
 #[derive(Args, Debug)]
@@ -67,11 +99,9 @@ struct NodeArgs {
 }
 
 impl NodeArgs {
-    async fn connect(&self, patterns: &[String]) -> Result<Client, ClientError> {
-        let subscriptions =
-            patterns.iter().map(|subject| Subscription { subject: subject.clone(), ..Subscription::default() });
+    async fn connect(&self, subscriptions: Vec<Subscription>) -> Result<Client, ClientError> {
         let client = proto::Client { name: "notifier-cli".into(), version: crate::metrics::VERSION.into() };
-        let connect = Connect { client: Some(client), subscriptions: subscriptions.collect(), ..Connect::default() };
+        let connect = Connect { client: Some(client), subscriptions, ..Connect::default() };
         Client::connect(&self.node, Encoding::from(self.encoding), connect).await.map(|(client, _)| client)
     }
 }
@@ -84,7 +114,7 @@ pub(crate) async fn publish(args: PubArgs) -> ExitCode {
 }
 
 async fn try_publish(args: PubArgs) -> Result<(), ClientError> {
-    let mut client = args.node.connect(&[]).await?;
+    let mut client = args.node.connect(Vec::new()).await?;
     let event = Event {
         id: args.id.unwrap_or_default(),
         r#type: args.kind.unwrap_or_default(),
@@ -94,24 +124,80 @@ async fn try_publish(args: PubArgs) -> Result<(), ClientError> {
     };
     let publish = Publish { subject: args.subject, event: Some(event) };
     client.send(ClientFrame { id: ASKED, body: Some(ClientBody::Publish(publish)) }).await?;
-    loop {
-        match client.next().await? {
-            ServerFrame { reply_to: ASKED, body: Some(Body::Error(error)) } => {
-                return Err(ClientError::Refused { code: error.code, message: error.message });
-            }
-            ServerFrame { reply_to: ASKED, .. } => break,
-            _ => {}
-        }
+    if let Some(Body::Published(published)) = answer(&mut client).await?
+        && published.seq > 0
+    {
+        let known = if published.duplicate { " (was there before)" } else { "" };
+        say(format!("{} {}{known}", published.stream, published.seq));
     }
     client.close().await;
     Ok(())
 }
 
+/// Waits for the answer to the one frame that is answered.
+async fn answer(client: &mut Client) -> Result<Option<Body>, ClientError> {
+    loop {
+        match client.next().await? {
+            ServerFrame { reply_to: ASKED, body: Some(Body::Error(error)) } => {
+                return Err(ClientError::Refused { code: error.code, message: error.message });
+            }
+            ServerFrame { reply_to: ASKED, body } => return Ok(body),
+            _ => {}
+        }
+    }
+}
+
+pub(crate) async fn history(args: HistoryArgs) -> ExitCode {
+    match try_history(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => failed(why),
+    }
+}
+
+async fn try_history(args: HistoryArgs) -> Result<(), ClientError> {
+    let mut client = args.node.connect(Vec::new()).await?;
+    let mut left = args.limit.unwrap_or(u32::MAX);
+    let mut after = args.after;
+    while left > 0 {
+        // Zero asks for as many as the node hands out at once.
+        let limit = if left == u32::MAX { 0 } else { left };
+        let fetch = Fetch { subject: args.pattern.clone(), after: after.clone(), last: args.last, limit };
+        client.send(ClientFrame { id: ASKED, body: Some(ClientBody::Fetch(fetch)) }).await?;
+        let Some(Body::Fetched(fetched)) = answer(&mut client).await? else { break };
+        for gap in &fetched.gaps {
+            let _ = failed(lost(gap));
+        }
+        for event in &fetched.events {
+            say(if args.json { json(event) } else { text(event) });
+        }
+        left = left.saturating_sub(u32::try_from(fetched.events.len()).unwrap_or(u32::MAX));
+        after = fetched.positions;
+        if !fetched.more {
+            break;
+        }
+    }
+    if !args.json {
+        after.iter().for_each(|position| say(format!("# {position}")));
+    }
+    client.close().await;
+    Ok(())
+}
+
+fn lost(gap: &Gap) -> String {
+    let Gap { subject, stream, from_seq, to_seq, reason } = gap;
+    match (stream.as_str(), to_seq) {
+        ("", _) => format!("some events of {subject} are lost: {reason}"),
+        (_, 0) => format!("events of {subject} in {stream} from {from_seq} on are lost: {reason}"),
+        _ => format!("events of {subject} in {stream} from {from_seq} to {to_seq} are lost: {reason}"),
+    }
+}
+
 pub(crate) async fn subscribe(args: SubArgs) -> ExitCode {
+    let mut following = Following::new(&args.patterns, &args.after, args.snapshot);
     let mut left = args.count.unwrap_or(u64::MAX);
     loop {
-        let end = match args.node.connect(&args.patterns).await {
-            Ok(client) => print(client, &args, &mut left).await,
+        let end = match args.node.connect(following.resume()).await {
+            Ok(client) => print(client, &args, &mut following, &mut left).await,
             Err(why) => Err(why),
         };
         match end {
@@ -128,22 +214,52 @@ pub(crate) async fn subscribe(args: SubArgs) -> ExitCode {
 }
 
 /// Prints events until enough have come.
-async fn print(mut client: Client, args: &SubArgs, left: &mut u64) -> Result<(), ClientError> {
-    while *left > 0 {
-        let frame = client.next().await?;
-        match &frame.body {
+async fn print(
+    mut client: Client,
+    args: &SubArgs,
+    following: &mut Following,
+    left: &mut u64,
+) -> Result<(), ClientError> {
+    let mut show = |event: &Event| {
+        if *left > 0 {
+            *left -= 1;
+            say(if args.json { json(event) } else { text(event) });
+        }
+        *left > 0
+    };
+    loop {
+        let more = match client.next().await?.body {
             Some(Body::Event(event)) => {
-                say(if args.json { json(event) } else { text(event) });
-                *left -= 1;
+                following.received(&event);
+                show(&event)
             }
-            Some(Body::Subscribed(subscribed)) if !args.json => {
-                say(format!("# {} is live ({})", subscribed.subject, subscribed.delivery));
+            Some(Body::Replay(replay)) => {
+                following.replayed(&replay);
+                replay.events.iter().all(&mut show)
             }
-            _ => {}
+            Some(Body::Gap(gap)) => {
+                let _ = failed(lost(&gap));
+                true
+            }
+            Some(Body::Subscribed(subscribed)) => {
+                following.is_live(&subscribed);
+                if !args.json {
+                    let places: String = subscribed.positions.iter().map(|position| format!(" {position}")).collect();
+                    say(format!("# {} is live ({}){places}", subscribed.subject, subscribed.delivery));
+                }
+                true
+            }
+            Some(Body::Ping(ping)) => {
+                following.checked(&ping.positions);
+                true
+            }
+            _ => true,
+        };
+        if !more {
+            client.close().await;
+            return Ok(());
         }
     }
-    client.close().await;
-    Ok(())
 }
 
 fn json(event: &Event) -> String {

@@ -1,5 +1,7 @@
 //! `notifier.v1.proto`: a message is one batch; batches concatenate.
 
+use std::sync::Arc;
+
 use prost::{
     DecodeError, Message as _,
     encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len},
@@ -12,11 +14,18 @@ use crate::{
 
 /// Field of `ClientBatch` and `ServerBatch`.
 const FRAMES: u32 = 1;
-/// Field of `ServerFrame`.
+/// Fields of `ServerFrame`.
 const EVENT: u32 = 2;
-/// Field of `Event`; those of `Envelope` are numbered as in `Event`, so an
-/// event is its subject followed by its envelope.
+const REPLAY: u32 = 6;
+/// Fields of `Event`; those of `Envelope` are numbered as in `Event`, so an
+/// event is its subject and place followed by its envelope.
 const SUBJECT: u32 = 1;
+const STREAM: u32 = 2;
+const SEQ: u32 = 3;
+/// Fields of `Replay`.
+const REPLAY_SUBJECT: u32 = 1;
+const REPLAY_EVENTS: u32 = 2;
+const REPLAY_SNAPSHOT: u32 = 3;
 
 /// Appends a frame as a batch of one.
 pub(crate) fn write_server(frame: &ServerFrame, out: &mut Vec<u8>) {
@@ -30,17 +39,60 @@ pub(crate) fn write_client(frame: &ClientFrame, out: &mut Vec<u8>) {
 
 /// Appends an event as a batch of one, without building the frame first.
 pub(crate) fn write_event(message: &Message, out: &mut Vec<u8>) {
-    let subject = message.subject.as_str();
-    let subject_length = key_len(SUBJECT) + encoded_len_varint(subject.len() as u64) + subject.len();
-    let event_length = subject_length + message.envelope.encoded_len();
-    let frame_length = key_len(EVENT) + encoded_len_varint(event_length as u64) + event_length;
-    encode_key(FRAMES, WireType::LengthDelimited, out);
-    encode_varint(frame_length as u64, out);
-    encode_key(EVENT, WireType::LengthDelimited, out);
-    encode_varint(event_length as u64, out);
-    encode_key(SUBJECT, WireType::LengthDelimited, out);
-    encode_varint(subject.len() as u64, out);
+    let length = event_length(message);
+    head(FRAMES, key_len(EVENT) + encoded_len_varint(length as u64) + length, out);
+    head(EVENT, length, out);
+    write_event_fields(message, out);
+}
+
+/// Appends stored events of one subscription as a batch of one.
+pub(crate) fn write_replay(subject: &str, messages: &[Arc<Message>], snapshot: bool, out: &mut Vec<u8>) {
+    let lengths: Vec<usize> = messages.iter().map(|message| event_length(message)).collect();
+    let delimited = |length: usize| encoded_len_varint(length as u64) + length;
+    let events: usize = lengths.iter().map(|length| key_len(REPLAY_EVENTS) + delimited(*length)).sum();
+    let flag = if snapshot { key_len(REPLAY_SNAPSHOT) + 1 } else { 0 };
+    let length = key_len(REPLAY_SUBJECT) + delimited(subject.len()) + events + flag;
+    head(FRAMES, key_len(REPLAY) + delimited(length), out);
+    head(REPLAY, length, out);
+    head(REPLAY_SUBJECT, subject.len(), out);
     out.extend_from_slice(subject.as_bytes());
+    for (message, length) in messages.iter().zip(lengths) {
+        head(REPLAY_EVENTS, length, out);
+        write_event_fields(message, out);
+    }
+    if snapshot {
+        prost::encoding::bool::encode(REPLAY_SNAPSHOT, &true, out);
+    }
+}
+
+fn head(field: u32, length: usize, out: &mut Vec<u8>) {
+    encode_key(field, WireType::LengthDelimited, out);
+    encode_varint(length as u64, out);
+}
+
+fn text_length(field: u32, text: &str) -> usize {
+    key_len(field) + encoded_len_varint(text.len() as u64) + text.len()
+}
+
+fn event_length(message: &Message) -> usize {
+    let place = message
+        .place
+        .as_ref()
+        .map_or(0, |place| text_length(STREAM, &place.stream) + key_len(SEQ) + encoded_len_varint(place.seq));
+    text_length(SUBJECT, message.subject.as_str()) + place + message.envelope.encoded_len()
+}
+
+fn write_event_fields(message: &Message, out: &mut Vec<u8>) {
+    let mut text = |field, text: &str| {
+        head(field, text.len(), out);
+        out.extend_from_slice(text.as_bytes());
+    };
+    text(SUBJECT, message.subject.as_str());
+    if let Some(place) = &message.place {
+        text(STREAM, &place.stream);
+        encode_key(SEQ, WireType::Varint, out);
+        encode_varint(place.seq, out);
+    }
     message.envelope.encode_raw(out);
 }
 

@@ -1,13 +1,15 @@
 //! `notifier.v1.json`: one JSON object per line; lines joined by line feeds
 //! concatenate.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
 use crate::{broker::Message, codec::bad_frame::BadFrame, proto::embeddable};
 
 /// Appends a frame as one line, without the line feed.
-pub(crate) fn write(frame: &impl Serialize, out: &mut Vec<u8>) {
+pub(crate) fn write(frame: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
     // Writing to memory cannot fail, and no frame has a key that is no string.
     let written = serde_json::to_writer(out, frame);
     debug_assert!(written.is_ok(), "{written:?}");
@@ -15,9 +17,39 @@ pub(crate) fn write(frame: &impl Serialize, out: &mut Vec<u8>) {
 
 /// Appends an event as one line, without building the frame first.
 pub(crate) fn write_event(message: &Message, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"event\":");
+    write_event_object(message, out);
+    out.push(b'}');
+}
+
+/// Appends stored events of one subscription as one line.
+pub(crate) fn write_replay(subject: &str, messages: &[Arc<Message>], snapshot: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"replay\":{\"subject\":");
+    write(&subject, out);
+    out.extend_from_slice(b",\"events\":[");
+    for (index, message) in messages.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_event_object(message, out);
+    }
+    out.push(b']');
+    if snapshot {
+        out.extend_from_slice(b",\"snapshot\":true");
+    }
+    out.extend_from_slice(b"}}");
+}
+
+fn write_event_object(message: &Message, out: &mut Vec<u8>) {
     let envelope = &message.envelope;
-    out.extend_from_slice(b"{\"event\":{\"subject\":");
+    out.extend_from_slice(b"{\"subject\":");
     write(&message.subject.as_str(), out);
+    if let Some(place) = &message.place {
+        out.extend_from_slice(b",\"stream\":");
+        write(&*place.stream, out);
+        out.extend_from_slice(b",\"seq\":");
+        write(&place.seq, out);
+    }
     for (key, text) in [
         (&b",\"id\":"[..], &envelope.id),
         (b",\"type\":", &envelope.r#type),
@@ -50,7 +82,7 @@ pub(crate) fn write_event(message: &Message, out: &mut Vec<u8>) {
             out.push(b'"');
         }
     }
-    out.extend_from_slice(b"}}");
+    out.push(b'}');
 }
 
 /// Reads the lines of a message; empty ones are passed over.

@@ -7,6 +7,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
+    broker::Place,
     proto::{
         Client, Connect, Envelope, Error, Event, Fetch, Fetched, Gap, Goaway, Limits, Ping, Pong, Position, Publish,
         Published, Refresh, Refreshed, Replay, Request, Response, Subscribe, Subscribed, Subscription, TokenExpiring,
@@ -123,8 +124,13 @@ fn server_body() -> impl Strategy<Value = ServerBody> {
             duplicate
         })),
         prop::option::of(event()).prop_map(|event| ServerBody::Response(Response { event })),
-        (vec(event(), 0..3), positions(), any::<bool>())
-            .prop_map(|(events, positions, more)| ServerBody::Fetched(Fetched { events, positions, more })),
+        (vec(event(), 0..3), positions(), any::<bool>(), vec(number(), 0..2)).prop_map(
+            |(events, positions, more, lost)| {
+                let gap = |from_seq| Gap { from_seq, to_seq: from_seq, ..Gap::default() };
+                let gaps = lost.into_iter().map(gap).collect();
+                ServerBody::Fetched(Fetched { events, positions, more, gaps })
+            }
+        ),
         number().prop_map(|expires_at| ServerBody::Refreshed(Refreshed { expires_at })),
         number().prop_map(|in_ms| ServerBody::TokenExpiring(TokenExpiring { in_ms })),
         (text(), text(), any::<bool>(), text()).prop_map(|(code, message, retryable, subject)| {
@@ -167,16 +173,25 @@ proptest! {
     }
 
     #[test]
-    fn the_hot_path_writes_the_same_event_as_the_frame_would(mut event in event(), mut more in event()) {
+    fn the_hot_path_writes_the_same_frames_as_the_contract(
+        mut event in event(),
+        mut more in event(),
+        place in prop::option::of((1..1_u64 << 53, "[A-Z]{1,8}")),
+        snapshot in any::<bool>(),
+    ) {
         (event.subject, more.subject) = ("shop.cart.u42".into(), "shop.cart.u43".into());
-        let messages: Vec<Arc<Message>> = [&mut event, &mut more].map(|event| {
-            (event.stream, event.seq) = (String::new(), 0);
-            Arc::new(message(event))
-        }).into();
-        let expected = [event, more].map(|event| ServerFrame { reply_to: 0, body: Some(ServerBody::Event(event)) });
+        for (event, place) in [&mut event, &mut more].into_iter().zip([place, None]) {
+            (event.seq, event.stream) = place.unwrap_or_default();
+        }
+        let messages: Vec<Arc<Message>> = [&event, &more].map(|event| Arc::new(message(event))).into();
+        let events = [event, more];
+        let replay = Replay { subject: "shop.>".into(), events: events.to_vec(), snapshot };
+        let replay = [ServerFrame { reply_to: 0, body: Some(ServerBody::Replay(replay)) }];
+        let expected = events.map(|event| ServerFrame { reply_to: 0, body: Some(ServerBody::Event(event)) });
         for encoding in Encoding::ALL {
-            let chunk = encoding.events(&messages);
-            prop_assert_eq!(&encoding.read_server(&chunk.body()).expect("we wrote it")[..], &expected);
+            let read = |chunk: Chunk| encoding.read_server(&chunk.body()).expect("we wrote it");
+            prop_assert_eq!(&read(encoding.events(&messages))[..], &expected);
+            prop_assert_eq!(&read(encoding.replay("shop.>", &messages, snapshot))[..], &replay);
         }
     }
 
@@ -200,7 +215,8 @@ fn message(event: &Event) -> Message {
         headers: event.headers.clone(),
         data: event.data.clone(),
     };
-    Message::new(Subject::parse(&event.subject).expect("a subject"), envelope)
+    let place = (event.seq != 0).then(|| Place { stream: event.stream.as_str().into(), seq: event.seq });
+    Message { place, ..Message::new(Subject::parse(&event.subject).expect("a subject"), envelope) }
 }
 
 #[test]

@@ -5,7 +5,15 @@ use std::{cell::OnceCell, sync::Arc};
 
 use slab::Slab;
 
-use crate::{broker::Message, hub::member::Member, metrics::Metrics, socket::Chunk, subject::Pattern};
+use crate::{
+    broker::Message,
+    config::Overflow,
+    hub::{fan_out::FanOut, member::Member, overflow::tell},
+    metrics::{Metrics, Undelivered},
+    outbox::Offer,
+    socket::Chunk,
+    subject::Pattern,
+};
 
 /// A member in its place in a topic.
 #[derive(Debug)]
@@ -19,6 +27,7 @@ pub(crate) struct Standing {
 pub(crate) struct Delivery<'a> {
     pattern: &'a Pattern,
     messages: &'a [Arc<Message>],
+    fan_out: &'a FanOut,
     /// All events in one chunk, by encoding.
     whole: [OnceCell<Chunk>; 2],
 }
@@ -28,13 +37,22 @@ pub(crate) struct Delivery<'a> {
 pub(crate) struct Tally {
     /// Chunks handed to connections.
     pub(crate) deliveries: usize,
+    /// Events that connections were to get.
+    pub(crate) owed: u64,
     events: u64,
     bytes: u64,
+    /// Events that they did not get, and why.
+    pub(crate) closed: u64,
+    overflowed: u64,
+    pub(crate) expired: u64,
+    pub(crate) conflated: u64,
+    /// Change of what waits in streams for connections that lag.
+    pub(crate) pending: i64,
 }
 
 impl<'a> Delivery<'a> {
-    pub(crate) fn new(pattern: &'a Pattern, messages: &'a [Arc<Message>]) -> Self {
-        Self { pattern, messages, whole: [const { OnceCell::new() }; 2] }
+    pub(crate) fn new(pattern: &'a Pattern, messages: &'a [Arc<Message>], fan_out: &'a FanOut) -> Self {
+        Self { pattern, messages, fan_out, whole: [const { OnceCell::new() }; 2] }
     }
 
     /// Gives the events to all who stand there.
@@ -48,39 +66,93 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    fn give(&self, member: &Member, tally: &mut Tally) {
+    /// Counts what all have been given.
+    pub(crate) fn account(&self, tally: &mut Tally) {
+        let encoded = self.whole.iter().filter(|chunk| chunk.get().is_some()).count();
+        tally.account(self.messages, encoded, &self.fan_out.metrics);
+    }
+
+    fn give(&self, member: &Arc<Member>, tally: &mut Tally) {
         let encoding = member.encoding();
         let chunk = self.whole[encoding as usize].get_or_init(|| encoding.events(self.messages));
-        tally.push(member, chunk, self.messages.len());
+        self.push(member, chunk, self.messages.len(), tally);
     }
 
     /// Gives the events that no earlier pattern of this member delivers.
-    fn give_unspoken(&self, member: &Member, tally: &mut Tally) {
+    fn give_unspoken(&self, member: &Arc<Member>, tally: &mut Tally) {
         let mine = |message: &&Arc<Message>| !member.is_spoken_for(self.pattern, &message.subject);
         let messages: Vec<Arc<Message>> = self.messages.iter().filter(mine).cloned().collect();
         match messages.len() {
             0 => {}
             all if all == self.messages.len() => self.give(member, tally),
-            some => tally.push(member, &member.encoding().events(&messages), some),
+            some => self.push(member, &member.encoding().events(&messages), some, tally),
+        }
+    }
+
+    fn push(&self, member: &Arc<Member>, chunk: &Chunk, events: usize, tally: &mut Tally) {
+        tally.owed += events as u64;
+        let taken = match self.fan_out.overflow {
+            Overflow::Close => member.outbox().push(chunk),
+            Overflow::Drop => {
+                let mut closed = false;
+                let (taken, begins) = member.overflow().send(self.pattern, || match member.outbox().offer(chunk) {
+                    Offer::Taken => true,
+                    Offer::Full => false,
+                    Offer::Closed => {
+                        closed = true;
+                        true
+                    }
+                });
+                if begins {
+                    self.fan_out.tasks.spawn(tell(member.clone()));
+                }
+                if !taken {
+                    tally.overflowed += events as u64;
+                    return;
+                }
+                !closed
+            }
+        };
+        if taken {
+            tally.count(events, chunk.len());
+        } else {
+            tally.closed += events as u64;
         }
     }
 }
 
 impl Tally {
-    fn push(&mut self, member: &Member, chunk: &Chunk, events: usize) {
+    /// Notes what was handed to a connection.
+    pub(crate) fn count(&mut self, events: usize, bytes: usize) {
         self.deliveries += 1;
-        if member.outbox().push(chunk) {
-            self.events += events as u64;
-            self.bytes += chunk.len() as u64;
-        }
+        self.events += events as u64;
+        self.bytes += bytes as u64;
     }
 
-    /// Counts a delivery that is complete, and begins the next one.
-    pub(crate) fn account(&mut self, delivery: &Delivery<'_>, metrics: &Metrics) {
-        metrics.deliveries.increment(std::mem::take(&mut self.events));
-        metrics.bytes_sent.increment(std::mem::take(&mut self.bytes));
-        metrics.batches.increment(delivery.whole.iter().filter(|chunk| chunk.get().is_some()).count() as u64);
-        if let Some(first) = delivery.messages.first() {
+    /// Counts a delivery that is complete, encoded so many times, and begins
+    /// the next one.
+    pub(crate) fn account(&mut self, messages: &[Arc<Message>], encoded: usize, metrics: &Metrics) {
+        let Self { deliveries, owed, events, bytes, closed, overflowed, expired, conflated, pending } =
+            std::mem::take(self);
+        self.deliveries = deliveries;
+        metrics.owed.increment(owed);
+        metrics.deliveries.increment(events);
+        metrics.bytes_sent.increment(bytes);
+        metrics.batches.increment(encoded as u64);
+        for (reason, events) in [
+            (Undelivered::Closed, closed),
+            (Undelivered::Overflow, overflowed),
+            (Undelivered::Expired, expired),
+            (Undelivered::Conflated, conflated),
+        ] {
+            if events > 0 {
+                metrics.undelivered.of(reason).increment(events);
+            }
+        }
+        if pending != 0 {
+            metrics.pending.increment(pending as f64);
+        }
+        if let Some(first) = messages.first() {
             metrics.delivery_latency.record(first.arrived.elapsed());
         }
     }

@@ -1,5 +1,5 @@
 //! One connection as its topics see it: where to push, and which of its
-//! patterns speaks for a subject when several match.
+//! patterns speaks for a live subject when several match.
 //!
 //! The rule: of a connection's live patterns, the one that went live first
 //! delivers. NATS brings one copy of an event per pattern of this node, so
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
     codec::Encoding,
+    hub::{missing::Overflow, place::Place, seats::Seats},
     outbox::Outbox,
     subject::{Pattern, Subject},
 };
@@ -21,6 +22,8 @@ pub(crate) struct Member {
     encoding: Encoding,
     /// In the order in which they went live.
     live: Mutex<Vec<Live>>,
+    seats: Seats,
+    overflow: Overflow,
 }
 
 #[derive(Debug)]
@@ -29,16 +32,9 @@ struct Live {
     place: Place,
 }
 
-/// Where a member stands in a topic: slice and key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) slice: u32,
-    pub(crate) key: u32,
-}
-
 impl Member {
     pub(crate) fn new(outbox: Arc<Outbox>, encoding: Encoding) -> Self {
-        Self { outbox, encoding, live: Mutex::default() }
+        Self { outbox, encoding, live: Mutex::default(), seats: Seats::default(), overflow: Overflow::default() }
     }
 
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
@@ -47,6 +43,16 @@ impl Member {
 
     pub(crate) fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    /// How far it is in the streams that it follows.
+    pub(crate) fn seats(&self) -> &Seats {
+        &self.seats
+    }
+
+    /// Which of its patterns miss something live.
+    pub(crate) fn overflow(&self) -> &Overflow {
+        &self.overflow
     }
 
     /// Notes a pattern as live. True when an earlier one overlaps it, so that

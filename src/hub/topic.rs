@@ -7,27 +7,25 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use slab::Slab;
+use tokio::sync::oneshot;
 
 use crate::{
     broker::Message,
-    drain::Tasks,
     hub::{
         backlog::{Backlog, batches},
         delivery::{Delivery, Standing, Tally},
-        member::{Member, Place},
+        fan_out::FanOut,
+        member::Member,
+        slices::{Slices, lock},
     },
-    metrics::{Drop as Dropped, Metrics},
+    metrics::Drop as Dropped,
     socket::Chunk,
     subject::Pattern,
 };
-
-/// Members per slice: a quarter of a millisecond of writes, after which others
-/// get their turn.
-const SLICE: usize = 32;
 
 /// Slices that need no task of their own: 256 members, about a millisecond.
 const FEW_SLICES: usize = 8;
@@ -42,33 +40,24 @@ pub(crate) struct Topic {
     state: Mutex<State>,
 }
 
-/// What all topics of a node share.
-#[derive(Debug)]
-pub(crate) struct FanOut {
-    /// Bytes of events that may wait for one pattern with many members.
-    pub(crate) backlog_bytes: usize,
-    /// Owner of the tasks that work them off.
-    pub(crate) tasks: Tasks,
-    /// Where it counts.
-    pub(crate) metrics: Arc<Metrics>,
-}
-
 #[derive(Debug, Default)]
 struct State {
     /// Whether the broker has confirmed the subscription.
     open: bool,
     /// Members that are not yet admitted, each with what tells it that it is.
-    waiting: VecDeque<(Arc<Member>, Chunk)>,
-    slices: Vec<Slice>,
+    waiting: VecDeque<(Arc<Member>, Live)>,
+    slices: Slices<Standing>,
     /// Exists while a task works it off.
     backlog: Option<Box<Backlog>>,
 }
 
+/// How a member learns that events flow.
 #[derive(Debug)]
-struct Slice {
-    standing: Arc<Mutex<Slab<Standing>>>,
-    /// As many as stand there, known without its lock.
-    length: usize,
+pub(crate) enum Live {
+    /// The client is told by this.
+    Frame(Chunk),
+    /// Whoever waits for it here is told.
+    Tell(oneshot::Sender<()>),
 }
 
 impl Topic {
@@ -80,11 +69,11 @@ impl Topic {
         &self.pattern
     }
 
-    pub(crate) fn join(&self, member: &Arc<Member>, live: Chunk) {
+    pub(crate) fn join(&self, member: &Arc<Member>, live: Live) {
         let mut state = self.lock();
         // Behind those who wait already: admission goes in order.
         if state.open && state.waiting.is_empty() {
-            self.admit(&mut state, member.clone(), &live);
+            self.admit(&mut state, member.clone(), live);
         } else if let Some((_, earlier)) = state.waiting.iter_mut().find(|(waiting, _)| Arc::ptr_eq(waiting, member)) {
             // Not beside it: an outage may be long, and memory is bounded.
             *earlier = live;
@@ -96,13 +85,8 @@ impl Topic {
     pub(crate) fn leave(&self, member: &Arc<Member>) {
         let mut state = self.lock();
         state.waiting.retain(|(waiting, _)| !Arc::ptr_eq(waiting, member));
-        let Some(Place { slice, key }) = member.place(&self.pattern) else { return };
-        let slice = &mut state.slices[slice as usize];
-        let mut standing = lock(&slice.standing);
-        // Under the slice's lock, so that no fan-out sees one without the other.
-        member.forget(&self.pattern);
-        standing.remove(key as usize);
-        slice.length -= 1;
+        let Some(place) = member.place(&self.pattern) else { return };
+        state.slices.leave(place, || member.forget(&self.pattern));
     }
 
     /// The broker has confirmed the feed: members get events from here on.
@@ -122,30 +106,30 @@ impl Topic {
             let dropped = state.backlog.get_or_insert_default().add(events.drain(..), fan_out.backlog_bytes);
             fan_out.metrics.drops.of(Dropped::BrokerOverflow).increment(dropped as u64);
             if !working {
-                fan_out.tasks.spawn_vital("fan-out", self.clone().work_off(fan_out.metrics.clone()));
+                fan_out.tasks.spawn_vital("fan-out", self.clone().work_off(fan_out.clone()));
             }
             return 0;
         }
         drop(state);
         let mut tally = Tally::default();
         for together in batches(events) {
-            let delivery = Delivery::new(&self.pattern, together);
+            let delivery = Delivery::new(&self.pattern, together, fan_out);
             self.slices().for_each(|standing| delivery.give_all(&lock(&standing), &mut tally));
-            tally.account(&delivery, &fan_out.metrics);
+            delivery.account(&mut tally);
         }
         tally.deliveries
     }
 
     /// Delivers what waits, slice by slice, until nothing waits any more.
-    async fn work_off(self: Arc<Self>, metrics: Arc<Metrics>) {
+    async fn work_off(self: Arc<Self>, fan_out: FanOut) {
         while let Some(events) = self.waiting() {
-            let delivery = Delivery::new(&self.pattern, &events);
+            let delivery = Delivery::new(&self.pattern, &events, &fan_out);
             let mut tally = Tally::default();
             for standing in self.slices() {
                 delivery.give_all(&lock(&standing), &mut tally);
                 tokio::task::yield_now().await;
             }
-            tally.account(&delivery, &metrics);
+            delivery.account(&mut tally);
         }
     }
 
@@ -166,7 +150,7 @@ impl Topic {
         state.open = true;
         for _ in 0..ADMITTED {
             match state.waiting.pop_front() {
-                Some((member, live)) => self.admit(&mut state, member, &live),
+                Some((member, live)) => self.admit(&mut state, member, live),
                 None => {
                     state.waiting = VecDeque::new();
                     return true;
@@ -176,32 +160,23 @@ impl Topic {
         false
     }
 
-    fn admit(&self, state: &mut State, member: Arc<Member>, live: &Chunk) {
+    fn admit(&self, state: &mut State, member: Arc<Member>, live: Live) {
         if member.place(&self.pattern).is_some() {
-            member.outbox().push(live);
+            live.tell(&member);
             return;
         }
-        let index = state.slices.iter().rposition(|slice| slice.length < SLICE).unwrap_or_else(|| {
-            // Exact: there may be as many topics as connections.
-            state.slices.reserve_exact(1);
-            state.slices.push(Slice { standing: Arc::new(Mutex::new(Slab::with_capacity(1))), length: 0 });
-            state.slices.len() - 1
+        state.slices.enter(|place| {
+            let overlapped = member.note(&self.pattern, place);
+            // Before the first event, and under the lock that a fan-out takes.
+            live.tell(&member);
+            Standing { member, overlapped }
         });
-        let slice = &mut state.slices[index];
-        slice.length += 1;
-        let mut standing = lock(&slice.standing);
-        let entry = standing.vacant_entry();
-        let place = Place { slice: index as u32, key: entry.key() as u32 };
-        let overlapped = member.note(&self.pattern, place);
-        // Before the first event, and under the lock that a fan-out takes.
-        member.outbox().push(live);
-        entry.insert(Standing { member, overlapped });
     }
 
     /// One after the other, each looked up when its turn comes: the list may
     /// grow meanwhile.
     fn slices(&self) -> impl Iterator<Item = Arc<Mutex<Slab<Standing>>>> {
-        (0..).map_while(|index| self.lock().slices.get(index).map(|slice| slice.standing.clone()))
+        (0..).map_while(|index| self.lock().slices.get(index))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -209,7 +184,12 @@ impl Topic {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic in here is fatal to the node (a vital task), so nobody meets the rest of it.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Live {
+    fn tell(self, member: &Member) {
+        match self {
+            Self::Frame(frame) => drop(member.outbox().push(&frame)),
+            // Nobody waits any more: it was given up.
+            Self::Tell(waiting) => drop(waiting.send(())),
+        }
+    }
 }

@@ -108,7 +108,7 @@ pub struct Event {
     #[prost(string, tag = "4")]
     pub id: ::prost::alloc::string::String,
     /// Milliseconds since the Unix epoch: the publisher's ce-time where given,
-    /// else when the node received it.
+    /// else when its stream stored it, else when the node received it.
     #[prost(uint64, tag = "5")]
     pub time: u64,
     /// What happened, for example "shop.cart.changed" (ce-type).
@@ -550,6 +550,10 @@ pub struct Fetched {
     #[prost(bool, tag = "3")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub more: bool,
+    /// What is no longer stored of it.
+    #[prost(message, repeated, tag = "4")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub gaps: ::prost::alloc::vec::Vec<Gap>,
 }
 /// The new token holds.
 #[derive(serde::Serialize, serde::Deserialize)]

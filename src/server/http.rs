@@ -9,8 +9,7 @@ use tokio::time::timeout;
 use crate::{
     broker::headers::Reader,
     error::{Code, Refusal},
-    grants::Grants,
-    proto::{Envelope, Published, server_frame::Body},
+    proto::{Envelope, server_frame::Body},
     server::answer::{self, Refused},
     session,
 };
@@ -44,8 +43,8 @@ pub(crate) async fn publish(
         Ok(Err(_)) => return Err(Refusal::new(Code::BadRequest, "the body ended before it was complete").into()),
         Err(_) => return Err(Refusal::new(Code::Timeout, "the body took too long").into()),
     };
-    publisher.publish(Grants::Anonymous, &subject, envelope(&head.headers, data)?).await?;
-    Ok(answer::frame(Body::Published(Published::default())))
+    let published = publisher.publish(&shared.anonymous, &subject, envelope(&head.headers, data)?).await?;
+    Ok(answer::frame(Body::Published(published)))
 }
 
 fn envelope(headers: &HeaderMap, data: Bytes) -> Result<Envelope, Refused> {

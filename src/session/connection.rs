@@ -24,7 +24,7 @@ use crate::{
     grants::Grants,
     hub::Attachment,
     outbox::Outbox,
-    proto::{self, ClientFrame, Ping, Published, ServerFrame, Welcome, server_frame::Body},
+    proto::{self, ClientFrame, Ping, ServerFrame, Welcome, server_frame::Body},
     session::{
         end::{End, Read},
         rate::{Meter, Rate},
@@ -93,7 +93,7 @@ impl Session {
     /// Takes its place on the roster, for what concerns every connection.
     pub(crate) fn settle(&mut self) {
         let Open { shared, outbox, .. } = &self.open;
-        self.seat = Some(shared.roster.enter(outbox.clone(), self.encoding));
+        self.seat = Some(shared.roster.enter(outbox.clone(), self.encoding, self.attachment.follower()));
         if shared.leaving.is_cancelled() {
             // Perhaps too late for the farewell.
             outbox.close(CloseReason::Draining);
@@ -203,7 +203,7 @@ impl Session {
         let mut held = None;
         for frame in frames {
             held.get_or_insert_with(|| self.open.outbox.hold());
-            let Some(grants) = self.grants else {
+            let Some(grants) = &self.grants else {
                 self.connect(frame)?;
                 continue;
             };
@@ -213,8 +213,15 @@ impl Session {
                     let published = self.open.shared.publisher.publish(grants, &subject, envelope);
                     // Boxed: every connection would have room for it otherwise.
                     match Box::pin(published).await {
-                        Ok(()) if reply_to == 0 => {}
-                        Ok(()) => self.send(&reply(reply_to, Body::Published(Published::default()))),
+                        Ok(_) if reply_to == 0 => {}
+                        Ok(published) => self.send(&reply(reply_to, Body::Published(published))),
+                        Err(why) => self.refuse(reply_to, why)?,
+                    }
+                }
+                Effect::Fetch(reply_to, fetch) => {
+                    drop(held.take());
+                    match Box::pin(self.open.shared.fetcher.fetch(grants, fetch)).await {
+                        Ok(fetched) => self.send(&reply(reply_to, Body::Fetched(fetched))),
                         Err(why) => self.refuse(reply_to, why)?,
                     }
                 }
@@ -230,8 +237,8 @@ impl Session {
             Ok(connect) => connect,
             Err(why) => return self.refuse(id, why),
         };
-        let grants = Grants::Anonymous;
-        self.grants = Some(grants);
+        let grants = self.open.shared.anonymous.clone();
+        self.grants = Some(grants.clone());
         let welcome = self.welcome();
         let client = connect.client.unwrap_or_default();
         tracing::debug!(connection = welcome.connection, client = ?client.name, version = ?client.version, "connected");
@@ -249,27 +256,27 @@ impl Session {
             self.refuse(id, Refusal::new(Code::SubscriptionLimit, message))?;
         }
         for subscription in connect.subscriptions.into_iter().take(most) {
-            let effect = self.standing(grants, |standing| standing.resume(subscription));
+            let effect = self.standing(&grants, |standing| standing.resume(subscription));
             self.perform(effect)?;
         }
         Ok(())
     }
 
-    fn standing<R>(&self, grants: Grants, with: impl FnOnce(Standing<'_>) -> R) -> R {
+    fn standing<R>(&self, grants: &Grants, with: impl FnOnce(Standing<'_>) -> R) -> R {
         let has = |pattern: &_| self.attachment.has(pattern);
         with(Standing { grants, most: self.open.shared.limits.subscriptions, held: self.attachment.len(), has: &has })
     }
 
-    /// Performs what needs nobody's answer; publishing does, and is not for here.
+    /// Performs what needs nobody's answer; publishing and fetching do, and are not for here.
     fn perform(&mut self, effect: Effect) -> Result<(), End> {
         match effect {
-            Effect::Join(pattern, live) => self.attachment.join(&pattern, self.encoding.frame(&live)),
+            Effect::Join(pattern, wish) => self.attachment.join(&pattern, wish),
             Effect::Leave(pattern, answer) => {
                 self.attachment.leave(&pattern);
                 answer.iter().for_each(|frame| self.send(frame));
             }
             Effect::Refuse(reply_to, why) => self.refuse(reply_to, why)?,
-            Effect::Publish { .. } | Effect::Nothing => {}
+            Effect::Publish { .. } | Effect::Fetch(..) | Effect::Nothing => {}
         }
         Ok(())
     }

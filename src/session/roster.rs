@@ -17,8 +17,9 @@ use crate::{
     close::CloseReason,
     codec::Encoding,
     config::{Drain, Span},
+    hub::{Follower, Hub},
     outbox::Outbox,
-    proto::{Goaway, Ping, ServerFrame, server_frame::Body},
+    proto::{Goaway, Ping, Position, ServerFrame, server_frame::Body},
     session::heartbeat,
     socket::Chunk,
 };
@@ -50,6 +51,7 @@ struct Turn {
 struct Seated {
     outbox: Arc<Outbox>,
     encoding: Encoding,
+    follower: Follower,
     /// Pings left unanswered.
     missed: u8,
 }
@@ -74,24 +76,25 @@ impl Roster {
         })
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, outbox: Arc<Outbox>, encoding: Encoding) -> Seat {
+    pub(crate) fn enter(self: &Arc<Self>, outbox: Arc<Outbox>, encoding: Encoding, follower: Follower) -> Seat {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % TURNS;
-        let key = self.lock(turn).seats.insert(Seated { outbox, encoding, missed: 0 });
+        let key = self.lock(turn).seats.insert(Seated { outbox, encoding, follower, missed: 0 });
         Seat { roster: self.clone(), turn: turn as u32, key: key as u32 }
     }
 
     /// Pings each connection once per interval, and gives up the silent ones.
     /// Runs until it is dropped.
-    pub async fn keep_alive(self: Arc<Self>, interval: Span, link: impl Fn() -> Link) {
+    pub async fn keep_alive(self: Arc<Self>, interval: Span, hub: Arc<Hub>, link: impl Fn() -> Link) {
         let mut ticks = time::interval(interval.duration() / TURNS as u32);
         // After a stall, go on at the usual pace instead of pinging all at once.
         ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         for turn in (0..TURNS).cycle() {
             ticks.tick().await;
-            let ping = ping(link());
-            for (Seated { outbox, encoding, .. }, lives) in self.take_turn(turn) {
+            let mut pings = Pings::new(link());
+            for (Seated { outbox, encoding, follower, .. }, lives) in self.take_turn(turn) {
                 if lives {
-                    outbox.push(ping.of(encoding));
+                    // Who has no room for it has more to read than that.
+                    outbox.offer(pings.at(hub.positions(&follower)).of(encoding));
                 } else {
                     outbox.close(CloseReason::PingTimeout);
                 }
@@ -105,6 +108,12 @@ impl Roster {
         let now = Instant::now();
         let since = turn.last.replace(now).map_or(Duration::MAX, |last| now - last);
         let judge = |(_, seated): (usize, &mut Seated)| {
+            if seated.outbox.is_waiting() {
+                // Its answer waits behind what it has to read; how long it may
+                // read nothing at all is for the outbox to say.
+                seated.missed = 0;
+                return (seated.clone(), true);
+            }
             let missed = heartbeat::missed(seated.outbox.wire().silence(), since, seated.missed);
             seated.missed = missed.unwrap_or(seated.missed);
             (seated.clone(), missed.is_some())
@@ -114,7 +123,7 @@ impl Roster {
 
     /// Tells every connection at once whether the broker is there.
     pub async fn tell(&self, link: Link) {
-        let ping = ping(link);
+        let ping = ping(link, Vec::new());
         for turn in 0..TURNS {
             for Seated { outbox, encoding, .. } in self.seated(turn) {
                 outbox.push(ping.of(encoding));
@@ -166,10 +175,31 @@ impl Drop for Seat {
     }
 }
 
+/// One ping for all who are at the same positions, as nearly all are.
+struct Pings {
+    link: Link,
+    last: Option<(Vec<Position>, Both)>,
+}
+
+impl Pings {
+    fn new(link: Link) -> Self {
+        Self { link, last: None }
+    }
+
+    fn at(&mut self, positions: Vec<Position>) -> &Both {
+        let last = self.last.take().filter(|(last, _)| *last == positions);
+        let (_, both) = self.last.insert(last.unwrap_or_else(|| {
+            let both = ping(self.link, positions.clone());
+            (positions, both)
+        }));
+        both
+    }
+}
+
 /// Our frame, which a browser's code can see, and a WebSocket Ping, which
 /// every peer answers by itself: together they work for any client.
-fn ping(link: Link) -> Both {
-    let frame = Body::Ping(Ping { positions: Vec::new(), broker: link.label().into() });
+fn ping(link: Link, positions: Vec<Position>) -> Both {
+    let frame = Body::Ping(Ping { positions, broker: link.label().into() });
     Both(Both::new(&frame).0.map(|chunk| Chunk::sequence(&[chunk, Chunk::ping()])))
 }
 

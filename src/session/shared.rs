@@ -8,6 +8,8 @@ use crate::{
     broker::Broker,
     config::{Limits, Span},
     drain::Tasks,
+    fetch::Fetcher,
+    grants::Grants,
     hub::Hub,
     metrics::Metrics,
     outbox::Policy,
@@ -28,8 +30,12 @@ pub struct Shared {
     pub broker: Arc<Broker>,
     /// Where subscriptions go.
     pub hub: Arc<Hub>,
+    /// What a client without a token may do.
+    pub anonymous: Grants,
     /// Where published events go.
     pub publisher: Arc<Publisher>,
+    /// Reads what is stored.
+    pub fetcher: Arc<Fetcher>,
     /// Where the connection is listed.
     pub roster: Arc<Roster>,
     /// Cancelled when the node leaves.

@@ -4,8 +4,9 @@
 use crate::{
     error::{Code, Refusal},
     grants::Grants,
+    hub::Wish,
     proto::{
-        ClientFrame, Connect, Envelope, Event, ServerFrame, Subscribe, Subscribed, Subscription, Unsubscribe,
+        ClientFrame, Connect, Envelope, Event, Fetch, ServerFrame, Subscribe, Subscription, Unsubscribe,
         client_frame::Body as ClientBody, server_frame::Body,
     },
     subject::Pattern,
@@ -14,12 +15,14 @@ use crate::{
 /// What a frame leads to.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
-    /// Subscribe; send the frame when the subscription is live.
-    Join(Pattern, ServerFrame),
+    /// Subscribe.
+    Join(Pattern, Wish),
     /// Unsubscribe, then send the frame if there is one.
     Leave(Pattern, Option<ServerFrame>),
     /// Publish, then answer with that correlation number.
     Publish { reply_to: u64, subject: String, envelope: Envelope },
+    /// Read what is stored, then answer with that correlation number.
+    Fetch(u64, Fetch),
     /// Refuse, with that correlation number.
     Refuse(u64, Refusal),
     /// Nothing to do: it was enough to hear from the client.
@@ -40,7 +43,7 @@ pub(crate) fn connect(frame: ClientFrame) -> Result<(u64, Connect), Refusal> {
 /// A connection's standing when a frame of its comes in.
 pub(crate) struct Standing<'a> {
     /// What it may do.
-    pub(crate) grants: Grants,
+    pub(crate) grants: &'a Grants,
     /// How many subscriptions it may hold.
     pub(crate) most: usize,
     /// How many it holds.
@@ -69,7 +72,9 @@ impl Standing<'_> {
                 Effect::Refuse(id, Refusal::new(Code::BadFrame, "`connect` was sent before; send it once"))
             }
             Some(ClientBody::Request(_)) => unsupported("`request`"),
-            Some(ClientBody::Fetch(_)) => unsupported("`fetch`"),
+            // Its answer would be lost.
+            Some(ClientBody::Fetch(_)) if id == 0 => Effect::Nothing,
+            Some(ClientBody::Fetch(fetch)) => Effect::Fetch(id, fetch),
             Some(ClientBody::Refresh(_)) => unsupported("`refresh`"),
             // From a newer client; it is passed over unless an answer is awaited.
             None if id == 0 => Effect::Nothing,
@@ -92,8 +97,7 @@ impl Standing<'_> {
             let message = format!("this connection holds {} subscriptions, the most it may; give one up", self.held);
             return Effect::Refuse(id, Refusal::of(Code::SubscriptionLimit, &subscribe.subject, message));
         }
-        let live = Subscribed { subject: subscribe.subject, delivery: "live".into(), ..Subscribed::default() };
-        Effect::Join(pattern, reply(id, Body::Subscribed(live)))
+        Effect::Join(pattern, Wish { reply_to: id, after: subscribe.after, snapshot: subscribe.snapshot })
     }
 }
 
@@ -137,11 +141,12 @@ fn envelope(event: Event) -> Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::{Fetch, Pong, Publish, Refresh, Request};
+    use crate::proto::{Pong, Publish, Refresh, Request};
 
     fn decide(held: usize, frame: ClientFrame) -> Effect {
         let has = |pattern: &Pattern| pattern.as_str() == "held";
-        Standing { grants: Grants::Anonymous, most: 2, held, has: &has }.decide(frame)
+        let grants = Grants::anonymous(std::sync::Arc::default());
+        Standing { grants: &grants, most: 2, held, has: &has }.decide(frame)
     }
 
     fn subscribe(subject: &str) -> ClientFrame {
@@ -179,11 +184,7 @@ mod tests {
     fn frames_of_later_versions_are_answered_only_when_an_answer_is_awaited() {
         assert_eq!(code(decide(0, ClientFrame { id: 7, body: None })), Some(Code::Unsupported));
         assert_eq!(decide(0, ClientFrame { id: 0, body: None }), Effect::Nothing);
-        for body in [
-            ClientBody::Request(Request::default()),
-            ClientBody::Fetch(Fetch::default()),
-            ClientBody::Refresh(Refresh::default()),
-        ] {
+        for body in [ClientBody::Request(Request::default()), ClientBody::Refresh(Refresh::default())] {
             assert_eq!(code(decide(0, ClientFrame { id: 7, body: Some(body) })), Some(Code::Unsupported));
         }
     }

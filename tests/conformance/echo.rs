@@ -52,7 +52,8 @@ async fn accept(listener: TcpListener, answer: Answer) {
     let metrics = Arc::new(Metrics::new().expect("buckets are not empty"));
     let tasks = Tasks::new(metrics.clone());
     let close_time = Duration::from_secs(5);
-    let policy = Arc::new(Policy { bytes: 4 * MESSAGE_BYTES, frames: 4_096, close_time, tasks, metrics });
+    let bytes = 4 * MESSAGE_BYTES;
+    let policy = Arc::new(Policy { bytes, frames: 4_096, close_time, stall_time: close_time, tasks, metrics });
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(converse(stream, policy.clone(), answer));
     }

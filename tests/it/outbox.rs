@@ -26,7 +26,9 @@ async fn pair(bytes: usize, frames: usize, close_time: Duration) -> (Arc<Outbox>
     let peer = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
     let (stream, _) = listener.accept().await.expect("a connection");
     let metrics = Arc::new(Metrics::new().expect("metrics"));
-    let policy = Policy { bytes, frames, close_time, tasks: Tasks::new(metrics.clone()), metrics: metrics.clone() };
+    let stall_time = Duration::from_secs(30);
+    let tasks = Tasks::new(metrics.clone());
+    let policy = Policy { bytes, frames, close_time, stall_time, tasks, metrics: metrics.clone() };
     (Outbox::new(Wire::new(stream), Arc::new(policy)), peer, metrics)
 }
 

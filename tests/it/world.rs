@@ -4,6 +4,7 @@ pub mod client;
 pub mod fake_nats;
 pub mod nats_server;
 pub mod node;
+pub mod shop;
 
 use std::{future::Future, time::Duration};
 
@@ -11,6 +12,7 @@ pub use client::Ws;
 pub use fake_nats::FakeNats;
 pub use nats_server::NatsServer;
 pub use node::TestNode;
+pub use shop::{Kind, Shop};
 
 /// How long anything may take that is expected to happen. Only a failing test
 /// waits this long.

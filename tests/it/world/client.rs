@@ -86,6 +86,34 @@ impl Ws {
         assert_eq!(frame["subscribed"]["subject"], subject);
     }
 
+    /// Subscribes with `after` or `snapshot`, and waits until it is live.
+    /// Returns what came before: events of `replay` frames and `gap`s, in order.
+    pub async fn resume(&mut self, subject: &str, wish: Value) -> (Vec<Value>, Value) {
+        let mut subscribe = wish;
+        subscribe["subject"] = subject.into();
+        self.send(json!({"id": 1, "subscribe": subscribe})).await;
+        let mut before = Vec::new();
+        loop {
+            let mut frame = self.next().await;
+            if let Some(replay) = frame.get_mut("replay") {
+                assert_eq!(replay["subject"], subject);
+                before.append(replay["events"].as_array_mut().expect("events"));
+            } else if frame.get("gap").is_some() {
+                assert_eq!(frame["gap"]["subject"], subject);
+                before.push(frame);
+            } else {
+                assert!(frame.get("subscribed").is_some(), "{frame}");
+                assert_eq!((&frame["subscribed"]["subject"], &frame["replyTo"]), (&json!(subject), &json!(1)));
+                return (before, frame["subscribed"].take());
+            }
+        }
+    }
+
+    /// The next event as it came.
+    pub async fn stored(&mut self) -> Value {
+        self.expect("event").await["event"].take()
+    }
+
     /// The next event: its subject and data.
     pub async fn event(&mut self) -> (String, Value) {
         let mut frame = self.expect("event").await;

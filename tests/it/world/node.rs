@@ -106,6 +106,10 @@ impl TestNode {
         ask(self.address, request.body(Full::new(body)).expect("a request")).await
     }
 
+    pub async fn get(&self, path: &str) -> Response<Bytes> {
+        ask(self.address, Request::get(path).body(Full::default()).expect("a request")).await
+    }
+
     /// A page of the internal listener: status and body.
     pub async fn internal(&self, path: &str) -> (u16, String) {
         let response = ask(self.internal, Request::get(path).body(Full::default()).expect("a request")).await;

@@ -1,0 +1,200 @@
+//! Reading what is stored without subscribing: history, and the newest value of
+//! each subject. The same answer over WebSocket and HTTP.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    broker::{Message, PageSize, ReadError},
+    classes::{Classes, StreamIndex},
+    error::{Code, Refusal},
+    grants::Grants,
+    journal::{Cursor, Journal, Part},
+    proto::{Event, Fetch, Fetched, Gap},
+    subject::Pattern,
+};
+
+/// For one answer, as long as a stream takes to have a leader again.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes of data in one answer; one event more than that.
+const ANSWER_BYTES: usize = 1024 * 1024;
+
+/// Between two attempts, while a stream cannot be read.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Reads what is stored.
+#[derive(Debug)]
+pub struct Fetcher {
+    classes: Arc<Classes>,
+    /// In the order of the configuration.
+    journals: Vec<Arc<Journal>>,
+    most: usize,
+}
+
+impl Fetcher {
+    /// One who hands out at most so many events at once.
+    pub fn new(classes: Arc<Classes>, journals: Vec<Arc<Journal>>, most: usize) -> Self {
+        Self { classes, journals, most }
+    }
+
+    /// Reads one page.
+    ///
+    /// # Errors
+    /// The refusal to tell.
+    pub async fn fetch(&self, grants: &Grants, fetch: Fetch) -> Result<Fetched, Refusal> {
+        let pattern = grants.subscribe(&fetch.subject)?;
+        let reach = self.classes.reach(&pattern);
+        if reach.streams.is_empty() {
+            let message = "nothing stores these events; only `latest` and `durable` subjects can be fetched";
+            return Err(Refusal::of(Code::NotStored, &fetch.subject, message));
+        }
+        let answer = timeout(ANSWER_TIME, self.answer(&pattern, &reach.streams, &fetch)).await;
+        answer.unwrap_or(Err(ReadError::Timeout)).map_err(|error| refusal(&fetch.subject, &error))
+    }
+
+    async fn answer(&self, pattern: &Pattern, streams: &[StreamIndex], fetch: &Fetch) -> Result<Fetched, ReadError> {
+        let asked = usize::try_from(fetch.limit).unwrap_or(usize::MAX);
+        let limit = if asked == 0 { self.most } else { asked.min(self.most) };
+        let mut room = Room { events: limit, bytes: ANSWER_BYTES };
+        let mut fetched = Fetched::default();
+        for stream in streams {
+            let journal = &self.journals[stream.0];
+            journal.ready().await;
+            let after = fetch.after.iter().find(|position| position.stream == journal.name());
+            let from = match after {
+                Some(position) => Some(journal.cursor(position).await?),
+                None => None,
+            };
+            let (end, more) = if fetch.last {
+                newest(journal, pattern, from, &mut room, &mut fetched).await?
+            } else {
+                let from = match from {
+                    Some(cursor) => cursor,
+                    None => journal.beginning().await?,
+                };
+                history(journal, pattern, from, &mut room, &mut fetched).await?
+            };
+            fetched.more |= more;
+            fetched.positions.push(journal.position(end));
+        }
+        Ok(fetched)
+    }
+}
+
+/// What an answer has room for.
+struct Room {
+    events: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn is_left(&self) -> bool {
+        self.events > 0 && self.bytes > 0
+    }
+
+    fn put(&mut self, event: &Message, fetched: &mut Fetched) {
+        self.events -= 1;
+        self.bytes = self.bytes.saturating_sub(event.envelope.data.len());
+        fetched.events.push(frame(event));
+    }
+}
+
+/// Events from a cursor on; where they end, and whether there is more.
+async fn history(
+    journal: &Journal,
+    pattern: &Pattern,
+    from: Cursor,
+    room: &mut Room,
+    fetched: &mut Fetched,
+) -> Result<(Cursor, bool), ReadError> {
+    let upto = journal.head().seq;
+    let mut reader = journal.reader(vec![pattern.clone()], from);
+    let mut end = from;
+    while room.is_left() {
+        let size = PageSize { events: room.events, bytes: room.bytes };
+        let part = match reader.next(upto, size).await {
+            Ok(part) => part,
+            Err(error @ (ReadError::TooManySubjects | ReadError::Refused(_))) => return Err(error),
+            // What is read already is not read again.
+            Err(_) => {
+                sleep(RETRY).await;
+                continue;
+            }
+        };
+        match part {
+            Part::End => return Ok((reader.cursor(), false)),
+            Part::Lost(gap) => fetched.gaps.push(Gap {
+                subject: pattern.to_string(),
+                stream: journal.name().to_owned(),
+                from_seq: gap.from,
+                to_seq: gap.to,
+                reason: gap.reason.label().to_owned(),
+            }),
+            Part::Events(events) => {
+                for event in &events {
+                    if !room.is_left() {
+                        return Ok((end, true));
+                    }
+                    room.put(event, fetched);
+                    end = Cursor { seq: event.seq(), ..reader.cursor() };
+                }
+            }
+        }
+        end = reader.cursor();
+    }
+    Ok((end, end.seq < upto))
+}
+
+/// The newest event of each subject that has changed since a cursor; where they
+/// end, and whether there is more.
+async fn newest(
+    journal: &Journal,
+    pattern: &Pattern,
+    from: Option<Cursor>,
+    room: &mut Room,
+    fetched: &mut Fetched,
+) -> Result<(Cursor, bool), ReadError> {
+    let (events, end) = journal.snapshot(std::slice::from_ref(pattern)).await?;
+    let after = from.filter(|from| from.generation == end.generation).map_or(0, |from| from.seq);
+    let mut reached = Cursor { seq: after, ..end };
+    for event in events.iter().filter(|event| event.seq() > after) {
+        if !room.is_left() {
+            return Ok((reached, true));
+        }
+        room.put(event, fetched);
+        reached.seq = event.seq();
+    }
+    Ok((end, false))
+}
+
+/// An event as it stands in an answer.
+fn frame(message: &Message) -> Event {
+    let envelope = message.envelope.clone();
+    Event {
+        subject: message.subject.to_string(),
+        stream: message.place.as_ref().map(|place| place.stream.to_string()).unwrap_or_default(),
+        seq: message.seq(),
+        id: envelope.id,
+        time: envelope.time,
+        r#type: envelope.r#type,
+        source: envelope.source,
+        content_type: envelope.content_type,
+        headers: envelope.headers,
+        data: envelope.data,
+    }
+}
+
+fn refusal(subject: &str, error: &ReadError) -> Refusal {
+    match error {
+        ReadError::TooManySubjects => {
+            Refusal::of(Code::BadRequest, subject, "so many subjects cannot be read at once; ask for narrower patterns")
+        }
+        error => Refusal::of(
+            Code::BrokerUnavailable,
+            subject,
+            format!("what is stored cannot be read now: {error}; try again"),
+        ),
+    }
+}

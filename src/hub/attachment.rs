@@ -1,0 +1,222 @@
+//! One connection's place in the hub: its subscriptions, and their end.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    classes::StreamIndex,
+    hub::{
+        channel::Channel,
+        member::Member,
+        shared::Shared,
+        subscribing::Subscribing,
+        topic::{Live, Topic},
+        wish::Wish,
+    },
+    metrics::Undelivered,
+    subject::Pattern,
+};
+
+/// One connection's place in the hub. Dropping it gives every subscription up.
+#[derive(Debug)]
+pub struct Attachment {
+    shared: Arc<Shared>,
+    member: Arc<Member>,
+    held: Vec<Held>,
+}
+
+/// A subscription of a connection.
+#[derive(Debug)]
+enum Held {
+    /// Nothing stores what it brings.
+    Live(Arc<Topic>),
+    /// Some of what it brings is stored.
+    Stored(Box<Followed>),
+}
+
+#[derive(Debug)]
+struct Followed {
+    pattern: Pattern,
+    /// Of what is not stored.
+    live: Option<Arc<Topic>>,
+    channels: Vec<Arc<Channel>>,
+    /// Gives it up, should it not be live yet.
+    given_up: DropGuard,
+    /// Whether it has come to nothing.
+    refused: Arc<AtomicBool>,
+}
+
+impl Held {
+    fn pattern(&self) -> &Pattern {
+        match self {
+            Self::Live(topic) => topic.pattern(),
+            Self::Stored(followed) => &followed.pattern,
+        }
+    }
+}
+
+impl Held {
+    fn is_refused(&self) -> bool {
+        matches!(self, Self::Stored(followed) if followed.refused.load(Ordering::Relaxed))
+    }
+}
+
+impl Followed {
+    fn is_live(&self, member: &Member) -> bool {
+        let joined = |channel: &Arc<Channel>| member.seats().place(channel.journal().stream(), &self.pattern).is_some();
+        self.channels.iter().all(joined)
+    }
+}
+
+/// Whose position it is that the hub tells.
+#[derive(Clone, Debug)]
+pub struct Follower(pub(crate) Arc<Member>);
+
+impl Attachment {
+    pub(crate) fn new(shared: Arc<Shared>, member: Arc<Member>) -> Self {
+        Self { shared, member, held: Vec::new() }
+    }
+
+    /// How many subscriptions the connection has.
+    pub fn len(&self) -> usize {
+        self.held.iter().filter(|held| !held.is_refused()).count()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether it has subscribed exactly this pattern.
+    pub fn has(&self, pattern: &Pattern) -> bool {
+        self.held.iter().any(|held| held.pattern() == pattern && !held.is_refused())
+    }
+
+    /// For whoever tells the connection how far it is.
+    pub fn follower(&self) -> Follower {
+        Follower(self.member.clone())
+    }
+
+    /// Subscribes. The client is told once events flow, before the first of
+    /// them. Subscribing again has it told again; with a position or a snapshot
+    /// it begins anew. While events do not flow yet, it takes the place of the
+    /// one before.
+    pub fn join(&mut self, pattern: &Pattern, wish: Wish) {
+        for refused in self.held.extract_if(.., |held| held.is_refused()).collect::<Vec<_>>() {
+            self.give_up(refused);
+        }
+        let reach = self.shared.classes.reach(pattern);
+        if !reach.streams.is_empty() {
+            if let Some(Held::Stored(followed)) = self.held.iter().find(|held| held.pattern() == pattern)
+                && wish.is_plain()
+                && followed.is_live(&self.member)
+            {
+                // Leaving would lose what comes meanwhile.
+                let mut positions = self.shared.positions(&self.member);
+                positions.retain(|at| followed.channels.iter().any(|channel| channel.journal().name() == at.stream));
+                let encoding = self.member.encoding();
+                self.member.outbox().push(&wish.granted(encoding, pattern, &followed.channels, positions, false));
+                return;
+            }
+            self.leave(pattern);
+            return self.follow(pattern, wish, reach.live, reach.streams);
+        }
+        let live = Live::Frame(wish.granted(self.member.encoding(), pattern, &[], Vec::new(), false));
+        if let Some(Held::Live(topic)) = self.held.iter().find(|held| held.pattern() == pattern) {
+            topic.join(&self.member, live);
+            return;
+        }
+        let topic = self.shared.topics.enter(pattern);
+        topic.join(&self.member, live);
+        self.hold(Held::Live(topic));
+    }
+
+    /// Subscribes to what is stored, and to what is not if that is wanted too.
+    fn follow(&mut self, pattern: &Pattern, wish: Wish, live: bool, streams: Vec<StreamIndex>) {
+        let channels: Vec<_> = streams.into_iter().map(|stream| self.shared.channels[stream.0].clone()).collect();
+        let given_up = CancellationToken::new();
+        let live = live.then(|| {
+            let (tell, told) = oneshot::channel();
+            let topic = self.shared.topics.enter(pattern);
+            topic.join(&self.member, Live::Tell(tell));
+            (topic, told)
+        });
+        let topic = live.as_ref().map(|(topic, _)| topic.clone());
+        let refused = Arc::<AtomicBool>::default();
+        let subscribing = Subscribing {
+            pattern: pattern.clone(),
+            wish,
+            member: self.member.clone(),
+            channels: channels.clone(),
+            live,
+            given_up: given_up.clone(),
+            refused: refused.clone(),
+            most: self.shared.replay_events,
+            metrics: self.shared.metrics.clone(),
+        };
+        if let Some(subscribing) = subscribing.at_once() {
+            self.shared.tasks.spawn(subscribing.run());
+        }
+        let (pattern, given_up) = (pattern.clone(), given_up.drop_guard());
+        let followed = Followed { pattern, live: topic, channels, given_up, refused };
+        self.hold(Held::Stored(Box::new(followed)));
+    }
+
+    fn hold(&mut self, held: Held) {
+        if self.held.is_empty() {
+            // Most connections have few, and there are many connections.
+            self.held.reserve_exact(1);
+        }
+        self.held.push(held);
+        self.shared.metrics.subscriptions.increment(1);
+    }
+
+    /// Unsubscribes; false when there was no such subscription.
+    pub fn leave(&mut self, pattern: &Pattern) -> bool {
+        let Some(index) = self.held.iter().position(|held| held.pattern() == pattern) else { return false };
+        let held = self.held.remove(index);
+        self.give_up(held);
+        true
+    }
+
+    fn give_up(&self, held: Held) {
+        match held {
+            Held::Live(topic) => self.leave_topic(&topic),
+            Held::Stored(followed) => {
+                let Followed { pattern, live, channels, given_up, .. } = *followed;
+                // Before it is looked for: it must not join behind our back.
+                drop(given_up);
+                for channel in channels {
+                    let pending = channel.leave(&pattern, &self.member);
+                    self.shared.metrics.pending.decrement(pending as f64);
+                    // Below zero: it has got more than was handed out yet.
+                    let (left, ahead) = (pending.max(0).unsigned_abs(), pending.min(0).unsigned_abs());
+                    self.shared.metrics.undelivered.of(Undelivered::GivenUp).increment(left);
+                    self.shared.metrics.owed.increment(ahead);
+                }
+                if let Some(topic) = live {
+                    self.leave_topic(&topic);
+                }
+            }
+        }
+        self.shared.metrics.subscriptions.decrement(1);
+    }
+
+    fn leave_topic(&self, topic: &Topic) {
+        topic.leave(&self.member);
+        self.shared.topics.exit(topic.pattern());
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        for held in std::mem::take(&mut self.held) {
+            self.give_up(held);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Carries a stream's events to those who follow it. A short turn is done by
+//! whoever brings the events; a long one has a task of its own, which yields
+//! after each slice of members.
+
+use std::sync::{Arc, Mutex};
+
+use slab::Slab;
+
+use crate::{
+    drain::Tasks,
+    hub::{
+        catch_up::catch_up,
+        channel::{Channel, Follower, Group, Turn},
+        handing::Handing,
+        member::Member,
+        slices::lock,
+    },
+    journal::Cursor,
+    metrics::Metrics,
+};
+
+/// Members of a turn that needs no task of its own, about a millisecond.
+const FEW: usize = 256;
+
+/// What the fan-outs of all streams share.
+#[derive(Clone, Debug)]
+pub(crate) struct Courier {
+    pub(crate) tasks: Tasks,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Courier {
+    /// Hands out what there is. Returns how many deliveries that were; when
+    /// they are `most`, there may be more.
+    pub(crate) fn run(&self, channel: &Arc<Channel>, most: usize) -> usize {
+        let mut deliveries = 0;
+        while deliveries < most {
+            match channel.turn() {
+                None => break,
+                Some(Turn::Events { events, wanted, begun, end }) if members(&wanted) <= FEW => {
+                    let mut handing = Handing::new(channel.journal(), &events, begun);
+                    for (group, numbers) in &wanted {
+                        slices(group).for_each(|slice| handing.give_all(&lock(&slice), numbers));
+                    }
+                    deliveries += self.finish(channel, handing, end);
+                }
+                Some(long) => {
+                    self.tasks.spawn_vital("fan-out", self.clone().work_off(channel.clone(), long));
+                    break;
+                }
+            }
+        }
+        deliveries
+    }
+
+    /// Hands out until there is nothing left.
+    async fn work_off(self, channel: Arc<Channel>, first: Turn) {
+        let stream = channel.journal().stream();
+        let mut next = Some(first);
+        while let Some(turn) = next {
+            match turn {
+                Turn::Events { events, wanted, begun, end } => {
+                    let mut handing = Handing::new(channel.journal(), &events, begun);
+                    for (group, numbers) in &wanted {
+                        for slice in slices(group) {
+                            handing.give_all(&lock(&slice), numbers);
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                    self.finish(&channel, handing, end);
+                }
+                Turn::Lost { groups, begun, end } => {
+                    // Each of them comes by there by itself, and is told then.
+                    channel.end_turn(end);
+                    for slice in groups.iter().flat_map(|group| slices(group)) {
+                        let members: Vec<_> =
+                            lock(&slice).iter().map(|(_, follower)| follower.member.clone()).collect();
+                        for member in members {
+                            if member.seats().come_by(stream, begun, end) {
+                                self.let_catch_up(&channel, member);
+                            }
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+            next = channel.turn();
+        }
+    }
+
+    fn finish(&self, channel: &Arc<Channel>, mut handing: Handing<'_>, end: Cursor) -> usize {
+        handing.give_several();
+        handing.account(&self.metrics);
+        channel.end_turn(end);
+        for member in handing.lagging {
+            self.let_catch_up(channel, member);
+        }
+        handing.tally.deliveries
+    }
+
+    fn let_catch_up(&self, channel: &Arc<Channel>, member: Arc<Member>) {
+        self.metrics.lagging.increment(1);
+        self.tasks.spawn(catch_up(channel.clone(), member, self.metrics.clone()));
+    }
+}
+
+fn members(wanted: &[(Arc<Group>, Vec<u32>)]) -> usize {
+    wanted.iter().map(|(group, _)| lock(&group.followers).standing()).sum()
+}
+
+/// One after the other, each looked up when its turn comes: the list may grow
+/// meanwhile.
+fn slices(group: &Group) -> impl Iterator<Item = Arc<Mutex<Slab<Follower>>>> {
+    (0..).map_while(|index| lock(&group.followers).get(index))
+}

@@ -1,0 +1,41 @@
+//! A connection that has no room for live events, where they are dropped and
+//! not the connection: it is told which of its subscriptions miss some, before
+//! anything else that these bring.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::subject::Pattern;
+
+/// Which patterns miss something; nothing while none does.
+// Boxed: every connection has one, and nearly none of them anything in it.
+#[expect(clippy::box_collection, reason = "a vector would take 16 bytes more of each connection")]
+#[derive(Debug, Default)]
+pub(crate) struct Overflow(Mutex<Option<Box<Vec<Pattern>>>>);
+
+impl Overflow {
+    /// Sends, unless something was dropped before and not told yet. `send` says
+    /// whether there was room. Returns whether it was sent, and whether the
+    /// connection has to be told from now on.
+    pub(crate) fn send(&self, pattern: &Pattern, send: impl FnOnce() -> bool) -> (bool, bool) {
+        let mut missing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if missing.is_none() && send() {
+            return (true, false);
+        }
+        let begins = missing.is_none();
+        let missing = missing.get_or_insert_default();
+        if !missing.contains(pattern) {
+            missing.push(pattern.clone());
+        }
+        (false, begins)
+    }
+
+    /// What is to be told next; live events flow again once nothing is left.
+    pub(crate) fn next(&self) -> Option<Pattern> {
+        let mut missing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = missing.as_mut()?.pop();
+        if next.is_none() {
+            *missing = None;
+        }
+        next
+    }
+}

@@ -1,0 +1,77 @@
+//! Members of one pattern, in slices: whoever goes through a long list takes
+//! one slice at a time, and no lock is held for longer than that.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use slab::Slab;
+
+use crate::hub::place::Place;
+
+/// Members per slice: a quarter of a millisecond of writes, after which others
+/// get their turn.
+const SLICE: usize = 32;
+
+/// What stands in the places of a list.
+#[derive(Debug)]
+pub(crate) struct Slices<S>(Vec<Slice<S>>);
+
+#[derive(Debug)]
+struct Slice<S> {
+    standing: Arc<Mutex<Slab<S>>>,
+    /// As many as stand there, known without its lock.
+    length: usize,
+}
+
+impl<S> Default for Slices<S> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<S> Slices<S> {
+    /// How many slices there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes a place. `stand` is called under the lock that a fan-out takes.
+    pub(crate) fn enter(&mut self, stand: impl FnOnce(Place) -> S) {
+        let index = self.0.iter().rposition(|slice| slice.length < SLICE).unwrap_or_else(|| {
+            // Exact: there may be as many lists as connections.
+            self.0.reserve_exact(1);
+            self.0.push(Slice { standing: Arc::new(Mutex::new(Slab::with_capacity(1))), length: 0 });
+            self.0.len() - 1
+        });
+        let slice = &mut self.0[index];
+        slice.length += 1;
+        let mut standing = lock(&slice.standing);
+        let entry = standing.vacant_entry();
+        let place = Place { slice: index as u32, key: entry.key() as u32 };
+        entry.insert(stand(place));
+    }
+
+    /// Gives a place back. `left` is called under the lock that a fan-out
+    /// takes, so that none sees one without the other.
+    pub(crate) fn leave(&mut self, Place { slice, key }: Place, left: impl FnOnce()) {
+        let slice = &mut self.0[slice as usize];
+        let mut standing = lock(&slice.standing);
+        left();
+        standing.remove(key as usize);
+        slice.length -= 1;
+    }
+
+    /// One of the slices.
+    pub(crate) fn get(&self, index: usize) -> Option<Arc<Mutex<Slab<S>>>> {
+        self.0.get(index).map(|slice| slice.standing.clone())
+    }
+
+    /// How many stand in the list.
+    pub(crate) fn standing(&self) -> usize {
+        self.0.iter().map(|slice| slice.length).sum()
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic in here is fatal to the node (a vital task), so nobody meets the rest of it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,290 @@
+//! A subscription on its way to be live: what it missed is replayed, as fast as
+//! the client reads, until it is up with the others and joins them.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::{Message, ReadError},
+    config::Delivery,
+    error::{Code, Refusal},
+    hub::{
+        catch_up::{RETRY, TOGETHER, send},
+        channel::{Channel, NotYet},
+        frames,
+        member::Member,
+        topic::Topic,
+        wish::Wish,
+    },
+    journal::{Cursor, Gap, Journal, Part, Reader, Reason},
+    metrics::Metrics,
+    proto::Position,
+    subject::Pattern,
+};
+
+/// How long a stream may be unreadable before a subscription is refused; the
+/// client tries again, perhaps elsewhere.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// While its connection lags, a subscription waits for so long between two looks.
+const LAGS: Duration = Duration::from_millis(20);
+
+/// A subscription that is not live yet.
+pub(crate) struct Subscribing {
+    pub(crate) pattern: Pattern,
+    pub(crate) wish: Wish,
+    pub(crate) member: Arc<Member>,
+    /// The streams that it reaches.
+    pub(crate) channels: Vec<Arc<Channel>>,
+    /// What is live of it, and what resolves when the broker sends that.
+    pub(crate) live: Option<(Arc<Topic>, oneshot::Receiver<()>)>,
+    /// Cancelled when it is given up.
+    pub(crate) given_up: CancellationToken,
+    /// Set when it comes to nothing.
+    pub(crate) refused: Arc<AtomicBool>,
+    /// Events that it may be sent before it is live.
+    pub(crate) most: u64,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Why it comes to nothing.
+enum Stop {
+    /// The connection is gone.
+    Gone,
+    /// A stream cannot be read.
+    Unreadable(ReadError),
+}
+
+/// One of its streams, being read.
+struct Track {
+    channel: Arc<Channel>,
+    /// None: from now on.
+    reader: Option<Reader>,
+}
+
+impl Subscribing {
+    /// Joins at once where nothing is to be replayed and nothing waited for;
+    /// otherwise it is still to be [run](Self::run).
+    pub(crate) fn at_once(self) -> Option<Self> {
+        let simple = self.wish.is_plain() && self.live.is_none();
+        let ready = |channel: &Arc<Channel>| channel.journal().is_ready() && !is_latest(channel);
+        if !simple || !self.channels.iter().all(ready) {
+            return Some(self);
+        }
+        let tracks = self.channels.iter().map(|channel| Track { channel: channel.clone(), reader: None });
+        match self.join(&tracks.collect::<Vec<_>>(), false) {
+            Ok(()) => None,
+            Err(_) => Some(self),
+        }
+    }
+
+    /// Does it all.
+    pub(crate) async fn run(mut self) {
+        let given_up = self.given_up.clone();
+        tokio::select! {
+            () = given_up.cancelled() => {}
+            done = self.subscribe() => if let Err(Stop::Unreadable(error)) = done {
+                self.refuse(&error);
+            }
+        }
+    }
+
+    async fn subscribe(&mut self) -> Result<(), Stop> {
+        let begun = Instant::now();
+        if let Some((_, live)) = &mut self.live {
+            // It fails when the subscription is given up.
+            live.await.map_err(|_| Stop::Gone)?;
+        }
+        let mut recovered = !self.wish.after.is_empty() && !self.wish.snapshot;
+        let mut left = self.most;
+        let mut tracks = Vec::new();
+        for channel in self.channels.clone() {
+            channel.journal().ready().await;
+            tracks.push(self.track(channel, &mut recovered, &mut left).await?);
+        }
+        let mut behind = None;
+        loop {
+            for (index, track) in tracks.iter_mut().enumerate() {
+                if behind.is_none_or(|behind| behind == index) {
+                    self.read(track, &mut recovered, &mut left).await?;
+                }
+            }
+            match self.join(&tracks, recovered) {
+                Ok(()) => break,
+                Err((index, NotYet::Behind)) => behind = Some(index),
+                Err((_, NotYet::Lags)) => sleep(LAGS).await,
+                Err((_, NotYet::GivenUp)) => return Err(Stop::Gone),
+            }
+        }
+        self.metrics.replay_time.record(begun.elapsed());
+        Ok(())
+    }
+
+    /// Where to begin in a stream.
+    async fn track(&self, channel: Arc<Channel>, recovered: &mut bool, left: &mut u64) -> Result<Track, Stop> {
+        let journal = channel.journal().clone();
+        let after = self.wish.after.iter().find(|position| position.stream == journal.name());
+        let cursor = if self.wish.snapshot || (after.is_none() && is_latest(&channel)) {
+            let (events, cursor) = self.snapshot(&journal).await?;
+            *left = left.saturating_sub(events.len() as u64);
+            self.replay(&events, true).await?;
+            Some(cursor)
+        } else if let Some(position) = after {
+            Some(find(&journal, position).await?)
+        } else {
+            *recovered = false;
+            None
+        };
+        let reader = cursor.map(|cursor| journal.reader(self.patterns(), cursor));
+        Ok(Track { channel, reader })
+    }
+
+    async fn snapshot(&self, journal: &Journal) -> Result<(Vec<Arc<Message>>, Cursor), Stop> {
+        let patience = Patience::new();
+        loop {
+            match journal.snapshot(&self.patterns()).await {
+                Ok(snapshot) => return Ok(snapshot),
+                Err(error) => patience.wait(error).await?,
+            }
+        }
+    }
+
+    /// Replays up to what is being handed out to the others.
+    async fn read(&self, track: &mut Track, recovered: &mut bool, left: &mut u64) -> Result<(), Stop> {
+        let Track { channel, reader } = track;
+        let Some(reader) = reader else { return Ok(()) };
+        loop {
+            let upto = channel.cursor();
+            if *left == 0 && upto.is_beyond(reader.cursor()) {
+                let gap = Gap { from: reader.cursor().seq + 1, to: upto.seq, reason: Reason::Overflow };
+                *recovered = false;
+                self.tell(channel, gap).await?;
+                *reader = channel.journal().reader(self.patterns(), upto);
+                *left = self.most;
+            }
+            match read(reader, upto).await? {
+                Part::End => return Ok(()),
+                Part::Lost(gap) => {
+                    *recovered = false;
+                    self.tell(channel, gap).await?;
+                }
+                Part::Events(events) => {
+                    *left = left.saturating_sub(events.len() as u64);
+                    self.replay(&events, false).await?;
+                }
+            }
+        }
+    }
+
+    async fn replay(&self, events: &[Arc<Message>], snapshot: bool) -> Result<(), Stop> {
+        let mut rest = events;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |event: &&Arc<Message>| {
+                bytes += event.envelope.data.len();
+                bytes <= TOGETHER.bytes
+            };
+            let count = rest.iter().take(TOGETHER.events).take_while(fits).count().max(1);
+            let (together, more) = rest.split_at(count);
+            rest = more;
+            let frame = self.member.encoding().replay(self.pattern.as_str(), together, snapshot);
+            if !self.member.outbox().room().await || !send(&self.member, &frame).await {
+                return Err(Stop::Gone);
+            }
+            self.metrics.replayed.increment(count as u64);
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, channel: &Channel, gap: Gap) -> Result<(), Stop> {
+        let frame = frames::gap(self.member.encoding(), &self.pattern, channel.journal().name(), gap);
+        if send(&self.member, &frame).await { Ok(()) } else { Err(Stop::Gone) }
+    }
+
+    fn join(&self, tracks: &[Track], recovered: bool) -> Result<(), (usize, NotYet)> {
+        let joining: Vec<(Arc<Channel>, Option<Cursor>)> =
+            tracks.iter().map(|track| (track.channel.clone(), track.reader.as_ref().map(Reader::cursor))).collect();
+        let live = |cursors: &[Cursor]| {
+            let positions =
+                joining.iter().zip(cursors).map(|((channel, _), cursor)| channel.position(*cursor)).collect();
+            let frame = self.wish.granted(self.member.encoding(), &self.pattern, &self.channels, positions, recovered);
+            self.member.outbox().push(&frame);
+        };
+        Channel::join_all(&joining, &self.pattern, &self.member, || self.given_up.is_cancelled(), live)
+    }
+
+    fn refuse(&self, error: &ReadError) {
+        let message = match error {
+            ReadError::TooManySubjects => {
+                "a snapshot of so many subjects cannot be read at once; ask for narrower patterns".to_owned()
+            }
+            error => format!("what it missed cannot be read now ({error}); the subscription has ended, try again"),
+        };
+        self.refused.store(true, Ordering::Relaxed);
+        if let Some((topic, _)) = &self.live {
+            topic.leave(&self.member);
+        }
+        let code = if *error == ReadError::TooManySubjects { Code::BadRequest } else { Code::BrokerUnavailable };
+        self.metrics.errors.of(code).increment(1);
+        let refusal = Refusal::of(code, self.pattern.as_str(), message);
+        self.member.outbox().push(&frames::refused(self.member.encoding(), self.wish.reply_to, refusal.into()));
+    }
+
+    fn patterns(&self) -> Vec<Pattern> {
+        vec![self.pattern.clone()]
+    }
+}
+
+/// Whether its newest values are sent at once.
+fn is_latest(channel: &Channel) -> bool {
+    channel.journal().delivery() == Delivery::Latest
+}
+
+async fn find(journal: &Journal, position: &Position) -> Result<Cursor, Stop> {
+    let patience = Patience::new();
+    loop {
+        match journal.cursor(position).await {
+            Ok(cursor) => return Ok(cursor),
+            Err(error) => patience.wait(error).await?,
+        }
+    }
+}
+
+async fn read(reader: &mut Reader, upto: Cursor) -> Result<Part, Stop> {
+    let patience = Patience::new();
+    loop {
+        match reader.next(upto.seq, TOGETHER).await {
+            Ok(part) => return Ok(part),
+            Err(error) => patience.wait(error).await?,
+        }
+    }
+}
+
+/// How long a stream has been unreadable.
+struct Patience(Instant);
+
+impl Patience {
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Waits before the next attempt, unless it is too late or of no use.
+    async fn wait(&self, error: ReadError) -> Result<(), Stop> {
+        if error == ReadError::TooManySubjects || self.0.elapsed() > PATIENCE {
+            return Err(Stop::Unreadable(error));
+        }
+        sleep(RETRY).await;
+        Ok(())
+    }
+}

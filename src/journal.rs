@@ -1,0 +1,239 @@
+//! What a stream keeps, as this node knows it: the newest events in memory, in
+//! the order of the stream and without holes; older ones read when somebody
+//! resumes there. No consumer exists at the broker, for nobody.
+//!
+//! One journal per stream follows the stream's tail. `docs/delivery.md` tells
+//! the whole story.
+
+mod flights;
+mod keeper;
+mod losses;
+mod merge;
+mod pages;
+mod place;
+mod reader;
+mod record;
+mod sequence;
+mod shelf;
+mod source;
+mod survey;
+
+use std::{collections::HashMap, mem, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+pub use place::{Cursor, Gap, Reason, Step};
+pub use reader::{Part, Reader};
+
+use crate::{
+    broker::{Broker, Feed, Message, PageSize, ReadError, Stored},
+    classes::{Classes, StreamIndex},
+    config::{self, Config, Delivery},
+    drain::Tasks,
+    metrics::Metrics,
+    proto::Position,
+    subject::{Pattern, Subject},
+};
+use keeper::{Keeper, Lag};
+use record::Record;
+use shelf::Shelf;
+use source::Source;
+
+/// Subjects of one snapshot.
+const SNAPSHOT: usize = 262_144;
+
+/// How long a client that is ahead of this node waits for it, and how often it
+/// looks.
+const AHEAD: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// One stream, as this node knows it.
+#[derive(Debug)]
+pub struct Journal {
+    stream: StreamIndex,
+    name: String,
+    shelf: Arc<Shelf>,
+    /// Brings what is stored from now on.
+    _tail: Feed,
+    metrics: Arc<Metrics>,
+}
+
+impl Journal {
+    /// The journals of all configured streams, each beginning to follow its stream.
+    pub fn all(
+        config: &Config,
+        classes: &Classes,
+        broker: &Arc<Broker>,
+        tasks: &Tasks,
+        metrics: &Arc<Metrics>,
+    ) -> Vec<Arc<Self>> {
+        let indexed = (0..).map(StreamIndex).zip(&config.streams);
+        indexed.map(|(index, stream)| Arc::new(Self::new(index, stream, classes, broker, tasks, metrics))).collect()
+    }
+
+    fn new(
+        stream: StreamIndex,
+        settings: &config::Stream,
+        classes: &Classes,
+        broker: &Arc<Broker>,
+        tasks: &Tasks,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        let record = Arc::new(Record::new(settings, classes.delivery(stream)));
+        let source = Source::new(broker.clone(), stream);
+        let name = settings.name.clone();
+        let lag = Lag::new(metrics.clone());
+        let keeper = Keeper {
+            name: name.clone(),
+            record: record.clone(),
+            source: source.clone(),
+            lag,
+            metrics: metrics.clone(),
+        };
+        tasks.spawn_vital("journal", keeper.keep());
+        let subjects = settings.subjects.iter().filter_map(|subject| Pattern::parse(subject).ok()).collect();
+        let shelf = Arc::new(Shelf::new(record, source, subjects, tasks.clone()));
+        Self { stream, name, shelf, _tail: broker.tail(stream), metrics: metrics.clone() }
+    }
+
+    /// Which stream it is.
+    pub fn stream(&self) -> StreamIndex {
+        self.stream
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its subjects promise.
+    pub fn delivery(&self) -> Delivery {
+        self.shelf.record.delivery()
+    }
+
+    /// Takes in what the tail brought. True when there is more to fan out.
+    pub fn take(&self, arrived: impl IntoIterator<Item = Stored>) -> bool {
+        self.shelf.record.take(arrived)
+    }
+
+    /// The tail is open, perhaps again: something may have been lost.
+    pub fn opened(&self) {
+        self.shelf.record.doubt();
+    }
+
+    /// Waits until there is more to fan out than the tail has brought itself.
+    pub async fn advanced(&self) {
+        self.shelf.record.advanced.notified().await;
+    }
+
+    /// What comes after a cursor for whoever fans out, about so much. What was
+    /// not asked for yet stays in memory.
+    pub fn step(&self, cursor: Cursor, size: PageSize) -> Option<Step> {
+        self.shelf.record.step(cursor, size)
+    }
+
+    /// Whether it was ever known what the stream is.
+    pub fn has_begun(&self) -> bool {
+        self.shelf.record.has_begun()
+    }
+
+    /// Whether it is known what the stream is.
+    pub fn is_ready(&self) -> bool {
+        self.shelf.record.is_ready()
+    }
+
+    /// Waits until it is known what the stream is.
+    pub async fn ready(&self) {
+        self.shelf.record.until_ready().await;
+    }
+
+    /// Everything up to here has come.
+    pub fn head(&self) -> Cursor {
+        self.shelf.record.head()
+    }
+
+    /// Where a cursor stands, as clients are told.
+    pub fn position(&self, cursor: Cursor) -> Position {
+        let (stream, _) = self.shelf.record.stream();
+        Position { stream: self.name.clone(), epoch: stream.epoch.to_string(), seq: cursor.seq }
+    }
+
+    /// The cursor of a client that says where it was. One that does not stand in
+    /// this stream is void: its reader begins with a loss.
+    ///
+    /// # Errors
+    /// When the stream cannot be asked now.
+    pub async fn cursor(&self, position: &Position) -> Result<Cursor, ReadError> {
+        self.ready().await;
+        let void = Cursor { generation: 0, seq: position.seq };
+        let deadline = Instant::now() + AHEAD;
+        let mut reached = false;
+        loop {
+            let (stream, head) = self.shelf.record.stream();
+            if position.epoch != stream.epoch.to_string() {
+                return Ok(void);
+            }
+            if position.seq <= head {
+                return Ok(Cursor { generation: self.shelf.record.generation(), seq: position.seq });
+            }
+            // Another node may have been faster; the stream knows.
+            if !reached && !self.shelf.has_reached(position.seq).await? {
+                return Ok(void);
+            }
+            if !mem::replace(&mut reached, true) {
+                self.shelf.record.doubt();
+            }
+            if Instant::now() > deadline {
+                return Err(ReadError::Timeout);
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// The cursor before the oldest event that the stream has.
+    ///
+    /// # Errors
+    /// When the stream cannot be asked now.
+    pub async fn beginning(&self) -> Result<Cursor, ReadError> {
+        self.ready().await;
+        let generation = self.shelf.record.generation();
+        let first = self.shelf.state().await?.first;
+        Ok(Cursor { generation, seq: first.saturating_sub(1).min(self.head().seq) })
+    }
+
+    /// One who reads on from a cursor.
+    pub fn reader(&self, patterns: Vec<Pattern>, cursor: Cursor) -> Reader {
+        Reader::new(self.shelf.clone(), patterns, cursor, self.metrics.clone())
+    }
+
+    /// The newest event of each subject, in the order of the stream, and up to
+    /// where that is true.
+    ///
+    /// # Errors
+    /// [`ReadError::TooManySubjects`], or when the stream cannot be read now.
+    pub async fn snapshot(&self, patterns: &[Pattern]) -> Result<(Vec<Arc<Message>>, Cursor), ReadError> {
+        self.ready().await;
+        loop {
+            let (newest, floor, cursor) = self.shelf.record.newest(patterns, SNAPSHOT);
+            let newest = newest.ok_or(ReadError::TooManySubjects)?;
+            if floor == 0 {
+                return Ok((newest, cursor));
+            }
+            let older = self.shelf.survey(patterns).await?;
+            if older.upto > cursor.seq {
+                // Much has come meanwhile.
+                continue;
+            }
+            let mut by_subject: HashMap<Subject, Arc<Message>> = HashMap::new();
+            for event in older.events.into_iter().chain(newest) {
+                match by_subject.get(&event.subject) {
+                    Some(known) if known.seq() >= event.seq() => {}
+                    _ => drop(by_subject.insert(event.subject.clone(), event)),
+                }
+            }
+            let mut events: Vec<_> = by_subject.into_values().collect();
+            events.sort_unstable_by_key(|event| event.seq());
+            return Ok((events, cursor));
+        }
+    }
+}

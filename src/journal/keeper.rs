@@ -1,0 +1,224 @@
+//! Keeps a record true: fills it at the start, closes holes, and compares it
+//! with the stream, because a lost last event has no successor to betray it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    broker::{PageSize, Query, ReadError, StreamState, unix_millis},
+    config::Delivery,
+    journal::{
+        record::Record,
+        sequence::EVENT_BYTES,
+        source::{Source, Stretch},
+    },
+    metrics::Metrics,
+};
+
+/// How often the stream is asked for its last sequence.
+const TAIL_CHECK: Duration = Duration::from_secs(2);
+
+/// How long an event may be on its way before it counts as missing.
+const ON_ITS_WAY: Duration = Duration::from_millis(250);
+
+/// Between two attempts, while the stream cannot be asked.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// How long a leader that another one has replaced may still answer: it steps
+/// down after ten seconds without the others (nats-server, `lostQuorumInterval`).
+const WRONG_LEADER: Duration = Duration::from_secs(12);
+
+/// Keeps one record.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) name: String,
+    pub(crate) record: Arc<Record>,
+    pub(crate) source: Source,
+    pub(crate) lag: Lag,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// How many events this node is behind the stream; the series is the sum over
+/// all streams.
+#[derive(Debug)]
+pub(crate) struct Lag {
+    told: AtomicU64,
+    metrics: Arc<Metrics>,
+}
+
+impl Lag {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { told: AtomicU64::new(0), metrics }
+    }
+
+    fn set(&self, lag: u64) {
+        let told = self.told.swap(lag, Ordering::Relaxed);
+        self.metrics.stream_lag.increment(lag as f64 - told as f64);
+    }
+}
+
+impl Keeper {
+    /// Keeps it for ever.
+    pub(crate) async fn keep(self) {
+        let mut told = false;
+        let mut checked = Instant::now();
+        loop {
+            let due = self.record.take_doubt() || checked.elapsed() >= TAIL_CHECK;
+            if due {
+                checked = Instant::now();
+            }
+            match self.attend(due).await {
+                Ok(()) => {
+                    told = false;
+                    self.record.expire();
+                    // Late is on time: the next round looks at everything.
+                    let _ = timeout(TAIL_CHECK, self.record.attention.notified()).await;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(stream = self.name, %error, "the stream cannot be read; trying again");
+                    }
+                    self.record.doubt();
+                    sleep(RETRY.mul_f64(1.0 + fastrand::f64())).await;
+                }
+            }
+        }
+    }
+
+    async fn attend(&self, due: bool) -> Result<(), ReadError> {
+        if due || !self.record.is_ready() {
+            self.check().await?;
+        }
+        self.close_holes().await?;
+        if !self.record.is_ready() {
+            tracing::info!(stream = self.name, "the stream is followed");
+            self.record.make_ready();
+        }
+        Ok(())
+    }
+
+    /// Compares what is known with what the stream is.
+    async fn check(&self) -> Result<(), ReadError> {
+        let (known, head) = self.record.stream();
+        let state = self.source.state().await?;
+        self.lag.set(state.last.saturating_sub(self.record.head().seq));
+        if known.epoch != state.epoch {
+            return self.begin(state).await;
+        }
+        // What was here before it was asked cannot be news to the stream.
+        if state.last < head && self.has_lost(head).await? {
+            tracing::error!(
+                stream = self.name,
+                had = head,
+                has = state.last,
+                "the stream has lost events that it had acknowledged; clients are told to reload"
+            );
+            return self.begin(state).await;
+        }
+        self.record.confirm(state);
+        if state.last > self.record.head().seq {
+            sleep(ON_ITS_WAY).await;
+            self.record.know(state.last);
+        }
+        Ok(())
+    }
+
+    /// Whether the stream has lost what it had: it says so for longer than a
+    /// leader can be wrong about being one.
+    async fn has_lost(&self, head: u64) -> Result<bool, ReadError> {
+        let begun = Instant::now();
+        while begun.elapsed() < WRONG_LEADER {
+            sleep(RETRY).await;
+            if self.source.state().await?.last >= head {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Begins with a stream that is new to this node.
+    async fn begin(&self, state: StreamState) -> Result<(), ReadError> {
+        if self.record.generation() > 0 {
+            tracing::warn!(stream = self.name, "the stream has begun anew; clients are told to reload");
+        }
+        self.record.make_unready();
+        let next = self.window_begin(&state).await?;
+        self.record.begin(state, next);
+        Ok(())
+    }
+
+    /// Where the window begins: as far back as it may, by bytes and by age.
+    async fn window_begin(&self, state: &StreamState) -> Result<u64, ReadError> {
+        let (bytes, age) = self.record.window();
+        let end = state.last + 1;
+        let first = state.first.clamp(1, end);
+        if state.messages == 0 {
+            return Ok(end);
+        }
+        let each = (state.bytes / state.messages).max(1) as usize + EVENT_BYTES;
+        let by_bytes = end.saturating_sub((bytes / each) as u64).max(first);
+        if self.record.delivery() == Delivery::Latest {
+            return Ok(by_bytes);
+        }
+        let since = unix_millis().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let page = self.source.read(&Query::Since(since), PageSize { events: 1, bytes: 1 }).await?;
+        let by_age = page.events.first().map_or(end, |event| event.seq);
+        Ok(by_bytes.max(by_age))
+    }
+
+    async fn close_holes(&self) -> Result<(), ReadError> {
+        while let Some((from, to)) = self.record.hole() {
+            let begun = Instant::now();
+            // At the start it is the window that is filled.
+            let ready = self.record.is_ready();
+            if ready {
+                self.metrics.gaps_detected.increment(1);
+            }
+            let lost = self.close(from, to, ready).await?;
+            if ready {
+                let fate = if lost { &self.metrics.gaps_reported } else { &self.metrics.gaps_healed };
+                fate.increment(1);
+                self.metrics.heal_time.record(begun.elapsed());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is missing. True when some of it is lost.
+    async fn close(&self, from: u64, to: u64, ready: bool) -> Result<bool, ReadError> {
+        let mut lost = false;
+        let mut next = from;
+        while next <= to {
+            let generation = self.record.generation();
+            let Stretch { events, through } = self.source.stretch(next, to).await?;
+            let through = through.min(to);
+            let stored = events.iter().filter(|stored| stored.seq <= through).count() as u64;
+            // Noted before anybody can pass by there.
+            if ready && next + stored <= through {
+                lost |= self.explain(next, through).await?;
+            }
+            self.record.fill(generation, events, through);
+            self.record.advanced.notify_one();
+            next = through + 1;
+        }
+        Ok(lost)
+    }
+
+    /// Some of these are not stored. What was deleted one by one is passed over;
+    /// what retention took is a loss.
+    async fn explain(&self, from: u64, through: u64) -> Result<bool, ReadError> {
+        let state = self.source.state().await?;
+        let lost = state.first > from && self.record.delivery() != Delivery::Latest;
+        if lost {
+            self.record.lose(from, through.min(state.first - 1));
+        }
+        Ok(lost)
+    }
+}

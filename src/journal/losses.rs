@@ -1,0 +1,68 @@
+//! What a stream's retention dropped before this node had it: told to whoever
+//! passes by there. Free of I/O.
+
+use crate::journal::place::{Gap, Reason};
+
+/// Losses that are told one by one.
+const LOSSES: usize = 64;
+
+/// Ranges of sequences, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Losses(Vec<(u64, u64)>);
+
+impl Losses {
+    /// Adds a range behind all others. Whoever resumes below `floor` asks the
+    /// stream, so what is there is forgotten.
+    pub(crate) fn add(&mut self, from: u64, to: u64, floor: u64) {
+        self.0.retain(|(_, to)| *to > floor);
+        let full = self.0.len() == LOSSES;
+        match self.0.last_mut() {
+            // Too many are told as one.
+            Some((_, last)) if full || *last + 1 == from => *last = to,
+            _ => self.0.push((from, to)),
+        }
+    }
+
+    /// How far one can go on from a sequence, and what was lost right behind it.
+    pub(crate) fn after(&self, seq: u64, upto: u64) -> (u64, Option<Gap>) {
+        match self.0.iter().find(|(_, to)| *to > seq) {
+            Some((from, to)) if *from <= seq + 1 && *to <= upto => {
+                (seq, Some(Gap { from: seq + 1, to: *to, reason: Reason::Expired }))
+            }
+            Some((from, _)) => ((from - 1).clamp(seq, upto.max(seq)), None),
+            None => (upto, None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_by_is_told_what_was_lost_there() {
+        let mut losses = Losses::default();
+        losses.add(5, 7, 0);
+        losses.add(8, 9, 0);
+        losses.add(20, 21, 0);
+        let gap = |from, to| Some(Gap { from, to, reason: Reason::Expired });
+        assert_eq!(losses.after(2, 30), (4, None));
+        assert_eq!(losses.after(4, 30).1, gap(5, 9));
+        assert_eq!(losses.after(6, 30).1, gap(7, 9));
+        assert_eq!(losses.after(9, 30), (19, None));
+        assert_eq!(losses.after(19, 30).1, gap(20, 21));
+        assert_eq!(losses.after(21, 30), (30, None));
+        losses.add(40, 41, 21);
+        assert_eq!(losses.0, [(40, 41)]);
+    }
+
+    #[test]
+    fn very_many_are_told_as_one() {
+        let mut losses = Losses::default();
+        for number in 1..=100 {
+            losses.add(number * 10, number * 10, 0);
+        }
+        assert_eq!(losses.0.len(), LOSSES);
+        assert_eq!(losses.0.last(), Some(&(640, 1_000)));
+    }
+}

@@ -1,0 +1,78 @@
+//! A stream read in order by many at once: whoever is at the same place shares
+//! the page, and finds its own events there by the page's index.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    broker::{Message, ReadError},
+    journal::{
+        flights::Flights,
+        sequence::EVENT_BYTES,
+        source::{Source, Stretch},
+    },
+    log::{Bounds, Log},
+};
+
+/// Pages that are kept for others who come by. A page has at most about 1 MiB.
+const KEPT: usize = 16;
+
+/// The pages of one stream that were read lately.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    kept: Mutex<VecDeque<Arc<Sheet>>>,
+    flights: Flights<(u32, u64), Arc<Sheet>>,
+}
+
+/// A stretch of a stream with an index.
+#[derive(Debug)]
+pub(crate) struct Sheet {
+    /// Of which of the streams of this name it is.
+    generation: u32,
+    from: u64,
+    /// Nothing else is stored up to here.
+    pub(crate) through: u64,
+    pub(crate) log: Log<Arc<Message>>,
+}
+
+impl Pages {
+    /// The page that has a sequence, where events were stored up to `last`.
+    pub(crate) async fn page(
+        &self,
+        source: &Source,
+        generation: u32,
+        seq: u64,
+        last: u64,
+    ) -> Result<Arc<Sheet>, ReadError> {
+        let has = |sheet: &&Arc<Sheet>| sheet.generation == generation && (sheet.from..=sheet.through).contains(&seq);
+        if let Some(sheet) = self.lock().iter().find(has) {
+            return Ok(sheet.clone());
+        }
+        self.flights
+            .join((generation, seq), async {
+                let sheet = Arc::new(Sheet::of(generation, seq, source.stretch(seq, last).await?));
+                let mut kept = self.lock();
+                kept.push_front(sheet.clone());
+                kept.truncate(KEPT);
+                Ok(sheet)
+            })
+            .await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Sheet>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sheet {
+    fn of(generation: u32, from: u64, stretch: Stretch) -> Self {
+        let mut log = Log::new(Bounds::NONE);
+        for event in stretch.events.into_iter().filter_map(|stored| stored.event) {
+            let bytes = event.envelope.data.len() + EVENT_BYTES;
+            log.append(event.seq(), event.subject.clone(), bytes, event);
+        }
+        Self { generation, from, through: stretch.through, log }
+    }
+}

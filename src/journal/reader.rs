@@ -1,0 +1,172 @@
+//! One who reads on from a place: out of memory where that reaches back so far,
+//! else from the stream, in the way that costs it least.
+
+use std::sync::Arc;
+
+use crate::{
+    broker::{Message, PageSize, ReadError},
+    journal::{
+        merge::{self, Merge},
+        place::{Cursor, Gap, Reason},
+        record::Look,
+        shelf::Shelf,
+    },
+    metrics::Metrics,
+    subject::Pattern,
+};
+
+/// Reads on for some patterns.
+#[derive(Debug)]
+pub struct Reader {
+    shelf: Arc<Shelf>,
+    patterns: Vec<Pattern>,
+    cursor: Cursor,
+    older: Option<Older>,
+    metrics: Arc<Metrics>,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Part {
+    /// Events in the order of the stream.
+    Events(Vec<Arc<Message>>),
+    /// These will never come.
+    Lost(Gap),
+    /// Nothing up to where it was asked for.
+    End,
+}
+
+/// How the stream is read below what is in memory, and up to where.
+#[derive(Debug)]
+enum Older {
+    /// Subject by subject.
+    Merge { merge: Merge, begun: u64, upto: u64 },
+    /// All in order.
+    Sheets { upto: u64 },
+}
+
+impl Reader {
+    pub(crate) fn new(shelf: Arc<Shelf>, patterns: Vec<Pattern>, cursor: Cursor, metrics: Arc<Metrics>) -> Self {
+        Self { shelf, patterns, cursor, older: None, metrics }
+    }
+
+    /// Everything up to here has been read.
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// What comes next up to a sequence, about so much.
+    ///
+    /// # Errors
+    /// When the stream cannot be read now; trying again goes on at the same place.
+    pub async fn next(&mut self, upto: u64, size: PageSize) -> Result<Part, ReadError> {
+        loop {
+            match self.shelf.record.look(self.cursor, &self.patterns, upto, size) {
+                Look::Events(events, cursor) => {
+                    if self.older.take().is_none() {
+                        self.metrics.window_hits.increment(1);
+                    }
+                    self.cursor = cursor;
+                    if !events.is_empty() {
+                        return Ok(Part::Events(events));
+                    }
+                }
+                Look::Lost(gap, cursor) => {
+                    (self.cursor, self.older) = (cursor, None);
+                    return Ok(Part::Lost(gap));
+                }
+                Look::End => return Ok(Part::End),
+                Look::Older(floor) => {
+                    if let Some(part) = self.older(floor).await? {
+                        return Ok(part);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes on below what is in memory.
+    async fn older(&mut self, floor: u64) -> Result<Option<Part>, ReadError> {
+        match &mut self.older {
+            None => self.plan(floor).await,
+            Some(Older::Merge { merge, begun, upto }) => {
+                if let Some(events) = merge.next(&self.shelf).await? {
+                    let last = events.last().map_or(self.cursor.seq, |event| event.seq());
+                    self.cursor.seq = self.cursor.seq.max(last);
+                    return Ok(Some(Part::Events(events)));
+                }
+                let (begun, upto) = (*begun, *upto);
+                if !self.shelf.is_current().await? {
+                    return Err(ReadError::Lagging);
+                }
+                // What retention took meanwhile may have been among it.
+                let first = self.shelf.state().await?.first;
+                (self.cursor.seq, self.older) = (upto, None);
+                Ok((first > begun + 1).then(|| expired(begun, first.min(upto + 1))))
+            }
+            Some(Older::Sheets { upto }) => {
+                let upto = *upto;
+                let seq = self.cursor.seq + 1;
+                let sheet = self.shelf.sheet(seq, upto).await?;
+                let begins = sheet.log.first().unwrap_or(sheet.through + 1);
+                if begins > seq {
+                    let first = self.shelf.source.state().await?.first;
+                    if first > seq {
+                        let gap = expired(self.cursor.seq, first.min(upto + 1));
+                        self.cursor.seq = (first - 1).min(upto);
+                        return Ok(Some(gap));
+                    }
+                }
+                let through = sheet.through.min(upto);
+                let page = sheet.log.page(&self.patterns, self.cursor.seq, through, usize::MAX);
+                self.cursor.seq = page.through;
+                let events: Vec<_> = page.events.into_iter().map(|(_, event)| event.clone()).collect();
+                if self.cursor.seq >= upto {
+                    self.older = None;
+                }
+                Ok((!events.is_empty()).then_some(Part::Events(events)))
+            }
+        }
+    }
+
+    /// Decides how to read.
+    async fn plan(&mut self, floor: u64) -> Result<Option<Part>, ReadError> {
+        self.metrics.window_misses.increment(1);
+        let latest = self.shelf.is_latest();
+        let first = self.shelf.state().await?.first;
+        if first > self.cursor.seq + 1 {
+            let gap = expired(self.cursor.seq, first.min(floor + 1));
+            self.cursor.seq = (first - 1).min(floor);
+            // Of values only the newest matters.
+            return Ok((!latest).then_some(gap));
+        }
+        if !latest && self.shelf.is_whole(&self.patterns) {
+            self.older = Some(Older::Sheets { upto: floor });
+            return Ok(None);
+        }
+        let newest = match self.shelf.survey(&self.patterns).await {
+            Ok(newest) => newest,
+            Err(ReadError::TooManySubjects) => {
+                self.older = Some(Older::Sheets { upto: floor });
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let (begun, upto) = (self.cursor.seq, newest.upto);
+        let changed: Vec<_> = newest.events.into_iter().filter(|event| event.seq() > begun).collect();
+        if changed.is_empty() || latest {
+            self.cursor.seq = upto.max(begun);
+            return Ok((!changed.is_empty()).then_some(Part::Events(changed)));
+        }
+        self.older = Some(if changed.len() <= merge::SUBJECTS {
+            Older::Merge { merge: Merge::new(changed, begun), begun, upto }
+        } else {
+            Older::Sheets { upto }
+        });
+        Ok(None)
+    }
+}
+
+fn expired(after: u64, first: u64) -> Part {
+    Part::Lost(Gap { from: after + 1, to: first - 1, reason: Reason::Expired })
+}

@@ -1,0 +1,364 @@
+//! What a node has in memory of one stream: its newest events, in order and
+//! without holes. Free of I/O; whoever reads from the stream is told when there
+//! is something to read.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    broker::{Message, PageSize, Stored, StreamState},
+    config::{self, Delivery},
+    journal::{
+        losses::Losses,
+        place::{Cursor, Gap, Reason, Step},
+        sequence::{EVENT_BYTES, Sequence},
+    },
+    log::{Bounds, Log},
+    subject::Pattern,
+};
+
+/// Bytes of events that may be in memory beyond the window because they are not
+/// fanned out yet. What comes then is read from the stream later.
+const BEHIND_BYTES: usize = 16 * 1024 * 1024;
+
+/// What is in memory.
+#[derive(Debug)]
+pub(crate) struct Record {
+    delivery: Delivery,
+    bytes: usize,
+    age: Duration,
+    state: Mutex<State>,
+    /// Whether it is known what the stream is, up to a moment ago.
+    ready: watch::Sender<bool>,
+    /// Told when there is more to fan out.
+    pub(crate) advanced: Notify,
+    /// Told when there is something to be read or checked.
+    pub(crate) attention: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// What the stream was when it was asked last.
+    stream: StreamState,
+    generation: u32,
+    sequence: Sequence,
+    log: Log<Arc<Message>>,
+    losses: Losses,
+    /// What is fanned out already; nothing while nobody does that.
+    fanned: Option<u64>,
+    /// Whether the stream should be asked what it is.
+    unsure: bool,
+}
+
+/// What a reader finds in memory.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// Events, and how far they reach.
+    Events(Vec<Arc<Message>>, Cursor),
+    /// These will never come: go on from here.
+    Lost(Gap, Cursor),
+    /// What comes next is no longer in memory; everything from behind this is.
+    Older(u64),
+    /// Nothing has come after it yet.
+    End,
+}
+
+impl Record {
+    pub(crate) fn new(stream: &config::Stream, delivery: Delivery) -> Self {
+        let per_subject = if delivery == Delivery::Latest { 1 } else { usize::MAX };
+        Self {
+            delivery,
+            bytes: stream.window.bytes.bytes(),
+            age: stream.window.age.duration(),
+            state: Mutex::new(State {
+                stream: StreamState::default(),
+                generation: 0,
+                sequence: Sequence::default(),
+                log: Log::new(Bounds { per_subject, ..Bounds::NONE }),
+                losses: Losses::default(),
+                fanned: None,
+                unsure: true,
+            }),
+            ready: watch::Sender::new(false),
+            advanced: Notify::new(),
+            attention: Notify::new(),
+        }
+    }
+
+    pub(crate) fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
+    /// How much is kept in memory.
+    pub(crate) fn window(&self) -> (usize, Duration) {
+        (self.bytes, self.age)
+    }
+
+    /// Takes in what the tail brought. True when there is more to fan out.
+    pub(crate) fn take(&self, arrived: impl IntoIterator<Item = Stored>) -> bool {
+        let mut state = self.lock();
+        let before = state.sequence.head();
+        for stored in arrived {
+            if stored.seq <= state.sequence.head() && state.generation > 0 {
+                // It was read meanwhile; or the stream has begun anew.
+                state.unsure = true;
+                self.attention.notify_one();
+            } else if self.is_full(&state) {
+                state.sequence.know(stored.seq);
+            } else {
+                let State { sequence, log, .. } = &mut *state;
+                sequence.take(stored, |stored| keep(log, stored));
+            }
+        }
+        self.evict(&mut state);
+        if state.sequence.hole().is_some() {
+            self.attention.notify_one();
+        }
+        state.sequence.head() > before && *self.ready.borrow()
+    }
+
+    /// Something may have been lost.
+    pub(crate) fn doubt(&self) {
+        self.lock().unsure = true;
+        self.attention.notify_one();
+    }
+
+    /// Whether there was doubt; there is none any more.
+    pub(crate) fn take_doubt(&self) -> bool {
+        std::mem::take(&mut self.lock().unsure)
+    }
+
+    /// The stream is this one now: what was known before is void. Events from
+    /// `next` on are to be read.
+    pub(crate) fn begin(&self, stream: StreamState, next: u64) {
+        let mut state = self.lock();
+        state.generation += 1;
+        if state.generation > 1 {
+            // What came meanwhile may be of the one or of the other.
+            state.sequence = Sequence::default();
+        }
+        state.stream = stream;
+        state.log.clear();
+        state.log.set_floor(next - 1);
+        state.losses = Losses::default();
+        state.fanned = None;
+        state.sequence.begin(next);
+        state.sequence.know(stream.last);
+    }
+
+    /// What the stream was found to be, the same as before.
+    pub(crate) fn confirm(&self, stream: StreamState) {
+        self.lock().stream = stream;
+    }
+
+    /// What the stream was when it was asked last, and how far it is known.
+    pub(crate) fn stream(&self) -> (StreamState, u64) {
+        let state = self.lock();
+        (state.stream, state.sequence.head())
+    }
+
+    /// Notes that events are stored up to here.
+    pub(crate) fn know(&self, last: u64) {
+        self.lock().sequence.know(last);
+    }
+
+    /// The first range that is missing, unless there is no room for it now.
+    pub(crate) fn hole(&self) -> Option<(u64, u64)> {
+        let state = self.lock();
+        if self.is_full(&state) { None } else { state.sequence.hole() }
+    }
+
+    /// Takes in what was read: `events`, and nothing else up to `through`.
+    pub(crate) fn fill(&self, generation: u32, events: Vec<Stored>, through: u64) {
+        let mut state = self.lock();
+        if state.generation != generation {
+            return;
+        }
+        let State { sequence, log, .. } = &mut *state;
+        for stored in events {
+            sequence.fill(stored, |stored| keep(log, stored));
+        }
+        sequence.pass(through, |stored| keep(log, stored));
+        self.evict(&mut state);
+    }
+
+    /// Retention has dropped these before they were here.
+    pub(crate) fn lose(&self, from: u64, to: u64) {
+        let mut state = self.lock();
+        let floor = state.log.floor();
+        state.losses.add(from, to, floor);
+    }
+
+    /// It is known what the stream is: whoever waits may go on.
+    pub(crate) fn make_ready(&self) {
+        self.ready.send_replace(true);
+        self.advanced.notify_one();
+    }
+
+    /// It is not known any more.
+    pub(crate) fn make_unready(&self) {
+        self.ready.send_replace(false);
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Whether it was ever ready.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.is_ready() || self.generation() > 1
+    }
+
+    /// Waits until it is known what the stream is.
+    pub(crate) async fn until_ready(&self) {
+        // It fails only without a sender, which is ours.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.lock().generation
+    }
+
+    /// Everything up to here has come.
+    pub(crate) fn head(&self) -> Cursor {
+        let state = self.lock();
+        Cursor { generation: state.generation, seq: state.sequence.head() }
+    }
+
+    /// Below and at this sequence nothing is in memory.
+    pub(crate) fn floor(&self) -> u64 {
+        self.lock().log.floor()
+    }
+
+    /// The oldest event in memory that the stream certainly still has: who has
+    /// it has all that is older.
+    pub(crate) fn witness(&self) -> Option<u64> {
+        self.lock().log.first()
+    }
+
+    /// What comes after a cursor for whoever fans out, at most so much. What
+    /// was not asked for yet stays in memory.
+    pub(crate) fn step(&self, cursor: Cursor, size: PageSize) -> Option<Step> {
+        if !self.is_ready() {
+            return None;
+        }
+        let mut state = self.lock();
+        let (generation, head) = (state.generation, state.sequence.head());
+        if cursor.generation != generation {
+            // Before the first one nobody was there to miss anything.
+            let seq = if cursor.generation == 0 { head } else { state.log.floor().min(head) };
+            state.fanned = Some(seq);
+            return Some(Step::Lost(reset(cursor), Cursor { generation, seq }));
+        }
+        state.fanned = Some(cursor.seq);
+        let (upto, lost) = state.losses.after(cursor.seq, head);
+        if let Some(gap) = lost {
+            return Some(Step::Lost(gap, Cursor { generation, seq: gap.to }));
+        }
+        if cursor.seq >= upto {
+            if state.sequence.hole().is_some() {
+                // There may be room again for what was not taken in.
+                self.evict(&mut state);
+                self.attention.notify_one();
+            }
+            return None;
+        }
+        let (mut events, mut bytes, mut seq) = (Vec::new(), 0, upto);
+        for (at, _, event) in state.log.range(cursor.seq, upto) {
+            bytes += event.envelope.data.len();
+            if !events.is_empty() && (events.len() == size.events || bytes > size.bytes) {
+                seq = at - 1;
+                break;
+            }
+            events.push(event.clone());
+        }
+        Some(Step::Events(events, Cursor { generation, seq }))
+    }
+
+    /// What comes after a cursor for patterns, at most so much and up to there.
+    pub(crate) fn look(&self, cursor: Cursor, patterns: &[Pattern], upto: u64, size: PageSize) -> Look {
+        let state = self.lock();
+        let (generation, head) = (state.generation, state.sequence.head());
+        if cursor.generation != generation {
+            return Look::Lost(reset(cursor), Cursor { generation, seq: state.stream.first.saturating_sub(1) });
+        }
+        let upto = upto.min(head);
+        if cursor.seq >= upto {
+            return Look::End;
+        }
+        let floor = state.log.floor();
+        if cursor.seq < floor {
+            return Look::Older(floor);
+        }
+        let (upto, lost) = state.losses.after(cursor.seq, upto);
+        if let Some(gap) = lost {
+            return Look::Lost(gap, Cursor { generation, seq: gap.to });
+        }
+        let page = state.log.page(patterns, cursor.seq, upto, size.events);
+        let (mut events, mut bytes, mut through) = (Vec::new(), 0, page.through);
+        for (seq, event) in page.events {
+            bytes += event.envelope.data.len();
+            if !events.is_empty() && bytes > size.bytes {
+                through = seq - 1;
+                break;
+            }
+            events.push(event.clone());
+        }
+        Look::Events(events, Cursor { generation, seq: through })
+    }
+
+    /// The newest event of each subject that is in memory, in order; nothing
+    /// when there are more than `most`. And where memory ends: below the first
+    /// cursor there may be more, behind the second nothing has come yet.
+    pub(crate) fn newest(&self, patterns: &[Pattern], most: usize) -> (Option<Vec<Arc<Message>>>, u64, Cursor) {
+        let state = self.lock();
+        let head = state.sequence.head();
+        let newest = state.log.newest(patterns, head, most);
+        let newest = newest.map(|events| events.into_iter().map(|(_, event)| event.clone()).collect());
+        let floor = state.log.floor();
+        let floor = if floor < state.stream.first { 0 } else { floor };
+        (newest, floor, Cursor { generation: state.generation, seq: head })
+    }
+
+    /// Drops what has become too old.
+    pub(crate) fn expire(&self) {
+        self.evict(&mut self.lock());
+    }
+
+    /// Whether so much waits for its fan-out that no more is taken.
+    fn is_full(&self, state: &State) -> bool {
+        state.fanned.is_some() && state.log.bytes() > self.bytes + BEHIND_BYTES
+    }
+
+    /// Drops what is beyond the window and fanned out.
+    fn evict(&self, state: &mut State) {
+        while let Some((seq, event)) = state.log.front() {
+            let old = self.delivery != Delivery::Latest && event.arrived.elapsed() > self.age;
+            let beyond = old || state.log.bytes() > self.bytes;
+            if !beyond || state.fanned.is_some_and(|fanned| seq > fanned) {
+                break;
+            }
+            state.log.evict_through(seq);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn reset(cursor: Cursor) -> Gap {
+    Gap { from: cursor.seq + 1, to: 0, reason: Reason::Reset }
+}
+
+/// Adds what is in order to the log.
+fn keep(log: &mut Log<Arc<Message>>, stored: Stored) {
+    if let Some(event) = stored.event {
+        let bytes = event.envelope.data.len() + EVENT_BYTES;
+        log.append(stored.seq, event.subject.clone(), bytes, event);
+    }
+}

@@ -1,0 +1,136 @@
+//! Everything that readers of one stream share: what is in memory, and reads
+//! from the stream that several of them need.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    broker::{Page, PageSize, Query, ReadError, StreamState},
+    config::Delivery,
+    drain::Tasks,
+    journal::{
+        flights::Flights,
+        pages::{Pages, Sheet},
+        record::Record,
+        source::Source,
+        survey::{Newest, Survey},
+    },
+    subject::{Pattern, Subject},
+};
+
+/// How old an answer may be to the question what the stream has.
+const FRESH: Duration = Duration::from_millis(200);
+
+/// What readers share.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    pub(crate) record: Arc<Record>,
+    pub(crate) source: Source,
+    /// What the stream stores: a pattern that covers all of it is read in order.
+    subjects: Vec<Pattern>,
+    survey: Arc<Survey>,
+    pages: Pages,
+    lines: Flights<(Subject, u64), Arc<Page>>,
+    states: Flights<(), StreamState>,
+    state: Mutex<Option<(Instant, StreamState)>>,
+    currents: Flights<(), bool>,
+    current: Mutex<Option<Instant>>,
+    tasks: Tasks,
+}
+
+impl Shelf {
+    pub(crate) fn new(record: Arc<Record>, source: Source, subjects: Vec<Pattern>, tasks: Tasks) -> Self {
+        Self {
+            record,
+            source,
+            subjects,
+            survey: Arc::default(),
+            pages: Pages::default(),
+            lines: Flights::default(),
+            states: Flights::default(),
+            state: Mutex::default(),
+            currents: Flights::default(),
+            current: Mutex::default(),
+            tasks,
+        }
+    }
+
+    pub(crate) fn is_latest(&self) -> bool {
+        self.record.delivery() == Delivery::Latest
+    }
+
+    /// Whether the patterns match all that the stream stores.
+    pub(crate) fn is_whole(&self, patterns: &[Pattern]) -> bool {
+        self.subjects.iter().all(|stored| patterns.iter().any(|pattern| pattern.covers(stored)))
+    }
+
+    /// What the stream has, as of a moment ago.
+    pub(crate) async fn state(&self) -> Result<StreamState, ReadError> {
+        let last = || *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, state)) = last()
+            && at.elapsed() < FRESH
+        {
+            return Ok(state);
+        }
+        self.ask().await
+    }
+
+    /// Whether the stream has ever stored something at a sequence.
+    pub(crate) async fn has_reached(&self, seq: u64) -> Result<bool, ReadError> {
+        // The first question may have been asked by somebody else before this
+        // one was; the second was not.
+        Ok(self.ask().await?.last >= seq || self.ask().await?.last >= seq)
+    }
+
+    /// Asks, together with all who ask now.
+    async fn ask(&self) -> Result<StreamState, ReadError> {
+        self.states
+            .join((), async {
+                let state = self.source.state().await?;
+                *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), state));
+                Ok(state)
+            })
+            .await
+    }
+
+    /// Whether the copy that answers here has all that is older than what is in
+    /// memory, as of a moment ago. Reads by subject cannot see that it has not.
+    pub(crate) async fn is_current(&self) -> Result<bool, ReadError> {
+        let seen = || *self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen().is_some_and(|at| at.elapsed() < FRESH) {
+            return Ok(true);
+        }
+        self.currents
+            .join((), async {
+                let Some(seq) = self.record.witness() else { return Ok(true) };
+                let current = self.source.has(seq).await?;
+                if current {
+                    *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                }
+                Ok(current)
+            })
+            .await
+    }
+
+    /// The newest event of each subject below what is in memory.
+    pub(crate) async fn survey(&self, patterns: &[Pattern]) -> Result<Newest, ReadError> {
+        if !self.is_current().await? {
+            return Err(ReadError::Lagging);
+        }
+        self.survey.ask(patterns, &self.source, &self.record, &self.tasks).await
+    }
+
+    /// The page of the stream that has a sequence.
+    pub(crate) async fn sheet(&self, seq: u64, last: u64) -> Result<Arc<Sheet>, ReadError> {
+        self.pages.page(&self.source, self.record.generation(), seq, last).await
+    }
+
+    /// Events of one subject from a sequence on.
+    pub(crate) async fn line(&self, subject: &Subject, from: u64, size: PageSize) -> Result<Arc<Page>, ReadError> {
+        let query = Query::Of(subject.clone(), from);
+        let read = async { self.source.read(&query, size).await.map(Arc::new) };
+        self.lines.join((subject.clone(), from), read).await
+    }
+}

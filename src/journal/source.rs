@@ -1,0 +1,86 @@
+//! Reading a stream in order: what is stored from a sequence on, whoever of the
+//! broker's servers answers.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+use crate::{
+    broker::{Broker, Page, PageSize, Query, ReadError, Stored, StreamState},
+    classes::StreamIndex,
+};
+
+/// A page of a sequential read. JetStream sends it without flow control.
+const PAGE: PageSize = PageSize { events: 1_000, bytes: 1024 * 1024 };
+
+/// How often a copy that lags is asked again, and how long in between.
+const LAGGING: (usize, Duration) = (40, Duration::from_millis(50));
+
+/// How often a copy is asked before the leader is.
+const PATIENT: usize = 4;
+
+/// One stream at the broker.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    broker: Arc<Broker>,
+    stream: StreamIndex,
+}
+
+/// Events of a stream from one sequence on.
+#[derive(Debug)]
+pub(crate) struct Stretch {
+    pub(crate) events: Vec<Stored>,
+    /// Nothing else is stored up to here.
+    pub(crate) through: u64,
+}
+
+impl Source {
+    pub(crate) fn new(broker: Arc<Broker>, stream: StreamIndex) -> Self {
+        Self { broker, stream }
+    }
+
+    /// What the stream is now.
+    pub(crate) async fn state(&self) -> Result<StreamState, ReadError> {
+        self.broker.stream_state(self.stream).await
+    }
+
+    /// Reads one page of an answer.
+    pub(crate) async fn read(&self, query: &Query, size: PageSize) -> Result<Page, ReadError> {
+        self.broker.read(self.stream, query, size).await
+    }
+
+    /// Reads on from a sequence, at most to `last`, up to which events are or
+    /// were stored. It always gets ahead.
+    pub(crate) async fn stretch(&self, from: u64, last: u64) -> Result<Stretch, ReadError> {
+        for attempt in 0..LAGGING.0 {
+            // A copy that still has nothing may be one that NATS does not bring up.
+            let page = if attempt < PATIENT {
+                self.read(&Query::From(from), PAGE).await?
+            } else {
+                self.broker.read_leader(self.stream, from).await?
+            };
+            if let Some(newest) = page.events.last() {
+                // Copies are in order: what is missing before an event is not stored.
+                let through = page.through.max(newest.seq);
+                return Ok(Stretch { events: page.events, through });
+            }
+            if page.through >= from {
+                // All of the page was too large to be read.
+                return Ok(Stretch { events: Vec::new(), through: page.through });
+            }
+            // Only the leader knows whether there is nothing, or nothing yet.
+            match self.broker.gone(self.stream, from, last).await? {
+                Some(through) => return Ok(Stretch { events: Vec::new(), through }),
+                None => sleep(LAGGING.1).await,
+            }
+        }
+        Err(ReadError::Timeout)
+    }
+
+    /// Whether the copy that answers here has an event: then it has all that is
+    /// older.
+    pub(crate) async fn has(&self, seq: u64) -> Result<bool, ReadError> {
+        let page = self.read(&Query::From(seq), PageSize { events: 1, bytes: 1 }).await?;
+        Ok(page.through >= seq || page.events.first().is_some_and(|event| event.seq >= seq))
+    }
+}

@@ -1,0 +1,181 @@
+//! Which subjects of a pattern there are, and the newest event of each: one
+//! question for all who ask within a moment, because the answer costs the
+//! server far less than a search of its own for each of them.
+
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, time::sleep};
+
+use crate::{
+    broker::{Message, PageSize, Query, ReadError},
+    drain::Tasks,
+    journal::{record::Record, source::Source},
+    subject::Pattern,
+    trie::Trie,
+};
+
+/// How long the first one waits for others.
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// Patterns in one question. The server tells at most 1,024 subjects at once,
+/// so there is room for two each.
+const TOGETHER: usize = 500;
+
+/// A page of the answer.
+const PAGE: PageSize = PageSize { events: 1_024, bytes: 1024 * 1024 };
+
+/// Questions that wait to be asked together.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    asked: Vec<Asked>,
+    /// A task sees to them.
+    seen_to: bool,
+}
+
+#[derive(Debug)]
+struct Asked {
+    patterns: Vec<Pattern>,
+    answer: oneshot::Sender<Result<Newest, ReadError>>,
+}
+
+/// The newest event of each subject.
+#[derive(Clone, Debug)]
+pub(crate) struct Newest {
+    /// As it was at this sequence, below which nothing is in memory.
+    pub(crate) upto: u64,
+    /// In order. An event that is none for clients has no subject to tell.
+    pub(crate) events: Vec<Arc<Message>>,
+}
+
+impl Survey {
+    /// Asks for the newest event of each subject below what is in memory.
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        patterns: &[Pattern],
+        source: &Source,
+        record: &Arc<Record>,
+        tasks: &Tasks,
+    ) -> Result<Newest, ReadError> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut waiting = self.lock();
+            waiting.asked.push(Asked { patterns: patterns.to_vec(), answer });
+            if !mem::replace(&mut waiting.seen_to, true) {
+                tasks.spawn(self.clone().see_to_all(source.clone(), record.clone()));
+            }
+        }
+        answered.await.unwrap_or(Err(ReadError::Unavailable))
+    }
+
+    async fn see_to_all(self: Arc<Self>, source: Source, record: Arc<Record>) {
+        // Should this be cut short, the next one who asks finds somebody to see to it.
+        let cut_short = CutShort(&self);
+        sleep(MOMENT).await;
+        while let Some(together) = self.take() {
+            let upto = record.floor();
+            ask(&source, upto, together).await;
+        }
+        mem::forget(cut_short);
+    }
+
+    /// The next ones; nothing when nobody waits any more.
+    fn take(&self) -> Option<Vec<Asked>> {
+        let mut waiting = self.lock();
+        let mut patterns = 0;
+        let count = waiting
+            .asked
+            .iter()
+            .take_while(|asked| {
+                patterns += asked.patterns.len();
+                patterns <= TOGETHER.max(asked.patterns.len())
+            })
+            .count();
+        waiting.seen_to = count > 0;
+        (count > 0).then(|| waiting.asked.drain(..count).collect())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct CutShort<'a>(&'a Survey);
+
+impl Drop for CutShort<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.lock();
+        waiting.seen_to = false;
+        waiting.asked.clear();
+    }
+}
+
+/// Asks one question, or several where one would be too much.
+async fn ask(source: &Source, upto: u64, together: Vec<Asked>) {
+    let mut left = vec![together];
+    while let Some(mut together) = left.pop() {
+        let patterns = together.iter().flat_map(|asked| asked.patterns.iter().cloned()).collect();
+        match newest(source, patterns, upto).await {
+            Err(ReadError::TooManySubjects) if together.len() > 1 => {
+                let half = together.split_off(together.len() / 2);
+                left.extend([half, together]);
+            }
+            Err(error) => {
+                for asked in together {
+                    // Whoever does not wait any more has left.
+                    let _ = asked.answer.send(Err(error.clone()));
+                }
+            }
+            Ok(events) => tell(upto, events, together),
+        }
+    }
+}
+
+async fn newest(source: &Source, patterns: Vec<Pattern>, upto: u64) -> Result<Vec<Arc<Message>>, ReadError> {
+    let mut events = BTreeMap::new();
+    let mut from = 1;
+    if upto == 0 {
+        return Ok(Vec::new());
+    }
+    loop {
+        let query = Query::Newest { patterns: patterns.clone(), upto, from };
+        let page = source.read(&query, PAGE).await?;
+        let more = page.more && page.through >= from;
+        from = page.through + 1;
+        events.extend(page.events.into_iter().filter_map(|stored| Some((stored.seq, stored.event?))));
+        if !more {
+            return Ok(events.into_values().collect());
+        }
+    }
+}
+
+fn tell(upto: u64, events: Vec<Arc<Message>>, together: Vec<Asked>) {
+    let mut askers = Trie::default();
+    for (place, asked) in together.iter().enumerate() {
+        for pattern in &asked.patterns {
+            askers.insert(pattern, place);
+        }
+    }
+    let mut answers: Vec<Vec<Arc<Message>>> = vec![Vec::new(); together.len()];
+    for event in events {
+        askers.each(&event.subject, |place| {
+            let answer = &mut answers[*place];
+            // Several patterns of one asker may match.
+            if answer.last().is_none_or(|last| last.seq() != event.seq()) {
+                answer.push(event.clone());
+            }
+        });
+    }
+    for (asked, events) in together.into_iter().zip(answers) {
+        let _ = asked.answer.send(Ok(Newest { upto, events }));
+    }
+}

@@ -1,0 +1,102 @@
+//! What is stored, over plain HTTP: history, and newest values.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Method, Request, Response, body::Incoming, header};
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    error::{Code, Refusal},
+    proto::{Fetch, server_frame::Body},
+    server::answer::{self, Refused},
+    session,
+};
+
+/// The path of history.
+pub(crate) const FETCH: &str = "/v1/fetch";
+
+/// The path under which the newest event of a subject is.
+pub(crate) const LAST: &str = "/v1/last/";
+
+/// `GET /v1/fetch?subject=..&after=STREAM/EPOCH/SEQ&last=true&limit=..`: one page.
+pub(crate) async fn fetch(
+    request: Request<Incoming>,
+    shared: &session::Shared,
+) -> Result<Response<Full<Bytes>>, Refused> {
+    read_only(&request)?;
+    let fetch = question(request.uri().query().unwrap_or_default())?;
+    let fetched = shared.fetcher.fetch(&shared.anonymous, fetch).await?;
+    Ok(answer::frame(Body::Fetched(fetched)))
+}
+
+/// `GET /v1/last/{subject}`: the newest event of one subject.
+pub(crate) async fn last(
+    request: Request<Incoming>,
+    shared: &session::Shared,
+) -> Result<Response<Full<Bytes>>, Refused> {
+    read_only(&request)?;
+    let subject = percent_decode_str(&request.uri().path()[LAST.len()..]).decode_utf8_lossy();
+    // One subject, and not the newest of some.
+    shared.anonymous.publish(&subject)?;
+    let fetch = Fetch { subject: subject.to_string(), last: true, limit: 1, ..Fetch::default() };
+    let fetched = shared.fetcher.fetch(&shared.anonymous, fetch).await?;
+    match fetched.events.into_iter().next() {
+        Some(event) => Ok(answer::frame(Body::Event(event))),
+        None => Err(Refusal::of(Code::NotFound, &subject, "nothing is stored under this subject").into()),
+    }
+}
+
+fn read_only(request: &Request<Incoming>) -> Result<(), Refused> {
+    if request.method() == Method::GET {
+        return Ok(());
+    }
+    let refusal = Refusal::new(Code::MethodNotAllowed, "what is stored is read with GET");
+    Err(Refused::from(refusal).with(header::ALLOW, "GET"))
+}
+
+fn question(query: &str) -> Result<Fetch, Refusal> {
+    let mut fetch = Fetch::default();
+    let wrong = |message: String| Refusal::new(Code::BadRequest, message);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = percent_decode_str(value).decode_utf8_lossy();
+        match name {
+            "subject" => fetch.subject = value.into_owned(),
+            "after" => fetch.after.push(value.parse().map_err(|_| {
+                wrong(format!("`after={value}` is no position; write it as STREAM/EPOCH/SEQ, as `positions` tells it"))
+            })?),
+            "last" => {
+                fetch.last = value.parse().map_err(|_| wrong(format!("`last={value}` is neither true nor false")))?;
+            }
+            "limit" => fetch.limit = value.parse().map_err(|_| wrong(format!("`limit={value}` is no number")))?,
+            _ => {
+                return Err(wrong(format!("there is no parameter `{name}`; there are subject, after, last and limit")));
+            }
+        }
+    }
+    Ok(fetch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::Position;
+
+    #[test]
+    fn a_query_says_what_is_wanted_or_what_is_wrong_with_it() {
+        let asked = question("subject=a.%3E&after=SHOP/17/42&last=true&limit=5&after=B/1/2").expect("a question");
+        assert_eq!((asked.subject.as_str(), asked.last, asked.limit), ("a.>", true, 5));
+        let position = Position { stream: "SHOP".into(), epoch: "17".into(), seq: 42 };
+        assert_eq!((asked.after.len(), &asked.after[0]), (2, &position));
+        for (query, named) in [
+            ("after=42", "after=42"),
+            ("after=S/1/x", "after=S/1/x"),
+            ("limit=many", "limit=many"),
+            ("last=yes", "last=yes"),
+            ("subjct=a", "subjct"),
+        ] {
+            let refusal = question(query).expect_err(query);
+            assert!(refusal.code == Code::BadRequest && refusal.message.contains(named), "{query}: {refusal}");
+        }
+    }
+}

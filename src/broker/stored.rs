@@ -110,3 +110,10 @@ pub enum ReadError {
     #[error("the server refuses: {0}")]
     Refused(String),
 }
+
+impl ReadError {
+    /// Whether another copy, or the leader, may do better.
+    pub fn is_of_the_copy(&self) -> bool {
+        matches!(self, Self::Lagging | Self::Timeout | Self::NoResponders)
+    }
+}

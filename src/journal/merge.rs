@@ -50,6 +50,9 @@ impl Merge {
     /// The next events in order; nothing when there are no more.
     pub(crate) async fn next(&mut self, shelf: &Shelf) -> Result<Option<Vec<Arc<Message>>>, ReadError> {
         self.lines.retain(|line| !line.is_done());
+        if self.lines.iter().any(|line| line.ahead.is_empty()) && !shelf.is_current().await? {
+            return Err(ReadError::Lagging);
+        }
         let page = self.page;
         let mut empty: Vec<&mut Line> = self.lines.iter_mut().filter(|line| line.ahead.is_empty()).collect();
         for some in empty.chunks_mut(AT_ONCE) {

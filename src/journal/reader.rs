@@ -90,14 +90,20 @@ impl Reader {
         match &mut self.older {
             None => self.plan(floor).await,
             Some(Older::Merge { merge, begun, upto }) => {
-                if let Some(events) = merge.next(&self.shelf).await? {
-                    let last = events.last().map_or(self.cursor.seq, |event| event.seq());
-                    self.cursor.seq = self.cursor.seq.max(last);
-                    return Ok(Some(Part::Events(events)));
-                }
                 let (begun, upto) = (*begun, *upto);
-                if !self.shelf.is_current().await? {
-                    return Err(ReadError::Lagging);
+                match merge.next(&self.shelf).await {
+                    Ok(None) => {}
+                    Ok(Some(events)) => {
+                        let last = events.last().map_or(self.cursor.seq, |event| event.seq());
+                        self.cursor.seq = self.cursor.seq.max(last);
+                        return Ok(Some(Part::Events(events)));
+                    }
+                    // It has come so far in order, so it can go on in order.
+                    Err(error) if error.is_of_the_copy() => {
+                        self.older = Some(Older::Sheets { upto });
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error),
                 }
                 // What retention took meanwhile may have been among it.
                 let first = self.shelf.state().await?.first;
@@ -146,7 +152,7 @@ impl Reader {
         }
         let newest = match self.shelf.survey(&self.patterns).await {
             Ok(newest) => newest,
-            Err(ReadError::TooManySubjects) => {
+            Err(error) if error == ReadError::TooManySubjects || error.is_of_the_copy() => {
                 self.older = Some(Older::Sheets { upto: floor });
                 return Ok(None);
             }

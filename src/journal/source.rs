@@ -1,7 +1,10 @@
 //! Reading a stream in order: what is stored from a sequence on, whoever of the
 //! broker's servers answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use tokio::time::sleep;
 
@@ -19,11 +22,16 @@ const LAGGING: (usize, Duration) = (40, Duration::from_millis(50));
 /// How often a copy is asked before the leader is.
 const PATIENT: usize = 4;
 
+/// How long a copy is passed by that does not get on.
+const DISTRUST: Duration = Duration::from_secs(10);
+
 /// One stream at the broker.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     broker: Arc<Broker>,
     stream: StreamIndex,
+    /// Since when the copy that answers here is passed by.
+    distrusted: Arc<Mutex<Option<Instant>>>,
 }
 
 /// Events of a stream from one sequence on.
@@ -36,7 +44,7 @@ pub(crate) struct Stretch {
 
 impl Source {
     pub(crate) fn new(broker: Arc<Broker>, stream: StreamIndex) -> Self {
-        Self { broker, stream }
+        Self { broker, stream, distrusted: Arc::default() }
     }
 
     /// What the stream is now.
@@ -53,9 +61,19 @@ impl Source {
     /// were stored. It always gets ahead.
     pub(crate) async fn stretch(&self, from: u64, last: u64) -> Result<Stretch, ReadError> {
         for attempt in 0..LAGGING.0 {
-            // A copy that still has nothing may be one that NATS does not bring up.
-            let page = if attempt < PATIENT {
-                self.read(&Query::From(from), PAGE).await?
+            if attempt == PATIENT {
+                // It may be one that NATS does not bring up.
+                self.distrust();
+            }
+            let page = if self.trusts_copy() {
+                match self.read(&Query::From(from), PAGE).await {
+                    Err(ReadError::Unavailable) => return Err(ReadError::Unavailable),
+                    Err(_) => {
+                        self.distrust();
+                        continue;
+                    }
+                    Ok(page) => page,
+                }
             } else {
                 self.broker.read_leader(self.stream, from).await?
             };
@@ -75,6 +93,16 @@ impl Source {
             }
         }
         Err(ReadError::Timeout)
+    }
+
+    /// The copy that answers here does not: its leader is asked for a while.
+    fn distrust(&self) {
+        *self.distrusted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn trusts_copy(&self) -> bool {
+        let distrusted = *self.distrusted.lock().unwrap_or_else(PoisonError::into_inner);
+        distrusted.is_none_or(|since| since.elapsed() > DISTRUST)
     }
 
     /// Whether the copy that answers here has an event: then it has all that is

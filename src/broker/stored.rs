@@ -74,6 +74,8 @@ pub struct Page {
     pub through: u64,
     /// Whether there was more when it was answered.
     pub more: bool,
+    /// Whether something may be missing that was too large to be read.
+    pub passed_over: bool,
 }
 
 /// An event was stored.

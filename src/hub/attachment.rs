@@ -190,7 +190,7 @@ impl Attachment {
             Held::Stored(followed) => {
                 let Followed { pattern, live, channels, given_up, .. } = *followed;
                 // Before it is looked for: it must not join behind our back.
-                drop(given_up);
+                self.member.seats().alone(|| drop(given_up));
                 for channel in channels {
                     let pending = channel.leave(&pattern, &self.member);
                     self.shared.metrics.pending.decrement(pending as f64);

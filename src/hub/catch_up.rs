@@ -8,8 +8,14 @@ use tokio::time::sleep;
 
 use crate::{
     broker::PageSize,
-    hub::{channel::Channel, frames, member::Member},
-    journal::{Cursor, Part, Reader, Reason},
+    classes::StreamIndex,
+    hub::{
+        channel::Channel,
+        frames,
+        member::Member,
+        seats::{Seat, Server},
+    },
+    journal::{Part, Reader, Reason},
     metrics::Metrics,
     outbox::Offer,
     socket::Chunk,
@@ -25,9 +31,12 @@ pub(crate) const RETRY: Duration = Duration::from_millis(250);
 /// Serves it until it is up with the others, or gone.
 pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics: Arc<Metrics>) {
     let stream = channel.journal().stream();
+    let service = Service { member: &member, stream, server: Server::default() };
     let mut reading: Option<(Vec<Pattern>, Reader)> = None;
-    while member.outbox().room().await {
-        let Some((patterns, from)) = member.seats().behind(stream) else { break };
+    // Otherwise another one serves it, or nobody has to.
+    let mut serves = member.seats().take_on(stream, &service.server);
+    while serves && member.outbox().room().await {
+        let Some((patterns, from)) = service.with(|seat| seat.behind()) else { break };
         let (_, reader) = match &mut reading {
             Some(reading) if reading.0 == patterns => reading,
             _ => reading.insert((patterns.clone(), channel.journal().reader(patterns.clone(), from))),
@@ -41,18 +50,17 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics
         };
         let at = reader.cursor();
         let sent = match part {
-            Part::End if channel.rejoin(&member, at) => break,
+            Part::End if channel.rejoin(&member, &service.server, at) => break,
             Part::End => true,
             Part::Events(events) => {
                 let mut sent = true;
                 for together in events.chunks(TOGETHER.events) {
                     let chunk = member.encoding().events(together);
-                    sent = sent && send(&member, &chunk).await;
+                    sent = sent && service.send(&chunk, together.len()).await;
                     if sent {
                         metrics.bytes_sent.increment(chunk.len() as u64);
                         metrics.deliveries.increment(together.len() as u64);
                         metrics.pending.decrement(together.len() as f64);
-                        member.seats().with(stream, |seat| seat.pending -= together.len() as i64);
                     }
                 }
                 sent
@@ -61,36 +69,51 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics
                 let mut sent = true;
                 for pattern in &patterns {
                     let frame = frames::gap(member.encoding(), pattern, channel.journal().name(), gap);
-                    sent = sent && send(&member, &frame).await;
+                    sent = sent && service.send(&frame, 0).await;
                 }
                 if gap.reason == Reason::Reset {
                     // Its positions are void; this is where it stands now.
                     let position = channel.position(at);
-                    sent = sent && send(&member, &frames::checkpoint(member.encoding(), vec![position])).await;
+                    let frame = frames::checkpoint(member.encoding(), vec![position]);
+                    sent = sent && service.send(&frame, 0).await;
                 }
                 sent
             }
         };
-        if !sent {
-            break;
-        }
-        note(&member, &channel, at);
+        serves = sent && service.with(|seat| seat.sent = at).is_some();
     }
     metrics.lagging.decrement(1);
 }
 
-/// Everything up to here has been sent.
-fn note(member: &Member, channel: &Channel, at: Cursor) {
-    member.seats().with(channel.journal().stream(), |seat| seat.sent = at);
+/// A seat while it is served.
+struct Service<'m> {
+    member: &'m Member,
+    stream: StreamIndex,
+    server: Server,
 }
 
-/// Sends a chunk as soon as there is room; false when the connection is closed.
-pub(crate) async fn send(member: &Member, chunk: &Chunk) -> bool {
-    loop {
-        match member.outbox().offer(chunk) {
-            Offer::Taken => return true,
-            Offer::Closed => return false,
-            Offer::Full => drop(member.outbox().room().await),
+impl Service<'_> {
+    /// Does something with the seat; nothing when it has been given up.
+    fn with<R>(&self, act: impl FnOnce(&mut Seat) -> R) -> Option<R> {
+        self.member.seats().serve(self.stream, &self.server, act)
+    }
+
+    /// Sends a chunk with so many events as soon as there is room; false when
+    /// the connection is closed, or the seat has been given up.
+    async fn send(&self, chunk: &Chunk, events: usize) -> bool {
+        let offer = |seat: &mut Seat| {
+            let offer = self.member.outbox().offer(chunk);
+            if offer == Offer::Taken {
+                seat.pending -= events as i64;
+            }
+            offer
+        };
+        loop {
+            match self.with(offer) {
+                Some(Offer::Taken) => return true,
+                Some(Offer::Full) => drop(self.member.outbox().room().await),
+                Some(Offer::Closed) | None => return false,
+            }
         }
     }
 }

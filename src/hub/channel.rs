@@ -11,6 +11,7 @@ use crate::{
     broker::{Message, PageSize},
     hub::{
         member::Member,
+        seats::Server,
         slices::{Slices, lock},
     },
     journal::{Cursor, Journal, Step},
@@ -194,11 +195,11 @@ impl Channel {
     }
 
     /// A connection has caught up to here; false when there is more by now.
-    pub(crate) fn rejoin(&self, member: &Member, at: Cursor) -> bool {
+    pub(crate) fn rejoin(&self, member: &Member, server: &Server, at: Cursor) -> bool {
         let state = self.lock();
         let caught_up = at == state.cursor;
         if caught_up {
-            member.seats().with(self.journal.stream(), |seat| (seat.lags, seat.sent) = (false, at));
+            member.seats().serve(self.journal.stream(), server, |seat| seat.catch_up(at));
         }
         caught_up
     }

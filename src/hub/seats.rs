@@ -1,7 +1,7 @@
 //! How far a connection is in each stream that it follows. What it has no room
 //! for stays in the stream: the connection lags, and catches up from there.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{classes::StreamIndex, hub::place::Place, journal::Cursor, subject::Pattern};
 
@@ -18,12 +18,29 @@ pub(crate) struct Seat {
     pub(crate) sent: Cursor,
     /// It is served from the stream, by a task of its own.
     pub(crate) lags: bool,
+    /// Which task that is.
+    server: Option<Server>,
     /// Events that it gets from the stream; below zero while it has got more
     /// than the others.
     pub(crate) pending: i64,
 }
 
+/// Tells apart the tasks that serve those who lag: a connection may give a
+/// stream up and lag in it anew before the first of them has noticed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Server(Arc<()>);
+
 impl Seat {
+    /// What is to be caught up with, and from where.
+    pub(crate) fn behind(&self) -> (Vec<Pattern>, Cursor) {
+        (self.patterns.iter().map(|(pattern, _)| pattern.clone()).collect(), self.sent)
+    }
+
+    /// It is up with the others.
+    pub(crate) fn catch_up(&mut self, at: Cursor) {
+        (self.lags, self.server, self.sent) = (false, None, at);
+    }
+
     /// Whether several patterns may bring the same event.
     pub(crate) fn has_several(&self) -> bool {
         self.patterns.len() > 1
@@ -57,7 +74,14 @@ impl Seats {
             return;
         }
         seats.reserve_exact(1);
-        seats.push(Seat { stream, patterns: vec![(pattern.clone(), place)], sent: from, lags: false, pending: 0 });
+        seats.push(Seat {
+            stream,
+            patterns: vec![(pattern.clone(), place)],
+            sent: from,
+            lags: false,
+            server: None,
+            pending: 0,
+        });
     }
 
     /// Where a pattern has its place.
@@ -79,11 +103,32 @@ impl Seats {
         self.with(stream, |seat| seat.lags).unwrap_or(false)
     }
 
-    /// What is to be caught up with, and from where; nothing once it does not lag.
-    pub(crate) fn behind(&self, stream: StreamIndex) -> Option<(Vec<Pattern>, Cursor)> {
+    /// Serves the seat in a stream from now on; false when it does not lag, or
+    /// is served already.
+    pub(crate) fn take_on(&self, stream: StreamIndex, server: &Server) -> bool {
+        let take_on = |seat: &mut Seat| {
+            let free = seat.lags && seat.server.is_none();
+            if free {
+                seat.server = Some(server.clone());
+            }
+            free
+        };
+        self.with(stream, take_on).unwrap_or(false)
+    }
+
+    /// Does something with a seat for the one who serves it; nothing when it
+    /// is not, or no longer, that one's to serve.
+    pub(crate) fn serve<R>(&self, stream: StreamIndex, server: &Server, act: impl FnOnce(&mut Seat) -> R) -> Option<R> {
         self.with(stream, |seat| {
-            seat.lags.then(|| (seat.patterns.iter().map(|(pattern, _)| pattern.clone()).collect(), seat.sent))
+            let theirs = seat.server.as_ref().is_some_and(|serving| Arc::ptr_eq(&serving.0, &server.0));
+            theirs.then(|| act(seat))
         })?
+    }
+
+    /// Does something while nobody changes seats or sends on account of them.
+    pub(crate) fn alone<R>(&self, act: impl FnOnce() -> R) -> R {
+        let _seats = self.lock();
+        act()
     }
 
     /// Whether it follows no stream.

@@ -20,7 +20,7 @@ use crate::{
     config::Delivery,
     error::{Code, Refusal},
     hub::{
-        catch_up::{RETRY, TOGETHER, send},
+        catch_up::{RETRY, TOGETHER},
         channel::{Channel, NotYet},
         frames,
         member::Member,
@@ -29,7 +29,9 @@ use crate::{
     },
     journal::{Cursor, Gap, Journal, Part, Reader, Reason},
     metrics::Metrics,
+    outbox::Offer,
     proto::Position,
+    socket::Chunk,
     subject::Pattern,
 };
 
@@ -93,6 +95,7 @@ impl Subscribing {
     pub(crate) async fn run(mut self) {
         let given_up = self.given_up.clone();
         tokio::select! {
+            biased;
             () = given_up.cancelled() => {}
             done = self.subscribe() => if let Err(Stop::Unreadable(error)) = done {
                 self.refuse(&error);
@@ -199,9 +202,10 @@ impl Subscribing {
             let (together, more) = rest.split_at(count);
             rest = more;
             let frame = self.member.encoding().replay(self.pattern.as_str(), together, snapshot);
-            if !self.member.outbox().room().await || !send(&self.member, &frame).await {
+            if !self.member.outbox().room().await {
                 return Err(Stop::Gone);
             }
+            self.send(&frame).await?;
             self.metrics.replayed.increment(count as u64);
         }
         Ok(())
@@ -209,7 +213,20 @@ impl Subscribing {
 
     async fn tell(&self, channel: &Channel, gap: Gap) -> Result<(), Stop> {
         let frame = frames::gap(self.member.encoding(), &self.pattern, channel.journal().name(), gap);
-        if send(&self.member, &frame).await { Ok(()) } else { Err(Stop::Gone) }
+        self.send(&frame).await
+    }
+
+    /// Sends a chunk as soon as there is room. Nothing leaves any more once the
+    /// subscription is given up: another one of the same pattern may follow.
+    async fn send(&self, chunk: &Chunk) -> Result<(), Stop> {
+        let offer = || (!self.given_up.is_cancelled()).then(|| self.member.outbox().offer(chunk));
+        loop {
+            match self.member.seats().alone(offer) {
+                Some(Offer::Taken) => return Ok(()),
+                Some(Offer::Full) => drop(self.member.outbox().room().await),
+                Some(Offer::Closed) | None => return Err(Stop::Gone),
+            }
+        }
     }
 
     fn join(&self, tracks: &[Track], recovered: bool) -> Result<(), (usize, NotYet)> {

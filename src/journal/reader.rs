@@ -151,7 +151,12 @@ impl Reader {
             return Ok(None);
         }
         let newest = match self.shelf.survey(&self.patterns).await {
-            Ok(newest) => newest,
+            Ok(newest) if latest || !newest.hides => newest,
+            // What hides the newest of a subject hides all of it.
+            Ok(_) => {
+                self.older = Some(Older::Sheets { upto: floor });
+                return Ok(None);
+            }
             Err(error) if error == ReadError::TooManySubjects || error.is_of_the_copy() => {
                 self.older = Some(Older::Sheets { upto: floor });
                 return Ok(None);

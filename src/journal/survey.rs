@@ -53,8 +53,11 @@ struct Asked {
 pub(crate) struct Newest {
     /// As it was at this sequence, below which nothing is in memory.
     pub(crate) upto: u64,
-    /// In order. An event that is none for clients has no subject to tell.
+    /// In order.
     pub(crate) events: Vec<Arc<Message>>,
+    /// Whether the newest of some subject can be no event for clients: then
+    /// older ones of that subject are not to be seen here.
+    pub(crate) hides: bool,
 }
 
 impl Survey {
@@ -135,30 +138,31 @@ async fn ask(source: &Source, upto: u64, together: Vec<Asked>) {
                     let _ = asked.answer.send(Err(error.clone()));
                 }
             }
-            Ok(events) => tell(upto, events, together),
+            Ok((events, hides)) => tell(upto, events, hides, together),
         }
     }
 }
 
-async fn newest(source: &Source, patterns: Vec<Pattern>, upto: u64) -> Result<Vec<Arc<Message>>, ReadError> {
-    let mut events = BTreeMap::new();
+async fn newest(source: &Source, patterns: Vec<Pattern>, upto: u64) -> Result<(Vec<Arc<Message>>, bool), ReadError> {
+    let (mut events, mut hides) = (BTreeMap::new(), false);
     let mut from = 1;
     if upto == 0 {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), hides));
     }
     loop {
         let query = Query::Newest { patterns: patterns.clone(), upto, from };
         let page = source.read(&query, PAGE).await?;
         let more = page.more && page.through >= from;
         from = page.through + 1;
+        hides |= page.passed_over || page.events.iter().any(|stored| stored.event.is_none());
         events.extend(page.events.into_iter().filter_map(|stored| Some((stored.seq, stored.event?))));
         if !more {
-            return Ok(events.into_values().collect());
+            return Ok((events.into_values().collect(), hides));
         }
     }
 }
 
-fn tell(upto: u64, events: Vec<Arc<Message>>, together: Vec<Asked>) {
+fn tell(upto: u64, events: Vec<Arc<Message>>, hides: bool, together: Vec<Asked>) {
     let mut askers = Trie::default();
     for (place, asked) in together.iter().enumerate() {
         for pattern in &asked.patterns {
@@ -176,6 +180,6 @@ fn tell(upto: u64, events: Vec<Arc<Message>>, together: Vec<Asked>) {
         });
     }
     for (asked, events) in together.into_iter().zip(answers) {
-        let _ = asked.answer.send(Ok(Newest { upto, events }));
+        let _ = asked.answer.send(Ok(Newest { upto, events, hides }));
     }
 }

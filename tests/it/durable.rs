@@ -2,6 +2,8 @@
 //! Every test runs on both brokers.
 
 mod older;
+mod poison;
+mod seams;
 
 mod slow;
 mod streams_begin_anew;

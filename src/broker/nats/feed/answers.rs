@@ -96,6 +96,13 @@ impl Answers {
         let _ = done.send(answer);
     }
 
+    /// A part of some answer was too large to be read.
+    pub(crate) fn pass_over(&self) {
+        for Pending { page, .. } in self.lock().values_mut() {
+            page.passed_over = true;
+        }
+    }
+
     /// The connection is gone, and with it what was under way.
     pub(crate) fn lost(&self) {
         for (_, Pending { done, .. }) in self.lock().drain() {

@@ -150,10 +150,7 @@ impl Session {
             }
             Op::Oversized(sid) => {
                 received += 1;
-                // Of an answer: its stream has brought it before.
-                if FeedId(sid) != FeedId::ANSWERS {
-                    sieve.too_large();
-                }
+                sieve.too_large(FeedId(sid));
             }
             Op::Pong => {
                 if let Some(Asked { opening, ready }) = asked.pop_front() {

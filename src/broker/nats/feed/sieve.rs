@@ -145,9 +145,14 @@ impl Sieve {
         }
     }
 
-    /// Counts a message that was too large to be looked at.
-    pub(crate) fn too_large(&self) {
-        self.metrics.drops.of(Dropped::TooLarge).increment(1);
+    /// Notes a message that was too large to be looked at.
+    pub(crate) fn too_large(&self, feed: FeedId) {
+        if feed == FeedId::ANSWERS {
+            // Its stream has brought it before, and it was counted then.
+            self.answers.pass_over();
+        } else {
+            self.metrics.drops.of(Dropped::TooLarge).increment(1);
+        }
     }
 
     /// Counts what was read.

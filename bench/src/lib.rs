@@ -13,6 +13,7 @@ pub mod launch;
 pub mod marker;
 pub mod naive;
 pub mod nats;
+pub mod operator;
 pub mod plug;
 pub mod process;
 pub mod results;

@@ -12,6 +12,7 @@ use crate::{
     drive::{Drive, Pace, Pump},
     failure::{Because as _, Failure, Outcome},
     feed::Feed,
+    operator,
     process::{Process, free_addresses},
     sink,
     swarm::{Opened, Role, Swarm, WINDOW, own_cpu},
@@ -109,12 +110,18 @@ impl Rig {
         } else {
             let mut command = Command::new(&programs.nats_server);
             command.args(["-a", &nats_address.ip().to_string(), "-p", &nats_address.port().to_string()]);
+            if target.stored {
+                command.arg("-js").arg("-sd").arg(empty_folder(scratch, "jetstream")?);
+            }
             Some(Process::start("nats-server", ground.load_core, &command, scratch, nats_address)?)
         };
         let command = target.command(&Places { programs, listen, internal, nats: nats_address, scratch })?;
         let mut server = Process::start(&target.name, ground.server_core, &command, scratch, listen)?;
         if nats.is_none() {
             server.await_port(nats_address)?; // it opens one port after the other
+        }
+        if target.stored {
+            operator::await_ready(internal)?; // until then it makes the stream
         }
         let feed = Feed::connect(nats_address, PREFIX)?;
         let swarm = Swarm::new(listen, PREFIX)?;
@@ -298,6 +305,15 @@ impl Rig {
         }
         Ok(())
     }
+}
+
+/// A folder in `scratch` that holds nothing of earlier servers.
+pub fn empty_folder(scratch: &Path, name: &str) -> Outcome<PathBuf> {
+    let folder = scratch.join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).because(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(folder)
 }
 
 /// A folder for a run's logs, removed at its end.

@@ -11,6 +11,7 @@ mod personal;
 mod slow;
 mod storm;
 mod topics;
+mod unwanted;
 
 use crate::{
     failure::{Failure, Outcome},
@@ -31,6 +32,8 @@ pub struct Sizes {
     pub subjects: usize,
     /// Events a second of `topics` and `personal`.
     pub rate: f64,
+    /// Events a second of `unwanted`.
+    pub unwanted: f64,
     /// How long each measurement takes.
     pub seconds: f64,
     /// How long `heartbeat` takes: one interval of the servers' Pings.
@@ -49,6 +52,7 @@ impl Sizes {
             large: 10_000,
             subjects: 1_000,
             rate: 10_000.0,
+            unwanted: 50_000.0,
             seconds,
             heartbeat: 25.0,
             stall: 5.0,
@@ -63,7 +67,17 @@ impl Sizes {
 
     /// Small ones: they show that everything works, not how well.
     pub fn quick() -> Self {
-        Self { small: 100, large: 400, subjects: 40, rate: 400.0, seconds: 0.2, heartbeat: 1.0, stall: 0.5, quiet: 0.2 }
+        Self {
+            small: 100,
+            large: 400,
+            subjects: 40,
+            rate: 400.0,
+            unwanted: 2_000.0,
+            seconds: 0.2,
+            heartbeat: 1.0,
+            stall: 0.5,
+            quiet: 0.2,
+        }
     }
 }
 
@@ -213,6 +227,7 @@ pub const ALL: &[Scenario] = &[
     mixed::SCENARIO,
     heartbeat::SCENARIO,
     nats_in::SCENARIO,
+    unwanted::SCENARIO,
 ];
 
 /// The scenario with this name.

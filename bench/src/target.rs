@@ -52,10 +52,28 @@ pub struct Target {
     pub server: Server,
     /// What its clients speak.
     pub plug: Plug,
+    /// Whether the events of the benchmark are stored in JetStream, and durable.
+    pub stored: bool,
 }
 
-/// The names of all targets that need no path.
+/// The names of the targets that are measured when none is named; those that need a path are not among them.
 pub const NAMES: &[&str] = &["floor", "floor16", "notifier", "notifier-proto", "naive", "ws", "nats"];
+
+/// The target whose events are stored.
+pub const DURABLE: &str = "notifier-durable";
+
+/// What makes them so. In memory, because the disk is not what is measured.
+const STREAM: &str = "\
+[[streams]]
+name = \"BENCH\"
+subjects = [\"bench.>\"]
+storage = \"memory\"
+
+[[subjects]]
+pattern = \"bench.>\"
+delivery = \"durable\"
+stream = \"BENCH\"
+";
 
 /// Where the programs are that are not part of this one.
 #[derive(Clone, Debug)]
@@ -116,16 +134,19 @@ impl Target {
             "nats" => (Server::Nats, Plug::Nats),
             "notifier" => (Server::Notifier(programs.node.clone()), Plug::NotifierJson),
             "notifier-proto" => (Server::Notifier(programs.node.clone()), Plug::NotifierProto),
+            DURABLE => (Server::Notifier(programs.node.clone()), Plug::NotifierJson),
             "centrifugo" => match &programs.centrifugo {
                 Some(path) => (Server::Centrifugo(path.clone()), Plug::Centrifugo),
                 None => return Err(Failure::new("the target centrifugo needs --centrifugo PATH")),
             },
             _ => {
                 let known = NAMES.join(", ");
-                return Err(Failure::new(format!("there is no target {name}; there are {known}, centrifugo")));
+                return Err(Failure::new(format!(
+                    "there is no target {name}; there are {known}, {DURABLE}, centrifugo"
+                )));
             }
         };
-        Ok(Self { name: name.into(), server, plug })
+        Ok(Self { name: name.into(), server, plug, stored: name == DURABLE })
     }
 
     /// Another build of the node, from `NAME=PATH`.
@@ -133,7 +154,7 @@ impl Target {
         let Some((name, path)) = assignment.split_once('=') else {
             return Err(Failure::new(format!("--compare {assignment}: must be NAME=PATH")));
         };
-        Ok(Self { name: name.into(), server: Server::Notifier(path.into()), plug: Plug::NotifierJson })
+        Ok(Self { name: name.into(), server: Server::Notifier(path.into()), plug: Plug::NotifierJson, stored: false })
     }
 
     /// The bare subscribers.
@@ -142,6 +163,7 @@ impl Target {
             name: name.into(),
             server: Server::Sink(reader),
             plug: Plug::Plain,
+            stored: false,
         })
     }
 
@@ -191,6 +213,9 @@ impl Target {
                 let mut command = Command::new(path);
                 command.args(["serve", "--nats", &format!("nats://{nats}"), "--anonymous"]);
                 command.args(["--listen", &listen.to_string(), "--internal-listen", &internal.to_string()]);
+                if self.stored {
+                    command.arg("--config").arg(write(scratch, "durable.toml", STREAM)?);
+                }
                 command
             }
             Server::Centrifugo(path) => {

@@ -1,15 +1,12 @@
-//! What taking an event in costs, with the headers of a JetStream republish and one client to give it to. Two bare
-//! subscribers run beside the servers for comparison: `async-nats`, and the reading connection of the node.
-
-use std::{
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-};
+//! What taking an event in costs, with the headers of a JetStream republish and one client to give it to; a durable
+//! target gets them from JetStream itself. Two bare subscribers run beside the servers for comparison: `async-nats`, and
+//! the reading connection of the node.
 
 use super::{Base, Bench, Scenario, Unit, column};
 use crate::{
     drive::{Drive, Pace},
-    failure::{Because as _, Failure, Outcome},
+    failure::{Failure, Outcome},
+    operator::Metrics,
     sink,
     target::{Server, Target},
 };
@@ -50,9 +47,11 @@ fn run(bench: &mut Bench<'_>) -> Outcome<()> {
         rig.enter(&roles)?;
         rig.warm_up(1)?;
     }
-    rig.feed.with_headers();
+    if !bench.target.stored {
+        rig.feed.with_headers(); // else JetStream puts them on itself
+    }
     let count = |rig: &crate::rig::Rig| match bench.target.is_notifier() {
-        true => counter(rig.internal, "notifier_messages_received_total").map(Some),
+        true => Metrics::of(rig.internal)?.counter("notifier_messages_received_total").map(Some),
         false => Ok(None),
     };
     let before = count(&rig)?;
@@ -71,16 +70,4 @@ fn run(bench: &mut Bench<'_>) -> Outcome<()> {
     bench.set("load", measured.load);
     bench.close(&rig);
     Ok(())
-}
-
-/// A counter of the node at `internal`.
-fn counter(internal: SocketAddr, name: &str) -> Outcome<u64> {
-    let cannot = || format!("cannot read {name} from the node");
-    let mut socket = TcpStream::connect(internal).because(cannot)?;
-    socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").because(cannot)?;
-    let mut text = String::new();
-    socket.read_to_string(&mut text).because(cannot)?;
-    text.lines()
-        .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-        .ok_or_else(|| Failure::new(format!("the node has no metric {name}")))
 }

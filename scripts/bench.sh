@@ -18,6 +18,12 @@ if [ -z "${NOTIFIER:-}" ]; then
 fi
 nats_server=$("$repo/scripts/nats-server.sh")
 
+if [ "${1:-}" = resume ]; then
+  shift
+  say "building the benchmark"
+  bench resume --node "$NOTIFIER" --nats-server "$nats_server" "$@"
+fi
+
 peer=$repo/bench/peers/ws
 if ! { runs node --version && runs npm --version; }; then
   say "no Node.js here: the target ws is left out"

@@ -71,6 +71,8 @@ pub enum Word {
         #[arg(long, value_name = "DIR")]
         svg: Option<PathBuf>,
     },
+    /// Kills nodes and measures how their clients resume elsewhere: the window, NATS, the replay.
+    Resume(Resume),
     /// Serves as the least that a server can do.
     #[command(hide = true)]
     Floor {
@@ -112,6 +114,32 @@ pub enum Word {
         #[arg(last = true, required = true)]
         program: Vec<String>,
     },
+}
+
+/// How to measure resuming.
+#[derive(Args, Debug)]
+pub struct Resume {
+    /// The node.
+    #[arg(long, value_name = "PATH", default_value = "target/release/notifier")]
+    pub node: PathBuf,
+    /// The nats-server.
+    #[arg(long, value_name = "PATH", default_value = "nats-server")]
+    pub nats_server: PathBuf,
+    /// Clients, each with a pattern of its own.
+    #[arg(long, default_value_t = 10_000)]
+    pub clients: usize,
+    /// Events of the long replay.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub events: u64,
+    /// The core of the nodes.
+    #[arg(long, default_value_t = 0)]
+    pub server_core: usize,
+    /// The core of the clients and of the nats-server.
+    #[arg(long, default_value_t = 1)]
+    pub load_core: usize,
+    /// Few clients and events: shows that everything works, not how well.
+    #[arg(long)]
+    pub quick: bool,
 }
 
 /// Where a server is.

@@ -17,6 +17,7 @@ pub mod operator;
 pub mod plug;
 pub mod process;
 pub mod results;
+pub mod resume;
 pub mod rig;
 pub mod scenario;
 pub mod sink;

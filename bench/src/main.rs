@@ -9,11 +9,12 @@ use std::{
 
 use clap::Parser as _;
 use notifier_bench::{
-    cli::{Cli, Run, Word},
+    cli::{Cli, Resume, Run, Word},
     clock,
     failure::{Failure, Outcome},
     floor, intake, launch, naive,
     results::Results,
+    resume::{self, Amounts},
     rig::{Ground, Scratch},
     scenario::{self, Sizes},
     sink,
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match cli.word {
         None => measure(cli.run),
         Some(Word::Report { file, svg }) => report(&file, svg.as_deref()).map(|()| true),
+        Some(Word::Resume(how)) => resume(how),
         Some(Word::Floor { place, batch }) => floor::serve(place.listen, place.nats, batch).map(|()| true),
         Some(Word::Naive { place }) => naive::serve(place.listen, place.nats).map(|()| true),
         Some(Word::Sink { place }) => sink::serve(place.listen, place.nats).map(|()| true),
@@ -53,18 +55,36 @@ fn report(file: &Path, svg: Option<&Path>) -> Outcome<()> {
 }
 
 /// Returns whether everything went as it must.
+fn resume(how: Resume) -> Outcome<bool> {
+    let Resume { node, nats_server, clients, events, server_core, load_core, quick } = how;
+    let amounts = if quick { Amounts::quick() } else { Amounts::full(clients, events) };
+    swarm::check_descriptors(amounts.clients + amounts.bystanders, launch::raise_descriptors()?)?;
+    apart(server_core, load_core)?;
+    let programs = Programs { node, nats_server, centrifugo: None, ws: PathBuf::new() };
+    programs.check()?;
+    Target::named("notifier", &programs)?.check(&programs)?;
+    let scratch = Scratch::new()?;
+    resume::run(&Ground { programs, server_core, load_core, scratch: scratch.path().to_owned() }, &amounts)
+}
+
+/// Fails unless there are two cores; this program stays on the second one.
+fn apart(server_core: usize, load_core: usize) -> Outcome<()> {
+    if server_core == load_core {
+        return Err(Failure::new(
+            "--server-core and --load-core must differ: the clients would take the server's time",
+        ));
+    }
+    launch::pin(server_core)?;
+    launch::pin(load_core)
+}
+
+/// Returns whether everything went as it must.
 fn measure(run: Run) -> Outcome<bool> {
     let sizes = if run.quick { Sizes::quick() } else { Sizes::full(run.seconds) };
     let runs = if run.quick { 1 } else { run.runs };
     let limit = launch::raise_descriptors()?;
     swarm::check_descriptors(sizes.most_clients(), limit)?;
-    if run.server_core == run.load_core {
-        return Err(Failure::new(
-            "--server-core and --load-core must differ: the clients would take the server's time",
-        ));
-    }
-    launch::pin(run.server_core)?;
-    launch::pin(run.load_core)?;
+    apart(run.server_core, run.load_core)?;
     let programs = Programs { node: run.node, nats_server: run.nats_server, centrifugo: run.centrifugo, ws: run.ws };
     let mut names: Vec<&str> = run.targets.iter().map(String::as_str).collect();
     if names.is_empty() {

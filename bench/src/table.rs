@@ -95,15 +95,21 @@ fn table(text: &mut String, results: &Results, scenario: &str, title: &str, colu
         return;
     }
     let head: Vec<String> = std::iter::once("target".to_owned()).chain(columns.iter().map(heading)).collect();
+    text.push_str(&grid(title, &head, &rows));
+}
+
+/// A table with its title, as Markdown; every row is as long as the head.
+pub fn grid(title: &str, head: &[String], rows: &[Vec<String>]) -> String {
     let width =
         |at: usize| rows.iter().map(|row| row[at].chars().count()).chain([head[at].len(), 3]).max().unwrap_or(3);
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-    let _ = writeln!(text, "\n### {title}\n");
-    for row in [&head, &rule].into_iter().chain(&rows) {
+    let mut text = format!("\n### {title}\n\n");
+    for row in [head, &rule].into_iter().chain(rows.iter().map(Vec::as_slice)) {
         let padded = row.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} |"));
         let _ = writeln!(text, "|{}", padded.collect::<String>());
     }
+    text
 }
 
 fn heading(column: &Column) -> String {

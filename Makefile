@@ -20,7 +20,7 @@ run: ## Run a node: make run ARGS='--nats nats://127.0.0.1:4222 --anonymous'
 	cargo run --locked --release -- serve $(ARGS)
 
 test: tools ## Install what the tests need, and pass them all
-	$(DESCRIPTORS) NATS_SERVER=$$(scripts/nats-server.sh) cargo test --locked
+	$(DESCRIPTORS) NATS_SERVER=$$(scripts/nats-server.sh) CHAOS_SEED=$${CHAOS_SEED:-7} cargo test --locked
 
 tools: ## Install what the tests need (idempotent)
 	scripts/nats-server.sh > /dev/null

@@ -74,6 +74,9 @@ impl Drop for Repeat {
     }
 }
 
+/// A run from which on every kind of fault has to hit.
+const THOROUGH: Duration = Duration::from_secs(60);
+
 /// Runs, reports, and panics when anything is wrong.
 pub async fn run(settings: Settings) {
     println!("{settings:?}");
@@ -138,6 +141,7 @@ pub async fn run(settings: Settings) {
         verdict,
         behind,
         diary: diary.into_inner(),
+        thorough: time >= THOROUGH,
     };
     evidence.report(&world.clients, &logs, &ledger, &acknowledged);
     assert_eq!(evidence.failures(&world.clients, &acknowledged), Vec::<String>::new());
@@ -228,6 +232,8 @@ struct Evidence {
     healed: f64,
     consumers: u64,
     diary: Diary,
+    /// Whether there was time to try each kind of fault until it hits.
+    thorough: bool,
 }
 
 impl Evidence {
@@ -284,7 +290,9 @@ impl Evidence {
         if self.healed == 0.0 {
             failures.push("no lost republished message was healed: was none lost?".into());
         }
-        failures.extend(self.diary.never_hit().iter().map(|fault| format!("{fault:?} never hit")));
+        if self.thorough {
+            failures.extend(self.diary.never_hit().iter().map(|fault| format!("{fault:?} never hit")));
+        }
         failures.truncate(40);
         failures
     }

@@ -10,7 +10,7 @@ use crate::{
     classes::{Classes, StreamIndex},
     error::{Code, Refusal},
     grants::Grants,
-    journal::{Cursor, Journal, Part},
+    journal::{self, Cursor, Journal, Part},
     proto::{Event, Fetch, Fetched, Gap},
     subject::Pattern,
 };
@@ -112,7 +112,8 @@ async fn history(
     let upto = journal.head().seq;
     let mut reader = journal.reader(vec![pattern.clone()], from);
     let mut end = from;
-    while room.is_left() {
+    // A void position is told at once: its page may have no room for events.
+    'page: while room.is_left() || end.generation != journal.head().generation {
         let size = PageSize { events: room.events, bytes: room.bytes };
         let part = match reader.next(upto, size).await {
             Ok(part) => part,
@@ -125,17 +126,11 @@ async fn history(
         };
         match part {
             Part::End => return Ok((reader.cursor(), false)),
-            Part::Lost(gap) => fetched.gaps.push(Gap {
-                subject: pattern.to_string(),
-                stream: journal.name().to_owned(),
-                from_seq: gap.from,
-                to_seq: gap.to,
-                reason: gap.reason.label().to_owned(),
-            }),
+            Part::Lost(gap) => fetched.gaps.push(told(pattern, journal, gap)),
             Part::Events(events) => {
                 for event in &events {
                     if !room.is_left() {
-                        return Ok((end, true));
+                        break 'page;
                     }
                     room.put(event, fetched);
                     end = Cursor { seq: event.seq(), ..reader.cursor() };
@@ -144,7 +139,20 @@ async fn history(
         }
         end = reader.cursor();
     }
+    if let Some(gap) = reader.lost(end.seq).await? {
+        fetched.gaps.push(told(pattern, journal, gap));
+    }
     Ok((end, end.seq < upto))
+}
+
+fn told(pattern: &Pattern, journal: &Journal, gap: journal::Gap) -> Gap {
+    Gap {
+        subject: pattern.to_string(),
+        stream: journal.name().to_owned(),
+        from_seq: gap.from,
+        to_seq: gap.to,
+        reason: gap.reason.label().to_owned(),
+    }
 }
 
 /// The newest event of each subject that has changed since a cursor; where they

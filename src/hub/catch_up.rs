@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
 use crate::{
     broker::PageSize,
@@ -51,7 +51,11 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics
         let at = reader.cursor();
         let sent = match part {
             Part::End if channel.rejoin(&member, &service.server, at) => break,
-            Part::End => true,
+            Part::End => {
+                // Whoever hands out may need this thread to get there.
+                yield_now().await;
+                true
+            }
             Part::Events(events) => {
                 let mut sent = true;
                 for together in events.chunks(TOGETHER.events) {

@@ -72,6 +72,8 @@ pub(crate) enum NotYet {
     Behind,
     /// The connection lags: it has to catch up first.
     Lags,
+    /// The stream has just begun, or begun anew, and that is not handed out yet.
+    Early,
     /// It has been given up.
     GivenUp,
 }
@@ -157,7 +159,11 @@ impl Channel {
         // Always in the order of the configuration, so nobody waits in a circle.
         let mut states: Vec<_> = channels.iter().map(|(channel, _)| channel.lock()).collect();
         for (index, (channel, from)) in channels.iter().enumerate() {
-            if from.is_some_and(|from| from != states[index].cursor) {
+            let cursor = states[index].cursor;
+            if cursor.generation == 0 || from.is_some_and(|from| from.generation > cursor.generation) {
+                return Err((index, NotYet::Early));
+            }
+            if from.is_some_and(|from| from != cursor) {
                 return Err((index, NotYet::Behind));
             }
             if member.seats().lags(channel.journal.stream()) {

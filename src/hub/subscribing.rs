@@ -126,7 +126,7 @@ impl Subscribing {
             match self.join(&tracks, recovered) {
                 Ok(()) => break,
                 Err((index, NotYet::Behind)) => behind = Some(index),
-                Err((_, NotYet::Lags)) => sleep(LAGS).await,
+                Err((_, NotYet::Lags | NotYet::Early)) => sleep(LAGS).await,
                 Err((_, NotYet::GivenUp)) => return Err(Stop::Gone),
             }
         }

@@ -85,6 +85,17 @@ impl Reader {
         }
     }
 
+    /// What retention took up to a sequence while this was reading there, which
+    /// [`next`](Self::next) would tell later: for who reads no further.
+    ///
+    /// # Errors
+    /// When the stream cannot be asked now.
+    pub async fn lost(&self, upto: u64) -> Result<Option<Gap>, ReadError> {
+        let Some(Older::Merge { begun, .. }) = &self.older else { return Ok(None) };
+        let first = self.shelf.state_now().await?.first.min(upto + 1);
+        Ok((first > begun + 1).then(|| Gap { from: begun + 1, to: first - 1, reason: Reason::Expired }))
+    }
+
     /// Goes on below what is in memory.
     async fn older(&mut self, floor: u64) -> Result<Option<Part>, ReadError> {
         match &mut self.older {
@@ -106,7 +117,7 @@ impl Reader {
                     Err(error) => return Err(error),
                 }
                 // What retention took meanwhile may have been among it.
-                let first = self.shelf.state().await?.first;
+                let first = self.shelf.state_now().await?.first;
                 (self.cursor.seq, self.older) = (upto, None);
                 Ok((first > begun + 1).then(|| expired(begun, first.min(upto + 1))))
             }
@@ -165,7 +176,13 @@ impl Reader {
         };
         let (begun, upto) = (self.cursor.seq, newest.upto);
         let changed: Vec<_> = newest.events.into_iter().filter(|event| event.seq() > begun).collect();
-        if changed.is_empty() || latest {
+        if changed.is_empty() && !latest {
+            // Unless retention took it just now.
+            let first = self.shelf.state_now().await?.first;
+            self.cursor.seq = upto.max(begun);
+            return Ok((first > begun + 1).then(|| expired(begun, first.min(upto + 1))));
+        }
+        if latest {
             self.cursor.seq = upto.max(begun);
             return Ok((!changed.is_empty()).then_some(Part::Events(changed)));
         }

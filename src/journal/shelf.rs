@@ -77,6 +77,14 @@ impl Shelf {
         self.ask().await
     }
 
+    /// What the stream has, asked when this is and not before: what retention
+    /// took while somebody read is among it.
+    pub(crate) async fn state_now(&self) -> Result<StreamState, ReadError> {
+        // As below, the first answer may be to an earlier question.
+        self.ask().await?;
+        self.ask().await
+    }
+
     /// Whether the stream has ever stored something at a sequence.
     pub(crate) async fn has_reached(&self, seq: u64) -> Result<bool, ReadError> {
         // The first question may have been asked by somebody else before this

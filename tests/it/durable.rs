@@ -1,7 +1,10 @@
 //! Stored subjects: nothing lost, nothing twice, in the order of the stream.
 //! Every test runs on both brokers.
 
+mod fetching;
+mod holes;
 mod older;
+mod outages;
 mod poison;
 mod seams;
 

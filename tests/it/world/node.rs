@@ -1,6 +1,6 @@
 //! A node in this process.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, process::Stdio, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -11,9 +11,10 @@ use notifier::{
     node::{Node, NodeError},
 };
 use serde_json::Value;
-use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle};
+use tempfile::NamedTempFile;
+use tokio::{net::TcpStream, process::Command, sync::oneshot, task::JoinHandle};
 
-use super::{NatsServer, Ws, eventually, soon};
+use super::{NatsServer, Ws, eventually, free_port, soon};
 
 /// A running node. Dropping it aborts it; [`TestNode::stop`] lets it leave.
 pub struct TestNode {
@@ -75,6 +76,38 @@ impl TestNode {
             let _ = stopped.await;
         }));
         Self { address, internal, stop: Some(stop), run }
+    }
+
+    /// The process that operators run, with a configuration as they write it,
+    /// and what is to be in its environment.
+    pub async fn process(nats: &NatsServer, text: &str, environment: &[(&str, &str)]) -> Self {
+        let (address, internal) = (free_port().await, free_port().await);
+        let file = NamedTempFile::new().expect("a file");
+        let settings = format!(
+            "[server]\nlisten = \"{address}\"\ninternal_listen = \"{internal}\"\n\
+             [broker.nats]\nurls = [\"{}\"]\n[auth]\nmode = \"anonymous\"\n{text}",
+            nats.url()
+        );
+        std::fs::write(file.path(), settings).expect("room");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_notifier"))
+            .args(["serve", "--config"])
+            .arg(file.path())
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary runs");
+        let run = tokio::spawn(async move {
+            let _file = file;
+            let status = process.wait().await.expect("a child of ours");
+            panic!("the process has ended: {status}");
+        });
+        let [address, internal] = [address, internal].map(|address| address.parse().expect("an address"));
+        let node = Self { address, internal, stop: None, run };
+        eventually("a listening process", || async { TcpStream::connect(internal).await.is_ok() }).await;
+        node.until_ready().await;
+        node
     }
 
     /// A connected client that speaks JSON.

@@ -108,10 +108,7 @@ impl Outbox {
         if state.closed.is_some() {
             return false;
         }
-        // An answer may exceed the bounds once more: who reads slowly what is
-        // stored has a full queue all the time.
-        let scale = if chunk.events() == 0 { 2 } else { 1 };
-        if !state.held && state.waiting.as_ref().is_some_and(|waiting| waiting.is_full(&self.policy, scale)) {
+        if !state.held && state.waiting.as_ref().is_some_and(|waiting| waiting.is_full_for(&self.policy, chunk)) {
             self.policy.metrics.drops.of(Dropped::SlowConsumer).increment(chunk.events().into());
             self.close_locked(&mut state, CloseReason::SlowConsumer, Chunk::close(CloseReason::SlowConsumer));
             return false;
@@ -339,6 +336,12 @@ impl Drop for Outbox {
 }
 
 impl Waiting {
+    /// Whether it has no room for this. An answer may exceed the bounds once
+    /// more: who reads slowly what is stored has a full queue all the time.
+    fn is_full_for(&self, policy: &Policy, chunk: &Chunk) -> bool {
+        self.is_full(policy, if chunk.events() == 0 { 2 } else { 1 })
+    }
+
     /// Whether it holds as much as it may, or a multiple of that.
     fn is_full(&self, policy: &Policy, scale: usize) -> bool {
         self.bytes >= policy.bytes.saturating_mul(scale) || self.queue.len() >= policy.frames.saturating_mul(scale)

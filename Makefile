@@ -68,7 +68,9 @@ bench-check: ## Check the benchmark, and that it still works
 	cargo build --locked
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- --quick \
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh) \
-	  --targets floor,floor16,notifier,notifier-proto,naive
+	  --targets floor,floor16,notifier,notifier-proto,notifier-durable,naive
+	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- resume --quick \
+	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
 
 gates: ## Count the instructions of the hot path, and fail where they have grown by 5 %
 	PATH="$$(scripts/gungraun.sh):$$PATH" cargo bench --locked --bench instructions

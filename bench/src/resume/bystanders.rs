@@ -25,9 +25,6 @@ const RATE: f64 = 50.0;
 /// Bytes of each.
 const PAYLOAD: usize = 128;
 
-/// They get their processor before the thousands who resume.
-const NICE: i32 = -15;
-
 /// The thread.
 #[derive(Debug)]
 pub(super) struct Bystanders {
@@ -62,8 +59,6 @@ impl Bystanders {
 }
 
 fn attend(listen: SocketAddr, nats: SocketAddr, count: usize, asked: &Receiver<Sender<f64>>) -> Outcome<Faults> {
-    // Without the right to it, their own waiting is measured too.
-    let _ = rustix::process::setpriority_process(None, NICE);
     let mut feed = Feed::connect(nats, PREFIX)?;
     let mut swarm = Swarm::new(listen, PREFIX)?;
     let role = Role { plug: Plug::NotifierJson, subject: 0, group: 0, narrow: false };

@@ -5,6 +5,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -27,6 +28,9 @@ use crate::{
 
 /// How long all may take until they are live, or have an event.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How far they stand back.
+const NICE: i32 = 10;
 
 /// One client: what it knows from one connection to the next.
 #[derive(Clone, Debug)]
@@ -102,12 +106,11 @@ impl Guests {
         let count = guests.len() as u64;
         seen.live.store(0, Relaxed);
         let begun = Instant::now();
-        runtime.block_on(async {
+        behind(runtime, async {
             sessions.extend(guests.drain(..).map(|guest| tokio::spawn(attend(guest, url.clone(), seen.clone()))));
             while seen.live.load(Relaxed) < count {
-                let failures = seen.failures();
-                if let Some(first) = failures.first() {
-                    return Err(Failure::new(format!("{} clients did not come in: {first}", failures.len())));
+                if let Some(failure) = seen.failure() {
+                    return Err(failure);
                 }
                 if begun.elapsed() > PATIENCE {
                     let live = seen.live.load(Relaxed);
@@ -125,7 +128,7 @@ impl Guests {
         let begun = Instant::now();
         let missing =
             || self.stored.iter().zip(&self.seen.next).map(|(due, next)| due - next.load(Relaxed)).sum::<u64>();
-        self.runtime.block_on(async {
+        behind(&self.runtime, async {
             while missing() > 0 && begun.elapsed() < PATIENCE {
                 sleep(Duration::from_millis(5)).await;
             }
@@ -137,7 +140,7 @@ impl Guests {
     /// They notice that their node is gone, and keep what they know.
     pub(super) fn leave(&mut self) -> Outcome<()> {
         let sessions = std::mem::take(&mut self.sessions);
-        self.guests = self.runtime.block_on(async {
+        self.guests = behind(&self.runtime, async {
             let mut guests = Vec::with_capacity(sessions.len());
             for session in sessions {
                 guests.push(session.await.because(|| "a client has failed".into())?);
@@ -160,7 +163,28 @@ impl Guests {
     }
 }
 
+/// Runs the clients on a thread that gives way to nats-server and to the bystanders, which share its core: what those
+/// wait for is to be the node.
+fn behind<T: Send>(runtime: &Runtime, work: impl Future<Output = T> + Send) -> T {
+    let done = thread::scope(|scope| {
+        let run = || {
+            // Everybody may lower what is theirs.
+            let _ = rustix::process::setpriority_process(None, NICE);
+            runtime.block_on(work)
+        };
+        scope.spawn(run).join()
+    });
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 impl Seen {
+    /// Why not all are live, where that is known.
+    fn failure(&self) -> Option<Failure> {
+        let failures = self.failures();
+        let first = failures.first()?;
+        Some(Failure::new(format!("{} clients did not come in: {first}", failures.len())))
+    }
+
     fn failures(&self) -> MutexGuard<'_, Vec<String>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }

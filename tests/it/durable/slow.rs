@@ -56,6 +56,7 @@ async fn a_slow_reader_lags_and_gets_everything_once(kind: Kind) {
     shop.publish("cart.u1", [1]).await;
     assert_eq!(slow.stored().await["data"], 1);
     assert_eq!(both.stored().await["data"], 1);
+    shop.has_no_consumers().await;
     assert_eq!(shop.node.metric("notifier_deliveries_total").await, 2.0 * 601.0);
     assert_eq!(shop.node.metric("notifier_pending").await, 0.0);
     balanced(&shop).await;

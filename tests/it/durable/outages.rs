@@ -1,6 +1,8 @@
 //! NATS goes away and comes back: nobody loses what was stored, nobody waits
 //! in vain, and a node that cannot work says why.
 
+use std::time::Duration;
+
 use notifier::config::Config;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -26,12 +28,17 @@ async fn restart(shop: &mut Shop, client: &mut Ws) {
     while client.ping().await["broker"] != "ok" {}
 }
 
+/// Where JetStream says that it has stored something, if it says so.
+fn stored(answer: &[u8]) -> Option<u64> {
+    serde_json::from_slice::<Value>(answer).ok()?["seq"].as_u64()
+}
+
 /// Publishes until the stream takes it: it has to recover first.
 async fn publish(shop: &Shop, number: u64) {
     soon("a stored event", async {
         let id = number.to_string();
         while shop.node.post("/v1/publish/cart.u1", &[("Nats-Msg-Id", &id)], id.clone().into()).await.status() != 200 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await;
@@ -52,15 +59,23 @@ async fn a_restart_of_nats_loses_nothing_and_repeats_nothing() {
         shop.nats.as_mut().expect("it runs on NATS").restart().await;
         // Stored before this node is back: it has to find out by itself.
         let nats = shop.nats().client().await;
-        soon("a stored event", async {
-            let number = (round * 10 + 1).to_string();
-            while nats.request("cart.u1", number.clone().into()).await.is_err() {}
+        let seq = soon("a stored event", async {
+            loop {
+                let answer = nats.request("cart.u1", (round * 10 + 1).to_string().into()).await;
+                // It also answers that it cannot store yet.
+                if let Some(seq) = answer.ok().and_then(|answer| stored(&answer.payload)) {
+                    return seq;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         })
         .await;
         while client.ping().await["broker"] != "ok" {}
         publish(&shop, round * 10 + 2).await;
-        assert_eq!(client.stored().await["data"], round * 10 + 1);
-        assert_eq!(client.stored().await["data"], round * 10 + 2);
+        for (number, seq) in [(1, seq), (2, seq + 1)] {
+            let event = client.stored().await;
+            assert_eq!((&event["data"], &event["seq"]), (&json!(round * 10 + number), &json!(seq)));
+        }
         assert!(client.events_until_now().await.is_empty());
     }
     assert_eq!(shop.node.metric("notifier_connections_opened_total").await, 1.0);

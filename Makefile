@@ -68,7 +68,10 @@ bench-check: ## Check the benchmark, and that it still works
 	cargo build --locked
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- --quick \
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh) \
-	  --targets floor,floor16,notifier,notifier-proto,notifier-durable,naive
+	  --targets floor,floor16,notifier,notifier-proto,naive
+	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- --quick \
+	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh) \
+	  --targets notifier-durable --scenarios fanout,personal,unwanted
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- resume --quick \
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
 

@@ -44,7 +44,7 @@ const SNAPSHOT: usize = 262_144;
 
 /// How long a client that is ahead of this node waits for it, and how often it
 /// looks.
-const AHEAD: Duration = Duration::from_secs(10);
+const AHEAD: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// One stream, as this node knows it.
@@ -167,7 +167,7 @@ impl Journal {
         self.ready().await;
         let void = Cursor { generation: 0, seq: position.seq };
         let deadline = Instant::now() + AHEAD;
-        let mut reached = false;
+        let mut asked = false;
         loop {
             let (stream, head) = self.shelf.record.stream();
             if position.epoch != stream.epoch.to_string() {
@@ -176,15 +176,14 @@ impl Journal {
             if position.seq <= head {
                 return Ok(Cursor { generation: self.shelf.record.generation(), seq: position.seq });
             }
-            // Another node may have been faster; the stream knows.
-            if !reached && !self.shelf.has_reached(position.seq).await? {
-                return Ok(void);
-            }
-            if !mem::replace(&mut reached, true) {
+            if !mem::replace(&mut asked, true) {
                 self.shelf.record.doubt();
             }
+            // Another node may have been faster, and a leader that was just
+            // elected has not yet read all that it has: time tells.
             if Instant::now() > deadline {
-                return Err(ReadError::Timeout);
+                let reached = self.shelf.has_reached(position.seq).await?;
+                return if reached { Err(ReadError::Timeout) } else { Ok(void) };
             }
             sleep(LOOK).await;
         }

@@ -72,7 +72,8 @@ pub(crate) async fn connect_once(
     patience: Duration,
     heard: impl Fn(&Event) + Send + Sync + 'static,
 ) -> Result<Client, NatsError> {
-    let options = options(access, nats).connection_timeout(patience).event_callback(move |event| {
+    // Twice as long as it is waited here, so that only one of the two ever ends it.
+    let options = options(access, nats).connection_timeout(2 * patience).event_callback(move |event| {
         heard(&event);
         std::future::ready(())
     });

@@ -10,8 +10,8 @@ use crate::{
     classes::{Classes, StreamIndex},
     error::{Code, Refusal},
     grants::Grants,
-    journal::{self, Cursor, Journal, Part},
-    proto::{Event, Fetch, Fetched, Gap},
+    journal::{Cursor, Journal, Part},
+    proto::{Event, Fetch, Fetched},
     subject::Pattern,
 };
 
@@ -126,7 +126,7 @@ async fn history(
         };
         match part {
             Part::End => return Ok((reader.cursor(), false)),
-            Part::Lost(gap) => fetched.gaps.push(told(pattern, journal, gap)),
+            Part::Lost(gap) => fetched.gaps.push(gap.told(pattern, journal.name())),
             Part::Events(events) => {
                 for event in &events {
                     if !room.is_left() {
@@ -140,19 +140,9 @@ async fn history(
         end = reader.cursor();
     }
     if let Some(gap) = reader.lost(end.seq).await? {
-        fetched.gaps.push(told(pattern, journal, gap));
+        fetched.gaps.push(gap.told(pattern, journal.name()));
     }
     Ok((end, end.seq < upto))
-}
-
-fn told(pattern: &Pattern, journal: &Journal, gap: journal::Gap) -> Gap {
-    Gap {
-        subject: pattern.to_string(),
-        stream: journal.name().to_owned(),
-        from_seq: gap.from,
-        to_seq: gap.to,
-        reason: gap.reason.label().to_owned(),
-    }
 }
 
 /// The newest event of each subject that has changed since a cursor; where they

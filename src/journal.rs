@@ -173,8 +173,9 @@ impl Journal {
             if position.epoch != stream.epoch.to_string() {
                 return Ok(void);
             }
-            if position.seq <= head {
-                return Ok(Cursor { generation: self.shelf.record.generation(), seq: position.seq });
+            if position.seq <= head.seq {
+                // Of the moment at which the epochs were compared.
+                return Ok(Cursor { seq: position.seq, ..head });
             }
             if !mem::replace(&mut asked, true) {
                 self.shelf.record.doubt();

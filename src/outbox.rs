@@ -128,6 +128,18 @@ impl Outbox {
         if self.send_locked(&mut state, chunk) { Offer::Taken } else { Offer::Closed }
     }
 
+    /// Offers again whenever there is room, until it is taken; false when the
+    /// connection is closed, or nothing is offered any more.
+    pub async fn as_room_allows(&self, mut offer: impl FnMut() -> Option<Offer>) -> bool {
+        loop {
+            match offer() {
+                Some(Offer::Taken) => return true,
+                Some(Offer::Full) => drop(self.room().await),
+                Some(Offer::Closed) | None => return false,
+            }
+        }
+    }
+
     /// Waits until at most half of the queue is taken; false when the
     /// connection is closed.
     pub async fn room(&self) -> bool {

@@ -58,9 +58,7 @@ impl Held {
             Self::Stored(followed) => &followed.pattern,
         }
     }
-}
 
-impl Held {
     fn is_refused(&self) -> bool {
         matches!(self, Self::Stored(followed) if followed.refused.load(Ordering::Relaxed))
     }

@@ -112,12 +112,6 @@ impl Service<'_> {
             }
             offer
         };
-        loop {
-            match self.with(offer) {
-                Some(Offer::Taken) => return true,
-                Some(Offer::Full) => drop(self.member.outbox().room().await),
-                Some(Offer::Closed) | None => return false,
-            }
-        }
+        self.member.outbox().as_room_allows(|| self.with(offer)).await
     }
 }

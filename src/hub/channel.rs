@@ -112,7 +112,7 @@ impl Channel {
         loop {
             let begun = state.cursor;
             match self.journal.step(begun, BATCH)? {
-                Step::Lost(_, end) => {
+                Step::Lost(end) => {
                     state.cursor = end;
                     if state.groups.is_empty() {
                         state.settled = end;

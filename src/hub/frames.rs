@@ -15,14 +15,7 @@ pub(crate) fn subscribed(encoding: Encoding, reply_to: u64, subscribed: Subscrib
 
 /// Events of a subscription that will not come.
 pub(crate) fn gap(encoding: Encoding, pattern: &Pattern, stream: &str, gap: Gap) -> Chunk {
-    let gap = proto::Gap {
-        subject: pattern.to_string(),
-        stream: stream.to_owned(),
-        from_seq: gap.from,
-        to_seq: gap.to,
-        reason: gap.reason.label().to_owned(),
-    };
-    encoding.frame(&ServerFrame { reply_to: 0, body: Some(Body::Gap(gap)) })
+    encoding.frame(&ServerFrame { reply_to: 0, body: Some(Body::Gap(gap.told(pattern, stream))) })
 }
 
 /// Everything up to these positions has been sent.

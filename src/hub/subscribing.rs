@@ -29,7 +29,6 @@ use crate::{
     },
     journal::{Cursor, Gap, Journal, Part, Reader, Reason},
     metrics::Metrics,
-    outbox::Offer,
     proto::Position,
     socket::Chunk,
     subject::Pattern,
@@ -220,13 +219,8 @@ impl Subscribing {
     /// subscription is given up: another one of the same pattern may follow.
     async fn send(&self, chunk: &Chunk) -> Result<(), Stop> {
         let offer = || (!self.given_up.is_cancelled()).then(|| self.member.outbox().offer(chunk));
-        loop {
-            match self.member.seats().alone(offer) {
-                Some(Offer::Taken) => return Ok(()),
-                Some(Offer::Full) => drop(self.member.outbox().room().await),
-                Some(Offer::Closed) | None => return Err(Stop::Gone),
-            }
-        }
+        let sent = self.member.outbox().as_room_allows(|| self.member.seats().alone(offer)).await;
+        if sent { Ok(()) } else { Err(Stop::Gone) }
     }
 
     fn join(&self, tracks: &[Track], recovered: bool) -> Result<(), (usize, NotYet)> {

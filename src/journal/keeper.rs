@@ -113,10 +113,10 @@ impl Keeper {
             return self.begin(state).await;
         }
         // What was here before it was asked cannot be news to the stream.
-        if state.last < head && self.has_lost(head).await? {
+        if state.last < head.seq && self.has_lost(head.seq).await? {
             tracing::error!(
                 stream = self.name,
-                had = head,
+                had = head.seq,
                 has = state.last,
                 "the stream has lost events that it had acknowledged; clients are told to reload"
             );

@@ -10,7 +10,7 @@ use crate::{
     broker::{Message, ReadError},
     journal::{
         flights::Flights,
-        sequence::EVENT_BYTES,
+        record::keep,
         source::{Source, Stretch},
     },
     log::{Bounds, Log},
@@ -69,10 +69,7 @@ impl Pages {
 impl Sheet {
     fn of(generation: u32, from: u64, stretch: Stretch) -> Self {
         let mut log = Log::new(Bounds::NONE);
-        for event in stretch.events.into_iter().filter_map(|stored| stored.event) {
-            let bytes = event.envelope.data.len() + EVENT_BYTES;
-            log.append(event.seq(), event.subject.clone(), bytes, event);
-        }
+        stretch.events.into_iter().for_each(|stored| keep(&mut log, stored));
         Self { generation, from, through: stretch.through, log }
     }
 }

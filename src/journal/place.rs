@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::broker::Message;
+use crate::{broker::Message, proto, subject::Pattern};
 
 /// A place in a journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +25,8 @@ impl Cursor {
 pub enum Step {
     /// Events in order, and how far they reach.
     Events(Vec<Arc<Message>>, Cursor),
-    /// These will never come: go on from here.
-    Lost(Gap, Cursor),
+    /// Something will never come: go on from here.
+    Lost(Cursor),
 }
 
 /// Sequences that nobody will get.
@@ -49,6 +49,19 @@ pub enum Reason {
     Reset,
     /// There were more than this node hands out.
     Overflow,
+}
+
+impl Gap {
+    /// As clients are told, for a pattern of theirs.
+    pub fn told(self, pattern: &Pattern, stream: &str) -> proto::Gap {
+        proto::Gap {
+            subject: pattern.to_string(),
+            stream: stream.to_owned(),
+            from_seq: self.from,
+            to_seq: self.to,
+            reason: self.reason.label().to_owned(),
+        }
+    }
 }
 
 impl Reason {

@@ -15,7 +15,7 @@ use crate::{
     journal::{
         losses::Losses,
         place::{Cursor, Gap, Reason, Step},
-        sequence::{EVENT_BYTES, Sequence},
+        sequence::{Sequence, size},
     },
     log::{Bounds, Log},
     subject::Pattern,
@@ -155,10 +155,11 @@ impl Record {
         self.lock().stream = stream;
     }
 
-    /// What the stream was when it was asked last, and how far it is known.
-    pub(crate) fn stream(&self) -> (StreamState, u64) {
+    /// What the stream was when it was asked last, and up to where everything
+    /// of it has come.
+    pub(crate) fn stream(&self) -> (StreamState, Cursor) {
         let state = self.lock();
-        (state.stream, state.sequence.head())
+        (state.stream, Cursor { generation: state.generation, seq: state.sequence.head() })
     }
 
     /// Notes that events are stored up to here.
@@ -225,8 +226,7 @@ impl Record {
 
     /// Everything up to here has come.
     pub(crate) fn head(&self) -> Cursor {
-        let state = self.lock();
-        Cursor { generation: state.generation, seq: state.sequence.head() }
+        self.stream().1
     }
 
     /// Below and at this sequence nothing is in memory.
@@ -252,12 +252,12 @@ impl Record {
             // Before the first one nobody was there to miss anything.
             let seq = if cursor.generation == 0 { head } else { state.log.floor().min(head) };
             state.fanned = Some(seq);
-            return Some(Step::Lost(reset(cursor), Cursor { generation, seq }));
+            return Some(Step::Lost(Cursor { generation, seq }));
         }
         state.fanned = Some(cursor.seq);
         let (upto, lost) = state.losses.after(cursor.seq, head);
         if let Some(gap) = lost {
-            return Some(Step::Lost(gap, Cursor { generation, seq: gap.to }));
+            return Some(Step::Lost(Cursor { generation, seq: gap.to }));
         }
         if cursor.seq >= upto {
             if state.sequence.hole().is_some() {
@@ -356,9 +356,9 @@ fn reset(cursor: Cursor) -> Gap {
 }
 
 /// Adds what is in order to the log.
-fn keep(log: &mut Log<Arc<Message>>, stored: Stored) {
+pub(crate) fn keep(log: &mut Log<Arc<Message>>, stored: Stored) {
+    let bytes = size(&stored);
     if let Some(event) = stored.event {
-        let bytes = event.envelope.data.len() + EVENT_BYTES;
         log.append(stored.seq, event.subject.clone(), bytes, event);
     }
 }

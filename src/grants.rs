@@ -6,20 +6,52 @@ use std::sync::Arc;
 
 use crate::{
     classes::Classes,
+    config::Config,
     error::{Code, Refusal},
+    identity::Identity,
     subject::{Pattern, Subject},
 };
 
-/// What one client may do.
-#[derive(Clone, Debug)]
-pub struct Grants {
+/// What the configuration grants to whom.
+#[derive(Debug)]
+pub struct Rules {
     classes: Arc<Classes>,
+}
+
+/// What one client may do. One pointer: there is one per connection.
+#[derive(Clone, Debug)]
+pub struct Grants(Arc<Granted>);
+
+#[derive(Debug)]
+struct Granted {
+    classes: Arc<Classes>,
+    identity: Identity,
+}
+
+impl Rules {
+    /// The rules of a configuration.
+    pub fn new(_config: &Config, classes: Arc<Classes>) -> Self {
+        Self { classes }
+    }
+
+    /// What somebody may do.
+    ///
+    /// # Errors
+    /// `forbidden`, when a claim cannot stand where a rule wants it.
+    pub fn grant(&self, identity: Identity) -> Result<Grants, Refusal> {
+        Ok(Grants(Arc::new(Granted { classes: self.classes.clone(), identity })))
+    }
 }
 
 impl Grants {
     /// Everything but the system's own subjects.
     pub fn anonymous(classes: Arc<Classes>) -> Self {
-        Self { classes }
+        Self(Arc::new(Granted { classes, identity: Identity::anonymous() }))
+    }
+
+    /// Whose they are.
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
     }
 
     /// Parses what a client asks to receive, and checks that it may.
@@ -32,7 +64,7 @@ impl Grants {
         if pattern.is_reserved() {
             return Err(reserved(subject));
         }
-        if self.classes.is_republished(&pattern) {
+        if self.0.classes.is_republished(&pattern) {
             return Err(republished(subject));
         }
         Ok(pattern)
@@ -48,7 +80,7 @@ impl Grants {
         if parsed.is_reserved() {
             return Err(reserved(subject));
         }
-        if self.classes.republishes(&parsed) {
+        if self.0.classes.republishes(&parsed) {
             return Err(republished(subject));
         }
         Ok(parsed)

@@ -9,12 +9,12 @@ use tokio::{net::TcpListener, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::Access,
     broker::{Broker, Link, NatsError, StreamError},
     config::{BrokerKind, Config, ConfigError},
     drain::Tasks,
     fetch::Fetcher,
     gate::Gate,
-    grants::Grants,
     hub::{Hub, Plan},
     journal::Journal,
     metrics::{self, Metrics},
@@ -115,7 +115,7 @@ impl Node {
             limits: limits.clone(),
             broker: broker.clone(),
             hub: hub.clone(),
-            anonymous: Grants::anonymous(classes),
+            access: Arc::new(Access::new(&config, classes)),
             publisher: publisher.clone(),
             fetcher,
             roster: roster.clone(),

@@ -2,6 +2,7 @@
 //! and the operators'. Upgrades become sessions; everything else is HTTP.
 
 mod answer;
+mod caller;
 mod http;
 mod internal;
 mod listen;

@@ -10,7 +10,10 @@ use crate::{
     broker::headers::Reader,
     error::{Code, Refusal},
     proto::{Envelope, server_frame::Body},
-    server::answer::{self, Refused},
+    server::{
+        answer::{self, Refused},
+        caller::bearer,
+    },
     session,
 };
 
@@ -29,6 +32,7 @@ pub(crate) async fn publish(
         let refusal = Refusal::new(Code::MethodNotAllowed, "an event is published with POST");
         return Err(Refused::from(refusal).with(header::ALLOW, "POST"));
     }
+    let grants = shared.access.admit(bearer(request.headers())).await?;
     let (head, body) = request.into_parts();
     let subject = percent_decode_str(&head.uri.path()[PUBLISH.len()..]).decode_utf8_lossy();
     let publisher = &shared.publisher;
@@ -43,7 +47,7 @@ pub(crate) async fn publish(
         Ok(Err(_)) => return Err(Refusal::new(Code::BadRequest, "the body ended before it was complete").into()),
         Err(_) => return Err(Refusal::new(Code::Timeout, "the body took too long").into()),
     };
-    let published = publisher.publish(&shared.anonymous, &subject, envelope(&head.headers, data)?).await?;
+    let published = publisher.publish(&grants, &subject, envelope(&head.headers, data)?).await?;
     Ok(answer::frame(Body::Published(published)))
 }
 

@@ -8,8 +8,12 @@ use percent_encoding::percent_decode_str;
 use crate::{
     error::{Code, Refusal},
     proto::{Fetch, server_frame::Body},
-    server::answer::{self, Refused},
+    server::{
+        answer::{self, Refused},
+        caller::bearer,
+    },
     session,
+    subject::Subject,
 };
 
 /// The path of history.
@@ -24,8 +28,9 @@ pub(crate) async fn fetch(
     shared: &session::Shared,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
+    let grants = shared.access.admit(bearer(request.headers())).await?;
     let fetch = question(request.uri().query().unwrap_or_default())?;
-    let fetched = shared.fetcher.fetch(&shared.anonymous, fetch).await?;
+    let fetched = shared.fetcher.fetch(&grants, fetch).await?;
     Ok(answer::frame(Body::Fetched(fetched)))
 }
 
@@ -35,11 +40,12 @@ pub(crate) async fn last(
     shared: &session::Shared,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
+    let grants = shared.access.admit(bearer(request.headers())).await?;
     let subject = percent_decode_str(&request.uri().path()[LAST.len()..]).decode_utf8_lossy();
     // One subject, and not the newest of some.
-    shared.anonymous.publish(&subject)?;
+    Subject::parse(&subject).map_err(|why| Refusal::of(Code::BadSubject, &subject, format!("the subject {why}")))?;
     let fetch = Fetch { subject: subject.to_string(), last: true, limit: 1, ..Fetch::default() };
-    let fetched = shared.fetcher.fetch(&shared.anonymous, fetch).await?;
+    let fetched = shared.fetcher.fetch(&grants, fetch).await?;
     match fetched.events.into_iter().next() {
         Some(event) => Ok(answer::frame(Body::Event(event))),
         None => Err(Refusal::of(Code::NotFound, &subject, "nothing is stored under this subject").into()),

@@ -204,7 +204,9 @@ impl Session {
         for frame in frames {
             held.get_or_insert_with(|| self.open.outbox.hold());
             let Some(grants) = &self.grants else {
-                self.connect(frame)?;
+                drop(held.take());
+                // Boxed: every connection would have room for it otherwise.
+                Box::pin(self.connect(frame)).await?;
                 continue;
             };
             match self.standing(grants, |standing| standing.decide(frame)) {
@@ -231,13 +233,18 @@ impl Session {
         then
     }
 
-    fn connect(&mut self, frame: ClientFrame) -> Result<(), End> {
+    async fn connect(&mut self, frame: ClientFrame) -> Result<(), End> {
         let id = frame.id;
         let (id, connect) = match state::connect(frame) {
             Ok(connect) => connect,
             Err(why) => return self.refuse(id, why),
         };
-        let grants = self.open.shared.anonymous.clone();
+        let token = Some(connect.token.as_str()).filter(|token| !token.is_empty());
+        let grants = match self.open.shared.access.admit(token).await {
+            Ok(grants) => grants,
+            Err(why) => return self.refuse(id, why),
+        };
+        let _together = self.open.outbox.hold();
         self.grants = Some(grants.clone());
         let welcome = self.welcome();
         let client = connect.client.unwrap_or_default();

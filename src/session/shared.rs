@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::Access,
     broker::Broker,
     config::{Limits, Span},
     drain::Tasks,
     fetch::Fetcher,
-    grants::Grants,
     hub::Hub,
     metrics::Metrics,
     outbox::Policy,
@@ -30,8 +30,8 @@ pub struct Shared {
     pub broker: Arc<Broker>,
     /// Where subscriptions go.
     pub hub: Arc<Hub>,
-    /// What a client without a token may do.
-    pub anonymous: Grants,
+    /// Who comes in, and what they may do.
+    pub access: Arc<Access>,
     /// Where published events go.
     pub publisher: Arc<Publisher>,
     /// Reads what is stored.

@@ -4,7 +4,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{Notify, watch};
@@ -336,8 +336,9 @@ impl Record {
 
     /// Drops what is beyond the window and fanned out.
     fn evict(&self, state: &mut State) {
+        let oldest = if self.delivery == Delivery::Latest { None } else { Instant::now().checked_sub(self.age) };
         while let Some((seq, event)) = state.log.front() {
-            let old = self.delivery != Delivery::Latest && event.arrived.elapsed() > self.age;
+            let old = oldest.is_some_and(|oldest| event.arrived < oldest);
             let beyond = old || state.log.bytes() > self.bytes;
             if !beyond || state.fanned.is_some_and(|fanned| seq > fanned) {
                 break;

@@ -3,7 +3,7 @@
 //! whatever it was given, and half a truth about an event is worse than none.
 //! Free of I/O.
 
-use memchr::{memchr_iter, memmem};
+use memchr::memchr_iter;
 
 const VERSION: &str = "NATS/1.0";
 
@@ -35,12 +35,16 @@ pub(crate) fn parse(block: &[u8]) -> Result<Vec<(&str, &str)>, Unreadable> {
     Ok(headers)
 }
 
-/// The first line, and what follows it. A value may hold either half of a line's
-/// end; looking for one byte is several times faster than looking for both.
+/// The first line, and what follows it.
 fn line(text: &str) -> Option<(&str, &str)> {
-    let bytes = text.as_bytes();
-    let end = memchr_iter(b'\r', bytes).find(|at| bytes.get(at + 1) == Some(&b'\n'))?;
+    let end = line_end(text.as_bytes())?;
     Some((&text[..end], &text[end + 2..]))
+}
+
+/// Where the first line ends. A value may hold either half of a line's end;
+/// looking for one byte is several times faster than looking for both.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    memchr_iter(b'\r', bytes).find(|at| bytes.get(at + 1) == Some(&b'\n'))
 }
 
 /// What a server says of a stored message, and of an answer's end, in headers
@@ -65,7 +69,7 @@ pub(crate) fn added(block: &[u8]) -> Added<'_> {
     let mut added = Added::default();
     let mut rest = block;
     while !rest.is_empty() {
-        let end = memmem::find(rest, b"\r\n").unwrap_or(rest.len());
+        let end = line_end(rest).unwrap_or(rest.len());
         let header = &rest[..end];
         rest = rest.get(end + 2..).unwrap_or_default();
         let Some(header) = header.strip_prefix(b"Nats-") else { continue };
@@ -88,7 +92,7 @@ pub(crate) fn added(block: &[u8]) -> Added<'_> {
 /// What the server says of a request, in the first line of a message without data.
 pub(crate) fn status(block: &[u8]) -> Option<(u16, &str)> {
     let line = block.strip_prefix(VERSION.as_bytes())?;
-    let line = std::str::from_utf8(&line[..memmem::find(line, b"\r\n")?]).ok()?.trim_ascii();
+    let line = std::str::from_utf8(&line[..line_end(line)?]).ok()?.trim_ascii();
     let (code, words) = line.split_once(' ').unwrap_or((line, ""));
     Some((code.parse().ok()?, words))
 }

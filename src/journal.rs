@@ -5,6 +5,7 @@
 //! One journal per stream follows the stream's tail. `docs/delivery.md` tells
 //! the whole story.
 
+mod crowd;
 mod flights;
 mod keeper;
 mod losses;

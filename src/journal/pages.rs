@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Pages that are kept for others who come by. A page has at most about 1 MiB.
-const KEPT: usize = 16;
+pub(crate) const KEPT: usize = 16;
 
 /// The pages of one stream that were read lately.
 #[derive(Debug, Default)]

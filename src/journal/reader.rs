@@ -1,11 +1,15 @@
 //! One who reads on from a place: out of memory where that reaches back so far,
 //! else from the stream, in the way that costs it least.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     broker::{Message, PageSize, ReadError},
     journal::{
+        crowd::Present,
         merge::{self, Merge},
         place::{Cursor, Gap, Reason},
         record::Look,
@@ -15,6 +19,10 @@ use crate::{
     subject::Pattern,
 };
 
+/// Whoever takes a page within so long gets the next one read ahead. A slow one
+/// does not: the page might be gone again when its turn comes.
+const BRISK: Duration = Duration::from_millis(250);
+
 /// Reads on for some patterns.
 #[derive(Debug)]
 pub struct Reader {
@@ -22,6 +30,8 @@ pub struct Reader {
     patterns: Vec<Pattern>,
     cursor: Cursor,
     older: Option<Older>,
+    /// Among those who read below what is in memory.
+    present: Option<Present>,
     metrics: Arc<Metrics>,
 }
 
@@ -41,13 +51,19 @@ pub enum Part {
 enum Older {
     /// Subject by subject.
     Merge { merge: Merge, begun: u64, upto: u64 },
-    /// All in order.
-    Sheets { upto: u64 },
+    /// All in order; when the last page was handed out.
+    Sheets { upto: u64, handed: Option<Instant> },
+}
+
+impl Older {
+    fn in_order(upto: u64) -> Self {
+        Self::Sheets { upto, handed: None }
+    }
 }
 
 impl Reader {
     pub(crate) fn new(shelf: Arc<Shelf>, patterns: Vec<Pattern>, cursor: Cursor, metrics: Arc<Metrics>) -> Self {
-        Self { shelf, patterns, cursor, older: None, metrics }
+        Self { shelf, patterns, cursor, older: None, present: None, metrics }
     }
 
     /// Everything up to here has been read.
@@ -63,6 +79,7 @@ impl Reader {
         loop {
             match self.shelf.record.look(self.cursor, &self.patterns, upto, size) {
                 Look::Events(events, cursor) => {
+                    self.present = None;
                     if self.older.take().is_none() {
                         self.metrics.window_hits.increment(1);
                     }
@@ -111,7 +128,7 @@ impl Reader {
                     }
                     // It has come so far in order, so it can go on in order.
                     Err(error) if error.is_of_the_copy() => {
-                        self.older = Some(Older::Sheets { upto });
+                        self.older = Some(Older::in_order(upto));
                         return Ok(None);
                     }
                     Err(error) => return Err(error),
@@ -121,10 +138,15 @@ impl Reader {
                 (self.cursor.seq, self.older) = (upto, None);
                 Ok((first > begun + 1).then(|| expired(begun, first.min(upto + 1))))
             }
-            Some(Older::Sheets { upto }) => {
+            Some(Older::Sheets { upto, handed }) => {
                 let upto = *upto;
+                let brisk = handed.is_some_and(|at| at.elapsed() < BRISK);
                 let seq = self.cursor.seq + 1;
                 let sheet = self.shelf.sheet(seq, upto).await?;
+                *handed = Some(Instant::now());
+                if brisk && sheet.through < upto {
+                    self.shelf.read_ahead(sheet.through + 1, upto);
+                }
                 let begins = sheet.log.first().unwrap_or(sheet.through + 1);
                 if begins > seq {
                     let first = self.shelf.source.state().await?.first;
@@ -150,26 +172,29 @@ impl Reader {
     async fn plan(&mut self, floor: u64) -> Result<Option<Part>, ReadError> {
         self.metrics.window_misses.increment(1);
         let latest = self.shelf.is_latest();
-        let first = self.shelf.state().await?.first;
+        self.present.get_or_insert_with(|| self.shelf.crowd.enter());
+        let state = self.shelf.state().await?;
+        let first = state.first;
         if first > self.cursor.seq + 1 {
             let gap = expired(self.cursor.seq, first.min(floor + 1));
             self.cursor.seq = (first - 1).min(floor);
             // Of values only the newest matters.
             return Ok((!latest).then_some(gap));
         }
-        if !latest && self.shelf.is_whole(&self.patterns) {
-            self.older = Some(Older::Sheets { upto: floor });
+        let in_order = self.shelf.is_whole(&self.patterns) || self.shelf.pays_in_order(&state, self.cursor.seq, floor);
+        if !latest && in_order {
+            self.older = Some(Older::in_order(floor));
             return Ok(None);
         }
         let newest = match self.shelf.survey(&self.patterns).await {
             Ok(newest) if latest || !newest.hides => newest,
             // What hides the newest of a subject hides all of it.
             Ok(_) => {
-                self.older = Some(Older::Sheets { upto: floor });
+                self.older = Some(Older::in_order(floor));
                 return Ok(None);
             }
             Err(error) if error == ReadError::TooManySubjects || error.is_of_the_copy() => {
-                self.older = Some(Older::Sheets { upto: floor });
+                self.older = Some(Older::in_order(floor));
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -189,7 +214,7 @@ impl Reader {
         self.older = Some(if changed.len() <= merge::SUBJECTS {
             Older::Merge { merge: Merge::new(changed, begun), begun, upto }
         } else {
-            Older::Sheets { upto }
+            Older::in_order(upto)
         });
         Ok(None)
     }

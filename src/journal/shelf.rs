@@ -11,10 +11,11 @@ use crate::{
     config::Delivery,
     drain::Tasks,
     journal::{
+        crowd::Crowd,
         flights::Flights,
-        pages::{Pages, Sheet},
+        pages::{KEPT, Pages, Sheet},
         record::Record,
-        source::Source,
+        source::{self, Source},
         survey::{Newest, Survey},
     },
     subject::{Pattern, Subject},
@@ -31,6 +32,7 @@ pub(crate) struct Shelf {
     /// What the stream stores: a pattern that covers all of it is read in order.
     subjects: Vec<Pattern>,
     survey: Arc<Survey>,
+    pub(crate) crowd: Arc<Crowd>,
     pages: Pages,
     lines: Flights<(Subject, u64), Arc<Page>>,
     states: Flights<(), StreamState>,
@@ -47,6 +49,7 @@ impl Shelf {
             source,
             subjects,
             survey: Arc::default(),
+            crowd: Arc::default(),
             pages: Pages::default(),
             lines: Flights::default(),
             states: Flights::default(),
@@ -128,6 +131,20 @@ impl Shelf {
             return Err(ReadError::Lagging);
         }
         self.survey.ask(patterns, &self.source, &self.record, &self.tasks).await
+    }
+
+    /// Whether those who read below what is in memory had better read in order
+    /// from one sequence to another: each page once, for all of them.
+    pub(crate) fn pays_in_order(&self, state: &StreamState, from: u64, to: u64) -> bool {
+        let pages = source::pages(state, to.saturating_sub(from));
+        pages <= KEPT as u64 && self.crowd.outweighs(pages)
+    }
+
+    /// Reads a page that will be wanted next, meanwhile.
+    pub(crate) fn read_ahead(self: &Arc<Self>, seq: u64, last: u64) {
+        let shelf = self.clone();
+        // Whoever wants it then is told what went wrong.
+        self.tasks.spawn(async move { drop(shelf.sheet(seq, last).await) });
     }
 
     /// The page of the stream that has a sequence.

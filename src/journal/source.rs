@@ -42,6 +42,13 @@ pub(crate) struct Stretch {
     pub(crate) through: u64,
 }
 
+/// How many pages a read of so many sequences takes, where events are as large
+/// as they are on average.
+pub(crate) fn pages(state: &StreamState, sequences: u64) -> u64 {
+    let each = (state.bytes / state.messages.max(1)).max(1);
+    sequences.div_ceil((PAGE.bytes as u64 / each).clamp(1, PAGE.events as u64))
+}
+
 impl Source {
     pub(crate) fn new(broker: Arc<Broker>, stream: StreamIndex) -> Self {
         Self { broker, stream, distrusted: Arc::default() }

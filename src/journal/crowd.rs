@@ -1,0 +1,52 @@
+//! How many read a stream below what is in memory. By subject, each of them asks
+//! for itself; in order, all share the pages. So the more they are, the sooner
+//! pages cost the server less.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Readers that ask for a subject or two of their own keep a server as busy as
+/// one page in order does: about 10 ms (figures in `docs/delivery.md`).
+const PER_PAGE: u64 = 16;
+
+/// Those who read below what is in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Crowd(AtomicUsize);
+
+/// One of them; dropping it leaves.
+#[derive(Debug)]
+pub(crate) struct Present(Arc<Crowd>);
+
+impl Crowd {
+    pub(crate) fn enter(self: &Arc<Self>) -> Present {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Present(self.clone())
+    }
+
+    /// Whether so many pages in order are less work than all their questions.
+    pub(crate) fn outweighs(&self, pages: u64) -> bool {
+        self.0.load(Ordering::Relaxed) as u64 >= pages.saturating_mul(PER_PAGE)
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_pay_when_many_are_there_and_not_when_they_have_left() {
+        let crowd = Arc::<Crowd>::default();
+        let mut all: Vec<_> = (0..PER_PAGE).map(|_| crowd.enter()).collect();
+        assert!(crowd.outweighs(1) && !crowd.outweighs(2) && !crowd.outweighs(u64::MAX));
+        all.pop();
+        assert!(!crowd.outweighs(1));
+    }
+}

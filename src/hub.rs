@@ -12,6 +12,7 @@ mod delivery;
 mod fan_out;
 mod frames;
 mod handing;
+mod linger;
 mod member;
 mod missing;
 mod overflow;
@@ -24,7 +25,9 @@ mod topic;
 mod topics;
 mod wish;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
+
+use tokio::time::sleep;
 
 pub use attachment::{Attachment, Follower};
 pub use wish::Wish;
@@ -43,6 +46,7 @@ use crate::{
 use channel::Channel;
 use courier::Courier;
 use fan_out::FanOut;
+use linger::Linger;
 use member::Member;
 use shared::Shared;
 use topics::Topics;
@@ -128,8 +132,10 @@ impl Hub {
     /// Carries events from the broker to their topics, for ever.
     async fn carry(self: Arc<Self>, mut intake: Intake) {
         let (mut arrived, mut together) = (Arrived::default(), Vec::new());
+        let mut linger = Linger::new(Instant::now());
         loop {
             intake.next(&mut arrived).await;
+            let mut wanted = !arrived.opened.is_empty();
             for feed in std::mem::take(&mut arrived.opened) {
                 if let Some(stream) = feed.stream() {
                     self.shared.channels[stream.0].journal().opened();
@@ -138,29 +144,36 @@ impl Hub {
                 }
             }
             if !arrived.stored.is_empty() {
-                self.carry_stored(&mut arrived.stored).await;
+                wanted |= self.carry_stored(&mut arrived.stored).await;
             }
             let mut deliveries = 0;
             while let Some(feed) = arrived.take_feed(&mut together) {
                 // Without a topic its last member has just left.
                 deliveries += self.shared.topics.of(feed).map_or(0, |topic| topic.take(&mut together, &self.fan_out));
+                wanted = true;
                 if deliveries >= TURN {
                     deliveries = 0;
                     tokio::task::yield_now().await;
                 }
             }
+            if linger.after(wanted, Instant::now()) {
+                sleep(linger::MOMENT).await;
+            }
         }
     }
 
     /// Takes what streams have stored into their journals, and hands it out.
-    async fn carry_stored(&self, stored: &mut Vec<(StreamIndex, Stored)>) {
+    /// True when somebody wants some of it.
+    async fn carry_stored(&self, stored: &mut Vec<(StreamIndex, Stored)>) -> bool {
+        let mut wanted = false;
         for channel in &self.shared.channels {
             let stream = channel.journal().stream();
             let of_it = stored.extract_if(.., |(index, _)| *index == stream).map(|(_, stored)| stored);
             if channel.journal().take(of_it) {
-                self.hand_out(channel).await;
+                wanted |= self.hand_out(channel).await;
             }
         }
+        wanted
     }
 
     /// Hands out what a journal has read by itself, for ever.
@@ -171,8 +184,15 @@ impl Hub {
         }
     }
 
-    async fn hand_out(&self, channel: &Arc<Channel>) {
-        while self.courier.run(channel, TURN) >= TURN {
+    /// True when somebody wants some of it.
+    async fn hand_out(&self, channel: &Arc<Channel>) -> bool {
+        let mut wanted = false;
+        loop {
+            let deliveries = self.courier.run(channel, TURN);
+            wanted |= deliveries > 0;
+            if deliveries < TURN {
+                return wanted || channel.is_busy();
+            }
             tokio::task::yield_now().await;
         }
     }

@@ -137,6 +137,11 @@ impl Channel {
         }
     }
 
+    /// Whether somebody is handing out.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.lock().busy
+    }
+
     /// The turn is over.
     pub(crate) fn end_turn(&self, end: Cursor) {
         let mut state = self.lock();

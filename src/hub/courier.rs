@@ -30,8 +30,8 @@ pub(crate) struct Courier {
 }
 
 impl Courier {
-    /// Hands out what there is. Returns how many deliveries that were; when
-    /// they are `most`, there may be more.
+    /// Hands out what there is. Returns how many deliveries that were, zero only
+    /// where nobody wants any of it; when they are `most`, there may be more.
     pub(crate) fn run(&self, channel: &Arc<Channel>, most: usize) -> usize {
         let mut deliveries = 0;
         while deliveries < most {
@@ -42,10 +42,12 @@ impl Courier {
                     for (group, numbers) in &wanted {
                         slices(group).for_each(|slice| handing.give_all(&lock(&slice), numbers));
                     }
-                    deliveries += self.finish(channel, handing, end);
+                    // Those who lag want it as well.
+                    deliveries += self.finish(channel, handing, end).max(1);
                 }
                 Some(long) => {
                     self.tasks.spawn_vital("fan-out", self.clone().work_off(channel.clone(), long));
+                    deliveries += 1;
                     break;
                 }
             }

@@ -408,3 +408,14 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With the two counts of an `Arc` it fills a size class of the allocator.
+    #[test]
+    fn it_fits_into_96_bytes() {
+        assert!(size_of::<Outbox>() + 16 <= 96, "{} bytes", size_of::<Outbox>());
+    }
+}

@@ -10,12 +10,14 @@
 
 mod chunk;
 mod client;
+mod connection_id;
 mod decoder;
 mod handshake;
 mod wire;
 
 pub use chunk::{Chunk, MessageKind, frame_head};
 pub use client::{ClientError, ClientSocket};
+pub use connection_id::{ConnectionId, NoConnectionId};
 pub use decoder::{Decoder, Incoming};
 pub use handshake::{Upgrade, accept};
 pub use wire::Wire;

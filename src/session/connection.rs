@@ -309,7 +309,7 @@ impl Session {
     fn welcome(&self) -> Welcome {
         let Shared { node, heartbeat, limits, .. } = &*self.open.shared;
         Welcome {
-            connection: format!("{:016x}", fastrand::u64(..)),
+            connection: self.open.outbox.wire().id().to_string(),
             node: node.clone(),
             heartbeat_ms: heartbeat.millis(),
             limits: Some(proto::Limits {

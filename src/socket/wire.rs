@@ -15,6 +15,8 @@ use std::{
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
+use crate::socket::connection_id::{ConnectionId, Number};
+
 /// Where the clock of `last_read` begins; set by the first connection.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -23,6 +25,7 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 #[derive(Debug)]
 pub struct Wire {
     stream: TcpStream,
+    number: Number,
     /// Milliseconds since [`START`], wrapping after 49 days.
     last_read: AtomicU32,
 }
@@ -30,7 +33,12 @@ pub struct Wire {
 impl Wire {
     /// Takes a connected stream.
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream, last_read: AtomicU32::new(now()) }
+        Self { stream, number: Number::next(), last_read: AtomicU32::new(now()) }
+    }
+
+    /// What the connection is called.
+    pub fn id(&self) -> ConnectionId {
+        self.number.id()
     }
 
     /// Reads what is there. `Ok(0)` means that the peer will send no more.

@@ -144,8 +144,8 @@ pub fn written(envelope: &Envelope) -> Vec<(String, String)> {
         }
     }
     for (name, value) in &envelope.headers {
-        let extension = is_cloud_events(name);
-        add(name, if extension { encoded(value) } else { value.clone() });
+        let value = if is_cloud_events(name) { encoded(value) } else { value.clone() };
+        headers.push((name.clone(), value));
     }
     headers
 }
@@ -247,7 +247,7 @@ mod tests {
             r#type: "ü t".into(),
             source: "/s".into(),
             content_type: "text/plain".into(),
-            headers: [("ce-x".into(), "50%".into()), ("traceparent".into(), "00".into())].into(),
+            headers: [("ce-x".into(), "50%".into()), ("traceparent".into(), "".into())].into(),
             data: "x".into(),
         };
         let headers = written(&event);

@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::{grants::Grants, proto::Envelope, publish::Publisher};
+use crate::{
+    grants::Grants,
+    proto::Envelope,
+    publish::{Publisher, Sender},
+};
 
 /// Time between two events: slow enough to read along.
 const PACE: Duration = Duration::from_millis(500);
@@ -24,7 +28,8 @@ pub(crate) async fn publish(publisher: &Publisher) {
             data: data.to_string().into(),
             ..Envelope::default()
         };
-        if let Err(why) = publisher.publish(&Grants::anonymous(Arc::default()), &subject, envelope).await {
+        let sender = Sender { grants: &Grants::anonymous(Arc::default()), connection: None };
+        if let Err(why) = publisher.publish(sender, &subject, envelope).await {
             tracing::warn!(%why, "a sample event was refused");
         }
     }

@@ -7,9 +7,11 @@ use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
 use crate::{
-    broker::headers::Reader,
+    broker::headers::{MSG_ID, Reader},
     error::{Code, Refusal},
+    grants::Grants,
     proto::{Envelope, server_frame::Body},
+    publish::{Sender, check_name, too_large},
     server::{
         answer::{self, Refused},
         caller::bearer,
@@ -28,34 +30,49 @@ pub(crate) async fn publish(
     request: Request<Incoming>,
     shared: &session::Shared,
 ) -> Result<Response<Full<Bytes>>, Refused> {
+    let Post { grants, subject, envelope } = read(request, PUBLISH, shared).await?;
+    let sender = Sender { grants: &grants, connection: None };
+    let published = shared.publisher.publish(sender, &subject, envelope).await?;
+    Ok(answer::frame(Body::Published(published)))
+}
+
+/// An event for a subject, and who sends it.
+struct Post {
+    grants: Grants,
+    subject: String,
+    envelope: Envelope,
+}
+
+async fn read(request: Request<Incoming>, path: &str, shared: &session::Shared) -> Result<Post, Refused> {
     if request.method() != Method::POST {
-        let refusal = Refusal::new(Code::MethodNotAllowed, "an event is published with POST");
+        let refusal = Refusal::new(Code::MethodNotAllowed, "an event is sent with POST");
         return Err(Refused::from(refusal).with(header::ALLOW, "POST"));
     }
     let grants = shared.access.admit(bearer(request.headers())).await?;
     let (head, body) = request.into_parts();
-    let subject = percent_decode_str(&head.uri.path()[PUBLISH.len()..]).decode_utf8_lossy();
-    let publisher = &shared.publisher;
-    let limited = Limited::new(body, publisher.event_bytes()).collect();
+    let subject = percent_decode_str(&head.uri.path()[path.len()..]).decode_utf8_lossy().into_owned();
+    let event_bytes = shared.publisher.event_bytes();
+    let limited = Limited::new(body, event_bytes).collect();
     let data = match timeout(shared.limits.message_time.duration(), limited).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let message =
-                format!("the event has more than {} bytes; send a reference instead", publisher.event_bytes());
-            return Err(Refusal::of(Code::TooLarge, &subject, message).into());
+            return Err(too_large(&subject, event_bytes).into());
         }
         Ok(Err(_)) => return Err(Refusal::new(Code::BadRequest, "the body ended before it was complete").into()),
         Err(_) => return Err(Refusal::new(Code::Timeout, "the body took too long").into()),
     };
-    let published = publisher.publish(&grants, &subject, envelope(&head.headers, data)?).await?;
-    Ok(answer::frame(Body::Published(published)))
+    let envelope = envelope(&subject, &head.headers, data)?;
+    Ok(Post { grants, subject, envelope })
 }
 
-fn envelope(headers: &HeaderMap, data: Bytes) -> Result<Envelope, Refused> {
+fn envelope(subject: &str, headers: &HeaderMap, data: Bytes) -> Result<Envelope, Refusal> {
+    for name in headers.keys().filter(|name| !name.as_str().eq_ignore_ascii_case(MSG_ID)) {
+        check_name(subject, name.as_str())?;
+    }
     let readable = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     // What curl says of any `-d` body; it tells nothing of the data.
     let told = readable.filter(|(_, value)| *value != "application/x-www-form-urlencoded");
     Reader::new(&TRACE.map(String::from))
         .read(told, data)
-        .map_err(|why| Refusal::new(Code::BadRequest, format!("the body is no envelope: {why}")).into())
+        .map_err(|why| Refusal::new(Code::BadRequest, format!("the body is no envelope: {why}")))
 }

@@ -25,6 +25,7 @@ use crate::{
     hub::Attachment,
     outbox::Outbox,
     proto::{self, ClientFrame, Ping, ServerFrame, Welcome, server_frame::Body},
+    publish::Sender,
     session::{
         end::{End, Read},
         rate::{Meter, Rate},
@@ -212,7 +213,8 @@ impl Session {
             match self.standing(grants, |standing| standing.decide(frame)) {
                 Effect::Publish { reply_to, subject, envelope } => {
                     drop(held.take());
-                    let published = self.open.shared.publisher.publish(grants, &subject, envelope);
+                    let sender = Sender { grants, connection: Some(self.open.outbox.wire().id()) };
+                    let published = self.open.shared.publisher.publish(sender, &subject, envelope);
                     // Boxed: every connection would have room for it otherwise.
                     match Box::pin(published).await {
                         Ok(_) if reply_to == 0 => {}

@@ -2,11 +2,12 @@
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use notifier::{broker::headers::ENVELOPE, proto::Envelope};
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use super::world::{NatsServer, TestNode};
+use super::world::{Kind, NatsServer, Shop, TestNode, Ws, soon};
 
 #[tokio::test]
 async fn an_event_published_by_a_client_reaches_services_and_clients() {
@@ -111,6 +112,7 @@ async fn what_cannot_be_published_is_refused_with_a_reason() {
         ("a..b", json!({}), "bad_subject", 400),
         ("a.*", json!({}), "bad_subject", 400),
         ("$JS.API.STREAM.DELETE.S", json!({}), "forbidden", 403),
+        ("$SYS.REQ.SERVER.PING", json!({}), "forbidden", 403),
         ("a", json!({"data": large}), "too_large", 413),
         ("a", header("Nats-Sequence"), "bad_request", 400),
         ("a", header("notifier-user"), "bad_request", 400),
@@ -127,10 +129,15 @@ async fn what_cannot_be_published_is_refused_with_a_reason() {
         assert_eq!((&error["error"]["code"], &error["replyTo"]), (&json!(code), &json!(1)), "{subject} {event}");
         assert!(!error["error"]["message"].as_str().expect("a message").is_empty());
     }
-    for (subject, event, code, status) in &rows[..4] {
+    for (subject, event, code, status) in &rows[..5] {
         let answer = node.post(&format!("/v1/publish/{subject}"), &[], event.to_string().into()).await;
         let body: Value = serde_json::from_slice(answer.body()).expect("JSON");
         assert_eq!((answer.status().as_u16(), &body["error"]["code"]), (*status, &json!(code)));
+    }
+    for name in ["Nats-Sequence", "nats-expected-stream", "Notifier-User", "NOTIFIER-ROLES", "notifier-x"] {
+        let answer = node.post("/v1/publish/a", &[(name, "1")], "1".into()).await;
+        let body: Value = serde_json::from_slice(answer.body()).expect("JSON");
+        assert_eq!((answer.status().as_u16(), &body["error"]["code"]), (400, &json!("bad_request")), "{name}");
     }
     assert!(node.metric("notifier_errors_total{code=\"bad_subject\"}").await >= 4.0);
 }
@@ -179,14 +186,60 @@ async fn what_a_client_publishes_right_before_it_leaves_is_published() {
 }
 
 #[tokio::test]
+async fn services_read_who_sends_an_event() {
+    let nats = NatsServer::jetstream().await;
+    let node = Shop::node(Some(&nats), |_| {}).await;
+    let service = nats.client().await;
+    let mut heard = service.subscribe(">").await.expect("subscribed");
+    service.flush().await.expect("the server hears");
+    let mut client = Ws::open(node.address).await;
+    client.send(json!({"connect": {}})).await;
+    let connection = client.expect("welcome").await["welcome"]["connection"].take();
+    // What is stored, and what is not.
+    for subject in ["cart.u42", "seen.u42"] {
+        let mut stamps = async || loop {
+            let message = soon("an event", heard.next()).await.expect("a message");
+            if message.subject.as_str() == subject {
+                let headers = message.headers.expect("headers");
+                let value = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
+                return [value("Notifier-User"), value("Notifier-Connection"), value("Notifier-Roles")];
+            }
+        };
+        client.send(json!({"id": 1, "publish": {"subject": subject, "event": {"data": 1}}})).await;
+        client.expect("published").await;
+        assert_eq!(stamps().await, [Some(String::new()), connection.as_str().map(String::from), None]);
+        node.publish(subject, "1").await;
+        assert_eq!(stamps().await, [Some(String::new()), None, None]);
+    }
+}
+
+#[tokio::test]
+async fn who_sends_an_event_is_shown_to_clients_only_where_the_configuration_says_so() {
+    for kind in [Kind::Memory, Kind::Nats] {
+        for (forward, expected) in
+            [(vec![], Value::Null), (vec!["Notifier-User".to_owned()], json!({"notifier-user": ""}))]
+        {
+            let shop = Shop::with(kind, |config| config.events.forward_headers = forward).await;
+            let (mut sender, mut receiver) = (shop.node.client().await, shop.node.client().await);
+            for subject in ["cart.u42", "seen.u42"] {
+                receiver.subscribe(subject).await;
+                sender.send(json!({"id": 1, "publish": {"subject": subject, "event": {"data": 1}}})).await;
+                sender.expect("published").await;
+                assert_eq!(receiver.stored().await["headers"], expected, "{kind:?} {subject}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn both_brokers_show_clients_the_same_headers() {
     let nats = NatsServer::start().await;
     for node in [TestNode::memory().await, TestNode::nats(&nats).await] {
         let mut client = node.client().await;
         client.subscribe("h").await;
-        let headers = json!({"Traceparent": "00-1", "X-Internal": "1", "ce-Tenant": "a b"});
+        let headers = json!({"Traceparent": "", "X-Internal": "1", "ce-Tenant": "a b"});
         client.send(json!({"publish": {"subject": "h", "event": {"headers": headers, "data": 1}}})).await;
         let event = client.expect("event").await;
-        assert_eq!(event["event"]["headers"], json!({"traceparent": "00-1", "ce-tenant": "a b"}));
+        assert_eq!(event["event"]["headers"], json!({"traceparent": "", "ce-tenant": "a b"}));
     }
 }

@@ -1,0 +1,119 @@
+//! What a client sends to services, before it leaves: checked for size and
+//! headers, then stamped with who sends it. Free of I/O.
+
+use crate::{
+    broker::{
+        LAST_TIME, Message,
+        headers::{ENVELOPE, is_attribute},
+    },
+    error::{Code, Refusal},
+    grants::Grants,
+    proto::Envelope,
+    publish::stamps::stamp,
+    socket::ConnectionId,
+    subject::Subject,
+};
+
+/// Headers of one event. As many as a browser sends with a request, twice over.
+const HEADERS: usize = 64;
+
+/// Bytes of all headers of one event together, names included.
+const HEADER_BYTES: usize = 8 * 1024;
+
+/// Bytes of identifier, type, source and content type, each.
+const ATTRIBUTE_BYTES: usize = 1024;
+
+/// Names that only servers may write: NATS' own and this node's.
+const SERVER_HEADERS: [&str; 2] = ["nats-", "notifier-"];
+
+/// Who sends something.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    /// What it may do, and who it is.
+    pub grants: &'a Grants,
+    /// The WebSocket connection that it comes by; none over HTTP.
+    pub connection: Option<ConnectionId>,
+}
+
+/// Makes a letter of what a client wants to send to a subject that it may send
+/// to.
+///
+/// # Errors
+/// `too_large`, `bad_request`.
+pub(crate) fn letter(
+    sender: Sender<'_>,
+    subject: Subject,
+    mut envelope: Envelope,
+    event_bytes: usize,
+) -> Result<Message, Refusal> {
+    check(subject.as_str(), &envelope, event_bytes)?;
+    stamp(&mut envelope.headers, sender.grants.identity(), sender.connection);
+    Ok(Message::new(subject, envelope))
+}
+
+/// Refuses a header that only servers may write.
+///
+/// # Errors
+/// `bad_request`.
+pub(crate) fn check_name(subject: &str, name: &str) -> Result<(), Refusal> {
+    let servers = |prefix: &&str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    if SERVER_HEADERS.iter().any(|prefix| servers(&prefix)) {
+        let problem = format!("the header {name:?} is written by servers only; leave it out");
+        return Err(Refusal::of(Code::BadRequest, subject, problem));
+    }
+    Ok(())
+}
+
+/// The refusal of an event that is too large.
+pub(crate) fn too_large(subject: &str, max: usize) -> Refusal {
+    Refusal::of(Code::TooLarge, subject, format!("the event has more than {max} bytes; send a reference instead"))
+}
+
+fn check(subject: &str, envelope: &Envelope, event_bytes: usize) -> Result<(), Refusal> {
+    if envelope.data.len() > event_bytes {
+        return Err(too_large(subject, event_bytes));
+    }
+    let refuse = |problem: String| Err(Refusal::of(Code::BadRequest, subject, problem));
+    if envelope.time > LAST_TIME {
+        return refuse(format!("`time` is after the year 9999; give milliseconds since 1970, at most {LAST_TIME}"));
+    }
+    for (name, value) in [
+        ("id", &envelope.id),
+        ("type", &envelope.r#type),
+        ("source", &envelope.source),
+        ("contentType", &envelope.content_type),
+    ] {
+        if value.len() > ATTRIBUTE_BYTES {
+            return refuse(format!("`{name}` is longer than {ATTRIBUTE_BYTES} bytes"));
+        }
+        if !is_header_value(value) {
+            return refuse(format!("`{name}` has a control character"));
+        }
+    }
+    if envelope.content_type == ENVELOPE {
+        return refuse("an envelope is for services on NATS; send its fields as the event's own".into());
+    }
+    let bytes: usize = envelope.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if envelope.headers.len() > HEADERS || bytes > HEADER_BYTES {
+        return refuse(format!("more than {HEADERS} headers, or {HEADER_BYTES} bytes of them"));
+    }
+    for (name, value) in &envelope.headers {
+        if !is_header_name(name) || !is_header_value(value) {
+            return refuse(format!("the header {name:?} has a character that headers may not have"));
+        }
+        if is_attribute(name) {
+            return refuse(format!("the header {name:?} is a field of the event; set that"));
+        }
+        check_name(subject, name)?;
+    }
+    Ok(())
+}
+
+/// A `token` of RFC 9110 5.6.2.
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+fn is_header_value(value: &str) -> bool {
+    !value.chars().any(char::is_control)
+}

@@ -1,0 +1,73 @@
+//! Who sends something, as services read it in headers that only nodes write.
+//! Free of I/O.
+
+use std::collections::BTreeMap;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::{identity::Identity, socket::ConnectionId};
+
+/// The user, empty for somebody without a token. Always there: what comes
+/// without it was not sent by a client.
+pub(crate) const USER: &str = "Notifier-User";
+/// Roles, joined by commas; absent where there are none.
+pub(crate) const ROLES: &str = "Notifier-Roles";
+/// The WebSocket connection, as `welcome.connection`; absent over HTTP.
+pub(crate) const CONNECTION: &str = "Notifier-Connection";
+
+/// What is percent-encoded, and all that is not ASCII, as in CloudEvents'
+/// headers. A space is, because whoever reads a header trims it: ` root` must
+/// not become `root`. A comma is, because it stands between roles.
+const SPECIAL: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b',');
+
+/// Writes down who sends it, over whatever stands there.
+pub(crate) fn stamp(headers: &mut BTreeMap<String, String>, identity: &Identity, connection: Option<ConnectionId>) {
+    headers.insert(USER.into(), encoded(&identity.user));
+    if !identity.roles.is_empty() {
+        let roles: Vec<String> = identity.roles.iter().map(|role| encoded(role)).collect();
+        headers.insert(ROLES.into(), roles.join(","));
+    }
+    if let Some(connection) = connection {
+        headers.insert(CONNECTION.into(), connection.to_string());
+    }
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, SPECIAL).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamps(user: &str, roles: &[&str]) -> Vec<(String, String)> {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let mut headers = BTreeMap::new();
+        stamp(&mut headers, &Identity { user: user.into(), roles, ..Identity::default() }, None);
+        headers.into_iter().collect()
+    }
+
+    #[test]
+    fn whoever_reads_the_headers_learns_exactly_what_the_token_says() {
+        let rows: [(&str, &[&str], &[(&str, &str)]); 5] = [
+            ("", &[], &[(USER, "")]),
+            ("u42", &["customer", "vip"], &[(ROLES, "customer,vip"), (USER, "u42")]),
+            ("auth0|a@b.c", &["a,b", "c"], &[(ROLES, "a%2Cb,c"), (USER, "auth0|a@b.c")]),
+            (" root\r\nNotifier-Roles: admin", &[], &[(USER, "%20root%0D%0ANotifier-Roles:%20admin")]),
+            ("J\u{fc}rgen\u{202e}%41", &[""], &[(ROLES, ""), (USER, "J%C3%BCrgen%E2%80%AE%2541")]),
+        ];
+        for (user, roles, expected) in rows {
+            let expected: Vec<(String, String)> =
+                expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            assert_eq!(stamps(user, roles), expected, "{user:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_has_the_name_that_it_was_told() {
+        let mut headers = BTreeMap::from([(CONNECTION.to_owned(), "forged".to_owned())]);
+        let connection = "00000000000000ff".parse().expect("a name");
+        stamp(&mut headers, &Identity::anonymous(), Some(connection));
+        assert_eq!(headers[CONNECTION], "00000000000000ff");
+    }
+}

@@ -3,6 +3,7 @@
 mod consistency;
 mod document;
 mod error;
+mod grants;
 mod layers;
 mod settings;
 mod streams;
@@ -10,6 +11,7 @@ mod units;
 
 pub use document::reference;
 pub use error::ConfigError;
+pub use grants::Grant;
 pub use layers::{Flags, Source, load};
 pub use settings::{
     Auth, AuthMode, Broker, BrokerKind, Config, Drain, Events, Limits, Log, LogFormat, Nats, NatsTls, Node, Overflow,

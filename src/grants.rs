@@ -1,21 +1,42 @@
-//! Who may do what. So far there is one answer: in anonymous mode everybody
-//! may use every subject but those of the messaging system, which the subjects
-//! that streams republish on belong to.
+//! Who may do what. The configured grants of somebody's roles, filled with
+//! their claims, say which subjects they may subscribe to, publish to and ask;
+//! subjects of the messaging system, and those that streams republish on, are
+//! out of reach whatever is granted. Free of I/O.
 
-use std::sync::Arc;
+mod cover;
+mod explanation;
+mod rule;
+mod sheet;
+#[cfg(test)]
+mod tests;
+mod verb;
+
+use std::{fmt, sync::Arc};
+
+use serde_json::Map;
+
+pub use explanation::{Effect, Explanation, Said};
+pub use verb::{BadVerb, Verb};
 
 use crate::{
     classes::Classes,
-    config::Config,
+    config::{AuthMode, Config},
     error::{Code, Refusal},
     identity::Identity,
     subject::{Pattern, Subject},
+    template::VALUE_LENGTH,
 };
+use rule::Line;
+use sheet::{Sheet, Unusable, Verdict};
+
+/// Roles named in a message; a token may have many.
+const NAMED: usize = 8;
 
 /// What the configuration grants to whom.
 #[derive(Debug)]
 pub struct Rules {
     classes: Arc<Classes>,
+    lines: Arc<[Line]>,
 }
 
 /// What one client may do. One pointer: there is one per connection.
@@ -26,47 +47,61 @@ pub struct Grants(Arc<Granted>);
 struct Granted {
     classes: Arc<Classes>,
     identity: Identity,
+    sheet: Sheet,
 }
 
 impl Rules {
-    /// The rules of a configuration.
-    pub fn new(_config: &Config, classes: Arc<Classes>) -> Self {
-        Self { classes }
+    /// The rules of a configuration that [`Config::validate`] has found to hold.
+    /// Without grants, anonymous mode lets everybody use every subject.
+    pub fn new(config: &Config, classes: Arc<Classes>) -> Self {
+        let open = config.grants.is_empty() && config.auth.mode == Some(AuthMode::Anonymous);
+        let grants = if open { vec![rule::everything()] } else { config.grants.clone() };
+        // Of rules that do not hold nothing is granted.
+        Self { classes, lines: rule::lines(&grants).unwrap_or_default().into() }
     }
 
-    /// What somebody may do.
+    /// What somebody may do. Claims are needed for that only, and are not kept.
     ///
     /// # Errors
-    /// `forbidden`, when a claim cannot stand where a rule wants it.
-    pub fn grant(&self, identity: Identity) -> Result<Grants, Refusal> {
-        Ok(Grants(Arc::new(Granted { classes: self.classes.clone(), identity })))
+    /// `unauthorized`, when a claim that a rule wants is there and not one clean
+    /// token, or is missing where it says what is denied.
+    pub fn grant(&self, mut identity: Identity) -> Result<Grants, Refusal> {
+        let sheet = Sheet::of(&self.lines, &identity).map_err(|why| unusable(&why))?;
+        identity.claims = Map::new();
+        let grants = Grants(Arc::new(Granted { classes: self.classes.clone(), identity, sheet }));
+        tracing::debug!(user = grants.0.identity.user, roles = ?grants.0.identity.roles, "granted");
+        Ok(grants)
     }
 }
 
 impl Grants {
     /// Everything but the system's own subjects.
     pub fn anonymous(classes: Arc<Classes>) -> Self {
-        Self(Arc::new(Granted { classes, identity: Identity::anonymous() }))
+        let lines: Arc<[Line]> = rule::lines(&[rule::everything()]).unwrap_or_default().into();
+        let identity = Identity::anonymous();
+        let sheet = Sheet::of(&lines, &identity).unwrap_or_default();
+        Self(Arc::new(Granted { classes, identity, sheet }))
     }
 
-    /// Whose they are.
+    /// Whose they are. Claims were needed to grant, and are gone.
     pub fn identity(&self) -> &Identity {
         &self.0.identity
     }
 
-    /// Parses what a client asks to receive, and checks that it may.
+    /// Parses what a client asks to receive or to read, and checks that it may:
+    /// that all of its subjects are granted, and not all of them denied.
     ///
     /// # Errors
     /// `bad_subject` or `forbidden`.
     pub fn subscribe(&self, subject: &str) -> Result<Pattern, Refusal> {
-        let pattern = Pattern::parse(subject)
-            .map_err(|why| Refusal::of(Code::BadSubject, subject, format!("the subject {why}")))?;
+        let pattern = Pattern::parse(subject).map_err(|why| bad_subject(subject, &why))?;
         if pattern.is_reserved() {
             return Err(reserved(subject));
         }
         if self.0.classes.is_republished(&pattern) {
             return Err(republished(subject));
         }
+        self.decide(Verb::Subscribe, &pattern)?;
         Ok(pattern)
     }
 
@@ -75,16 +110,118 @@ impl Grants {
     /// # Errors
     /// `bad_subject` or `forbidden`.
     pub fn publish(&self, subject: &str) -> Result<Subject, Refusal> {
-        let parsed = Subject::parse(subject)
-            .map_err(|why| Refusal::of(Code::BadSubject, subject, format!("the subject {why}")))?;
+        self.concrete(Verb::Publish, subject)
+    }
+
+    /// Parses where a client sends a request, and checks that it may.
+    ///
+    /// # Errors
+    /// `bad_subject` or `forbidden`.
+    pub fn request(&self, subject: &str) -> Result<Subject, Refusal> {
+        self.concrete(Verb::Request, subject)
+    }
+
+    /// Whether events that a granted pattern brings have to be asked for one by
+    /// one, because some are [denied](Self::denies).
+    pub fn filters(&self, pattern: &Pattern) -> bool {
+        self.0.sheet.filters(pattern)
+    }
+
+    /// Whether events of a subject are kept from this client, although a
+    /// pattern that it may subscribe to matches them.
+    pub fn denies(&self, subject: &Subject) -> bool {
+        self.0.sheet.denies(subject)
+    }
+
+    /// Whether anything is denied at all.
+    pub fn has_denials(&self) -> bool {
+        self.0.sheet.has_denials()
+    }
+
+    /// Why somebody may or may not do something. It names rules: for operators,
+    /// never for clients.
+    pub fn explain(&self, verb: Verb, subject: &str) -> Explanation {
+        let Granted { identity, sheet, .. } = &*self.0;
+        let asked = Pattern::parse(subject).ok();
+        let refusal = match verb {
+            Verb::Subscribe => self.subscribe(subject).err(),
+            Verb::Publish => self.publish(subject).err(),
+            Verb::Request => self.request(subject).err(),
+        };
+        Explanation {
+            user: identity.user.clone(),
+            roles: identity.roles.clone(),
+            verb,
+            subject: subject.to_owned(),
+            allowed: refusal.is_none(),
+            filtered: refusal.is_none() && asked.as_ref().is_some_and(|asked| sheet.filters(asked)),
+            code: refusal.as_ref().map(|refusal| refusal.code.label()),
+            message: refusal.map(|refusal| refusal.message),
+            rules: asked.map(|asked| explanation::said(sheet, identity, verb, &asked)).unwrap_or_default(),
+        }
+    }
+
+    fn concrete(&self, verb: Verb, subject: &str) -> Result<Subject, Refusal> {
+        let parsed = Subject::parse(subject).map_err(|why| bad_subject(subject, &why))?;
         if parsed.is_reserved() {
             return Err(reserved(subject));
         }
         if self.0.classes.republishes(&parsed) {
             return Err(republished(subject));
         }
+        self.decide(verb, &parsed.clone().into())?;
         Ok(parsed)
     }
+
+    fn decide(&self, verb: Verb, asked: &Pattern) -> Result<(), Refusal> {
+        let message = match self.0.sheet.decide(verb, asked) {
+            Verdict::Granted => return Ok(()),
+            Verdict::Denied => format!("`{asked}` is denied, whatever is granted; use other subjects"),
+            Verdict::LiteralOnly => {
+                format!("`{asked}` has wildcards, and only concrete subjects are granted there; name them one by one")
+            }
+            Verdict::NotGranted => {
+                let whose = Whose(&self.0.identity);
+                let list = verb.label();
+                format!(
+                    "no grant {whose} covers `{asked}`; ask for less, or have a [[grants]] entry with {list} = \
+                     [\"{asked}\"]"
+                )
+            }
+        };
+        tracing::debug!(why = %self.explained(verb, asked), "forbidden");
+        Err(Refusal::of(Code::Forbidden, asked.as_str(), message))
+    }
+
+    /// What the rules said, for the log.
+    fn explained(&self, verb: Verb, asked: &Pattern) -> impl fmt::Display {
+        let Granted { identity, sheet, .. } = &*self.0;
+        fmt::from_fn(move |f| {
+            write!(f, "{} {asked} by {:?}", verb.label(), identity.user)?;
+            explanation::said(sheet, identity, verb, asked).iter().try_for_each(|said| write!(f, "; {said}"))
+        })
+    }
+}
+
+/// Whose grants a message speaks of.
+struct Whose<'i>(&'i Identity);
+
+impl fmt::Display for Whose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.roles.as_slice() {
+            [] if rule::is_anonymous(self.0) => f.write_str("for clients without a token"),
+            [] => f.write_str("for everybody (the token has no roles)"),
+            [role] => write!(f, "of the role {role}"),
+            roles => {
+                write!(f, "of the roles {}", roles[..roles.len().min(NAMED)].join(", "))?;
+                if roles.len() > NAMED { write!(f, " and {} more", roles.len() - NAMED) } else { Ok(()) }
+            }
+        }
+    }
+}
+
+fn bad_subject(subject: &str, why: &impl fmt::Display) -> Refusal {
+    Refusal::of(Code::BadSubject, subject, format!("the subject {why}"))
 }
 
 fn republished(subject: &str) -> Refusal {
@@ -99,20 +236,16 @@ fn reserved(subject: &str) -> Refusal {
     )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_systems_subjects_are_out_of_reach() {
-        for subject in ["$JS.API.>", "$SYS.ACCOUNT.x", "_INBOX.abc", "$KV.bucket.key"] {
-            assert_eq!(Grants::anonymous(Arc::default()).subscribe(subject).expect_err(subject).code, Code::Forbidden);
+/// Names the claim, never its value.
+fn unusable(why: &Unusable) -> Refusal {
+    let message = match why {
+        Unusable::Unclean(claim) => format!(
+            "the token's claim `{claim}` cannot stand in a subject; a grant needs it to be one token of 1 to \
+             {VALUE_LENGTH} letters, digits or `-_|:@+=`"
+        ),
+        Unusable::Missing(claim) => {
+            format!("the token has no claim `{claim}`, by which the grants say what is denied; have it issued with one")
         }
-        assert_eq!(
-            Grants::anonymous(Arc::default()).publish("_INBOX.abc").expect_err("reserved").code,
-            Code::Forbidden
-        );
-        assert_eq!(Grants::anonymous(Arc::default()).publish("a.*").expect_err("wildcard").code, Code::BadSubject);
-        assert!(Grants::anonymous(Arc::default()).subscribe(">").is_ok());
-    }
+    };
+    Refusal::new(Code::Unauthorized, message)
 }

@@ -27,6 +27,7 @@ pub mod config;
 pub mod error;
 pub mod close;
 pub mod log;
+pub mod template;
 pub mod trie;
 pub mod subject;
 pub mod proto;

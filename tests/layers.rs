@@ -35,6 +35,7 @@ const FLOORS: &[&str] = &[
     "error",
     "close",
     "log",
+    "template",
     "trie",
     "subject",
     "proto",

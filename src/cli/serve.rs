@@ -25,7 +25,13 @@ pub(crate) async fn serve(settings: &Settings) -> ExitCode {
 async fn run(config: Config) -> Result<(), NodeError> {
     telemetry::install(&config.log)?;
     if config.auth.mode == Some(AuthMode::Anonymous) {
-        tracing::warn!("anonymous mode: EVERYBODY who can connect may read and publish every subject of the broker");
+        if config.grants.is_empty() {
+            tracing::warn!(
+                "anonymous mode: EVERYBODY who can connect may read and publish every subject of the broker"
+            );
+        } else {
+            tracing::info!("anonymous mode: clients need no token, and may do what is granted to `*` and `anonymous`");
+        }
     }
     let (broker, urls) = (config.broker.kind, config.broker.nats.urls.join(", "));
     let node = Node::bind(config).await?;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{
     consistency,
     error::ConfigError,
+    grants::{self, Grant},
     streams::{Stream, SubjectRule},
     units::{Secret, Size, Span},
 };
@@ -25,6 +26,8 @@ pub struct Config {
     pub broker: Broker,
     /// Who may connect.
     pub auth: Auth,
+    /// Who may do what.
+    pub grants: Vec<Grant>,
     /// What clients get to see of an event.
     pub events: Events,
     /// What is stored.
@@ -376,6 +379,15 @@ impl Config {
                     .into(),
             );
         }
+        if self.auth.mode != Some(AuthMode::Anonymous) && self.grants.is_empty() {
+            return refuse(
+                "grants",
+                "are empty, so no token would be good for anything; say what a role may do, as [[grants]] with \
+                 role = \"*\" and subscribe = [\"shop.cart.{sub}.>\"]"
+                    .into(),
+            );
+        }
+        grants::check(&self.grants, &self.streams)?;
         if self.broker.kind == BrokerKind::Nats && self.broker.nats.urls.is_empty() {
             return refuse("broker.nats.urls", "is empty; name at least one server, as \"nats://nats:4222\"".into());
         }

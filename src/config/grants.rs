@@ -1,0 +1,173 @@
+//! Who may do what, as it is configured.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::{error::ConfigError, streams::Stream},
+    subject::Pattern,
+    template::Template,
+};
+
+/// Patterns in all grants together. Each identity is compared with those of its
+/// roles when it connects, and each request with what came of them.
+const PATTERNS: usize = 4_096;
+
+/// What is granted to those with one role. All grants whose role a token has
+/// add up, and what any of them denies stays denied. In a pattern, `{claim}`
+/// stands for the value of a claim, as one token: `shop.cart.{sub}.>`. A line
+/// whose claim a token lacks gives nothing; a token whose claim is not one
+/// clean token is refused.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// The role; `*` for everybody, `anonymous` for those without a token.
+    pub role: String,
+    /// Subjects and patterns to subscribe to and to read stored events of: what
+    /// lies in them, wildcards too.
+    #[serde(default)]
+    pub subscribe: Vec<String>,
+    /// The same, but concrete subjects only: whoever asks for a wildcard there
+    /// is refused.
+    #[serde(default)]
+    pub subscribe_literal: Vec<String>,
+    /// Where to publish.
+    #[serde(default)]
+    pub publish: Vec<String>,
+    /// Where to send requests.
+    #[serde(default)]
+    pub request: Vec<String>,
+    /// What is denied whatever is granted, to this role and for everything.
+    /// Events of denied subjects are left out of wider subscriptions.
+    #[serde(default)]
+    pub deny: Vec<String>,
+}
+
+impl Grant {
+    /// Its lists with their names.
+    pub fn lists(&self) -> [(&'static str, &[String]); 5] {
+        [
+            ("subscribe", &self.subscribe),
+            ("subscribe_literal", &self.subscribe_literal),
+            ("publish", &self.publish),
+            ("request", &self.request),
+            ("deny", &self.deny),
+        ]
+    }
+}
+
+/// Checks what no single field can say of itself.
+///
+/// # Errors
+/// Names the key and the remedy.
+pub(crate) fn check(grants: &[Grant], streams: &[Stream]) -> Result<(), ConfigError> {
+    let republished: Vec<Pattern> =
+        streams.iter().filter_map(|stream| Pattern::parse(&format!("{}.>", stream.prefix())).ok()).collect();
+    let mut patterns = 0;
+    for grant in grants {
+        if grant.role.is_empty() || grant.role.chars().any(char::is_control) {
+            return refuse("grants.role", "is empty or has control characters; name a role, or `*` for everybody");
+        }
+        let key = format!("grants[{}]", grant.role);
+        if grant.lists().iter().all(|(_, list)| list.is_empty()) {
+            return refuse(&key, "grants nothing and denies nothing; add `subscribe = [..]` or remove it");
+        }
+        for (name, list) in grant.lists() {
+            patterns += list.len();
+            list.iter().try_for_each(|text| line(text, &format!("{key}.{name}"), name != "deny", &republished))?;
+        }
+    }
+    if patterns > PATTERNS {
+        return refuse(
+            "grants",
+            &format!("have {patterns} patterns, more than {PATTERNS}; use templates or wildcards"),
+        );
+    }
+    Ok(())
+}
+
+fn line(text: &str, key: &str, grants: bool, republished: &[Pattern]) -> Result<(), ConfigError> {
+    let template = match Template::parse(text) {
+        Ok(template) => template,
+        Err(problem) => return refuse(key, &format!("`{text}` {problem}")),
+    };
+    // With any value: what stands around the blanks says what can be reached.
+    let Ok(pattern) = template.fill(|_| Some("x".into())) else {
+        return refuse(key, &format!("`{text}` cannot be filled; write it without blanks"));
+    };
+    if !grants {
+        return Ok(());
+    }
+    if pattern.is_reserved() {
+        return refuse(key, &format!("`{text}` is the messaging system's, which no client reaches; remove it"));
+    }
+    match republished.iter().find(|republished| republished.covers(&pattern)) {
+        Some(prefix) => refuse(
+            key,
+            &format!("`{text}` lies in `{prefix}`, where a stream republishes for nodes only; name what it stores"),
+        ),
+        None => Ok(()),
+    }
+}
+
+fn refuse<T>(key: &str, problem: &str) -> Result<T, ConfigError> {
+    Err(ConfigError::Invalid { key: key.into(), problem: problem.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{
+        Config,
+        layers::{Source, load},
+    };
+
+    fn problem(text: &str) -> Option<String> {
+        let text = format!("[auth]\nmode = \"anonymous\"\n{text}");
+        let source = Source { origin: "test".into(), text };
+        match load(Some(&source), [], &Default::default()).and_then(|config: Config| config.validate()) {
+            Ok(()) => None,
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn grants_that_do_not_hold_are_refused_by_their_key() {
+        let rows = [
+            ("subscribe = [\"a..b\"]", "grants[r].subscribe: `a..b` has an empty token"),
+            ("subscribe_literal = [\"a.>.b\"]", "grants[r].subscribe_literal: `a.>.b` has `>` before the end"),
+            ("publish = [\"a b\"]", "grants[r].publish: `a b` has the character"),
+            ("deny = [\"foo*\"]", "grants[r].deny: `foo*` has a wildcard inside"),
+            ("subscribe = [\"a.{sub\"]", "has `{sub`, which is no blank"),
+            ("subscribe = [\"a.x{sub}\"]", "has `x{sub}`, which is no blank"),
+            ("request = [\"a.{}\"]", "has `{}`, which is no blank"),
+            ("subscribe = [\"$JS.API.>\"]", "the messaging system's"),
+            ("publish = [\"_INBOX.>\"]", "the messaging system's"),
+            ("request = [\"$SRV.{sub}\"]", "the messaging system's"),
+            ("subscribe = [\"ntf.SHOP.>\"]", "where a stream republishes"),
+            ("subscribe = [\"ntf.SHOP.{sub}\"]", "where a stream republishes"),
+            ("", "grants nothing and denies nothing"),
+            ("subscribe = \"a\"", "line"),
+            ("subscripe = [\"a\"]", "did you mean `grants.subscribe`"),
+        ];
+        let stream = "[[streams]]\nname = \"SHOP\"\nsubjects = [\"shop.>\"]\n";
+        for (lines, expected) in rows {
+            let problem = problem(&format!("{stream}[[grants]]\nrole = \"r\"\n{lines}")).expect(lines);
+            assert!(problem.contains(expected), "{lines}: {problem}");
+        }
+        assert!(problem("[[grants]]\nsubscribe = [\"a\"]").expect("no role").contains("role"));
+        assert!(problem("[[grants]]\nrole = \"\"\nsubscribe = [\"a\"]").expect("no role").contains("grants.role"));
+        let many = vec!["\"a\""; PATTERNS + 1].join(",");
+        assert!(
+            problem(&format!("[[grants]]\nrole = \"r\"\nsubscribe = [{many}]"))
+                .expect("many")
+                .contains("4097 patterns")
+        );
+    }
+
+    #[test]
+    fn grants_add_up_and_may_deny_what_is_the_systems() {
+        let lines = "[[grants]]\nrole = \"r\"\nsubscribe = [\">\", \"a.{sub}.>\"]\n[[grants]]\nrole = \"r\"\ndeny = [\"$KV.>\"]";
+        assert_eq!(problem(lines), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! Why somebody may or may not do something: for operators. It names rules and
+//! patterns, so it is never told to clients.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::{
+    grants::{rule::List, sheet::Sheet, verb::Verb},
+    identity::Identity,
+    subject::Pattern,
+};
+
+/// Why somebody may or may not do something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// Who; empty when anonymous.
+    pub user: String,
+    /// Their roles.
+    pub roles: Vec<String>,
+    /// What they want to do.
+    pub verb: Verb,
+    /// With which subject.
+    pub subject: String,
+    /// Whether they may.
+    pub allowed: bool,
+    /// Whether events of some subjects in it are left out, because they are denied.
+    pub filtered: bool,
+    /// Code of the error that a client gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// Its message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The rules that had a say, and those that could have had one.
+    pub rules: Vec<Said>,
+}
+
+/// What one line of the grants said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Said {
+    /// Role of the grant.
+    pub role: String,
+    /// The list in it.
+    pub list: &'static str,
+    /// The line as it is written.
+    pub template: String,
+    /// What came of it, unless a claim is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// What it said.
+    pub effect: Effect,
+}
+
+/// What one line says to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// It covers all that was asked for.
+    Grants,
+    /// It covers a part.
+    GrantsPart,
+    /// It would cover it if it had no wildcards.
+    LiteralOnly,
+    /// It denies all of it.
+    Denies,
+    /// It denies a part, which is left out.
+    DeniesPart,
+    /// It says nothing, because the token lacks a claim.
+    ClaimMissing,
+}
+
+/// What the lines that concern somebody say to a request.
+pub(crate) fn said(sheet: &Sheet, identity: &Identity, verb: Verb, asked: &Pattern) -> Vec<Said> {
+    let mut said = Vec::new();
+    for (line, pattern) in sheet.lines(identity) {
+        let speaks = match line.list {
+            List::Subscribe | List::SubscribeLiteral => verb == Verb::Subscribe,
+            List::Publish => verb == Verb::Publish,
+            List::Request => verb == Verb::Request,
+            List::Deny => true,
+        };
+        let Some(effect) = speaks.then(|| effect(line.list, pattern, asked)).flatten() else { continue };
+        said.push(Said {
+            role: line.role.clone(),
+            list: line.key,
+            template: line.template.as_str().to_owned(),
+            pattern: pattern.map(ToString::to_string),
+            effect,
+        });
+    }
+    said
+}
+
+fn effect(list: List, pattern: Option<&Pattern>, asked: &Pattern) -> Option<Effect> {
+    let Some(pattern) = pattern else { return Some(Effect::ClaimMissing) };
+    match (list, pattern.covers(asked)) {
+        (List::Deny, true) => Some(Effect::Denies),
+        (List::SubscribeLiteral, true) if asked.literal().is_none() => Some(Effect::LiteralOnly),
+        (List::SubscribeLiteral, false) => None,
+        (_, true) => Some(Effect::Grants),
+        (List::Deny, false) => pattern.overlaps(asked).then_some(Effect::DeniesPart),
+        (_, false) => pattern.overlaps(asked).then_some(Effect::GrantsPart),
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.allowed { "allowed" } else { "denied" };
+        write!(f, "{word}: {} {}", self.verb.label(), self.subject)?;
+        match (&self.message, self.filtered) {
+            (Some(message), _) => write!(f, "\n  {}: {message}", self.code.unwrap_or_default())?,
+            (None, true) => f.write_str("\n  without the events of denied subjects")?,
+            (None, false) => {}
+        }
+        for said in &self.rules {
+            write!(f, "\n  {said}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "role {}, {} `{}`", self.role, self.list, self.template)?;
+        match &self.pattern {
+            Some(pattern) if *pattern != self.template => write!(f, " = `{pattern}`")?,
+            _ => {}
+        }
+        f.write_str(match self.effect {
+            Effect::Grants => ": grants it",
+            Effect::GrantsPart => ": grants a part of it",
+            Effect::LiteralOnly => ": grants its subjects one by one, without wildcards",
+            Effect::Denies => ": denies it",
+            Effect::DeniesPart => ": denies a part of it",
+            Effect::ClaimMissing => ": gives nothing, because the claim is missing",
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! What somebody may want to do with a subject.
+
+use std::str::FromStr;
+
+use serde::Serialize;
+
+/// What somebody wants to do with a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Receive its events, or read those that are stored.
+    Subscribe,
+    /// Publish an event there.
+    Publish,
+    /// Ask whoever answers there.
+    Request,
+}
+
+impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Subscribe, Self::Publish, Self::Request];
+
+    /// Its name, which is that of its list in `[[grants]]` too.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Subscribe => "subscribe",
+            Self::Publish => "publish",
+            Self::Request => "request",
+        }
+    }
+}
+
+/// No such verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is neither `subscribe`, `publish` nor `request`")]
+pub struct BadVerb;
+
+impl FromStr for Verb {
+    type Err = BadVerb;
+
+    fn from_str(text: &str) -> Result<Self, BadVerb> {
+        Self::ALL.into_iter().find(|verb| verb.label() == text).ok_or(BadVerb)
+    }
+}

@@ -50,14 +50,21 @@ impl Fetcher {
             let message = "nothing stores these events; only `latest` and `durable` subjects can be fetched";
             return Err(Refusal::of(Code::NotStored, &fetch.subject, message));
         }
-        let answer = timeout(ANSWER_TIME, self.answer(&pattern, &reach.streams, &fetch)).await;
+        let may = |event: &Message| !grants.denies(&event.subject);
+        let answer = timeout(ANSWER_TIME, self.answer(&pattern, &reach.streams, &fetch, &may)).await;
         answer.unwrap_or(Err(ReadError::Timeout)).map_err(|error| refusal(&fetch.subject, &error))
     }
 
-    async fn answer(&self, pattern: &Pattern, streams: &[StreamIndex], fetch: &Fetch) -> Result<Fetched, ReadError> {
+    async fn answer(
+        &self,
+        pattern: &Pattern,
+        streams: &[StreamIndex],
+        fetch: &Fetch,
+        may: May<'_>,
+    ) -> Result<Fetched, ReadError> {
         let asked = usize::try_from(fetch.limit).unwrap_or(usize::MAX);
         let limit = if asked == 0 { self.most } else { asked.min(self.most) };
-        let mut room = Room { events: limit, bytes: ANSWER_BYTES };
+        let mut room = Room { events: limit, bytes: ANSWER_BYTES, may };
         let mut fetched = Fetched::default();
         for stream in streams {
             let journal = &self.journals[stream.0];
@@ -83,13 +90,17 @@ impl Fetcher {
     }
 }
 
+/// Whether an event may be told.
+type May<'m> = &'m (dyn Fn(&Message) -> bool + Sync);
+
 /// What an answer has room for.
-struct Room {
+struct Room<'m> {
     events: usize,
     bytes: usize,
+    may: May<'m>,
 }
 
-impl Room {
+impl Room<'_> {
     fn is_left(&self) -> bool {
         self.events > 0 && self.bytes > 0
     }
@@ -97,7 +108,10 @@ impl Room {
     fn put(&mut self, event: &Message, fetched: &mut Fetched) {
         self.events -= 1;
         self.bytes = self.bytes.saturating_sub(event.envelope.data.len());
-        fetched.events.push(frame(event));
+        // What is denied takes its room too: one answer reads no more than it may hold.
+        if (self.may)(event) {
+            fetched.events.push(frame(event));
+        }
     }
 }
 
@@ -106,7 +120,7 @@ async fn history(
     journal: &Journal,
     pattern: &Pattern,
     from: Cursor,
-    room: &mut Room,
+    room: &mut Room<'_>,
     fetched: &mut Fetched,
 ) -> Result<(Cursor, bool), ReadError> {
     let upto = journal.head().seq;
@@ -151,7 +165,7 @@ async fn newest(
     journal: &Journal,
     pattern: &Pattern,
     from: Option<Cursor>,
-    room: &mut Room,
+    room: &mut Room<'_>,
     fetched: &mut Fetched,
 ) -> Result<(Cursor, bool), ReadError> {
     let (events, end) = journal.snapshot(std::slice::from_ref(pattern)).await?;

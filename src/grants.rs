@@ -138,6 +138,11 @@ impl Grants {
         self.0.sheet.has_denials()
     }
 
+    /// Whether these are the very same, and not only alike.
+    pub fn are(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Why somebody may or may not do something. It names rules: for operators,
     /// never for clients.
     pub fn explain(&self, verb: Verb, subject: &str) -> Explanation {

@@ -3,6 +3,7 @@
 //! and their events matched here. The hub never names a session; it pushes into
 //! outboxes.
 
+mod allowed;
 mod attachment;
 mod backlog;
 mod catch_up;

@@ -257,6 +257,8 @@ label! {
         Conflated = "conflated",
         /// The subscription or the connection ended before.
         GivenUp = "given_up",
+        /// A grant of its user denies the subject, and its pattern reaches beyond.
+        Denied = "denied",
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     classes::StreamIndex,
+    grants::Grants,
     hub::{
         channel::Channel,
         member::Member,
@@ -56,6 +57,14 @@ impl Held {
         match self {
             Self::Live(topic) => topic.pattern(),
             Self::Stored(followed) => &followed.pattern,
+        }
+    }
+
+    /// What is live of it.
+    fn topic(&self) -> Option<&Arc<Topic>> {
+        match self {
+            Self::Live(topic) => Some(topic),
+            Self::Stored(followed) => followed.live.as_ref(),
         }
     }
 
@@ -163,6 +172,32 @@ impl Attachment {
         let (pattern, given_up) = (pattern.clone(), given_up.drop_guard());
         let followed = Followed { pattern, live: topic, channels, given_up, refused };
         self.hold(Held::Stored(Box::new(followed)));
+    }
+
+    /// This is what the client may do from now on. Subscriptions that are no
+    /// longer granted end, and are returned; what is denied is left out of those
+    /// that stay. Nothing else is handed to the connection once this returns;
+    /// what was handed to it before stands in its queue, before any frame that
+    /// the caller sends now. Until it is called nothing is denied, so it comes
+    /// before the first [`join`](Self::join).
+    pub fn regrant(&mut self, grants: &Grants) -> Vec<Pattern> {
+        // First: what joins meanwhile is asked by these.
+        self.member.deny(grants);
+        let lost = |held: &mut Held| grants.subscribe(held.pattern().as_str()).is_err();
+        let mut ended = Vec::new();
+        for held in self.held.extract_if(.., lost).collect::<Vec<_>>() {
+            if !held.is_refused() {
+                ended.push(held.pattern().clone());
+            }
+            self.give_up(held);
+        }
+        self.member.seats().filter(|pattern| self.member.filters(pattern));
+        for held in &self.held {
+            if let Some(topic) = held.topic() {
+                topic.filter(&self.member);
+            }
+        }
+        ended
     }
 
     fn hold(&mut self, held: Held) {

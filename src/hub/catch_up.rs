@@ -7,16 +7,17 @@ use std::{sync::Arc, time::Duration};
 use tokio::{task::yield_now, time::sleep};
 
 use crate::{
-    broker::PageSize,
+    broker::{Message, PageSize},
     classes::StreamIndex,
     hub::{
+        allowed::Allowed,
         channel::Channel,
         frames,
         member::Member,
         seats::{Seat, Server},
     },
-    journal::{Part, Reader, Reason},
-    metrics::Metrics,
+    journal::{Cursor, Part, Reader, Reason},
+    metrics::{Metrics, Undelivered},
     outbox::Offer,
     socket::Chunk,
     subject::Pattern,
@@ -57,29 +58,30 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics
                 true
             }
             Part::Events(events) => {
-                let mut sent = true;
+                let mut sent = Sent::All;
                 for together in events.chunks(TOGETHER.events) {
-                    let chunk = member.encoding().events(together);
-                    sent = sent && service.send(&chunk, together.len()).await;
-                    if sent {
-                        metrics.bytes_sent.increment(chunk.len() as u64);
-                        metrics.deliveries.increment(together.len() as u64);
-                        metrics.pending.decrement(together.len() as f64);
+                    if sent == Sent::All {
+                        sent = service.send_events(together, &patterns, at, &metrics).await;
                     }
                 }
-                sent
+                if sent == Sent::Void {
+                    // It reads again from where it is.
+                    reading = None;
+                    continue;
+                }
+                sent == Sent::All
             }
             Part::Lost(gap) => {
                 let mut sent = true;
                 for pattern in &patterns {
                     let frame = frames::gap(member.encoding(), pattern, channel.journal().name(), gap);
-                    sent = sent && service.send(&frame, 0).await;
+                    sent = sent && service.send(&frame).await;
                 }
                 if gap.reason == Reason::Reset {
                     // Its positions are void; this is where it stands now.
                     let position = channel.position(at);
                     let frame = frames::checkpoint(member.encoding(), vec![position]);
-                    sent = sent && service.send(&frame, 0).await;
+                    sent = sent && service.send(&frame).await;
                 }
                 sent
             }
@@ -96,22 +98,61 @@ struct Service<'m> {
     server: Server,
 }
 
+/// What became of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// Those that may be are sent.
+    All,
+    /// The connection's patterns or denials are others by now.
+    Void,
+    /// The connection is closed, or the seat has been given up.
+    Gone,
+}
+
 impl Service<'_> {
     /// Does something with the seat; nothing when it has been given up.
     fn with<R>(&self, act: impl FnOnce(&mut Seat) -> R) -> Option<R> {
         self.member.seats().serve(self.stream, &self.server, act)
     }
 
-    /// Sends a chunk with so many events as soon as there is room; false when
-    /// the connection is closed, or the seat has been given up.
-    async fn send(&self, chunk: &Chunk, events: usize) -> bool {
-        let offer = |seat: &mut Seat| {
-            let offer = self.member.outbox().offer(chunk);
-            if offer == Offer::Taken {
-                seat.pending -= events as i64;
+    /// Sends events as soon as there is room, but for those that are denied.
+    async fn send_events(
+        &self,
+        together: &[Arc<Message>],
+        patterns: &[Pattern],
+        at: Cursor,
+        metrics: &Metrics,
+    ) -> Sent {
+        let Some(last) = together.last() else { return Sent::All };
+        let allowed = Allowed::of(self.member, together);
+        let chunk = (!allowed.events.is_empty()).then(|| self.member.encoding().events(&allowed.events));
+        let mut void = false;
+        let mut offer = |seat: &mut Seat| {
+            void = !seat.is_for(patterns) || !allowed.holds(self.member);
+            if void {
+                return None;
             }
-            offer
+            let offer = chunk.as_ref().map_or(Offer::Taken, |chunk| self.member.outbox().offer(chunk));
+            if offer == Offer::Taken {
+                seat.pending -= together.len() as i64;
+                seat.sent = Cursor { seq: last.seq(), ..at };
+            }
+            Some(offer)
         };
+        if !self.member.outbox().as_room_allows(|| self.with(&mut offer)?).await {
+            return if void { Sent::Void } else { Sent::Gone };
+        }
+        metrics.bytes_sent.increment(chunk.map_or(0, |chunk| chunk.len() as u64));
+        metrics.deliveries.increment(allowed.events.len() as u64);
+        metrics.undelivered.of(Undelivered::Denied).increment(allowed.denied as u64);
+        metrics.pending.decrement(together.len() as f64);
+        Sent::All
+    }
+
+    /// Sends a chunk without events as soon as there is room; false when the
+    /// connection is closed, or the seat has been given up.
+    async fn send(&self, chunk: &Chunk) -> bool {
+        let offer = |_: &mut Seat| self.member.outbox().offer(chunk);
         self.member.outbox().as_room_allows(|| self.with(offer)).await
     }
 }

@@ -251,7 +251,7 @@ impl State {
         };
         let from = self.cursor;
         lock(&group.followers).enter(|place| {
-            member.seats().enter(stream, pattern, place, from);
+            member.seats().enter(stream, pattern, place, from, |pattern| member.filters(pattern));
             Follower { member: member.clone(), from }
         });
     }

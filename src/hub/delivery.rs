@@ -8,7 +8,11 @@ use slab::Slab;
 use crate::{
     broker::Message,
     config::Overflow,
-    hub::{fan_out::FanOut, member::Member, overflow::tell},
+    hub::{
+        fan_out::FanOut,
+        member::{Asks, Member, Share},
+        overflow::tell,
+    },
     metrics::{Metrics, Undelivered},
     outbox::Offer,
     socket::Chunk,
@@ -19,8 +23,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Standing {
     pub(crate) member: Arc<Member>,
-    /// An earlier pattern of the same connection overlaps this one.
-    pub(crate) overlapped: bool,
+    /// What has to be asked for each event.
+    pub(crate) asks: Asks,
 }
 
 /// Events that arrived together.
@@ -44,6 +48,7 @@ pub(crate) struct Tally {
     /// Events that they did not get, and why.
     pub(crate) closed: u64,
     overflowed: u64,
+    pub(crate) denied: u64,
     pub(crate) expired: u64,
     pub(crate) conflated: u64,
     /// Change of what waits in streams for connections that lag.
@@ -57,11 +62,11 @@ impl<'a> Delivery<'a> {
 
     /// Gives the events to all who stand there.
     pub(crate) fn give_all(&self, members: &Slab<Standing>, tally: &mut Tally) {
-        for (_, Standing { member, overlapped }) in members {
-            if *overlapped {
-                self.give_unspoken(member, tally);
-            } else {
+        for (_, Standing { member, asks }) in members {
+            if asks.nothing() {
                 self.give(member, tally);
+            } else {
+                self.give_share(member, tally);
             }
         }
     }
@@ -78,10 +83,18 @@ impl<'a> Delivery<'a> {
         self.push(member, chunk, self.messages.len(), tally);
     }
 
-    /// Gives the events that no earlier pattern of this member delivers.
-    fn give_unspoken(&self, member: &Arc<Member>, tally: &mut Tally) {
-        let mine = |message: &&Arc<Message>| !member.is_spoken_for(self.pattern, &message.subject);
+    /// Gives the events that no earlier pattern of this member delivers and
+    /// that are not denied to it.
+    fn give_share(&self, member: &Arc<Member>, tally: &mut Tally) {
+        let mut denied = 0;
+        let mine = |message: &&Arc<Message>| {
+            let share = member.share(self.pattern, &message.subject);
+            denied += u64::from(share == Share::Denied);
+            share == Share::Mine
+        };
         let messages: Vec<Arc<Message>> = self.messages.iter().filter(mine).cloned().collect();
+        tally.owed += denied;
+        tally.denied += denied;
         match messages.len() {
             0 => {}
             all if all == self.messages.len() => self.give(member, tally),
@@ -132,7 +145,7 @@ impl Tally {
     /// Counts a delivery that is complete, encoded so many times, and begins
     /// the next one.
     pub(crate) fn account(&mut self, messages: &[Arc<Message>], encoded: usize, metrics: &Metrics) {
-        let Self { deliveries, owed, events, bytes, closed, overflowed, expired, conflated, pending } =
+        let Self { deliveries, owed, events, bytes, closed, overflowed, denied, expired, conflated, pending } =
             std::mem::take(self);
         self.deliveries = deliveries;
         metrics.owed.increment(owed);
@@ -142,6 +155,7 @@ impl Tally {
         for (reason, events) in [
             (Undelivered::Closed, closed),
             (Undelivered::Overflow, overflowed),
+            (Undelivered::Denied, denied),
             (Undelivered::Expired, expired),
             (Undelivered::Conflated, conflated),
         ] {

@@ -25,9 +25,8 @@ pub(crate) struct Handing<'a> {
     events: &'a [Arc<Message>],
     /// Everybody has everything up to here.
     begun: Cursor,
-    /// Connections that may get an event by several patterns, by address, each
-    /// with the numbers of the events that it wants.
-    several: HashMap<usize, (Arc<Member>, Vec<u32>)>,
+    /// Connections that may get an event by several patterns, by address.
+    several: HashMap<usize, Several>,
     /// What was made of which events last.
     made: [Option<(Vec<u32>, Chunk)>; 2],
     /// How often something was made.
@@ -35,6 +34,15 @@ pub(crate) struct Handing<'a> {
     /// Connections without room, which lag from now on.
     pub(crate) lagging: Vec<Arc<Member>>,
     pub(crate) tally: Tally,
+}
+
+/// What several patterns of a connection bring.
+struct Several {
+    member: Arc<Member>,
+    /// Of its seat, when the first of them was asked.
+    edition: u32,
+    /// Of the events that it wants.
+    numbers: Vec<u32>,
 }
 
 impl<'a> Handing<'a> {
@@ -65,8 +73,12 @@ impl<'a> Handing<'a> {
             let begins = self.begins(numbers, from);
             if seat.has_several() {
                 let address = Arc::as_ptr(member).addr();
-                let (_, wanted) = self.several.entry(address).or_insert_with(|| (member.clone(), Vec::new()));
-                wanted.extend_from_slice(&numbers[begins..]);
+                let several = self.several.entry(address).or_insert_with(|| Several {
+                    member: member.clone(),
+                    edition: seat.edition(),
+                    numbers: Vec::new(),
+                });
+                several.numbers.extend_from_slice(&numbers[begins..]);
                 return false;
             }
             self.send(member, seat, &numbers[begins..])
@@ -78,10 +90,16 @@ impl<'a> Handing<'a> {
 
     /// Gives what several patterns of one connection bring.
     pub(crate) fn give_several(&mut self) {
-        for (_, (member, mut numbers)) in std::mem::take(&mut self.several) {
+        for (_, Several { member, edition, mut numbers }) in std::mem::take(&mut self.several) {
             numbers.sort_unstable();
             numbers.dedup();
-            let lags = member.seats().with(self.stream, |seat| self.send(&member, seat, &numbers));
+            let lags = member.seats().with(self.stream, |seat| {
+                if seat.edition() != edition {
+                    // One of the patterns was given up meanwhile.
+                    numbers.retain(|number| seat.wants(&self.events[*number as usize].subject));
+                }
+                self.send(&member, seat, &numbers)
+            });
             if lags == Some(true) {
                 self.lagging.push(member);
             }
@@ -104,22 +122,40 @@ impl<'a> Handing<'a> {
         // What it has already was counted when it caught up.
         self.wait(seat, begins);
         let numbers = &numbers[begins..];
-        let Some(last) = numbers.last() else { return false };
+        if !seat.filtered {
+            return self.offer(member, seat, numbers, 0);
+        }
+        let events = self.events;
+        let may = |number: &u32| !member.denies(&events[*number as usize].subject);
+        let allowed: Vec<u32> = numbers.iter().copied().filter(may).collect();
+        self.offer(member, seat, &allowed, numbers.len() - allowed.len())
+    }
+
+    /// Offers events, behind which so many are passed over because they are
+    /// denied. True when there is no room from now on.
+    fn offer(&mut self, member: &Arc<Member>, seat: &mut Seat, numbers: &[u32], denied: usize) -> bool {
+        let Some(last) = numbers.last() else {
+            self.tally.denied += denied as u64;
+            return false;
+        };
         let last = self.events[*last as usize].seq();
         let chunk = self.chunk(member.encoding(), numbers);
         match member.outbox().offer(&chunk) {
             Offer::Taken => {
                 self.tally.count(numbers.len(), chunk.len());
+                self.tally.denied += denied as u64;
                 seat.sent = Cursor { seq: last, ..self.begun };
                 self.settle(seat);
                 false
             }
             Offer::Full => {
-                self.wait(seat, numbers.len());
+                // All of them are read again, and then it is asked again.
+                self.wait(seat, numbers.len() + denied);
                 seat.fall_behind(self.begun)
             }
             Offer::Closed => {
                 self.tally.closed += numbers.len() as u64;
+                self.tally.denied += denied as u64;
                 false
             }
         }

@@ -1,15 +1,19 @@
-//! One connection as its topics see it: where to push, and which of its
-//! patterns speaks for a live subject when several match.
+//! One connection as its topics see it: where to push, which of its patterns
+//! speaks for a live subject when several match, and what is kept from it.
 //!
 //! The rule: of a connection's live patterns, the one that went live first
 //! delivers. NATS brings one copy of an event per pattern of this node, so
 //! every topic but that one passes it over, and nothing has to be remembered
 //! per event.
+//!
+//! What is denied to it is asked for each event of a pattern that some denial
+//! overlaps, and of no other.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
     codec::Encoding,
+    grants::Grants,
     hub::{missing::Overflow, place::Place, seats::Seats},
     outbox::Outbox,
     subject::{Pattern, Subject},
@@ -20,10 +24,37 @@ use crate::{
 pub(crate) struct Member {
     outbox: Arc<Outbox>,
     encoding: Encoding,
-    /// In the order in which they went live.
-    live: Mutex<Vec<Live>>,
+    known: Mutex<Known>,
     seats: Seats,
     overflow: Overflow,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// In the order in which they went live.
+    live: Vec<Live>,
+    /// Whose denials hold; nothing where nothing is denied.
+    denials: Option<Grants>,
+}
+
+/// What has to be asked for each event of a topic: nothing, for nearly everybody.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asks {
+    /// An earlier pattern of the same connection overlaps.
+    overlapped: bool,
+    /// A denial overlaps.
+    pub(crate) filtered: bool,
+}
+
+/// What becomes of an event in one topic of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// This topic delivers it.
+    Mine,
+    /// Another topic does.
+    Others,
+    /// It is kept from the connection.
+    Denied,
 }
 
 #[derive(Debug)]
@@ -34,7 +65,7 @@ struct Live {
 
 impl Member {
     pub(crate) fn new(outbox: Arc<Outbox>, encoding: Encoding) -> Self {
-        Self { outbox, encoding, live: Mutex::default(), seats: Seats::default(), overflow: Overflow::default() }
+        Self { outbox, encoding, known: Mutex::default(), seats: Seats::default(), overflow: Overflow::default() }
     }
 
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
@@ -55,34 +86,90 @@ impl Member {
         &self.overflow
     }
 
-    /// Notes a pattern as live. True when an earlier one overlaps it, so that
-    /// [`Self::is_spoken_for`] has to be asked for each event.
-    pub(crate) fn note(&self, pattern: &Pattern, place: Place) -> bool {
-        let mut live = self.lock();
-        let overlaps = live.iter().any(|earlier| earlier.pattern.overlaps(pattern));
-        if live.is_empty() {
+    /// Notes a pattern as live, and says what has to be [asked](Self::share) for
+    /// each of its events.
+    pub(crate) fn note(&self, pattern: &Pattern, place: Place) -> Asks {
+        let mut known = self.lock();
+        let overlapped = known.live.iter().any(|earlier| earlier.pattern.overlaps(pattern));
+        if known.live.is_empty() {
             // Most connections have few, and there are many connections.
-            live.reserve_exact(1);
+            known.live.reserve_exact(1);
         }
-        live.push(Live { pattern: pattern.clone(), place });
-        overlaps
+        known.live.push(Live { pattern: pattern.clone(), place });
+        Asks { overlapped, filtered: known.filters(pattern) }
     }
 
     pub(crate) fn forget(&self, pattern: &Pattern) {
-        self.lock().retain(|live| live.pattern != *pattern);
+        self.lock().live.retain(|live| live.pattern != *pattern);
     }
 
     pub(crate) fn place(&self, pattern: &Pattern) -> Option<Place> {
-        self.lock().iter().find(|live| live.pattern == *pattern).map(|live| live.place)
+        self.lock().live.iter().find(|live| live.pattern == *pattern).map(|live| live.place)
     }
 
-    /// Whether a pattern that went live before `pattern` delivers this subject.
-    pub(crate) fn is_spoken_for(&self, pattern: &Pattern, subject: &Subject) -> bool {
-        let live = self.lock();
-        live.iter().take_while(|live| live.pattern != *pattern).any(|earlier| earlier.pattern.matches(subject))
+    /// What becomes of an event in the topic of a pattern. One that
+    /// went live before it speaks for the subject, also where that is denied.
+    pub(crate) fn share(&self, pattern: &Pattern, subject: &Subject) -> Share {
+        let known = self.lock();
+        let mut earlier = known.live.iter().take_while(|live| live.pattern != *pattern);
+        if earlier.any(|earlier| earlier.pattern.matches(subject)) {
+            Share::Others
+        } else if known.denies(subject) {
+            Share::Denied
+        } else {
+            Share::Mine
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Live>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    /// From now on these denials hold: whoever sends on account of a seat, or
+    /// replays, sees them. Topics and seats have still to be told to ask.
+    pub(crate) fn deny(&self, grants: &Grants) {
+        let denials = grants.has_denials().then(|| grants.clone());
+        self.seats.alone(|| self.lock().denials = denials);
+    }
+
+    /// Whose denials hold; nothing where nothing is denied.
+    pub(crate) fn denials(&self) -> Option<Grants> {
+        self.lock().denials.clone()
+    }
+
+    /// Whether these still hold.
+    pub(crate) fn has_denials(&self, denials: Option<&Grants>) -> bool {
+        match (&self.lock().denials, denials) {
+            (None, None) => true,
+            (Some(held), Some(asked)) => held.are(asked),
+            _ => false,
+        }
+    }
+
+    /// Whether some subject of a pattern is denied.
+    pub(crate) fn filters(&self, pattern: &Pattern) -> bool {
+        self.lock().filters(pattern)
+    }
+
+    /// Whether a subject is denied.
+    pub(crate) fn denies(&self, subject: &Subject) -> bool {
+        self.lock().denies(subject)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn filters(&self, pattern: &Pattern) -> bool {
+        self.denials.as_ref().is_some_and(|grants| grants.filters(pattern))
+    }
+
+    fn denies(&self, subject: &Subject) -> bool {
+        self.denials.as_ref().is_some_and(|grants| grants.denies(subject))
+    }
+}
+
+impl Asks {
+    /// Whether nothing has to be asked.
+    pub(crate) fn nothing(self) -> bool {
+        !self.overlapped && !self.filtered
     }
 }

@@ -1,9 +1,17 @@
 //! How far a connection is in each stream that it follows. What it has no room
 //! for stays in the stream: the connection lags, and catches up from there.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU32, Ordering},
+};
 
-use crate::{classes::StreamIndex, hub::place::Place, journal::Cursor, subject::Pattern};
+use crate::{
+    classes::StreamIndex,
+    hub::place::Place,
+    journal::Cursor,
+    subject::{Pattern, Subject},
+};
 
 /// One connection in the streams that it follows.
 #[derive(Debug, Default)]
@@ -18,6 +26,11 @@ pub(crate) struct Seat {
     pub(crate) sent: Cursor,
     /// It is served from the stream, by a task of its own.
     pub(crate) lags: bool,
+    /// Some subjects of its patterns are denied to the connection.
+    pub(crate) filtered: bool,
+    /// Another one whenever a pattern has been given up: what was wanted before
+    /// may not be wanted any more.
+    edition: u32,
     /// Which task that is.
     server: Option<Server>,
     /// Events that it gets from the stream; below zero while it has got more
@@ -39,6 +52,21 @@ impl Seat {
     /// It is up with the others.
     pub(crate) fn catch_up(&mut self, at: Cursor) {
         (self.lags, self.server, self.sent) = (false, None, at);
+    }
+
+    /// Whether it is for exactly these patterns.
+    pub(crate) fn is_for(&self, patterns: &[Pattern]) -> bool {
+        self.patterns.iter().map(|(pattern, _)| pattern).eq(patterns)
+    }
+
+    /// Whether one of its patterns matches.
+    pub(crate) fn wants(&self, subject: &Subject) -> bool {
+        self.patterns.iter().any(|(pattern, _)| pattern.matches(subject))
+    }
+
+    /// Changes when a pattern is given up.
+    pub(crate) fn edition(&self) -> u32 {
+        self.edition
     }
 
     /// Whether several patterns may bring the same event.
@@ -67,10 +95,22 @@ impl Seats {
     }
 
     /// Takes part in a stream with one more pattern, from a cursor on.
-    pub(crate) fn enter(&self, stream: StreamIndex, pattern: &Pattern, place: Place, from: Cursor) {
+    /// `filters` says whether some of its subjects are denied.
+    pub(crate) fn enter(
+        &self,
+        stream: StreamIndex,
+        pattern: &Pattern,
+        place: Place,
+        from: Cursor,
+        filters: impl FnOnce(&Pattern) -> bool,
+    ) {
         let mut seats = self.lock();
+        // Asked under the lock: either it is asked of what holds from now on, or
+        // who changes that finds the pattern here.
+        let filtered = filters(pattern);
         if let Some(seat) = seats.iter_mut().find(|seat| seat.stream == stream) {
             seat.patterns.push((pattern.clone(), place));
+            seat.filtered |= filtered;
             return;
         }
         seats.reserve_exact(1);
@@ -79,6 +119,8 @@ impl Seats {
             patterns: vec![(pattern.clone(), place)],
             sent: from,
             lags: false,
+            filtered,
+            edition: edition(),
             server: None,
             pending: 0,
         });
@@ -95,7 +137,15 @@ impl Seats {
         let mut seats = self.lock();
         let Some(index) = seats.iter().position(|seat| seat.stream == stream) else { return 0 };
         seats[index].patterns.retain(|(seated, _)| seated != pattern);
+        seats[index].edition = edition();
         if seats[index].patterns.is_empty() { seats.remove(index).pending } else { 0 }
+    }
+
+    /// What is denied to the connection has changed.
+    pub(crate) fn filter(&self, filters: impl Fn(&Pattern) -> bool) {
+        for seat in self.lock().iter_mut() {
+            seat.filtered = seat.patterns.iter().any(|(pattern, _)| filters(pattern));
+        }
     }
 
     /// Whether it is served from the stream, by a task of its own.
@@ -150,4 +200,10 @@ impl Seats {
     fn lock(&self) -> MutexGuard<'_, Vec<Seat>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One that no seat had before.
+fn edition() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -60,6 +60,14 @@ impl<S> Slices<S> {
         slice.length -= 1;
     }
 
+    /// Does something with what stands in a place, under the lock that a
+    /// fan-out takes.
+    pub(crate) fn with(&self, Place { slice, key }: Place, act: impl FnOnce(&mut S)) {
+        if let Some(standing) = lock(&self.0[slice as usize].standing).get_mut(key as usize) {
+            act(standing);
+        }
+    }
+
     /// One of the slices.
     pub(crate) fn get(&self, index: usize) -> Option<Arc<Mutex<Slab<S>>>> {
         self.0.get(index).map(|slice| slice.standing.clone())

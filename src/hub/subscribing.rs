@@ -20,6 +20,7 @@ use crate::{
     config::Delivery,
     error::{Code, Refusal},
     hub::{
+        allowed::Allowed,
         catch_up::{RETRY, TOGETHER},
         channel::{Channel, NotYet},
         frames,
@@ -199,13 +200,22 @@ impl Subscribing {
             };
             let count = rest.iter().take(TOGETHER.events).take_while(fits).count().max(1);
             let (together, more) = rest.split_at(count);
-            rest = more;
-            let frame = self.member.encoding().replay(self.pattern.as_str(), together, snapshot);
-            if !self.member.outbox().room().await {
-                return Err(Stop::Gone);
+            let allowed = Allowed::of(&self.member, together);
+            if !allowed.events.is_empty() {
+                let frame = self.member.encoding().replay(self.pattern.as_str(), &allowed.events, snapshot);
+                if !self.member.outbox().room().await {
+                    return Err(Stop::Gone);
+                }
+                if !self.offer(&frame, || allowed.holds(&self.member)).await {
+                    if allowed.holds(&self.member) {
+                        return Err(Stop::Gone);
+                    }
+                    // Its grants are others by now.
+                    continue;
+                }
             }
-            self.send(&frame).await?;
-            self.metrics.replayed.increment(count as u64);
+            rest = more;
+            self.metrics.replayed.increment(allowed.events.len() as u64);
         }
         Ok(())
     }
@@ -215,12 +225,16 @@ impl Subscribing {
         self.send(&frame).await
     }
 
-    /// Sends a chunk as soon as there is room. Nothing leaves any more once the
-    /// subscription is given up: another one of the same pattern may follow.
     async fn send(&self, chunk: &Chunk) -> Result<(), Stop> {
-        let offer = || (!self.given_up.is_cancelled()).then(|| self.member.outbox().offer(chunk));
-        let sent = self.member.outbox().as_room_allows(|| self.member.seats().alone(offer)).await;
-        if sent { Ok(()) } else { Err(Stop::Gone) }
+        if self.offer(chunk, || true).await { Ok(()) } else { Err(Stop::Gone) }
+    }
+
+    /// Sends a chunk as soon as there is room, if it may still be sent then.
+    /// Nothing leaves any more once the subscription is given up: another one of
+    /// the same pattern may follow.
+    async fn offer(&self, chunk: &Chunk, may: impl Fn() -> bool) -> bool {
+        let offer = || (!self.given_up.is_cancelled() && may()).then(|| self.member.outbox().offer(chunk));
+        self.member.outbox().as_room_allows(|| self.member.seats().alone(offer)).await
     }
 
     fn join(&self, tracks: &[Track], recovered: bool) -> Result<(), (usize, NotYet)> {

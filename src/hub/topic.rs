@@ -89,6 +89,14 @@ impl Topic {
         state.slices.leave(place, || member.forget(&self.pattern));
     }
 
+    /// What is denied to a member has changed: from now on it gets nothing else.
+    pub(crate) fn filter(&self, member: &Arc<Member>) {
+        let state = self.lock();
+        // Who is not admitted yet will be by what holds then.
+        let Some(place) = member.place(&self.pattern) else { return };
+        state.slices.with(place, |standing| standing.asks.filtered = member.filters(&self.pattern));
+    }
+
     /// The broker has confirmed the feed: members get events from here on.
     pub(crate) async fn open(&self) {
         while !self.admit_some() {
@@ -166,10 +174,10 @@ impl Topic {
             return;
         }
         state.slices.enter(|place| {
-            let overlapped = member.note(&self.pattern, place);
+            let asks = member.note(&self.pattern, place);
             // Before the first event, and under the lock that a fan-out takes.
             live.tell(&member);
-            Standing { member, overlapped }
+            Standing { member, asks }
         });
     }
 

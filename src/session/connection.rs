@@ -248,6 +248,7 @@ impl Session {
         };
         let _together = self.open.outbox.hold();
         self.grants = Some(grants.clone());
+        self.attachment.regrant(&grants);
         let welcome = self.welcome();
         let client = connect.client.unwrap_or_default();
         tracing::debug!(connection = welcome.connection, client = ?client.name, version = ?client.version, "connected");

@@ -10,6 +10,7 @@ mod serve;
 mod settings;
 mod streams;
 mod talk;
+mod token;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,8 @@ enum Verb {
     Sub(talk::SubArgs),
     /// Print stored events, or the newest of each subject.
     History(talk::HistoryArgs),
+    /// Make a token to try things out with.
+    Token(token::TokenArgs),
     /// Exit 0 when the node on this machine is alive (or, with --ready, ready).
     Healthcheck(health::HealthArgs),
     /// Print the version.
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
             Verb::Pub(args) => talk::publish(args).await,
             Verb::Sub(args) => talk::subscribe(args).await,
             Verb::History(args) => talk::history(args).await,
+            Verb::Token(args) => token::token(&args),
             Verb::Healthcheck(args) => health::healthcheck(&args).await,
             Verb::Version => {
                 say(format!("notifier {VERSION} ({COMMIT})"));

@@ -62,6 +62,8 @@ close_reasons! {
     ConnectTimeout = 4005, "connect_timeout";
     /// A message was begun and not finished in time.
     MessageTimeout = 4006, "message_timeout";
+    /// The keys to verify the token with cannot be read now.
+    KeysUnavailable = 4010, "keys_unavailable";
     /// A message that is no frame of the protocol, or a frame out of place.
     BadFrame = 4500, "bad_frame";
     /// The token is missing or does not hold.

@@ -1,5 +1,6 @@
 //! Every setting, how the layers are read, and their documentation.
 
+mod auth;
 mod consistency;
 mod document;
 mod error;
@@ -9,13 +10,13 @@ mod settings;
 mod streams;
 mod units;
 
+pub use auth::{Algorithm, Auth, AuthMode, Family, Issuer, Jwks};
 pub use document::reference;
 pub use error::ConfigError;
 pub use grants::Grant;
 pub use layers::{Flags, Source, load};
 pub use settings::{
-    Auth, AuthMode, Broker, BrokerKind, Config, Drain, Events, Limits, Log, LogFormat, Nats, NatsTls, Node, Overflow,
-    Server,
+    Broker, BrokerKind, Config, Drain, Events, Limits, Log, LogFormat, Nats, NatsTls, Node, Overflow, Server,
 };
 pub use streams::{Delivery, Storage, Stream, SubjectRule, Window};
 pub use units::{Secret, Size, Span};

@@ -47,6 +47,8 @@ codes! {
     BadRequest, "bad_request", 400, false;
     /// The token is missing or does not hold. Ends the connection with 4501.
     Unauthorized, "unauthorized", 401, false;
+    /// The keys to verify the token with cannot be read now. Ends the connection with 4010.
+    KeysUnavailable, "keys_unavailable", 503, true;
     /// No grant covers it, or the subject belongs to the messaging system.
     Forbidden, "forbidden", 403, false;
     /// Nothing stores events of these subjects.
@@ -81,6 +83,7 @@ impl Code {
         match self {
             Self::BadFrame => Some(CloseReason::BadFrame),
             Self::Unauthorized => Some(CloseReason::Unauthorized),
+            Self::KeysUnavailable => Some(CloseReason::KeysUnavailable),
             _ => None,
         }
     }

@@ -2,16 +2,21 @@
 
 use serde_json::{Map, Value};
 
+/// The role of whoever has no token.
+pub const ANONYMOUS: &str = "anonymous";
+
 /// Who a client is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Identity {
-    /// The user, as the token's `sub` says; empty when anonymous.
+    /// The user, as the token's `sub` says; empty when anonymous. At most 128
+    /// bytes, no control characters.
     pub user: String,
-    /// Roles, which grants are given to.
+    /// Roles, which grants are given to; [`ANONYMOUS`] without a token.
     pub roles: Vec<String>,
     /// Identifier of the token (`jti`), where it has one.
     pub token_id: Option<String>,
-    /// When the token ends, seconds since 1970; nothing when anonymous.
+    /// When the token ends (`exp`), seconds since 1970; nothing when anonymous.
+    /// The configured leeway is for coming in, not for staying.
     pub expires_at: Option<u64>,
     /// All claims of the token, for templates in grants.
     pub claims: Map<String, Value>,
@@ -20,6 +25,6 @@ pub struct Identity {
 impl Identity {
     /// Somebody without a token.
     pub fn anonymous() -> Self {
-        Self::default()
+        Self { roles: vec![ANONYMOUS.into()], ..Self::default() }
     }
 }

@@ -15,6 +15,7 @@ pub mod codec;
 pub mod broker;
 pub mod access;
 pub mod grants;
+pub mod auth;
 pub mod identity;
 pub mod outbox;
 pub mod socket;

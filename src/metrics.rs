@@ -187,6 +187,8 @@ series! {
     replayed: Counter, "notifier_replayed_total", Count;
     /// Refusals told to clients, over WebSocket and HTTP, by error code.
     errors: Counter by Code, "notifier_errors_total", Count;
+    /// Tokens refused, and clients without one that needed it, by reason.
+    tokens_refused: Counter by TokenRefusal, "notifier_tokens_refused_total", Count;
     /// Tasks that panicked. Each is a defect: please report it with its log line.
     panics: Counter, "notifier_panics_total", Count;
 }
@@ -271,6 +273,40 @@ label! {
         Descriptors = "descriptors",
         /// Any other error of `accept`.
         Other = "other",
+    }
+}
+
+label! {
+    /// Why a token was refused.
+    TokenRefusal = "reason" {
+        /// There was none.
+        Missing = "missing",
+        /// Longer than `auth.token_bytes`.
+        TooLarge = "too_large",
+        /// No signed JWT, or an encrypted or nested one.
+        Malformed = "malformed",
+        /// Signed in a way that is not configured for its issuer or not meant for its key; `none`, too.
+        Algorithm = "algorithm",
+        /// It demands that something be understood (`crit`).
+        Critical = "critical",
+        /// Its `typ` is neither JWT nor at+jwt.
+        Type = "type",
+        /// Its `iss` is not configured.
+        Issuer = "issuer",
+        /// Its `aud` does not name this service.
+        Audience = "audience",
+        /// Its `exp` is over.
+        Expired = "expired",
+        /// Its `nbf` is still to come.
+        NotYetValid = "not_yet_valid",
+        /// A claim is missing, or is not as it has to be.
+        Claim = "claim",
+        /// Its issuer has no key of that name.
+        UnknownKey = "unknown_key",
+        /// The signature is wrong.
+        Signature = "signature",
+        /// The issuer's keys could not be read.
+        KeysUnavailable = "keys_unavailable",
     }
 }
 
@@ -390,5 +426,6 @@ mod tests {
         check::<BrokerEvent>();
         check::<StreamRequest>();
         check::<Undelivered>();
+        check::<TokenRefusal>();
     }
 }

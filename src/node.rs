@@ -115,7 +115,7 @@ impl Node {
             limits: limits.clone(),
             broker: broker.clone(),
             hub: hub.clone(),
-            access: Arc::new(Access::new(&config, classes)),
+            access: Arc::new(Access::new(&config, classes, metrics.clone())?),
             publisher: publisher.clone(),
             fetcher,
             roster: roster.clone(),

@@ -22,16 +22,24 @@ use tokio::{net::TcpStream, time::timeout};
 pub use roster::Roster;
 pub use shared::Shared;
 
-use crate::{close::CloseReason, codec::Encoding, gate::Permit};
+use crate::{close::CloseReason, codec::Encoding, config::Secret, gate::Permit};
 use connection::Session;
 use end::End;
 use life::Life;
 
 /// Serves a connection until `connect` and then leaves it to a task of its
-/// own. `ahead` is what the client sent right behind its upgrade request.
-pub async fn serve(stream: TcpStream, ahead: Bytes, encoding: Encoding, permit: Arc<Permit>, shared: Arc<Shared>) {
+/// own. `ahead` is what the client sent right behind its upgrade request,
+/// `token` what the request itself brought.
+pub async fn serve(
+    stream: TcpStream,
+    ahead: Bytes,
+    token: Option<Secret>,
+    encoding: Encoding,
+    permit: Arc<Permit>,
+    shared: Arc<Shared>,
+) {
     let mut session = Session::new(stream, encoding, permit, &shared);
-    let connected = timeout(shared.limits.connect_time.duration(), session.until_connected(ahead));
+    let connected = timeout(shared.limits.connect_time.duration(), session.until_connected(ahead, token.as_ref()));
     let end = tokio::select! {
         connected = connected => match connected {
             Ok(Ok(())) => {

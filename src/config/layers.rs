@@ -13,8 +13,9 @@ use serde_json::Value as Schema;
 use toml::{Table, Value};
 
 use crate::config::{
+    auth::AuthMode,
     error::ConfigError,
-    settings::{AuthMode, BrokerKind, Config, LogFormat},
+    settings::{BrokerKind, Config, LogFormat},
     units::Secret,
 };
 
@@ -254,16 +255,23 @@ fn read_secrets(config: &mut Config) -> Result<(), ConfigError> {
         ("token", &mut nats.token, &nats.token_file),
         ("nkey", &mut nats.nkey, &nats.nkey_file),
     ] {
-        let Some(path) = file else { continue };
-        if secret.is_some() {
-            return Err(ConfigError::Invalid {
-                key: format!("broker.nats.{key}"),
-                problem: format!("`{key}` and `{key}_file` are both set; keep one"),
-            });
-        }
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-        *secret = Some(Secret::from(text.trim_end().to_owned()));
+        read_secret(&format!("broker.nats.{key}"), secret, file.as_deref())?;
     }
+    for issuer in &mut config.auth.issuers {
+        let key = issuer.key("secret");
+        read_secret(&key, &mut issuer.secret, issuer.secret_file.as_deref())?;
+    }
+    Ok(())
+}
+
+fn read_secret(key: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Result<(), ConfigError> {
+    let Some(path) = file else { return Ok(()) };
+    if secret.is_some() {
+        let field = key.rsplit('.').next().unwrap_or(key);
+        let problem = format!("`{field}` and `{field}_file` are both set; keep one");
+        return Err(ConfigError::Invalid { key: key.into(), problem });
+    }
+    *secret = Some(Secret::from(read_text(path)?.trim_end().to_owned()));
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
+    auth::{self, Auth, AuthMode},
     consistency,
     error::ConfigError,
     grants::{self, Grant},
@@ -193,23 +194,6 @@ pub struct NatsTls {
     pub key_file: Option<PathBuf>,
 }
 
-/// Who may connect.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    /// `anonymous`: everybody may use every subject but the system's. There is
-    /// no default: a node that lets everybody in says so in its configuration.
-    pub mode: Option<AuthMode>,
-}
-
-/// The ways to decide who may connect.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AuthMode {
-    /// Everybody, without a token.
-    Anonymous,
-}
-
 /// What clients get to see of an event.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -371,14 +355,7 @@ impl Config {
     /// Names the keys that do not go together and the remedy.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let refuse = |key: &str, problem: String| Err(ConfigError::Invalid { key: key.into(), problem });
-        if self.auth.mode.is_none() {
-            return refuse(
-                "auth.mode",
-                "nothing says who may connect; write `mode = \"anonymous\"` under [auth], or start with \
-                 --anonymous, to let everybody use every subject"
-                    .into(),
-            );
-        }
+        auth::check(&self.auth)?;
         if self.auth.mode != Some(AuthMode::Anonymous) && self.grants.is_empty() {
             return refuse(
                 "grants",

@@ -1,9 +1,62 @@
-//! Who makes a request, as its headers say.
+//! Who makes a request: the credentials that it carries, looked for in this
+//! one place. What is found is a secret: it is shown to `access` and to nobody
+//! else.
 
-use hyper::{HeaderMap, header};
+use hyper::{HeaderMap, Request, header};
+use percent_encoding::percent_decode_str;
 
-/// The token of `Authorization: Bearer`.
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+use crate::{access::Access, config::Secret, error::Code, grants::Grants, server::answer::Refused, session};
+
+/// The token of a request: the one in `Authorization: Bearer`, else that of the
+/// query where `auth.query_parameter` says so.
+pub(crate) fn token<B>(request: &Request<B>, access: &Access) -> Option<Secret> {
+    let query = || in_query(request.uri().query()?, access.query_parameter()?);
+    bearer(request.headers()).or_else(query)
+}
+
+/// Admits whoever makes a request.
+///
+/// # Errors
+/// The refusal to tell; `unauthorized` says how to do better (RFC 6750 section 3).
+pub(crate) async fn admit<B>(request: &Request<B>, shared: &session::Shared) -> Result<Grants, Refused> {
+    let token = token(request, &shared.access);
+    shared.access.admit(token.as_ref().map(Secret::reveal)).await.map_err(|refusal| {
+        let challenge = if token.is_some() { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+        match refusal.code {
+            Code::Unauthorized => Refused::from(refusal).with(header::WWW_AUTHENTICATE, challenge),
+            _ => refusal.into(),
+        }
+    })
+}
+
+fn bearer(headers: &HeaderMap) -> Option<Secret> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned().into())
+}
+
+fn in_query(query: &str, name: &str) -> Option<Secret> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let value = pairs.into_iter().find(|(key, _)| *key == name)?.1;
+    Some(percent_decode_str(value).decode_utf8_lossy().into_owned().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_found_where_it_may_be() {
+        let header = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, value.parse().expect("a value"));
+            bearer(&headers).map(|token| token.reveal().to_owned())
+        };
+        assert_eq!(header("Bearer a.b.c").as_deref(), Some("a.b.c"));
+        assert_eq!(header("bEARER  a.b.c ").as_deref(), Some("a.b.c"));
+        assert_eq!(header("Basic dTpw"), None);
+        assert_eq!(header("a.b.c"), None);
+        let query = |query| in_query(query, "token").map(|token| token.reveal().to_owned());
+        assert_eq!(query("subject=a&token=a.b%2Ec").as_deref(), Some("a.b.c"));
+        assert_eq!(query("tokens=a&mytoken=b&token"), None);
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
     publish::{Sender, check_name, too_large},
     server::{
         answer::{self, Refused},
-        caller::bearer,
+        caller,
     },
     session,
 };
@@ -48,7 +48,7 @@ async fn read(request: Request<Incoming>, path: &str, shared: &session::Shared) 
         let refusal = Refusal::new(Code::MethodNotAllowed, "an event is sent with POST");
         return Err(Refused::from(refusal).with(header::ALLOW, "POST"));
     }
-    let grants = shared.access.admit(bearer(request.headers())).await?;
+    let grants = caller::admit(&request, shared).await?;
     let (head, body) = request.into_parts();
     let subject = percent_decode_str(&head.uri.path()[path.len()..]).decode_utf8_lossy().into_owned();
     let event_bytes = shared.publisher.event_bytes();

@@ -10,7 +10,7 @@ use crate::{
     proto::{Fetch, server_frame::Body},
     server::{
         answer::{self, Refused},
-        caller::bearer,
+        caller,
     },
     session,
     subject::Subject,
@@ -28,8 +28,8 @@ pub(crate) async fn fetch(
     shared: &session::Shared,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
-    let grants = shared.access.admit(bearer(request.headers())).await?;
-    let fetch = question(request.uri().query().unwrap_or_default())?;
+    let grants = caller::admit(&request, shared).await?;
+    let fetch = question(request.uri().query().unwrap_or_default(), shared.access.query_parameter())?;
     let fetched = shared.fetcher.fetch(&grants, fetch).await?;
     Ok(answer::frame(Body::Fetched(fetched)))
 }
@@ -40,7 +40,7 @@ pub(crate) async fn last(
     shared: &session::Shared,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
-    let grants = shared.access.admit(bearer(request.headers())).await?;
+    let grants = caller::admit(&request, shared).await?;
     let subject = percent_decode_str(&request.uri().path()[LAST.len()..]).decode_utf8_lossy();
     // One subject, and not the newest of some.
     Subject::parse(&subject).map_err(|why| Refusal::of(Code::BadSubject, &subject, format!("the subject {why}")))?;
@@ -60,13 +60,15 @@ fn read_only(request: &Request<Incoming>) -> Result<(), Refused> {
     Err(Refused::from(refusal).with(header::ALLOW, "GET"))
 }
 
-fn question(query: &str) -> Result<Fetch, Refusal> {
+/// What is asked; the token, if it stands there, is no part of it.
+fn question(query: &str, token: Option<&str>) -> Result<Fetch, Refusal> {
     let mut fetch = Fetch::default();
     let wrong = |message: String| Refusal::new(Code::BadRequest, message);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let value = percent_decode_str(value).decode_utf8_lossy();
         match name {
+            _ if token == Some(name) => {}
             "subject" => fetch.subject = value.into_owned(),
             "after" => fetch.after.push(value.parse().map_err(|_| {
                 wrong(format!("`after={value}` is no position; write it as STREAM/EPOCH/SEQ, as `positions` tells it"))
@@ -90,7 +92,8 @@ mod tests {
 
     #[test]
     fn a_query_says_what_is_wanted_or_what_is_wrong_with_it() {
-        let asked = question("subject=a.%3E&after=SHOP/17/42&last=true&limit=5&after=B/1/2").expect("a question");
+        let asked = question("subject=a.%3E&after=SHOP/17/42&last=true&t=x&limit=5&after=B/1/2", Some("t"))
+            .expect("a question");
         assert_eq!((asked.subject.as_str(), asked.last, asked.limit), ("a.>", true, 5));
         let position = Position { stream: "SHOP".into(), epoch: "17".into(), seq: 42 };
         assert_eq!((asked.after.len(), &asked.after[0]), (2, &position));
@@ -101,7 +104,7 @@ mod tests {
             ("last=yes", "last=yes"),
             ("subjct=a", "subjct"),
         ] {
-            let refusal = question(query).expect_err(query);
+            let refusal = question(query, None).expect_err(query);
             assert!(refusal.code == Code::BadRequest && refusal.message.contains(named), "{query}: {refusal}");
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     codec::Encoding,
     error::{Code, Refusal},
     gate::Permit,
-    server::answer::Refused,
+    server::{answer::Refused, caller},
     session, socket,
 };
 
@@ -34,10 +34,12 @@ pub(crate) fn upgrade(
     let Some((response, upgrade)) = socket::accept(&mut request) else {
         return Err(bad("the WebSocket key is missing"));
     };
+    // Judged with `connect`: a browser would not be told why its upgrade failed.
+    let token = caller::token(&request, &shared.access);
     let task_shared = shared.clone();
     shared.tasks.spawn(async move {
         if let Some((stream, ahead)) = upgrade.stream().await {
-            session::serve(stream, ahead, encoding, permit, task_shared).await;
+            session::serve(stream, ahead, token, encoding, permit, task_shared).await;
         }
     });
     let mut response = response.map(|_| Full::default());

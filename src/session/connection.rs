@@ -19,6 +19,7 @@ use crate::{
     broker::{Link, unix_millis},
     close::CloseReason,
     codec::{BadFrame, Encoding},
+    config::Secret,
     error::{Code, Refusal},
     gate::Permit,
     grants::Grants,
@@ -80,13 +81,15 @@ impl Session {
         }
     }
 
-    pub(crate) async fn until_connected(&mut self, ahead: Bytes) -> Result<(), End> {
+    /// Waits for `connect`. `token` is what the upgrade brought, for a client
+    /// that names none in its frame.
+    pub(crate) async fn until_connected(&mut self, ahead: Bytes, token: Option<&Secret>) -> Result<(), End> {
         if !ahead.is_empty() {
             let read = self.decode(&mut ahead.to_vec());
-            self.handle(read).await?;
+            self.handle(read, token).await?;
         }
         while self.grants.is_none() {
-            self.step().await?;
+            self.step(token).await?;
         }
         Ok(())
     }
@@ -104,9 +107,9 @@ impl Session {
     /// Does what a read said, and reads on while a message is incomplete.
     /// Gives the session back unless it has ended.
     pub(crate) async fn work(mut self, read: Read) -> Option<Self> {
-        let mut done = self.handle(read).await;
+        let mut done = self.handle(read, None).await;
         while done.is_ok() && self.begun.is_some() {
-            done = self.step().await;
+            done = self.step(None).await;
         }
         match done.and_then(|()| self.still_open()) {
             Ok(()) => Some(self),
@@ -118,14 +121,14 @@ impl Session {
     }
 
     /// Waits for bytes and does what they say.
-    async fn step(&mut self) -> Result<(), End> {
+    async fn step(&mut self, token: Option<&Secret>) -> Result<(), End> {
         let deadline = self.begun.map(|begun| begun + self.open.shared.limits.message_time.duration());
         let read = poll_fn(|context| self.poll_read(context));
         let read = match deadline {
             None => read.await,
             Some(deadline) => timeout_at(deadline, read).await.map_err(|_| End::Close(CloseReason::MessageTimeout))?,
         };
-        self.handle(read).await?;
+        self.handle(read, token).await?;
         self.still_open()
     }
 
@@ -199,7 +202,7 @@ impl Session {
     }
 
     /// Does what the frames say, then what ended the read.
-    async fn handle(&mut self, (frames, then): Read) -> Result<(), End> {
+    async fn handle(&mut self, (frames, then): Read, token: Option<&Secret>) -> Result<(), End> {
         // Answers to what came together leave together.
         let mut held = None;
         for frame in frames {
@@ -207,7 +210,7 @@ impl Session {
             let Some(grants) = &self.grants else {
                 drop(held.take());
                 // Boxed: every connection would have room for it otherwise.
-                Box::pin(self.connect(frame)).await?;
+                Box::pin(self.connect(frame, token)).await?;
                 continue;
             };
             match self.standing(grants, |standing| standing.decide(frame)) {
@@ -235,13 +238,14 @@ impl Session {
         then
     }
 
-    async fn connect(&mut self, frame: ClientFrame) -> Result<(), End> {
+    async fn connect(&mut self, frame: ClientFrame, token: Option<&Secret>) -> Result<(), End> {
         let id = frame.id;
         let (id, connect) = match state::connect(frame) {
             Ok(connect) => connect,
             Err(why) => return self.refuse(id, why),
         };
-        let token = Some(connect.token.as_str()).filter(|token| !token.is_empty());
+        let own = Some(connect.token.as_str()).filter(|token| !token.is_empty());
+        let token = own.or(token.map(Secret::reveal));
         let grants = match self.open.shared.access.admit(token).await {
             Ok(grants) => grants,
             Err(why) => return self.refuse(id, why),
@@ -249,7 +253,7 @@ impl Session {
         let _together = self.open.outbox.hold();
         self.grants = Some(grants.clone());
         self.attachment.regrant(&grants);
-        let welcome = self.welcome();
+        let welcome = self.welcome(&grants);
         let client = connect.client.unwrap_or_default();
         tracing::debug!(connection = welcome.connection, client = ?client.name, version = ?client.version, "connected");
         self.send(&reply(id, Body::Welcome(welcome)));
@@ -309,11 +313,13 @@ impl Session {
         self.open.outbox.push(&self.encoding.frame(frame));
     }
 
-    fn welcome(&self) -> Welcome {
+    fn welcome(&self, grants: &Grants) -> Welcome {
         let Shared { node, heartbeat, limits, .. } = &*self.open.shared;
         Welcome {
             connection: self.open.outbox.wire().id().to_string(),
             node: node.clone(),
+            user: grants.identity().user.clone(),
+            token_expires_at: grants.identity().expires_at.map_or(0, |seconds| seconds.saturating_mul(1000)),
             heartbeat_ms: heartbeat.millis(),
             limits: Some(proto::Limits {
                 message_bytes: limits.message_bytes.bytes() as u64,

@@ -12,6 +12,7 @@ mod durable;
 mod exactly_once;
 mod frames;
 mod handshake;
+mod identity;
 mod internal;
 mod nats;
 mod outbox;

@@ -28,6 +28,14 @@ impl Ws {
         client
     }
 
+    /// Open and welcomed with a token.
+    pub async fn with_token(address: SocketAddr, token: &str) -> Self {
+        let mut client = Self::open(address).await;
+        client.send(json!({"connect": {"token": token}})).await;
+        client.expect("welcome").await;
+        client
+    }
+
     pub async fn send(&mut self, frame: Value) {
         self.send_text(&frame.to_string()).await;
     }

@@ -1,13 +1,13 @@
 //! Stored subjects: nothing lost, nothing twice, in the order of the stream.
 //! Every test runs on both brokers.
 
+mod disasters;
 mod fetching;
 mod holes;
 mod older;
 mod outages;
 mod poison;
 mod seams;
-
 mod slow;
 mod streams_begin_anew;
 

@@ -58,13 +58,13 @@ impl Ws {
         .await
     }
 
-    /// The next ping.
+    /// The next ping; what comes before it is still there for others.
     pub async fn ping(&mut self) -> Value {
         soon("a ping", async {
             loop {
-                match self.received.pop_front() {
-                    Some(mut frame) if frame.get("ping").is_some() => return frame["ping"].take(),
-                    Some(_) => {}
+                let place = self.received.iter().position(|frame| frame.get("ping").is_some());
+                match place.and_then(|place| self.received.remove(place)) {
+                    Some(mut frame) => return frame["ping"].take(),
                     None => self.receive().await.expect("an open connection"),
                 }
             }

@@ -17,7 +17,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{eventually, node::ask, soon};
+use super::{eventually, node::ask, small_disk::SmallDisk, soon};
 
 /// The binary: `$NATS_SERVER`, or whatever the script finds or builds.
 static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -37,6 +37,7 @@ pub struct NatsServer {
     /// Where it listens, as it says itself.
     ports: Value,
     settings: String,
+    disk: Option<SmallDisk>,
 }
 
 impl NatsServer {
@@ -62,8 +63,22 @@ impl NatsServer {
         Self::within(folder, settings).await
     }
 
+    /// With JetStream on a disk that is nearly full. Nothing where this process
+    /// may not mount one, which it says.
+    pub async fn on_small_disk() -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = folder.path().join("jetstream");
+        fs::create_dir(&store).expect("a folder");
+        let disk = SmallDisk::mount(&store)?;
+        // More than there is: the server does not look at the disk before.
+        let settings = format!("jetstream {{ store_dir: {store:?}, max_file: 1GB, max_mem: 64MB }}");
+        let mut server = Self { process: None, folder, port: 0, ports: Value::Null, settings, disk: Some(disk) };
+        server.restart().await;
+        Some(server)
+    }
+
     async fn within(folder: TempDir, settings: String) -> Self {
-        let mut server = Self { process: None, folder, port: 0, ports: Value::Null, settings };
+        let mut server = Self { process: None, folder, port: 0, ports: Value::Null, settings, disk: None };
         server.restart().await;
         server
     }
@@ -95,7 +110,11 @@ impl NatsServer {
         let _ = fs::remove_dir_all(&ports);
         fs::create_dir(&ports).expect("a folder");
         self.write_config();
-        let process = Command::new(&*BINARY)
+        let mut command = match &self.disk {
+            None => Command::new(&*BINARY),
+            Some(disk) => disk.within(&BINARY),
+        };
+        let process = command
             .arg("--config")
             .arg(self.config())
             .arg("--ports_file_dir")
@@ -119,6 +138,16 @@ impl NatsServer {
         settings.clone_into(&mut self.settings);
         self.write_config();
         self.signal("HUP");
+    }
+
+    /// Where JetStream stores.
+    pub fn store(&self) -> PathBuf {
+        self.folder.path().join("jetstream")
+    }
+
+    /// Makes room on its small disk.
+    pub fn make_room(&self) {
+        self.disk.as_ref().expect("a small disk").make_room();
     }
 
     fn config(&self) -> PathBuf {

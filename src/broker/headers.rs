@@ -95,7 +95,8 @@ impl Reader {
         envelope
     }
 
-    fn forwards(&self, name: &str) -> bool {
+    /// Whether clients get to see headers of this name.
+    pub fn forwards(&self, name: &str) -> bool {
         self.forward.iter().any(|forwarded| forwarded.eq_ignore_ascii_case(name))
     }
 }

@@ -7,9 +7,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Readers that ask for a subject or two of their own keep a server as busy as
-/// one page in order does: about 10 ms (figures in `docs/delivery.md`).
-const PER_PAGE: u64 = 16;
+/// So many readers, each with a question or two of its own, keep a server as
+/// busy as one page in order does.
+const PER_PAGE: u64 = 4;
 
 /// Those who read below what is in memory.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use crate::{
     journal::{
         flights::Flights,
         record::keep,
-        source::{Source, Stretch},
+        source::{PAGE, Source, Stretch},
     },
     log::{Bounds, Log},
 };
@@ -38,7 +38,7 @@ pub(crate) struct Sheet {
 }
 
 impl Pages {
-    /// The page that has a sequence, where events were stored up to `last`.
+    /// A page that has a sequence, where events were stored up to `last`.
     pub(crate) async fn page(
         &self,
         source: &Source,
@@ -59,6 +59,27 @@ impl Pages {
                 Ok(sheet)
             })
             .await
+    }
+
+    /// The same for who begins to read there: it begins a little before, where
+    /// others who begin nearby do too, so that they share the page.
+    pub(crate) async fn first_page(
+        &self,
+        source: &Source,
+        generation: u32,
+        seq: u64,
+        last: u64,
+    ) -> Result<Arc<Sheet>, ReadError> {
+        let sheet = self.page(source, generation, seq - (seq - 1) % self.grid(), last).await?;
+        // Where its events are large it may end before.
+        if sheet.through >= seq { Ok(sheet) } else { self.page(source, generation, seq, last).await }
+    }
+
+    /// How far apart pages begin: at most what one page takes, going by the last.
+    fn grid(&self) -> u64 {
+        let most = PAGE.events as u64;
+        let last = self.lock().front().map_or(most, |sheet| sheet.through + 1 - sheet.from);
+        if last >= most { most } else { (last / 2 + 1).next_power_of_two() }
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Sheet>>> {

@@ -142,7 +142,7 @@ impl Reader {
                 let upto = *upto;
                 let brisk = handed.is_some_and(|at| at.elapsed() < BRISK);
                 let seq = self.cursor.seq + 1;
-                let sheet = self.shelf.sheet(seq, upto).await?;
+                let sheet = self.shelf.sheet(seq, upto, handed.is_none()).await?;
                 *handed = Some(Instant::now());
                 if brisk && sheet.through < upto {
                     self.shelf.read_ahead(sheet.through + 1, upto);

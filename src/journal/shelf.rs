@@ -144,12 +144,17 @@ impl Shelf {
     pub(crate) fn read_ahead(self: &Arc<Self>, seq: u64, last: u64) {
         let shelf = self.clone();
         // Whoever wants it then is told what went wrong.
-        self.tasks.spawn(async move { drop(shelf.sheet(seq, last).await) });
+        self.tasks.spawn(async move { drop(shelf.sheet(seq, last, false).await) });
     }
 
-    /// The page of the stream that has a sequence.
-    pub(crate) async fn sheet(&self, seq: u64, last: u64) -> Result<Arc<Sheet>, ReadError> {
-        self.pages.page(&self.source, self.record.generation(), seq, last).await
+    /// A page of the stream that has a sequence, for who reads on or begins there.
+    pub(crate) async fn sheet(&self, seq: u64, last: u64, begins: bool) -> Result<Arc<Sheet>, ReadError> {
+        let (pages, generation) = (&self.pages, self.record.generation());
+        if begins {
+            pages.first_page(&self.source, generation, seq, last).await
+        } else {
+            pages.page(&self.source, generation, seq, last).await
+        }
     }
 
     /// Events of one subject from a sequence on.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A page of a sequential read. JetStream sends it without flow control.
-const PAGE: PageSize = PageSize { events: 1_000, bytes: 1024 * 1024 };
+pub(crate) const PAGE: PageSize = PageSize { events: 1_000, bytes: 1024 * 1024 };
 
 /// How often a copy that lags is asked again, and how long in between.
 const LAGGING: (usize, Duration) = (40, Duration::from_millis(50));

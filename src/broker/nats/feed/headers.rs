@@ -3,9 +3,15 @@
 //! whatever it was given, and half a truth about an event is worse than none.
 //! Free of I/O.
 
-use memchr::memchr_iter;
+use std::mem;
+
+use memchr::{memchr, memchr_iter};
 
 const VERSION: &str = "NATS/1.0";
+
+/// What a server adds to a message that it has stored.
+pub(crate) const ADDED: [&str; 6] =
+    ["Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Last-Sequence", "Nats-Num-Pending"];
 
 /// The block cannot be read; its message has no headers then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +32,8 @@ pub(crate) fn parse(block: &[u8]) -> Result<Vec<(&str, &str)>, Unreadable> {
         if header.is_empty() {
             continue;
         }
-        let (name, value) = header.split_once(':').ok_or(Unreadable)?;
+        let colon = memchr(b':', header.as_bytes()).ok_or(Unreadable)?;
+        let (name, value) = (&header[..colon], &header[colon + 1..]);
         if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Unreadable);
         }
@@ -62,29 +69,40 @@ pub(crate) struct Added<'b> {
     pub(crate) pending: Option<u64>,
     /// Of an answer's end: the sequence that it reaches.
     pub(crate) last: Option<u64>,
+    /// Whether the publisher has written any header.
+    pub(crate) others: bool,
 }
 
 /// Reads what a server has added.
 pub(crate) fn added(block: &[u8]) -> Added<'_> {
     let mut added = Added::default();
-    let mut rest = block;
+    let mut named = false;
+    let mut rest = block.strip_prefix(b"NATS/1.0\r\n").unwrap_or(block);
     while !rest.is_empty() {
         let end = line_end(rest).unwrap_or(rest.len());
         let header = &rest[..end];
         rest = rest.get(end + 2..).unwrap_or_default();
-        let Some(header) = header.strip_prefix(b"Nats-") else { continue };
-        let Some(colon) = header.iter().position(|byte| *byte == b':') else { continue };
-        let (name, value) = (&header[..colon], header[colon + 1..].trim_ascii());
+        if header.is_empty() {
+            continue;
+        }
+        let colon = if header.starts_with(b"Nats-") { memchr(b':', header) } else { None };
+        let Some(colon) = colon else {
+            added.others = true;
+            continue;
+        };
+        let (name, value) = (&header[b"Nats-".len()..colon], header[colon + 1..].trim_ascii());
         let text = || std::str::from_utf8(value).ok();
         let number = || text().and_then(|digits| digits.parse().ok());
-        match name {
-            b"Sequence" => added.seq = number(),
-            b"Subject" => added.subject = Some(value),
-            b"Time-Stamp" => added.time = text(),
-            b"Num-Pending" => added.pending = number(),
-            b"Last-Sequence" => added.last = number(),
-            _ => {}
-        }
+        // A name that is there already was the publisher's.
+        added.others |= match name {
+            b"Stream" => mem::replace(&mut named, true),
+            b"Sequence" => mem::replace(&mut added.seq, number()).is_some(),
+            b"Subject" => added.subject.replace(value).is_some(),
+            b"Time-Stamp" => mem::replace(&mut added.time, text()).is_some(),
+            b"Num-Pending" => mem::replace(&mut added.pending, number()).is_some(),
+            b"Last-Sequence" => mem::replace(&mut added.last, number()).is_some(),
+            _ => true,
+        };
     }
     added
 }
@@ -119,8 +137,13 @@ mod tests {
     fn what_the_server_adds_counts_whatever_its_publisher_wrote() {
         let block = b"NATX\r\nNats-Sequence: 999\r\nName: J\xfcrgen\r\nNats-Subject: forged\r\nNats-Stream: S\r\n\
             Nats-Subject: a.b\r\nNats-Sequence: 7\r\nNats-Time-Stamp: 2026-11-22T10:00:00.5Z\r\n\r\n";
-        let expected =
-            Added { seq: Some(7), subject: Some(b"a.b"), time: Some("2026-11-22T10:00:00.5Z"), ..Added::default() };
+        let expected = Added {
+            seq: Some(7),
+            subject: Some(b"a.b"),
+            time: Some("2026-11-22T10:00:00.5Z"),
+            others: true,
+            ..Added::default()
+        };
         assert_eq!(added(block), expected);
         let end = b"NATS/1.0 204 EOB\r\nNats-Num-Pending: 3\r\nNats-Last-Sequence: 9\r\n\r\n";
         assert_eq!(status(end), Some((204, "EOB")));
@@ -128,6 +151,24 @@ mod tests {
         assert_eq!(status(b"NATS/1.0 404 Message Not Found\r\n\r\n"), Some((404, "Message Not Found")));
         assert_eq!(status(b"NATS/1.0\r\nA: 1\r\n\r\n"), None);
         assert_eq!(added(b""), Added::default());
+    }
+
+    #[test]
+    fn it_is_known_whether_a_publisher_has_written_anything() {
+        let servers = "Nats-Stream: S\r\nNats-Subject: a.b\r\nNats-Sequence: 7\r\n\
+            Nats-Time-Stamp: 2026-11-22T10:00:00.5Z\r\nNats-Last-Sequence: 6\r\n\r\n";
+        assert!(!added(format!("NATS/1.0\r\n{servers}").as_bytes()).others);
+        for publishers in [
+            "NATS/1.0\r\nNats-Msg-Id: 1\r\n",
+            "NATS/1.0\r\na: 1\r\n",
+            "NATS/1.0\r\nNats-Sequence: 9\r\n",
+            "NATS/1.0\r\nNats-Stream: S\r\n",
+            "NATS/1.0\r\nNats-nothing\r\n",
+            "NATX\r\n",
+            "x",
+        ] {
+            assert!(added(format!("{publishers}{servers}").as_bytes()).others, "{publishers}");
+        }
     }
 
     #[test]

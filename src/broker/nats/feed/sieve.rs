@@ -27,6 +27,8 @@ pub(crate) struct Sieve {
     streams: Arc<[Arc<str>]>,
     answers: Arc<Answers>,
     faults: Faults,
+    /// Whether clients get to see some header that servers add.
+    forwards_servers: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -59,7 +61,9 @@ impl Sieve {
         answers: Arc<Answers>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { reader: Arc::new(reader), classes, streams, answers, faults: Faults::wanted(), metrics }
+        let forwards_servers = headers::ADDED.iter().any(|name| reader.forwards(name));
+        let (reader, faults) = (Arc::new(reader), Faults::wanted());
+        Self { reader, classes, streams, answers, faults, forwards_servers, metrics }
     }
 
     /// Takes a message to where it belongs.
@@ -100,7 +104,9 @@ impl Sieve {
         let time = added.time.and_then(vocabulary::unix_millis).unwrap_or(moment.unix_millis);
         let at = At { index, seq: added.seq?, unix_millis: time };
         let subject = added.subject.unwrap_or_default();
-        Some(self.kept(&Raw { subject, ..*raw }, at, moment))
+        // What only servers have written says nothing to clients.
+        let headers = raw.headers.filter(|_| added.others || self.forwards_servers);
+        Some(self.kept(&Raw { subject, headers, ..*raw }, at, moment))
     }
 
     /// What is stored at a place that is known.

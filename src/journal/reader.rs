@@ -77,6 +77,9 @@ impl Reader {
     /// When the stream cannot be read now; trying again goes on at the same place.
     pub async fn next(&mut self, upto: u64, size: PageSize) -> Result<Part, ReadError> {
         loop {
+            if let Some(gap) = self.taken_meanwhile().await? {
+                return Ok(Part::Lost(gap));
+            }
             match self.shelf.record.look(self.cursor, &self.patterns, upto, size) {
                 Look::Events(events, cursor) => {
                     self.present = None;
@@ -109,34 +112,44 @@ impl Reader {
     /// When the stream cannot be asked now.
     pub async fn lost(&self, upto: u64) -> Result<Option<Gap>, ReadError> {
         let Some(Older::Merge { begun, .. }) = &self.older else { return Ok(None) };
+        Ok(gap(*begun, self.shelf.state_now().await?.first.min(upto + 1)))
+    }
+
+    /// What retention took while this was reading subject by subject, once that
+    /// is done: it may have been among what was to be read.
+    async fn taken_meanwhile(&mut self) -> Result<Option<Gap>, ReadError> {
+        let Some(Older::Merge { begun, upto, .. }) = self.older else { return Ok(None) };
+        if self.cursor.seq < upto {
+            return Ok(None);
+        }
         let first = self.shelf.state_now().await?.first.min(upto + 1);
-        Ok((first > begun + 1).then(|| Gap { from: begun + 1, to: first - 1, reason: Reason::Expired }))
+        self.older = None;
+        Ok(gap(begun, first))
     }
 
     /// Goes on below what is in memory.
     async fn older(&mut self, floor: u64) -> Result<Option<Part>, ReadError> {
         match &mut self.older {
             None => self.plan(floor).await,
-            Some(Older::Merge { merge, begun, upto }) => {
-                let (begun, upto) = (*begun, *upto);
+            Some(Older::Merge { merge, upto, .. }) => {
+                let upto = *upto;
                 match merge.next(&self.shelf).await {
-                    Ok(None) => {}
+                    Ok(None) => {
+                        self.cursor.seq = upto;
+                        Ok(None)
+                    }
                     Ok(Some(events)) => {
                         let last = events.last().map_or(self.cursor.seq, |event| event.seq());
                         self.cursor.seq = self.cursor.seq.max(last);
-                        return Ok(Some(Part::Events(events)));
+                        Ok(Some(Part::Events(events)))
                     }
                     // It has come so far in order, so it can go on in order.
                     Err(error) if error.is_of_the_copy() => {
                         self.older = Some(Older::in_order(upto));
-                        return Ok(None);
+                        Ok(None)
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => Err(error),
                 }
-                // What retention took meanwhile may have been among it.
-                let first = self.shelf.state_now().await?.first;
-                (self.cursor.seq, self.older) = (upto, None);
-                Ok((first > begun + 1).then(|| expired(begun, first.min(upto + 1))))
             }
             Some(Older::Sheets { upto, handed }) => {
                 let upto = *upto;
@@ -205,7 +218,7 @@ impl Reader {
             // Unless retention took it just now.
             let first = self.shelf.state_now().await?.first;
             self.cursor.seq = upto.max(begun);
-            return Ok((first > begun + 1).then(|| expired(begun, first.min(upto + 1))));
+            return Ok(gap(begun, first.min(upto + 1)).map(Part::Lost));
         }
         if latest {
             self.cursor.seq = upto.max(begun);
@@ -222,4 +235,9 @@ impl Reader {
 
 fn expired(after: u64, first: u64) -> Part {
     Part::Lost(Gap { from: after + 1, to: first - 1, reason: Reason::Expired })
+}
+
+/// What retention has taken behind one sequence and before another, if it has.
+fn gap(after: u64, first: u64) -> Option<Gap> {
+    (first > after + 1).then(|| Gap { from: after + 1, to: first - 1, reason: Reason::Expired })
 }

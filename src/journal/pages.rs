@@ -3,21 +3,26 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use crate::{
-    broker::{Message, ReadError},
+    broker::{Message, ReadError, Stored},
     journal::{
         flights::Flights,
         record::keep,
         source::{PAGE, Source, Stretch},
     },
     log::{Bounds, Log},
+    subject::Pattern,
 };
 
 /// Pages that are kept for others who come by. A page has at most about 1 MiB.
-pub(crate) const KEPT: usize = 16;
+const KEPT: usize = 16;
+
+/// Pages that are read in order because many want some of them; what is further
+/// back is as likely read again as shared.
+pub(crate) const SHARED: u64 = 4 * KEPT as u64;
 
 /// The pages of one stream that were read lately.
 #[derive(Debug, Default)]
@@ -26,7 +31,7 @@ pub(crate) struct Pages {
     flights: Flights<(u32, u64), Arc<Sheet>>,
 }
 
-/// A stretch of a stream with an index.
+/// A stretch of a stream.
 #[derive(Debug)]
 pub(crate) struct Sheet {
     /// Of which of the streams of this name it is.
@@ -34,7 +39,9 @@ pub(crate) struct Sheet {
     from: u64,
     /// Nothing else is stored up to here.
     pub(crate) through: u64,
-    pub(crate) log: Log<Arc<Message>>,
+    stored: Vec<Stored>,
+    /// With an index by subject, once somebody wants some of it.
+    log: OnceLock<Log<Arc<Message>>>,
 }
 
 impl Pages {
@@ -89,8 +96,27 @@ impl Pages {
 
 impl Sheet {
     fn of(generation: u32, from: u64, stretch: Stretch) -> Self {
-        let mut log = Log::new(Bounds::NONE);
-        stretch.events.into_iter().for_each(|stored| keep(&mut log, stored));
-        Self { generation, from, through: stretch.through, log }
+        Self { generation, from, through: stretch.through, stored: stretch.events, log: OnceLock::new() }
+    }
+
+    /// The first sequence at which something is stored here.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.stored.first().map(|stored| stored.seq)
+    }
+
+    /// All events behind one sequence and up to another.
+    pub(crate) fn all(&self, after: u64, through: u64) -> Vec<Arc<Message>> {
+        let wanted = self.stored.iter().filter(|stored| stored.seq > after && stored.seq <= through);
+        wanted.filter_map(|stored| stored.event.clone()).collect()
+    }
+
+    /// Those of them that match some pattern.
+    pub(crate) fn matching(&self, patterns: &[Pattern], after: u64, through: u64) -> Vec<Arc<Message>> {
+        let log = self.log.get_or_init(|| {
+            let mut log = Log::new(Bounds::NONE);
+            self.stored.iter().cloned().for_each(|stored| keep(&mut log, stored));
+            log
+        });
+        log.page(patterns, after, through, usize::MAX).events.into_iter().map(|(_, event)| event.clone()).collect()
     }
 }

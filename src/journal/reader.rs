@@ -160,7 +160,7 @@ impl Reader {
                 if brisk && sheet.through < upto {
                     self.shelf.read_ahead(sheet.through + 1, upto);
                 }
-                let begins = sheet.log.first().unwrap_or(sheet.through + 1);
+                let begins = sheet.first().unwrap_or(sheet.through + 1);
                 if begins > seq {
                     let first = self.shelf.source.state().await?.first;
                     if first > seq {
@@ -170,9 +170,12 @@ impl Reader {
                     }
                 }
                 let through = sheet.through.min(upto);
-                let page = sheet.log.page(&self.patterns, self.cursor.seq, through, usize::MAX);
-                self.cursor.seq = page.through;
-                let events: Vec<_> = page.events.into_iter().map(|(_, event)| event.clone()).collect();
+                let events = if self.shelf.is_whole(&self.patterns) {
+                    sheet.all(self.cursor.seq, through)
+                } else {
+                    sheet.matching(&self.patterns, self.cursor.seq, through)
+                };
+                self.cursor.seq = through;
                 if self.cursor.seq >= upto {
                     self.older = None;
                 }

@@ -13,7 +13,7 @@ use crate::{
     journal::{
         crowd::Crowd,
         flights::Flights,
-        pages::{KEPT, Pages, Sheet},
+        pages::{Pages, SHARED, Sheet},
         record::Record,
         source::{self, Source},
         survey::{Newest, Survey},
@@ -137,7 +137,7 @@ impl Shelf {
     /// from one sequence to another: each page once, for all of them.
     pub(crate) fn pays_in_order(&self, state: &StreamState, from: u64, to: u64) -> bool {
         let pages = source::pages(state, to.saturating_sub(from));
-        pages <= KEPT as u64 && self.crowd.outweighs(pages)
+        pages <= SHARED && self.crowd.outweighs(pages)
     }
 
     /// Reads a page that will be wanted next, meanwhile.

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::{
     auth::Auth,
     classes::Classes,
     config::{Config, ConfigError},
+    drain::Tasks,
     error::Refusal,
     grants::{Grants, Rules},
     metrics::Metrics,
@@ -21,16 +24,32 @@ pub struct Access {
 }
 
 impl Access {
-    /// The way in that the configuration describes; reads key files.
+    /// The way in that the configuration describes; reads key
+    /// files, and has tasks fetch the keys that are published.
     ///
     /// # Errors
     /// Names the key of the configuration and the remedy.
-    pub fn new(config: &Config, classes: Arc<Classes>, metrics: Arc<Metrics>) -> Result<Self, ConfigError> {
-        Ok(Self {
-            auth: Auth::new(&config.auth, metrics)?,
-            query_parameter: config.auth.query_parameter.clone(),
-            rules: Rules::new(config, classes),
-        })
+    pub fn new(
+        config: &Config,
+        classes: Arc<Classes>,
+        metrics: &Arc<Metrics>,
+        tasks: &Tasks,
+    ) -> Result<Self, ConfigError> {
+        let (auth, keepers) = Auth::new(&config.auth, metrics.clone())?;
+        for keeper in keepers {
+            tasks.spawn_vital("keys of an issuer", keeper.keep());
+        }
+        Ok(Self { auth, query_parameter: config.auth.query_parameter.clone(), rules: Rules::new(config, classes) })
+    }
+
+    /// Whether the keys of every issuer have been here once.
+    pub fn has_begun(&self) -> bool {
+        self.auth.has_begun()
+    }
+
+    /// For operators: how it is with the keys of each issuer.
+    pub fn state(&self) -> Value {
+        self.auth.state()
     }
 
     /// The query parameter that may hold a token, where one may.

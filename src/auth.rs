@@ -3,8 +3,13 @@
 //! signed; a token only chooses among that. No token is ever written down.
 
 mod fault;
+mod fetch;
+mod freshness;
 mod head;
 mod issuer;
+mod jwks;
+mod keeper;
+mod keyring;
 mod keys;
 mod mint;
 mod pem;
@@ -12,10 +17,12 @@ mod person;
 
 use std::{fmt, sync::Arc};
 
+pub use keeper::Keeper;
 pub use mint::{MintError, Signer};
+use serde_json::Value;
 
 use crate::{
-    auth::{fault::Fault, head::Head, issuer::Issuer},
+    auth::{fault::Fault, freshness::Freshness, head::Head, issuer::Issuer, keys::Demands},
     config::{self, AuthMode, ConfigError},
     error::Refusal,
     identity::Identity,
@@ -32,19 +39,30 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// As the configuration says; reads key files.
+    /// As the configuration says; reads key files. Keys that are published
+    /// are there once somebody has the keepers run.
     ///
     /// # Errors
     /// Names the key of the configuration and the remedy.
-    pub fn new(config: &config::Auth, metrics: Arc<Metrics>) -> Result<Self, ConfigError> {
-        let leeway = config.leeway.duration().as_secs();
+    pub fn new(config: &config::Auth, metrics: Arc<Metrics>) -> Result<(Self, Vec<Keeper>), ConfigError> {
+        let mut keepers = Vec::new();
         let issuers = match config.mode {
-            Some(AuthMode::Jwt) => {
-                Some(config.issuers.iter().map(|issuer| Issuer::new(issuer, leeway)).collect::<Result<_, _>>()?)
-            }
+            Some(AuthMode::Jwt) => Some(issuers(config, &metrics, &mut keepers)?),
             Some(AuthMode::Anonymous) | None => None,
         };
-        Ok(Self { issuers, allow_anonymous: config.allow_anonymous, token_bytes: config.token_bytes.bytes(), metrics })
+        let auth =
+            Self { issuers, allow_anonymous: config.allow_anonymous, token_bytes: config.token_bytes.bytes(), metrics };
+        Ok((auth, keepers))
+    }
+
+    /// Whether the keys of every issuer have been here once.
+    pub fn has_begun(&self) -> bool {
+        self.issuers.iter().flatten().all(Issuer::has_begun)
+    }
+
+    /// For operators: how it is with the keys of each issuer.
+    pub fn state(&self) -> Value {
+        self.issuers.iter().flatten().map(Issuer::state).collect()
     }
 
     /// Who presents a token, or nothing.
@@ -67,6 +85,35 @@ impl Auth {
         let issuer = issuers.iter().find(|issuer| issuer.name() == head.issuer).ok_or(Fault::Issuer)?;
         issuer.identify(token, &head).await
     }
+}
+
+/// Whether a set of keys, as an issuer publishes it, vouches for a token. A
+/// node asks its own copy of the set; this one is for trying sets out.
+pub fn vouches(set: &[u8], issuer: &config::Issuer, token: &str) -> bool {
+    let demands = Demands::of(issuer, 0);
+    let keys = jwks::parse(set, &demands).map(|(keys, _)| keys).unwrap_or_default();
+    let head = Head::read(token, usize::MAX);
+    head.is_ok_and(|head| keys.verify(token, head.algorithm, head.key.as_deref()).is_ok())
+}
+
+fn issuers(
+    config: &config::Auth,
+    metrics: &Arc<Metrics>,
+    keepers: &mut Vec<Keeper>,
+) -> Result<Vec<Issuer>, ConfigError> {
+    let freshness = Freshness::new(metrics.clone());
+    let mut issuers = Vec::new();
+    for issuer in &config.issuers {
+        issuers.push(match &issuer.jwks_url {
+            Some(url) => {
+                let (issuer, keeper) = Issuer::published(issuer, url, config, freshness.another(), metrics)?;
+                keepers.push(keeper);
+                issuer
+            }
+            None => Issuer::known(issuer, config.leeway.duration().as_secs())?,
+        });
+    }
+    Ok(issuers)
 }
 
 impl fmt::Debug for Auth {

@@ -189,6 +189,12 @@ series! {
     errors: Counter by Code, "notifier_errors_total", Count;
     /// Tokens refused, and clients without one that needed it, by reason.
     tokens_refused: Counter by TokenRefusal, "notifier_tokens_refused_total", Count;
+    /// Fetches of issuers' keys, by result.
+    jwks_fetches: Counter by JwksFetch, "notifier_jwks_fetches_total", Count;
+    /// When the issuer's keys that are oldest here were fetched, seconds since 1970; 0 while there are none.
+    jwks_fetched_at: Gauge, "notifier_jwks_fetched_timestamp_seconds", Seconds;
+    /// Keys that an issuer publishes and that are not used, by reason; those of a set count when it changes.
+    jwks_passed_over: Counter by PassedOver, "notifier_jwks_passed_over_total", Count;
     /// Tasks that panicked. Each is a defect: please report it with its log line.
     panics: Counter, "notifier_panics_total", Count;
 }
@@ -311,6 +317,34 @@ label! {
 }
 
 label! {
+    /// How a fetch of keys ended.
+    JwksFetch = "result" {
+        /// The keys are here.
+        Fetched = "fetched",
+        /// There was no answer, or another than 200.
+        Failed = "failed",
+        /// The answer is no set of keys, or holds none that can be used.
+        Unusable = "unusable",
+    }
+}
+
+label! {
+    /// Why a published key is not used.
+    PassedOver = "reason" {
+        /// It is for encryption.
+        Use = "use",
+        /// No configured algorithm works with it.
+        Kind = "kind",
+        /// RSA with less than 2048 bits.
+        Weak = "weak",
+        /// It cannot be read.
+        Broken = "broken",
+        /// Another one has the same name.
+        Duplicate = "duplicate",
+    }
+}
+
+label! {
     /// What a broker connection reports.
     BrokerEvent = "event" {
         /// A connection was made.
@@ -427,5 +461,7 @@ mod tests {
         check::<StreamRequest>();
         check::<Undelivered>();
         check::<TokenRefusal>();
+        check::<JwksFetch>();
+        check::<PassedOver>();
     }
 }

@@ -115,7 +115,7 @@ impl Node {
             limits: limits.clone(),
             broker: broker.clone(),
             hub: hub.clone(),
-            access: Arc::new(Access::new(&config, classes, metrics.clone())?),
+            access: Arc::new(Access::new(&config, classes, &metrics, &tasks)?),
             publisher: publisher.clone(),
             fetcher,
             roster: roster.clone(),
@@ -131,7 +131,7 @@ impl Node {
             tasks: tasks.clone(),
             metrics: metrics.clone(),
         });
-        let health = health(&config, metrics, &broker, &hub, &gate, &leaving, &tasks);
+        let health = health(&config, &shared, &gate);
         Ok(Self {
             server: Server::new(shared, gate.clone(), config.server.live_page),
             internal: InternalServer::start(internal, health.clone())?,
@@ -244,19 +244,12 @@ async fn pulse(health: Arc<Health>) {
     }
 }
 
-fn health(
-    config: &Config,
-    metrics: Arc<Metrics>,
-    broker: &Arc<Broker>,
-    hub: &Arc<Hub>,
-    gate: &Arc<Gate>,
-    leaving: &CancellationToken,
-    tasks: &Tasks,
-) -> Arc<Health> {
+fn health(config: &Config, shared: &Arc<session::Shared>, gate: &Arc<Gate>) -> Arc<Health> {
     let strict = config.server.strict_readiness;
     let ready = {
-        let (broker, hub, gate, leaving) = (broker.clone(), hub.clone(), gate.clone(), leaving.clone());
+        let (shared, gate) = (shared.clone(), gate.clone());
         move || {
+            let session::Shared { broker, hub, access, leaving, .. } = &*shared;
             let link = broker.state().link();
             let mut against = Vec::new();
             if link == Link::Starting {
@@ -265,6 +258,10 @@ fn health(
             // Outages later are told as those of the broker.
             if !hub.has_begun() {
                 against.push("a stream is not followed yet");
+            }
+            // Outages later leave the last keys in place.
+            if !access.has_begun() {
+                against.push("the keys of an issuer are not here yet");
             }
             if strict && link == Link::Down {
                 against.push("the broker is away, and server.strict_readiness is set");
@@ -278,9 +275,10 @@ fn health(
         }
     };
     let (node, kind) = (config.node.name.clone(), config.broker.kind);
-    let (broker, hub, gate, leaving, tasks) =
-        (broker.clone(), hub.clone(), gate.clone(), leaving.clone(), tasks.clone());
+    let metrics = shared.metrics.clone();
+    let (shared, gate) = (shared.clone(), gate.clone());
     let state = move || {
+        let session::Shared { broker, hub, access, leaving, tasks, .. } = &*shared;
         let link = match broker.state().link() {
             Link::Starting => "connecting",
             Link::Up => "connected",
@@ -295,6 +293,7 @@ fn health(
                 BrokerKind::Nats => json!({"kind": "nats", "nats": link}),
                 BrokerKind::Memory => json!({"kind": "memory"}),
             },
+            "issuers": access.state(),
             "connections": gate.open(),
             "connectionsMost": gate.most(),
             "topics": hub.topics(),

@@ -1,15 +1,26 @@
 //! Somebody whose tokens are taken.
 
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use url::Url;
+
 use crate::{
     auth::{
         fault::Fault,
+        fetch::{Document, DocumentError},
+        freshness::Part,
         head::Head,
+        keeper::Keeper,
+        keyring::{Keyring, Known},
         keys::{Demands, Key, Keys},
         pem,
         person::Naming,
     },
     config::{self, Algorithm, ConfigError},
     identity::Identity,
+    metrics::Metrics,
 };
 
 /// Somebody whose tokens are taken.
@@ -17,28 +28,82 @@ use crate::{
 pub(crate) struct Issuer {
     name: String,
     algorithms: Vec<Algorithm>,
-    keys: Keys,
+    keys: Keyring,
     naming: Naming,
 }
 
 impl Issuer {
-    /// The one that the configuration describes.
+    /// The one that the configuration describes; its keys are those of a file.
     ///
     /// # Errors
     /// Names the key of the configuration and the remedy.
-    pub(crate) fn new(issuer: &config::Issuer, leeway: u64) -> Result<Self, ConfigError> {
+    pub(crate) fn known(issuer: &config::Issuer, leeway: u64) -> Result<Self, ConfigError> {
         let demands = Demands::of(issuer, leeway);
         let keys = match (&issuer.secret, &issuer.public_key_file) {
             (Some(secret), _) => Keys::new(vec![Key::secret(secret.reveal().as_bytes(), &demands)]),
             (None, Some(path)) => pem::read(path, issuer, &demands)?,
             (None, None) => Keys::default(),
         };
-        Ok(Self {
+        Ok(Self::with(issuer, Keyring::fixed(keys)))
+    }
+
+    /// One whose keys are fetched, and who does it.
+    ///
+    /// # Errors
+    /// Names the key of the configuration and the remedy.
+    pub(crate) fn published(
+        issuer: &config::Issuer,
+        url: &str,
+        auth: &config::Auth,
+        freshness: Part,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(Self, Keeper), ConfigError> {
+        let invalid = |field: &str, problem: String| ConfigError::Invalid { key: issuer.key(field), problem };
+        let url = Url::parse(url).map_err(|error| invalid("jwks_url", error.to_string()))?;
+        let document = Document::new(&url, issuer.jwks_ca_file.as_deref());
+        let document = document.map_err(|error| match error {
+            DocumentError::Authorities(problem) => invalid("jwks_ca_file", problem),
+            other => invalid("jwks_url", other.to_string()),
+        })?;
+        let (keys, known, wanted) = Keyring::fetched();
+        let keeper = Keeper {
+            issuer: issuer.issuer.clone(),
+            demands: Demands::of(issuer, auth.leeway.duration().as_secs()),
+            document,
+            settings: auth.jwks,
+            known,
+            wanted,
+            freshness,
+            metrics: metrics.clone(),
+        };
+        Ok((Self::with(issuer, keys), keeper))
+    }
+
+    fn with(issuer: &config::Issuer, keys: Keyring) -> Self {
+        Self {
             name: issuer.issuer.clone(),
             algorithms: issuer.algorithms.clone(),
             keys,
             naming: Naming { user: issuer.user_claim.clone(), roles: issuer.roles_claim.clone() },
-        })
+        }
+    }
+
+    /// Whether it has keys.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.keys.has_begun()
+    }
+
+    /// For operators: how it is with its keys.
+    pub(crate) fn state(&self) -> Value {
+        match self.keys.known() {
+            None => json!({"issuer": self.name, "keys": "fixed"}),
+            Some(Known { keys, fetched, failed, .. }) => json!({
+                "issuer": self.name,
+                "keys": keys.len(),
+                "fetchedSecondsAgo": fetched.map(|then| Instant::now().duration_since(then).as_secs()),
+                "failing": failed,
+            }),
+        }
     }
 
     /// The `iss` of its tokens.
@@ -54,7 +119,7 @@ impl Issuer {
         if !self.algorithms.contains(&head.algorithm) {
             return Err(Fault::Algorithm);
         }
-        let claims = self.keys.verify(token, head.algorithm, head.key.as_deref())?;
+        let claims = self.keys.verify(token, head).await?;
         self.naming.identity(claims)
     }
 }

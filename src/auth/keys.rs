@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::{
     auth::fault::Fault,
     config::{self, Algorithm},
+    metrics::PassedOver,
 };
 
 /// Fewest bits of an RSA key that is not weak (RFC 7518 section 3.3).
@@ -48,6 +49,21 @@ pub(crate) enum Unfit {
     Weak,
     #[error("is no key: its numbers cannot be read")]
     Broken,
+    #[error("has the name (`kid`) of another one before it")]
+    Duplicate,
+}
+
+impl Unfit {
+    /// The label that it is counted under.
+    pub(crate) const fn label(self) -> PassedOver {
+        match self {
+            Self::Use => PassedOver::Use,
+            Self::Kind => PassedOver::Kind,
+            Self::Weak => PassedOver::Weak,
+            Self::Broken => PassedOver::Broken,
+            Self::Duplicate => PassedOver::Duplicate,
+        }
+    }
 }
 
 /// The keys of an issuer.
@@ -66,7 +82,7 @@ impl Demands {
     }
 
     fn validation(&self, algorithms: Vec<Signed>) -> Validation {
-        let mut validation = Validation::default();
+        let mut validation = Validation::new(Signed::default());
         validation.algorithms = algorithms;
         validation.leeway = self.leeway;
         validation.validate_nbf = true;

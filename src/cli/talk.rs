@@ -96,12 +96,15 @@ struct NodeArgs {
     /// Encoding on the wire.
     #[arg(long, value_enum, default_value = "proto")]
     encoding: EncodingArg,
+    /// Access token; `notifier token` makes one to try out.
+    #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
+    token: String,
 }
 
 impl NodeArgs {
     async fn connect(&self, subscriptions: Vec<Subscription>) -> Result<Client, ClientError> {
         let client = proto::Client { name: "notifier-cli".into(), version: crate::metrics::VERSION.into() };
-        let connect = Connect { client: Some(client), subscriptions, ..Connect::default() };
+        let connect = Connect { token: self.token.clone(), client: Some(client), subscriptions };
         Client::connect(&self.node, Encoding::from(self.encoding), connect).await.map(|(client, _)| client)
     }
 }

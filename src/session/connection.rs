@@ -331,7 +331,6 @@ impl Session {
                 event_bytes: limits.event_bytes.bytes() as u64,
             }),
             server_time: unix_millis(),
-            ..Welcome::default()
         }
     }
 

@@ -5,6 +5,7 @@ pub mod fake_nats;
 pub mod nats_server;
 pub mod node;
 pub mod shop;
+pub mod signing;
 pub mod small_disk;
 pub mod tokens;
 

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use notifier::{
     auth::Signer,
-    config::{Algorithm, AuthMode, Config, Issuer},
+    config::{Algorithm, AuthMode, Config, Grant, Issuer},
 };
 use serde_json::{Value, json};
 
@@ -33,10 +33,17 @@ pub fn with_secret(config: &mut Config) {
     with_issuer(config, issuer);
 }
 
-/// Has a node take tokens of this issuer too.
+/// Has a node take tokens of this issuer too. Everybody may do everything
+/// unless the test sets `config.grants`.
 pub fn with_issuer(config: &mut Config, issuer: Issuer) {
     config.auth.mode = Some(AuthMode::Jwt);
     config.auth.issuers.push(issuer);
+    if config.grants.is_empty() {
+        let all = || vec![">".to_owned()];
+        let everything =
+            Grant { role: "*".into(), subscribe: all(), publish: all(), request: all(), ..Grant::default() };
+        config.grants.push(everything);
+    }
 }
 
 /// What a token of `user` with these roles says; it holds for an hour.

@@ -1,0 +1,51 @@
+//! When the keys of each issuer were fetched last, as one figure for alerts:
+//! that of the issuer whose keys are oldest.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::metrics::Metrics;
+
+/// The figure.
+#[derive(Debug)]
+pub(crate) struct Freshness(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Seconds since 1970 of each issuer's last fetch; 0 before the first.
+    all: Mutex<Vec<f64>>,
+    metrics: Arc<Metrics>,
+}
+
+/// One issuer's part of it.
+#[derive(Debug)]
+pub(crate) struct Part {
+    place: usize,
+    shared: Arc<Shared>,
+}
+
+impl Freshness {
+    /// A figure of no issuer yet.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self(Arc::new(Shared { all: Mutex::default(), metrics }))
+    }
+
+    /// The part of one more issuer.
+    pub(crate) fn another(&self) -> Part {
+        let mut all = self.0.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(0.0);
+        Part { place: all.len() - 1, shared: self.0.clone() }
+    }
+}
+
+impl Part {
+    /// The keys have been fetched just now.
+    pub(crate) fn renew(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |age| age.as_secs_f64());
+        let mut all = self.shared.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all[self.place] = now;
+        self.shared.metrics.jwks_fetched_at.set(all.iter().copied().fold(f64::INFINITY, f64::min));
+    }
+}

@@ -1,0 +1,110 @@
+//! A published set of keys (RFC 7517 section 5), read with care: it comes over
+//! a network, and one odd key must not cost the others. Free of I/O.
+
+use jsonwebtoken::jwk::Jwk;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::auth::keys::{Demands, Key, Keys, Unfit};
+
+/// Most keys of one issuer that are looked at; large ones have about a dozen.
+const KEYS: usize = 64;
+
+#[derive(Deserialize)]
+struct Set {
+    keys: Vec<Value>,
+}
+
+/// Reads a set: the keys that are used, and why others are not.
+///
+/// # Errors
+/// Why none is.
+pub(crate) fn parse(bytes: &[u8], demands: &Demands) -> Result<(Keys, Vec<Unfit>), &'static str> {
+    let Set { keys } = serde_json::from_slice(bytes).map_err(|_| "is no JWK set: an object with a list `keys`")?;
+    let mut fit: Vec<Key> = Vec::new();
+    let mut unfit = Vec::new();
+    for jwk in keys.into_iter().take(KEYS) {
+        let key = Jwk::deserialize(jwk).map_err(|_| Unfit::Broken).and_then(|jwk| Key::public(&jwk, demands));
+        match key {
+            Ok(key) if key.id().is_some() && fit.iter().any(|other| other.id() == key.id()) => {
+                unfit.push(Unfit::Duplicate);
+            }
+            Ok(key) => fit.push(key),
+            Err(why) => unfit.push(why),
+        }
+    }
+    if fit.is_empty() { Err("holds no key that `algorithms` works with") } else { Ok((Keys::new(fit), unfit)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        auth::fault::Fault,
+        config::Algorithm::{self, ES256, EdDSA, HS256, RS256},
+    };
+
+    fn read(keys: &Value, algorithms: &[Algorithm]) -> Result<(usize, Vec<Unfit>), &'static str> {
+        let demands = Demands { issuer: "us".into(), audience: "n".into(), algorithms: algorithms.to_vec(), leeway: 0 };
+        parse(json!({"keys": keys}).to_string().as_bytes(), &demands).map(|(keys, unfit)| (keys.len(), unfit))
+    }
+
+    fn rsa(bits: usize, more: &Value) -> Value {
+        let mut key = json!({"kty": "RSA", "n": format!("w{}w", "x".repeat(bits / 6 - 1)), "e": "AQAB"});
+        key.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        key
+    }
+
+    #[test]
+    fn keys_that_are_of_no_use_are_passed_over_and_the_others_used() {
+        let point = |kid: &str| json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": "eA", "y": "eQ"});
+        let odd = json!({"kty": "EC", "crv": "secp256k1", "x": "eA", "y": "eQ"});
+        let secret = json!({"kty": "oct", "k": "c2VjcmV0"});
+        let curve = json!({"kty": "OKP", "crv": "X25519", "x": "eA"});
+        let keys = json!([
+            point("a"),
+            point("a"),
+            point("b"),
+            rsa(2048, &json!({"kid": "c"})),
+            rsa(1024, &json!({})),
+            rsa(2048, &json!({"use": "enc"})),
+            rsa(2048, &json!({"key_ops": ["encrypt"]})),
+            rsa(2048, &json!({"alg": "RSA-OAEP"})),
+            rsa(2048, &json!({"alg": "PS256"})),
+            json!({"kty": "RSA", "n": "?", "e": "AQAB"}),
+            odd,
+            secret,
+            curve,
+            json!({"kty": "post-quantum"}),
+            json!(7),
+        ]);
+        let (fit, unfit) = read(&keys, &[ES256, RS256]).expect("some are fit");
+        assert_eq!(fit, 3);
+        let count = |why| unfit.iter().filter(|one| **one == why).count();
+        assert_eq!((count(Unfit::Duplicate), count(Unfit::Use), unfit.len()), (1, 2, 12), "{unfit:?}");
+        assert_eq!(count(Unfit::Weak), 2, "a number that is none counts as short: {unfit:?}");
+        assert_eq!(read(&json!([rsa(2048, &json!({}))]), &[EdDSA]), Err("holds no key that `algorithms` works with"));
+        assert!(read(&json!([{"kty": "oct", "k": "c2VjcmV0"}]), &[HS256]).is_err(), "a published secret is none");
+    }
+
+    #[test]
+    fn what_is_no_set_is_refused() {
+        for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, "\u{0}", r#"<html>"#] {
+            let demands =
+                Demands { issuer: String::new(), audience: String::new(), algorithms: vec![ES256], leeway: 0 };
+            assert!(parse(text.as_bytes(), &demands).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_used_for_what_it_is_meant_for_only() {
+        let demands = Demands { issuer: "us".into(), audience: "n".into(), algorithms: vec![ES256, RS256], leeway: 0 };
+        let set = json!({"keys": [rsa(2048, &json!({"kid": "a"}))]});
+        let (keys, _) = parse(set.to_string().as_bytes(), &demands).expect("a set");
+        assert_eq!(keys.verify("a.b.c", ES256, Some("a")), Err(Fault::Algorithm));
+        assert_eq!(keys.verify("a.b.c", RS256, Some("b")), Err(Fault::UnknownKey));
+        assert_eq!(keys.verify("a.b.c", RS256, Some("a")), Err(Fault::Malformed));
+    }
+}

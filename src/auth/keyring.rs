@@ -1,0 +1,99 @@
+//! The keys of an issuer as this node has them now. Those of a file never
+//! change; those of a URL are fetched by a `Keeper`, who is told when a token
+//! names a key that is not here.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Map, Value};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout_at},
+};
+
+use crate::auth::{fault::Fault, head::Head, keys::Keys};
+
+/// How long a token with an unknown key waits for the keys to be fetched.
+/// Below `limits.connect_time`, so that its client hears why.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What is known of an issuer's keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) keys: Arc<Keys>,
+    /// When the last fetch that has ended was begun; none has.
+    pub(crate) asked: Option<Instant>,
+    /// When the last one that succeeded had ended.
+    pub(crate) fetched: Option<Instant>,
+    /// Whether the last one failed.
+    pub(crate) failed: bool,
+}
+
+/// The keys of an issuer.
+#[derive(Debug)]
+pub(crate) struct Keyring {
+    known: watch::Receiver<Known>,
+    wanted: Arc<Notify>,
+    /// Whether somebody fetches them.
+    kept: bool,
+}
+
+impl Keyring {
+    /// Keys that stay.
+    pub(crate) fn fixed(keys: Keys) -> Self {
+        let known = Known { keys: Arc::new(keys), asked: None, fetched: None, failed: false };
+        Self { known: watch::channel(known).1, wanted: Arc::default(), kept: false }
+    }
+
+    /// Keys that are fetched, none yet; and what a keeper needs.
+    pub(crate) fn fetched() -> (Self, watch::Sender<Known>, Arc<Notify>) {
+        let known = Known { keys: Arc::default(), asked: None, fetched: None, failed: false };
+        let (sender, receiver) = watch::channel(known);
+        let wanted = Arc::new(Notify::new());
+        (Self { known: receiver, wanted: wanted.clone(), kept: true }, sender, wanted)
+    }
+
+    /// Whether there are keys.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.kept || self.known.borrow().fetched.is_some()
+    }
+
+    /// What is known now; nothing where keys stay.
+    pub(crate) fn known(&self) -> Option<Known> {
+        self.kept.then(|| self.known.borrow().clone())
+    }
+
+    /// The claims of a token that one of the keys verifies. A key that is not
+    /// here may be new: it is waited for, until a fetch that was begun later
+    /// than now has settled it.
+    ///
+    /// # Errors
+    /// What is wrong with the token, or that nobody knows.
+    pub(crate) async fn verify(&self, token: &str, head: &Head) -> Result<Map<String, Value>, Fault> {
+        let begun = Instant::now();
+        let mut news = self.known.clone();
+        loop {
+            let known = news.borrow_and_update().clone();
+            let verified = known.keys.verify(token, head.algorithm, head.key.as_deref());
+            if !self.kept || !verified.as_ref().is_err_and(|fault| may_be_new(fault, head)) {
+                return verified;
+            }
+            if known.asked.is_some_and(|asked| asked >= begun) {
+                return if known.failed { Err(Fault::KeysUnavailable) } else { verified };
+            }
+            self.wanted.notify_one();
+            if !timeout_at(begun + PATIENCE, news.changed()).await.is_ok_and(|told| told.is_ok()) {
+                return Err(Fault::KeysUnavailable);
+            }
+        }
+    }
+}
+
+/// Whether a key that is not here yet might mend it.
+fn may_be_new(fault: &Fault, head: &Head) -> bool {
+    match fault {
+        Fault::UnknownKey => true,
+        // It names none, so the new one could be anyone.
+        Fault::Signature => head.key.is_none(),
+        _ => false,
+    }
+}

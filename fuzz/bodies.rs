@@ -2,13 +2,19 @@
 //! what it states. `tests/fuzz_bodies.rs` drives the same bodies with random
 //! and with well-formed input.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    pin::pin,
+    sync::{Arc, LazyLock},
+    task::{Context, Poll, Waker},
+};
 
 use notifier::{
+    auth::{Auth, Signer, vouches},
     broker::overhear,
     close::CloseReason,
     codec::Encoding,
-    config::{self, Flags, Source},
+    config::{self, Algorithm, AuthMode, Flags, Issuer, Source},
+    identity::Identity,
     metrics::Metrics,
     socket::Decoder,
     subject::{Pattern, Subject},
@@ -121,6 +127,58 @@ pub fn configuration(bytes: &[u8]) {
         Ok(config) => drop(config.validate()),
         Err(error) => assert!(!error.to_string().is_empty()),
     }
+}
+
+/// A token is refused, whatever it says, unless it is signed; and claims that
+/// are signed make a person with a clean name, or are refused.
+pub fn token(bytes: &[u8]) {
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    static AUTH: LazyLock<Auth> = LazyLock::new(|| {
+        let mut issuer = issuer(&[Algorithm::HS256]);
+        issuer.secret = Some(SECRET.to_owned().into());
+        let auth = config::Auth { mode: Some(AuthMode::Jwt), issuers: vec![issuer], ..config::Auth::default() };
+        Auth::new(&auth, Arc::new(Metrics::new().expect("no other recorder"))).expect("a secret").0
+    });
+    let identify = |token: &str| -> Option<Identity> {
+        // Keys that are there need not be waited for.
+        match pin!(AUTH.identify(Some(token))).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(told) => told.ok(),
+            Poll::Pending => panic!("nothing to wait for"),
+        }
+    };
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        assert_eq!(identify(text), None);
+    }
+    let Ok(claims) = serde_json::from_slice(bytes) else { return };
+    let signer = Signer::secret(SECRET.as_bytes(), Algorithm::HS256).expect("for secrets");
+    if let Some(identity) = identify(&signer.mint(&claims).expect("a secret signs")) {
+        let is_name = |name: &String| (1..=128).contains(&name.len()) && !name.chars().any(char::is_control);
+        assert!(is_name(&identity.user) && identity.roles.iter().all(is_name), "{identity:?}");
+        assert!(identity.expires_at.is_some() && claims["iss"] == "us", "{identity:?}");
+    }
+}
+
+/// A published set of keys vouches for nothing that it has not signed.
+pub fn keys(bytes: &[u8]) {
+    // Headers of RS256, PS256, ES256, ES384 and EdDSA, `{"iss":"us"}`, and no signature of anybody.
+    for header in [
+        "eyJhbGciOiJSUzI1NiJ9",
+        "eyJhbGciOiJQUzI1NiJ9",
+        "eyJhbGciOiJFUzI1NiJ9",
+        "eyJhbGciOiJFUzM4NCJ9",
+        "eyJhbGciOiJFZERTQSJ9",
+    ] {
+        for signature in ["", "AAAA", &"A".repeat(86), &"A".repeat(128), &"A".repeat(342)] {
+            let token = format!("{header}.eyJpc3MiOiJ1cyJ9.{signature}");
+            let all = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
+            assert!(!vouches(bytes, &issuer(&all), &token));
+        }
+    }
+}
+
+fn issuer(algorithms: &[Algorithm]) -> Issuer {
+    let text = serde_json::json!({"issuer": "us", "audience": "n", "algorithms": algorithms});
+    serde_json::from_value(text).expect("an issuer")
 }
 
 fn tokens(text: &str) -> Vec<&str> {

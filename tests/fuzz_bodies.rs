@@ -75,7 +75,60 @@ fn configurations() -> impl Strategy<Value = String> {
     })
 }
 
+/// What a token could say, but for what chance does to it.
+fn claims() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        Just("\"us\"".to_owned()),
+        Just("\"n\"".to_owned()),
+        Just("4102444800".to_owned()),
+        Just("[\"n\",\"m\"]".to_owned()),
+        any::<f64>().prop_map(|n| n.to_string()),
+        "[a-z \u{0}\u{7f}\u{fc}]{0,140}".prop_map(|text| serde_json::to_string(&text).expect("a text")),
+        Just("null".to_owned()),
+    ];
+    let name = prop::sample::select(vec!["iss", "aud", "exp", "nbf", "sub", "roles", "jti", "iss", "exp", "x"]);
+    let right = r#""iss":"us","aud":"n","exp":4102444800,"sub":"u42""#;
+    (any::<bool>(), vec((name, value), 0..6)).prop_map(move |(usual, others)| {
+        let others = others.into_iter().map(|(name, value)| format!("\"{name}\":{value}"));
+        let all: Vec<String> = usual.then(|| right.to_owned()).into_iter().chain(others).collect();
+        format!("{{{}}}", all.join(","))
+    })
+}
+
+/// Sets of keys, nearly right.
+fn keys() -> impl Strategy<Value = String> {
+    let number = prop_oneof![Just(0usize), Just(1), Just(43), Just(64), Just(171), Just(342), 0..700usize];
+    let kind = prop::sample::select(vec![
+        r#""kty":"RSA","e":"AQAB","n""#,
+        r#""kty":"RSA","e":"","n""#,
+        r#""kty":"EC","crv":"P-256","y":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","x""#,
+        r#""kty":"EC","crv":"P-384","y":"","x""#,
+        r#""kty":"OKP","crv":"Ed25519","x""#,
+        r#""kty":"OKP","crv":"Ed448","x""#,
+        r#""kty":"oct","k""#,
+        r#""kty":7,"use":"enc","kid":"a","x""#,
+    ]);
+    let letter = prop::sample::select(vec!["A", "w", "_", "=", "\u{fc}"]);
+    let key =
+        (kind, letter, number).prop_map(|(kind, letter, number)| format!("{{{kind}:\"{}\"}}", letter.repeat(number)));
+    vec(key, 0..5).prop_map(|keys| format!("{{\"keys\":[{}]}}", keys.join(",")))
+}
+
 proptest! {
+    #[test]
+    fn tokens_may_say_anything(
+        bytes in prop_oneof![vec(any::<u8>(), 0..300), claims().prop_map(String::into_bytes)],
+        token in "[A-Za-z0-9_=-]{0,40}[.][A-Za-z0-9_-]{0,40}[.][A-Za-z0-9_.-]{0,40}",
+    ) {
+        bodies::token(&bytes);
+        bodies::token(token.as_bytes());
+    }
+
+    #[test]
+    fn sets_of_keys_may_hold_anything(bytes in prop_oneof![vec(any::<u8>(), 0..300), keys().prop_map(String::into_bytes)]) {
+        bodies::keys(&bytes);
+    }
+
     #[test]
     fn the_frame_decoder_takes_anything(bytes in prop_oneof![vec(any::<u8>(), 0..300), frames()]) {
         bodies::frame_decoder(&bytes);

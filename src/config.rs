@@ -5,15 +5,17 @@ mod consistency;
 mod document;
 mod error;
 mod grants;
+mod issuers;
 mod layers;
 mod settings;
 mod streams;
 mod units;
 
-pub use auth::{Algorithm, Auth, AuthMode, Family, Issuer, Jwks};
+pub use auth::{Auth, AuthMode, Jwks};
 pub use document::reference;
 pub use error::ConfigError;
 pub use grants::Grant;
+pub use issuers::{Algorithm, Family, Issuer};
 pub use layers::{Flags, Source, load};
 pub use settings::{
     Broker, BrokerKind, Config, Drain, Events, Limits, Log, LogFormat, Nats, NatsTls, Node, Overflow, Server,

@@ -28,7 +28,7 @@ macro_rules! on_both_brokers {
         }
     };
 }
-use on_both_brokers;
+pub(super) use on_both_brokers;
 
 on_both_brokers!(
     an_event_tells_where_it_is_stored,

@@ -11,6 +11,7 @@ mod drain;
 mod durable;
 mod exactly_once;
 mod frames;
+mod grants;
 mod handshake;
 mod identity;
 mod internal;

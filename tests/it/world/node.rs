@@ -1,6 +1,6 @@
 //! A node in this process.
 
-use std::{net::SocketAddr, process::Stdio, time::Duration};
+use std::{net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -8,7 +8,10 @@ use hyper::{Request, Response, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use notifier::{
     config::{AuthMode, BrokerKind, Config, Drain, Span},
+    grants::Grants,
     node::{Node, NodeError},
+    proto::Envelope,
+    publish::Publisher,
 };
 use serde_json::Value;
 use tempfile::NamedTempFile;
@@ -20,6 +23,7 @@ use super::{NatsServer, Ws, eventually, free_port, soon};
 pub struct TestNode {
     pub address: SocketAddr,
     pub internal: SocketAddr,
+    publisher: Option<Arc<Publisher>>,
     stop: Option<oneshot::Sender<()>>,
     run: JoinHandle<Result<(), NodeError>>,
 }
@@ -71,11 +75,12 @@ impl TestNode {
     pub async fn start(config: Config) -> Self {
         let node = Node::bind(config).await.expect("the node starts");
         let (address, internal) = (node.local_addr().expect("an address"), node.internal_addr());
+        let publisher = Some(node.publisher());
         let (stop, stopped) = oneshot::channel::<()>();
         let run = tokio::spawn(node.run(async {
             let _ = stopped.await;
         }));
-        Self { address, internal, stop: Some(stop), run }
+        Self { address, internal, publisher, stop: Some(stop), run }
     }
 
     /// The process that operators run, with a configuration as they write it,
@@ -104,7 +109,7 @@ impl TestNode {
             panic!("the process has ended: {status}");
         });
         let [address, internal] = [address, internal].map(|address| address.parse().expect("an address"));
-        let node = Self { address, internal, stop: None, run };
+        let node = Self { address, internal, publisher: None, stop: None, run };
         eventually("a listening process", || async { TcpStream::connect(internal).await.is_ok() }).await;
         node.until_ready().await;
         node
@@ -129,6 +134,29 @@ impl TestNode {
     pub async fn publish(&self, subject: &str, data: impl Into<Bytes>) {
         let answer = self.post(&format!("/v1/publish/{subject}"), &[], data.into()).await;
         assert_eq!(answer.status(), 200, "{:?}", answer.body());
+    }
+
+    /// Publishes as a service does, whatever clients of this node may.
+    pub async fn inject(&self, subject: &str, data: impl Into<Bytes>) -> u64 {
+        let envelope = Envelope { data: data.into(), ..Envelope::default() };
+        let publisher = self.publisher.as_ref().expect("a node in this process");
+        publisher.publish(&Grants::anonymous(Arc::default()), subject, envelope).await.expect("it is taken").seq
+    }
+
+    /// Until every event that connections were to get was delivered, or it is
+    /// known what became of it.
+    pub async fn balanced(&self) {
+        eventually("a balance", || async {
+            let text = self.internal("/metrics").await.1;
+            let sum = |name: &str| -> f64 {
+                let of_it = |line: &&str| line.split([' ', '{']).next() == Some(name);
+                let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+                text.lines().filter(of_it).filter_map(value).sum()
+            };
+            let known = ["notifier_deliveries_total", "notifier_undelivered_total", "notifier_pending"].map(sum);
+            sum("notifier_owed_total") == known.iter().sum::<f64>()
+        })
+        .await;
     }
 
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: Bytes) -> Response<Bytes> {

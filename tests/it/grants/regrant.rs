@@ -1,0 +1,1 @@
+//! Grants of a live connection are replaced.

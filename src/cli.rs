@@ -3,6 +3,7 @@
 mod check;
 mod dev;
 mod exit;
+mod explain;
 mod following;
 mod health;
 mod sample;
@@ -40,6 +41,8 @@ enum Verb {
     Serve(Settings),
     /// Validate the settings and print what is in effect, secrets redacted.
     Check(Settings),
+    /// Say whether somebody may do something, and by which grant.
+    Explain(explain::ExplainArgs),
     /// Check the streams of the configuration, or make them fit.
     #[command(subcommand)]
     Streams(streams::StreamsVerb),
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
             Verb::Dev(args) => dev::dev(args).await,
             Verb::Serve(settings) => serve::serve(&settings).await,
             Verb::Check(settings) => check::check(&settings),
+            Verb::Explain(args) => explain::explain(&args),
             Verb::Streams(verb) => streams::streams(&verb).await,
             Verb::Pub(args) => talk::publish(args).await,
             Verb::Sub(args) => talk::subscribe(args).await,

@@ -16,7 +16,7 @@ use notifier::{
     metrics::Metrics,
     outbox::{Offer, Outbox, Policy},
     proto::{Envelope, Position, ServerFrame, Unsubscribed, server_frame::Body},
-    publish::Publisher,
+    publish::{Publisher, Sender},
     socket::Wire,
     subject::Pattern,
 };
@@ -107,7 +107,8 @@ impl Hall {
     async fn publish(&self, subject: &str, data: &str) -> u64 {
         let envelope = Envelope { data: data.to_owned().into(), ..Envelope::default() };
         let everybody = Grants::anonymous(Arc::default());
-        self.publisher.publish(&everybody, subject, envelope).await.expect("it is taken").seq
+        let service = Sender { grants: &everybody, connection: None };
+        self.publisher.publish(service, subject, envelope).await.expect("it is taken").seq
     }
 
     fn value(&self, series: &str) -> f64 {
@@ -346,7 +347,9 @@ async fn who_catches_up_is_sent_nothing_that_was_denied_meanwhile(kind: Kind) {
 /// Events of all kinds flow as fast as they can while grants change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_that_is_denied_or_lost_is_sent_once_it_is_said() {
-    let hall = Arc::new(Hall::open(Kind::Memory, |_| {}).await);
+    // Not about slow readers.
+    let patient = |config: &mut Config| config.limits.outbox_bytes = "256MiB".parse().expect("a size");
+    let hall = Arc::new(Hall::open(Kind::Memory, patient).await);
     let flood = {
         let hall = hall.clone();
         tokio::spawn(async move {

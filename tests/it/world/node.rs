@@ -11,7 +11,7 @@ use notifier::{
     grants::Grants,
     node::{Node, NodeError},
     proto::Envelope,
-    publish::Publisher,
+    publish::{Publisher, Sender},
 };
 use serde_json::Value;
 use tempfile::NamedTempFile;
@@ -140,7 +140,9 @@ impl TestNode {
     pub async fn inject(&self, subject: &str, data: impl Into<Bytes>) -> u64 {
         let envelope = Envelope { data: data.into(), ..Envelope::default() };
         let publisher = self.publisher.as_ref().expect("a node in this process");
-        publisher.publish(&Grants::anonymous(Arc::default()), subject, envelope).await.expect("it is taken").seq
+        let everybody = Grants::anonymous(Arc::default());
+        let service = Sender { grants: &everybody, connection: None };
+        publisher.publish(service, subject, envelope).await.expect("it is taken").seq
     }
 
     /// Until every event that connections were to get was delivered, or it is

@@ -11,7 +11,10 @@ mod sheet;
 mod tests;
 mod verb;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use serde_json::Map;
 
@@ -37,6 +40,8 @@ const NAMED: usize = 8;
 pub struct Rules {
     classes: Arc<Classes>,
     lines: Arc<[Line]>,
+    /// Once for all who have no token: they may be many, and they are alike.
+    anonymous: OnceLock<Grants>,
 }
 
 /// What one client may do. One pointer: there is one per connection.
@@ -57,7 +62,8 @@ impl Rules {
         let open = config.grants.is_empty() && config.auth.mode == Some(AuthMode::Anonymous);
         let grants = if open { vec![rule::everything()] } else { config.grants.clone() };
         // Of rules that do not hold nothing is granted.
-        Self { classes, lines: rule::lines(&grants).unwrap_or_default().into() }
+        let lines = rule::lines(&grants).unwrap_or_default().into();
+        Self { classes, lines, anonymous: OnceLock::new() }
     }
 
     /// What somebody may do. Claims are needed for that only, and are not kept.
@@ -65,7 +71,17 @@ impl Rules {
     /// # Errors
     /// `unauthorized`, when a claim that a rule wants is there and not one clean
     /// token, or is missing where it says what is denied.
-    pub fn grant(&self, mut identity: Identity) -> Result<Grants, Refusal> {
+    pub fn grant(&self, identity: Identity) -> Result<Grants, Refusal> {
+        if identity != Identity::anonymous() {
+            return self.fill(identity);
+        }
+        match self.anonymous.get() {
+            Some(grants) => Ok(grants.clone()),
+            None => self.fill(identity).map(|grants| self.anonymous.get_or_init(|| grants).clone()),
+        }
+    }
+
+    fn fill(&self, mut identity: Identity) -> Result<Grants, Refusal> {
         let sheet = Sheet::of(&self.lines, &identity).map_err(|why| unusable(&why))?;
         identity.claims = Map::new();
         let grants = Grants(Arc::new(Granted { classes: self.classes.clone(), identity, sheet }));

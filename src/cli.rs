@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
             Verb::Dev(args) => dev::dev(args).await,
             Verb::Serve(settings) => serve::serve(&settings).await,
             Verb::Check(settings) => check::check(&settings),
-            Verb::Explain(args) => explain::explain(&args),
+            Verb::Explain(args) => explain::explain(&args).await,
             Verb::Streams(verb) => streams::streams(&verb).await,
             Verb::Pub(args) => talk::publish(args).await,
             Verb::Sub(args) => talk::subscribe(args).await,

@@ -1,32 +1,37 @@
 //! `notifier explain`: may somebody do something, and by which grant?
 
-use std::{process::ExitCode, sync::Arc};
+use std::{error::Error, process::ExitCode, sync::Arc};
 
 use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::{
+    access::Access,
     classes::Classes,
     cli::{
         exit::{failed, misconfigured, say},
         settings::Settings,
+        token::ClaimArg,
     },
     config::Config,
-    error::Refusal,
     grants::{BadVerb, Grants, Rules, Verb},
     identity::Identity,
+    metrics::Metrics,
 };
 
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     settings: Settings,
-    /// A role of somebody who has no token yet; repeat it for several.
+    /// Their token. Without it, roles and claims, somebody without a token.
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["role", "claim"])]
+    token: Option<String>,
+    /// A role of somebody whose token is not at hand; repeat it for several.
     #[arg(long, value_name = "ROLE")]
     role: Vec<String>,
     /// A claim of theirs, as `sub=u42`; repeat it for several.
-    #[arg(long, value_name = "NAME=VALUE", value_parser = claim)]
-    claim: Vec<(String, String)>,
+    #[arg(long, value_name = "KEY=VALUE")]
+    claim: Vec<ClaimArg>,
     /// Print JSON, as the node's own answer to operators.
     #[arg(long)]
     json: bool,
@@ -38,7 +43,7 @@ pub(crate) struct ExplainArgs {
 }
 
 /// Exit code 0 where it is allowed, 1 where it is not.
-pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
+pub(crate) async fn explain(args: &ExplainArgs) -> ExitCode {
     let config = match args.settings.load() {
         Ok(config) => config,
         Err(problem) => return misconfigured(&problem),
@@ -47,9 +52,9 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
         Ok(classes) => Arc::new(classes),
         Err(problem) => return failed(problem),
     };
-    let explanation = match args.grants(&config, classes) {
+    let explanation = match args.grants(&config, classes).await {
         Ok(grants) => grants.explain(args.verb, &args.subject),
-        Err(refused) => return failed(format!("not let in: {refused}")),
+        Err(problem) => return failed(format!("not let in: {problem}")),
     };
     match serde_json::to_string_pretty(&explanation) {
         Ok(text) if args.json => say(text),
@@ -60,24 +65,24 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
 
 impl ExplainArgs {
     /// What they may do of whom the flags tell; without any, somebody without a token.
-    fn grants(&self, config: &Config, classes: Arc<Classes>) -> Result<Grants, Refusal> {
+    async fn grants(&self, config: &Config, classes: Arc<Classes>) -> Result<Grants, Box<dyn Error>> {
+        if self.token.is_some() {
+            let access = Access::new(config, classes, Arc::new(Metrics::new()?))?;
+            return Ok(access.admit(self.token.as_deref()).await?);
+        }
         let rules = Rules::new(config, classes);
         if self.role.is_empty() && self.claim.is_empty() {
-            return rules.grant(Identity::anonymous());
+            return Ok(rules.grant(Identity::anonymous())?);
         }
         let claims: Map<String, Value> =
-            self.claim.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect();
+            self.claim.iter().map(|ClaimArg(key, value)| (key.clone(), value.clone())).collect();
         let user = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
         // Whoever has a token has one that ends.
-        rules.grant(Identity { user, roles: self.role.clone(), token_id: None, expires_at: Some(u64::MAX), claims })
+        let expires_at = Some(u64::MAX);
+        Ok(rules.grant(Identity { user, roles: self.role.clone(), token_id: None, expires_at, claims })?)
     }
 }
 
 fn verb(text: &str) -> Result<Verb, BadVerb> {
     text.parse()
-}
-
-fn claim(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("is no claim; write it as sub=u42")?;
-    Ok((name.to_owned(), value.to_owned()))
 }

@@ -61,7 +61,7 @@ pub(crate) struct TokenArgs {
 struct AlgorithmArg(Algorithm);
 
 #[derive(Clone, Debug)]
-struct ClaimArg(String, Value);
+pub(crate) struct ClaimArg(pub(crate) String, pub(crate) Value);
 
 impl FromStr for AlgorithmArg {
     type Err = serde_json::Error;

@@ -5,9 +5,19 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-const CONFIG: &str = r#"
+const OPEN: &str = "[auth]\nmode = \"anonymous\"\n";
+
+const TOKENS: &str = r#"
     [auth]
-    mode = "anonymous"
+    mode = "jwt"
+    [[auth.issuers]]
+    issuer = "me"
+    audience = "notifier"
+    algorithms = ["HS256"]
+    secret = "0123456789abcdef0123456789abcdef"
+"#;
+
+const GRANTS: &str = r#"
     [[grants]]
     role = "*"
     subscribe = ["shop.price.*"]
@@ -19,18 +29,22 @@ const CONFIG: &str = r#"
     deny = ["shop.*.internal.>"]
 "#;
 
-/// Exit code and output, both streams together.
-fn explain(arguments: &[&str]) -> (i32, String) {
+/// Exit code and output of a verb, both streams together.
+fn run(verb: &str, auth: &str, arguments: &[&str]) -> (i32, String) {
     let file = NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), CONFIG).expect("room");
+    std::fs::write(file.path(), format!("{auth}{GRANTS}")).expect("room");
     let output = Command::new(env!("CARGO_BIN_EXE_notifier"))
-        .args(["explain", "--config"])
+        .args([verb, "--config"])
         .arg(file.path())
         .args(arguments)
         .output()
         .expect("the binary runs");
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().expect("it ends by itself"), String::from_utf8(text).expect("text"))
+}
+
+fn explain(arguments: &[&str]) -> (i32, String) {
+    run("explain", OPEN, arguments)
 }
 
 #[test]
@@ -75,4 +89,19 @@ fn the_same_is_there_for_machines() {
     let told: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!((&told["allowed"], &told["user"], &told["verb"]), (&json!(true), &json!("u42"), &json!("subscribe")));
     assert_eq!(told["rules"][0]["pattern"], "shop.cart.u42.>");
+}
+
+#[test]
+fn a_token_says_who_it_is_about() {
+    let (status, token) = run("token", TOKENS, &["--sub", "u42", "--role", "customer"]);
+    assert_eq!(status, 0, "{token}");
+    let with = |token: &str, subject: &str| run("explain", TOKENS, &["--token", token, "subscribe", subject]);
+    let (status, text) = with(token.trim(), "shop.cart.u42.>");
+    assert!(status == 0 && text.contains("role customer"), "{text}");
+    let (status, text) = with(token.trim(), "shop.cart.u43.>");
+    assert!(status == 1 && text.contains("no grant of the role customer"), "{text}");
+    let (status, text) = with("no.token.really", "shop.cart.u42.>");
+    assert!(status == 1 && text.contains("not let in"), "{text}");
+    let arguments = ["--token", token.trim(), "--role", "root", "subscribe", "a"];
+    assert_eq!(run("explain", TOKENS, &arguments).0, 2, "either a token or what it would say");
 }

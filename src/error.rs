@@ -49,7 +49,7 @@ codes! {
     Unauthorized, "unauthorized", 401, false;
     /// The keys to verify the token with cannot be read now. Ends the connection with 4010.
     KeysUnavailable, "keys_unavailable", 503, true;
-    /// No grant covers it, or the subject belongs to the messaging system.
+    /// No grant covers it, one denies it, or the subject belongs to the messaging system.
     Forbidden, "forbidden", 403, false;
     /// Nothing stores events of these subjects.
     NotStored, "not_stored", 404, false;

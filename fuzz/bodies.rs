@@ -13,7 +13,8 @@ use notifier::{
     broker::overhear,
     close::CloseReason,
     codec::Encoding,
-    config::{self, Algorithm, AuthMode, Flags, Issuer, Source},
+    config::{self, Algorithm, AuthMode, Config, Flags, Grant, Issuer, Source},
+    grants::{Rules, Verb},
     identity::Identity,
     metrics::Metrics,
     socket::Decoder,
@@ -112,6 +113,45 @@ pub fn subjects(bytes: &[u8]) {
         trie.each(&subject, |()| found = true);
         assert_eq!(found, expected, "{first} {line}");
         assert_eq!(pattern.overlaps(&Pattern::from(subject)), expected, "{first} {line}");
+    }
+}
+
+/// Grants against the slow reference. The lines are the user, a rule and a
+/// denial, which may have `{sub}`, and what is asked: whatever they say, nothing
+/// is granted but what the rule has with the user as one token.
+pub fn grants(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut lines = text.split('\n');
+    let mut line = || lines.next().unwrap_or_default().to_owned();
+    let (user, rule, denial) = (line(), line(), line());
+    let grant = Grant {
+        role: "*".into(),
+        subscribe: vec![rule.clone()],
+        publish: vec![rule.clone()],
+        deny: Some(denial.clone()).filter(|denial| !denial.is_empty()).into_iter().collect(),
+        ..Grant::default()
+    };
+    let rules = Rules::new(&Config { grants: vec![grant], ..Config::default() }, Arc::default());
+    let Ok(grants) = rules.grant(Identity { user: user.clone(), ..Identity::default() }) else { return };
+    let fill = |text: &str| tokens(text).iter().map(|token| token.replace("{sub}", &user)).collect::<Vec<_>>();
+    let (rule, denial) = (fill(&rule), fill(&denial));
+    let matches = |pattern: &[String], subject: &str| {
+        reference_matches(&pattern.iter().map(String::as_str).collect::<Vec<_>>(), &tokens(subject))
+    };
+    for asked in lines {
+        let explanation = grants.explain(Verb::Subscribe, asked);
+        let subscribed = grants.subscribe(asked);
+        assert_eq!(explanation.allowed, subscribed.is_ok(), "{explanation}");
+        let published = grants.publish(asked);
+        if published.is_ok() {
+            assert!(subscribed.is_ok() && !asked.starts_with(['$', '_']), "{asked:?}");
+            assert!(matches(&rule, asked) && !matches(&denial, asked), "{asked:?} {rule:?} {denial:?}");
+        }
+        if let Ok(pattern) = subscribed {
+            // Wildcards stand for tokens that nobody names, so only a wildcard of the rule can match them.
+            let subject = pattern.as_str().replace('*', "\u{e6}").replace('>', "\u{e6}.\u{e6}");
+            assert!(matches(&rule, &subject), "{asked:?} {rule:?}");
+        }
     }
 }
 

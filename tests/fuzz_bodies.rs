@@ -154,6 +154,16 @@ proptest! {
     }
 
     #[test]
+    fn nothing_is_granted_but_what_the_slow_reference_grants(
+        user in prop_oneof![Just("a".to_owned()), "[ab]{1,2}", "[a.*>$_ ]{0,3}"],
+        lines in vec(vec(prop::sample::select(vec!["a", "b", "*", ">", "{sub}", "$a", "a\u{e6}"]), 1..4), 2..8),
+    ) {
+        let lines: Vec<String> = lines.iter().map(|tokens| tokens.join(".")).collect();
+        bodies::grants(format!("{user}\n{}", lines.join("\n")).as_bytes());
+        bodies::grants(format!("{user}\n{}\n\n{}", lines[0], lines[1..].join("\n")).as_bytes());
+    }
+
+    #[test]
     fn the_configuration_takes_anything(text in prop_oneof![configurations(), ".{0,100}"]) {
         bodies::configuration(text.as_bytes());
     }

@@ -1,9 +1,10 @@
 //! `notifier explain`: may somebody do something, and by which grant?
 
-use std::{error::Error, process::ExitCode, sync::Arc};
+use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Args;
 use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     access::Access,
@@ -14,10 +15,15 @@ use crate::{
         token::ClaimArg,
     },
     config::Config,
+    drain::Tasks,
     grants::{BadVerb, Grants, Rules, Verb},
     identity::Identity,
     metrics::Metrics,
 };
+
+/// How long the keys of issuers may take to come, and how often to look.
+const KEYS: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {
@@ -67,7 +73,12 @@ impl ExplainArgs {
     /// What they may do of whom the flags tell; without any, somebody without a token.
     async fn grants(&self, config: &Config, classes: Arc<Classes>) -> Result<Grants, Box<dyn Error>> {
         if self.token.is_some() {
-            let access = Access::new(config, classes, Arc::new(Metrics::new()?))?;
+            let metrics = Arc::new(Metrics::new()?);
+            let access = Access::new(config, classes, &metrics, &Tasks::new(metrics.clone()))?;
+            let begun = Instant::now();
+            while !access.has_begun() && begun.elapsed() < KEYS {
+                sleep(LOOK).await;
+            }
             return Ok(access.admit(self.token.as_deref()).await?);
         }
         let rules = Rules::new(config, classes);

@@ -14,6 +14,7 @@ use notifier::{
     close::CloseReason,
     codec::Encoding,
     config::{self, Algorithm, AuthMode, Config, Flags, Grant, Issuer, Source},
+    control::{self, Answer, Message},
     grants::{Rules, Verb},
     identity::Identity,
     metrics::Metrics,
@@ -219,6 +220,18 @@ pub fn keys(bytes: &[u8]) {
 fn issuer(algorithms: &[Algorithm]) -> Issuer {
     let text = serde_json::json!({"issuer": "us", "audience": "n", "algorithms": algorithms});
     serde_json::from_value(text).expect("an issuer")
+}
+
+/// What nodes say to each other: nothing, or something that reads back the same
+/// and is no longer than nodes read.
+pub fn control_messages(bytes: &[u8]) {
+    if let Ok(message) = Message::read(bytes) {
+        assert_eq!(Message::read(&message.write()).expect("we wrote it"), message);
+        assert!(bytes.len() <= control::MESSAGE_BYTES);
+    }
+    if let Ok(answer) = Answer::read(bytes) {
+        assert_eq!(Answer::read(&answer.write()).expect("we wrote it"), answer);
+    }
 }
 
 fn tokens(text: &str) -> Vec<&str> {

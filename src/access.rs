@@ -1,7 +1,12 @@
 //! The way in: a token becomes an identity, an identity becomes grants. The
 //! same for WebSocket and HTTP.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::time::timeout;
 
 use serde_json::Value;
 
@@ -10,10 +15,16 @@ use crate::{
     classes::Classes,
     config::{Config, ConfigError},
     drain::Tasks,
-    error::Refusal,
+    error::{Code, Refusal},
     grants::{Grants, Rules},
-    metrics::Metrics,
+    identity::Identity,
+    metrics::{Metrics, TokenRefusal},
+    revocation::Revocations,
 };
+
+/// How long a token waits until it is known what was revoked before this node
+/// started. Beyond that it is refused: another node may know.
+const KNOWN_TIME: Duration = Duration::from_secs(3);
 
 /// Decides who comes in, and what they may do there.
 #[derive(Debug)]
@@ -21,6 +32,8 @@ pub struct Access {
     auth: Auth,
     query_parameter: Option<String>,
     rules: Rules,
+    revocations: Arc<Revocations>,
+    metrics: Arc<Metrics>,
 }
 
 impl Access {
@@ -32,6 +45,7 @@ impl Access {
     pub fn new(
         config: &Config,
         classes: Arc<Classes>,
+        revocations: Arc<Revocations>,
         metrics: &Arc<Metrics>,
         tasks: &Tasks,
     ) -> Result<Self, ConfigError> {
@@ -39,7 +53,13 @@ impl Access {
         for keeper in keepers {
             tasks.spawn_vital("keys of an issuer", keeper.keep());
         }
-        Ok(Self { auth, query_parameter: config.auth.query_parameter.clone(), rules: Rules::new(config, classes) })
+        Ok(Self {
+            auth,
+            query_parameter: config.auth.query_parameter.clone(),
+            rules: Rules::new(config, classes),
+            revocations,
+            metrics: metrics.clone(),
+        })
     }
 
     /// Whether the keys of every issuer have been here once.
@@ -62,6 +82,30 @@ impl Access {
     /// # Errors
     /// The refusal to tell.
     pub async fn admit(&self, token: Option<&str>) -> Result<Grants, Refusal> {
-        self.rules.grant(self.auth.identify(token).await?)
+        let identity = self.auth.identify(token).await?;
+        self.mind_revocations(&identity).await?;
+        self.rules.grant(identity)
+    }
+
+    /// Whether somebody's token has been revoked.
+    pub fn is_revoked(&self, identity: &Identity) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.revocations.covers(identity, now)
+    }
+
+    /// Refuses a token that is revoked, or may be as far as is known here.
+    async fn mind_revocations(&self, identity: &Identity) -> Result<(), Refusal> {
+        if identity.is_anonymous() {
+            return Ok(());
+        }
+        if !self.revocations.is_known() && timeout(KNOWN_TIME, self.revocations.known()).await.is_err() {
+            let message = "this node does not know yet which tokens are revoked; try again, or another node";
+            return Err(Refusal::new(Code::BrokerUnavailable, message));
+        }
+        if self.is_revoked(identity) {
+            self.metrics.tokens_refused.of(TokenRefusal::Revoked).increment(1);
+            return Err(Refusal::new(Code::Unauthorized, "the token was revoked; get a new one"));
+        }
+        Ok(())
     }
 }

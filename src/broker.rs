@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use intake::{Arrived, FeedId};
 pub use memory::Memory;
 pub use message::{LAST_TIME, Message, Place, unix_millis};
-pub use nats::{Difference, Differences, Nats, NatsError, Report, StreamError, Streams, overhear};
+pub use nats::{Difference, Differences, Ear, Heard, Line, Nats, NatsError, Report, StreamError, Streams, overhear};
 pub use publish_error::PublishError;
 pub use state::{BrokerState, Link};
 pub use stored::{Page, PageSize, Query, ReadError, Receipt, Stored, StreamState};
@@ -173,6 +173,14 @@ impl Broker {
     pub async fn flush(&self) {
         if let Self::Nats(nats) = self {
             nats.flush().await;
+        }
+    }
+
+    /// Where nodes talk to each other; nothing where there is only one.
+    pub fn line(&self) -> Option<&Line> {
+        match self {
+            Self::Nats(nats) => Some(nats.line()),
+            Self::Memory(_) => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The verbs of the `notifier` command.
 
+mod admin;
 mod check;
 mod dev;
 mod exit;
@@ -56,6 +57,9 @@ enum Verb {
     Token(token::TokenArgs),
     /// Exit 0 when the node on this machine is alive (or, with --ready, ready).
     Healthcheck(health::HealthArgs),
+    /// Have all nodes end connections, revoke tokens, and more.
+    #[command(subcommand)]
+    Admin(admin::AdminVerb),
     /// Print the version.
     Version,
 }
@@ -79,6 +83,7 @@ pub fn main() -> ExitCode {
             Verb::History(args) => talk::history(args).await,
             Verb::Token(args) => token::token(&args),
             Verb::Healthcheck(args) => health::healthcheck(&args).await,
+            Verb::Admin(verb) => admin::admin(verb).await,
             Verb::Version => {
                 say(format!("notifier {VERSION} ({COMMIT})"));
                 ExitCode::SUCCESS

@@ -62,18 +62,30 @@ close_reasons! {
     ConnectTimeout = 4005, "connect_timeout";
     /// A message was begun and not finished in time.
     MessageTimeout = 4006, "message_timeout";
+    /// The token has expired and no new one came: connect with one.
+    TokenExpired = 4007, "token_expired";
+    /// An operator ended the connection.
+    Disconnected = 4008, "disconnected";
     /// The keys to verify the token with cannot be read now.
     KeysUnavailable = 4010, "keys_unavailable";
     /// A message that is no frame of the protocol, or a frame out of place.
     BadFrame = 4500, "bad_frame";
     /// The token is missing or does not hold.
     Unauthorized = 4501, "unauthorized";
+    /// The token was revoked: do not come back with it.
+    Revoked = 4502, "revoked";
 }
 
 impl CloseReason {
     /// Whether a client should connect again, by the range rule above.
     pub const fn reconnect(self) -> bool {
         matches!(self.code(), 1001 | 1006 | 1011 | 1012 | 1013 | 4000..=4499)
+    }
+
+    /// Whether what waits for the client is dropped: it reads too slowly, or is
+    /// not to have it any more.
+    pub const fn drops_queue(self) -> bool {
+        matches!(self, Self::SlowConsumer | Self::TokenExpired | Self::Disconnected | Self::Revoked)
     }
 }
 

@@ -15,8 +15,12 @@ pub struct Identity {
     pub roles: Vec<String>,
     /// Identifier of the token (`jti`), where it has one.
     pub token_id: Option<String>,
+    /// Who issued the token (`iss`); nothing when anonymous.
+    pub issuer: Option<String>,
+    /// When it was issued (`iat`), seconds since 1970, where it says so.
+    pub issued_at: Option<u64>,
     /// When the token ends (`exp`), seconds since 1970; nothing when anonymous.
-    /// The configured leeway is for coming in, not for staying.
+    /// The configured leeway comes on top, for coming in and for staying.
     pub expires_at: Option<u64>,
     /// All claims of the token, for templates in grants.
     pub claims: Map<String, Value>,
@@ -26,5 +30,10 @@ impl Identity {
     /// Somebody without a token.
     pub fn anonymous() -> Self {
         Self { roles: vec![ANONYMOUS.into()], ..Self::default() }
+    }
+
+    /// Whether nobody knows who it is.
+    pub fn is_anonymous(&self) -> bool {
+        self.issuer.is_none()
     }
 }

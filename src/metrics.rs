@@ -195,6 +195,14 @@ series! {
     jwks_fetched_at: Gauge, "notifier_jwks_fetched_timestamp_seconds", Seconds;
     /// Keys that an issuer publishes and that are not used, by reason; those of a set count when it changes.
     jwks_passed_over: Counter by PassedOver, "notifier_jwks_passed_over_total", Count;
+    /// Tokens that clients brought without reconnecting, by what became of them.
+    refreshes: Counter by Refresh, "notifier_refreshes_total", Count;
+    /// Subscriptions that ended since their grant was lost.
+    subscriptions_revoked: Counter, "notifier_subscriptions_revoked_total", Count;
+    /// Revocations that are kept, of users and of tokens.
+    revocations: Gauge, "notifier_revocations", Count;
+    /// Messages between nodes about what operators ask for, and their answers.
+    control_messages: Counter by Control, "notifier_control_messages_total", Count;
     /// Tasks that panicked. Each is a defect: please report it with its log line.
     panics: Counter, "notifier_panics_total", Count;
 }
@@ -219,6 +227,8 @@ label! {
     Drop = "reason" {
         /// They waited for a connection whose queue was full; the connection was closed.
         SlowConsumer = "slow_consumer",
+        /// They waited for a connection that was not to have them any more: its token had expired or was revoked, or an operator ended it.
+        Revoked = "revoked",
         /// The event is larger than `limits.event_bytes`.
         TooLarge = "too_large",
         /// Its subject is none that a client could ask for.
@@ -271,6 +281,32 @@ label! {
 }
 
 label! {
+    /// What became of a token that a client brought without reconnecting.
+    Refresh = "outcome" {
+        /// It holds from now on.
+        Accepted = "accepted",
+        /// It is another user's.
+        OtherUser = "other_user",
+        /// It does not hold.
+        Refused = "refused",
+    }
+}
+
+label! {
+    /// What became of a message between nodes.
+    Control = "what" {
+        /// It was sent.
+        Sent = "sent",
+        /// It could not be sent; the broker was away.
+        Unsent = "unsent",
+        /// It was heard and done.
+        Received = "received",
+        /// It was heard and made no sense.
+        Refused = "refused",
+    }
+}
+
+label! {
     /// Why a TCP connection never became a request.
     AcceptFailure = "reason" {
         /// `limits.connections` is reached.
@@ -311,6 +347,8 @@ label! {
         UnknownKey = "unknown_key",
         /// The signature is wrong.
         Signature = "signature",
+        /// It was revoked.
+        Revoked = "revoked",
         /// The issuer's keys could not be read.
         KeysUnavailable = "keys_unavailable",
     }
@@ -463,5 +501,7 @@ mod tests {
         check::<TokenRefusal>();
         check::<JwksFetch>();
         check::<PassedOver>();
+        check::<Refresh>();
+        check::<Control>();
     }
 }

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::Access,
     broker::{Broker, Link, NatsError, StreamError},
-    config::{BrokerKind, Config, ConfigError},
+    config::{AuthMode, BrokerKind, Config, ConfigError},
+    control::{Calls, Control},
     drain::Tasks,
     fetch::Fetcher,
     gate::Gate,
@@ -20,7 +21,8 @@ use crate::{
     metrics::{self, Metrics},
     outbox::Policy,
     publish::Publisher,
-    server::{Health, InternalServer, ListenError, Server, listen},
+    revocation::Revocations,
+    server::{Admin, Health, InternalServer, ListenError, Server, listen},
     session::{self, Roster},
 };
 
@@ -34,6 +36,7 @@ pub struct Node {
     internal: InternalServer,
     server: Arc<Server>,
     roster: Arc<Roster>,
+    control: (Arc<Control>, Calls),
     hub: Arc<Hub>,
     broker: Arc<Broker>,
     publisher: Arc<Publisher>,
@@ -106,16 +109,18 @@ impl Node {
             replay_events: limits.replay_events,
         };
         let hub = Hub::new(plan, &tasks, &metrics);
-        let roster = Roster::new();
+        let roster = Roster::new(&config.auth);
+        let revocations = Arc::new(Revocations::new(config.auth.leeway.duration()));
         let gate = Gate::new(limits.connections);
         let leaving = CancellationToken::new();
+        let access = Arc::new(Access::new(&config, classes, revocations.clone(), &metrics, &tasks)?);
         let shared = Arc::new(session::Shared {
             node: config.node.name.clone(),
             heartbeat: config.server.heartbeat,
             limits: limits.clone(),
             broker: broker.clone(),
             hub: hub.clone(),
-            access: Arc::new(Access::new(&config, classes, &metrics, &tasks)?),
+            access: access.clone(),
             publisher: publisher.clone(),
             fetcher,
             roster: roster.clone(),
@@ -131,10 +136,15 @@ impl Node {
             tasks: tasks.clone(),
             metrics: metrics.clone(),
         });
-        let health = health(&config, &shared, &gate);
+        let name = config.node.name.clone();
+        let (control, calls) =
+            Control::new(name, broker.clone(), roster.clone(), revocations.clone(), tasks.clone(), metrics.clone());
+        let admin = Admin::new(control.clone(), access, roster.clone(), &config.auth);
+        let health = health(&config, &shared, &gate, &revocations);
         Ok(Self {
             server: Server::new(shared, gate.clone(), config.server.live_page),
-            internal: InternalServer::start(internal, health.clone())?,
+            internal: InternalServer::start(internal, health.clone(), admin)?,
+            control: (control, calls),
             config,
             listener,
             roster,
@@ -174,10 +184,13 @@ impl Node {
     /// [`NodeError::Failed`].
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
         let Self { config, listener, internal, server, roster, hub, broker, health, gate, leaving, tasks, .. } = self;
+        let (control, calls) = self.control;
         let (watched, told) = (broker.clone(), roster.clone());
         tasks.spawn_vital("accept", server.run(listener));
         tasks.spawn_vital("news of the broker", tell(watched, told));
         tasks.spawn_vital("heartbeat", beat(roster.clone(), hub, broker.clone(), config.server.heartbeat));
+        tasks.spawn_vital("ends of tokens", roster.clone().expire());
+        tasks.spawn_vital("control", control.run(calls));
         tasks.spawn_vital("pulse", pulse(health));
         let unfit = async {
             match broker.settle().await {
@@ -244,10 +257,16 @@ async fn pulse(health: Arc<Health>) {
     }
 }
 
-fn health(config: &Config, shared: &Arc<session::Shared>, gate: &Arc<Gate>) -> Arc<Health> {
+fn health(
+    config: &Config,
+    shared: &Arc<session::Shared>,
+    gate: &Arc<Gate>,
+    revocations: &Arc<Revocations>,
+) -> Arc<Health> {
+    let with_tokens = config.auth.mode == Some(AuthMode::Jwt);
     let strict = config.server.strict_readiness;
     let ready = {
-        let (shared, gate) = (shared.clone(), gate.clone());
+        let (shared, gate, revocations) = (shared.clone(), gate.clone(), revocations.clone());
         move || {
             let session::Shared { broker, hub, access, leaving, .. } = &*shared;
             let link = broker.state().link();
@@ -256,6 +275,9 @@ fn health(config: &Config, shared: &Arc<session::Shared>, gate: &Arc<Gate>) -> A
                 against.push("not yet connected to the broker");
             }
             // Outages later are told as those of the broker.
+            if with_tokens && !revocations.is_known() {
+                against.push("it is not known yet which tokens are revoked");
+            }
             if !hub.has_begun() {
                 against.push("a stream is not followed yet");
             }
@@ -300,5 +322,5 @@ fn health(config: &Config, shared: &Arc<session::Shared>, gate: &Arc<Gate>) -> A
             "tasks": tasks.count(),
         })
     };
-    Health::new(metrics, ready, state)
+    Health::new(metrics.clone(), ready, state)
 }

@@ -170,7 +170,8 @@ impl Outbox {
     }
 
     /// Sends a Close frame behind what is queued; nothing more is taken. What
-    /// waits for a slow consumer is dropped. The first reason stands.
+    /// waits is dropped if the reason says so ([`CloseReason::drops_queue`]), but
+    /// for what the socket has begun to take. The first reason stands.
     pub fn close(self: &Arc<Self>, reason: CloseReason) {
         self.close_locked(&mut self.lock(), reason, Chunk::close(reason));
     }
@@ -199,9 +200,10 @@ impl Outbox {
         if state.closed.is_some() {
             return;
         }
-        if let (CloseReason::SlowConsumer, Some(waiting)) = (reason, &mut state.waiting) {
+        if let (true, Some(waiting)) = (reason.drops_queue(), &mut state.waiting) {
             let events: u64 = waiting.queue.drain(..).map(|chunk| u64::from(chunk.events())).sum();
-            self.policy.metrics.drops.of(Dropped::SlowConsumer).increment(events);
+            let why = if reason == CloseReason::SlowConsumer { Dropped::SlowConsumer } else { Dropped::Revoked };
+            self.policy.metrics.drops.of(why).increment(events);
             self.policy.metrics.outbox_bytes.decrement(waiting.bytes as f64);
             waiting.bytes = 0;
         }

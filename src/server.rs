@@ -1,6 +1,7 @@
 //! The two listeners: the clients' with its accept loop, limits and routes,
 //! and the operators'. Upgrades become sessions; everything else is HTTP.
 
+mod admin;
 mod answer;
 mod caller;
 mod http;
@@ -22,6 +23,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+pub use admin::Admin;
 pub use internal::{Health, InternalServer};
 pub use listen::{ListenError, listen};
 

@@ -7,8 +7,10 @@
 
 mod connection;
 mod end;
+mod expiry;
 mod heartbeat;
 mod life;
+mod listed;
 mod rate;
 mod roster;
 mod shared;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::{net::TcpStream, time::timeout};
 
+pub use listed::Listed;
 pub use roster::Roster;
 pub use shared::Shared;
 

@@ -114,6 +114,20 @@ fn keys() -> impl Strategy<Value = String> {
     vec(key, 0..5).prop_map(|keys| format!("{{\"keys\":[{}]}}", keys.join(",")))
 }
 
+/// What nodes say to each other, but for what chance does to it.
+fn control_messages() -> impl Strategy<Value = String> {
+    let name = prop_oneof![Just("u42".to_owned()), "[a\\\\\"\u{e9} ]{0,6}"];
+    let order = (name, any::<u64>(), 0..6u8).prop_map(|(name, number, kind)| match kind {
+        0 => format!(r#"{{"disconnect":{{"user":"{name}"}}}}"#),
+        1 => format!(r#"{{"revoke":[{{"tokenId":"{name}","at":{number},"until":{number}}}]}}"#),
+        2 => format!(r#"{{"reevaluate":{{"user":"{name}","withinMs":{number}}}}}"#),
+        3 => format!(r#"{{"list":{{"user":null,"most":{number}}}}}"#),
+        4 => format!(r#"{{"compare":{{"digest":{number}}}}}"#),
+        _ => format!(r#"{{"{name}":{number}}}"#),
+    });
+    order.prop_map(|order| format!(r#"{{"from":"1","node":"n","connections":1,"order":{order}}}"#))
+}
+
 proptest! {
     #[test]
     fn tokens_may_say_anything(
@@ -146,6 +160,11 @@ proptest! {
     #[test]
     fn the_reading_connection_takes_anything(bytes in prop_oneof![vec(any::<u8>(), 0..300), server_words()]) {
         bodies::nats_feed(&bytes);
+    }
+
+    #[test]
+    fn nodes_hear_anything(bytes in prop_oneof![vec(any::<u8>(), 0..300), control_messages().prop_map(String::into_bytes)]) {
+        bodies::control_messages(&bytes);
     }
 
     #[test]

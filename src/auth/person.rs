@@ -37,7 +37,9 @@ impl Naming {
             Some(_) => return Err(Fault::Claim("jti".into())),
         };
         let expires_at = claims.get("exp").and_then(seconds).map(|end| end.min(FAR));
-        Ok(Identity { user, roles, token_id, expires_at, claims })
+        let issuer = claims.get("iss").and_then(Value::as_str).map(str::to_owned);
+        let issued_at = claims.get("iat").and_then(seconds);
+        Ok(Identity { user, roles, token_id, issuer, issued_at, expires_at, claims })
     }
 }
 

@@ -7,6 +7,7 @@ mod feed;
 mod identity;
 mod jetstream;
 mod leader;
+mod line;
 mod options;
 mod store;
 mod streams;
@@ -29,6 +30,7 @@ pub use error::NatsError;
 pub use feed::overhear;
 pub(crate) use feed::{NatsFeed, NatsIntake};
 pub use jetstream::{Difference, Differences, Report, StreamError};
+pub use line::{Ear, Heard, Line};
 pub use streams::Streams;
 
 use crate::{
@@ -68,6 +70,8 @@ pub struct Nats {
     classes: Arc<Classes>,
     state: Arc<BrokerState>,
     feeds: FeedIds,
+    /// Where nodes talk to each other.
+    line: Line,
     /// One for each connection that is read from.
     interests: Vec<Arc<Interest>>,
     /// Spreads patterns over them.
@@ -141,6 +145,7 @@ impl Nats {
             _answers: answered,
             archive: Archive::new(first, answers, inbox, streams.clone(), config.limits.stream_reads, metrics.clone()),
             sieve,
+            line: Line::new(client.clone(), nats.control_subject.clone()),
             client,
             classes: classes.clone(),
             state,
@@ -254,6 +259,10 @@ impl Nats {
         if up && !matches!(tokio::time::timeout(PUBLISH_TIME, self.client.flush()).await, Ok(Ok(()))) {
             tracing::warn!("some events may not have reached NATS");
         }
+    }
+
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
     }
 
     pub(crate) fn classes(&self) -> &Arc<Classes> {

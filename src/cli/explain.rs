@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    access::Access,
+    auth::Auth,
     classes::Classes,
     cli::{
         exit::{failed, misconfigured, say},
@@ -73,13 +73,16 @@ impl ExplainArgs {
     /// What they may do of whom the flags tell; without any, somebody without a token.
     async fn grants(&self, config: &Config, classes: Arc<Classes>) -> Result<Grants, Box<dyn Error>> {
         if self.token.is_some() {
+            // What was revoked only nodes know.
             let metrics = Arc::new(Metrics::new()?);
-            let access = Access::new(config, classes, &metrics, &Tasks::new(metrics.clone()))?;
+            let (auth, keepers) = Auth::new(&config.auth, metrics.clone())?;
+            let tasks = Tasks::new(metrics);
+            keepers.into_iter().for_each(|keeper| tasks.spawn(keeper.keep()));
             let begun = Instant::now();
-            while !access.has_begun() && begun.elapsed() < KEYS {
+            while !auth.has_begun() && begun.elapsed() < KEYS {
                 sleep(LOOK).await;
             }
-            return Ok(access.admit(self.token.as_deref()).await?);
+            return Ok(Rules::new(config, classes).grant(auth.identify(self.token.as_deref()).await?)?);
         }
         let rules = Rules::new(config, classes);
         if self.role.is_empty() && self.claim.is_empty() {
@@ -90,7 +93,7 @@ impl ExplainArgs {
         let user = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
         // Whoever has a token has one that ends.
         let expires_at = Some(u64::MAX);
-        Ok(rules.grant(Identity { user, roles: self.role.clone(), token_id: None, expires_at, claims })?)
+        Ok(rules.grant(Identity { user, roles: self.role.clone(), expires_at, claims, ..Identity::default() })?)
     }
 }
 

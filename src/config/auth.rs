@@ -36,6 +36,10 @@ pub struct Auth {
     /// How far the clocks of an issuer and of this node may be apart, for `exp`
     /// and `nbf`. At most 10m.
     pub leeway: Span,
+    /// How long before its token expires a client is told to bring a new one.
+    pub expiry_warning: Span,
+    /// How long a revocation is kept: at least as long as tokens live.
+    pub revocation_time: Span,
     /// How keys are fetched from `jwks_url`.
     pub jwks: Jwks,
     /// Whose tokens are taken.
@@ -50,6 +54,8 @@ impl Default for Auth {
             query_parameter: None,
             token_bytes: Size::kib(8),
             leeway: Span::seconds(30),
+            expiry_warning: Span::seconds(30),
+            revocation_time: Span::seconds(24 * 60 * 60),
             jwks: Jwks::default(),
             issuers: Vec::new(),
         }
@@ -119,6 +125,7 @@ pub(crate) fn check(auth: &Auth) -> Result<(), ConfigError> {
     }
     let zero = [
         ("auth.token_bytes", auth.token_bytes.bytes() == 0),
+        ("auth.revocation_time", auth.revocation_time.is_zero()),
         ("auth.jwks.refresh", auth.jwks.refresh.is_zero()),
         ("auth.jwks.cooldown", auth.jwks.cooldown.is_zero()),
         ("auth.jwks.timeout", auth.jwks.timeout.is_zero()),

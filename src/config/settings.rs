@@ -6,13 +6,16 @@ use std::{net::SocketAddr, path::PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{
-    auth::{self, Auth, AuthMode},
-    consistency,
-    error::ConfigError,
-    grants::{self, Grant},
-    streams::{Stream, SubjectRule},
-    units::{Secret, Size, Span},
+use crate::{
+    config::{
+        auth::{self, Auth, AuthMode},
+        consistency,
+        error::ConfigError,
+        grants::{self, Grant},
+        streams::{Stream, SubjectRule},
+        units::{Secret, Size, Span},
+    },
+    subject::Subject,
 };
 
 /// Settings of one node.
@@ -139,6 +142,10 @@ pub struct Nats {
     pub credentials_file: Option<PathBuf>,
     /// Prefix of reply subjects; set it where the user may not use `_INBOX`.
     pub inbox_prefix: String,
+    /// Subject on which nodes hear what operators ask of all of them; answers go
+    /// below it. Each installation on the same NATS account needs its own, and
+    /// nobody but nodes may use it. It begins with `_`, out of clients' reach.
+    pub control_subject: String,
     /// A server that does not answer for twice as long is given up.
     pub ping_interval: Span,
     /// Connections to read from; patterns are spread over them, and each
@@ -161,6 +168,7 @@ impl Default for Nats {
             nkey_file: None,
             credentials_file: None,
             inbox_prefix: "_INBOX".into(),
+            control_subject: "_ntf.control".into(),
             ping_interval: Span::seconds(10),
             read_connections: 0,
             tls: NatsTls::default(),
@@ -387,6 +395,15 @@ impl Config {
         }
         if nats.tls.cert_file.is_some() != nats.tls.key_file.is_some() {
             return refuse("broker.nats.tls", "`cert_file` and `key_file` go together; set both or neither".into());
+        }
+        let control = Subject::parse(&nats.control_subject);
+        let fits = control.is_ok_and(|subject| subject.as_str().starts_with('_'));
+        if !fits || nats.control_subject.split('.').next() == Some("_INBOX") {
+            return refuse(
+                "broker.nats.control_subject",
+                "must be a subject without wildcards that begins with `_`, and none of an inbox, as \"_ntf.control\""
+                    .into(),
+            );
         }
         let positive = [
             ("server.heartbeat", self.server.heartbeat.is_zero()),

@@ -82,7 +82,14 @@ fn identity(claims: Value) -> Identity {
     let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let roles = claims.get("roles").and_then(Value::as_array).cloned().unwrap_or_default();
     let roles = roles.iter().map(|role| role.as_str().expect("a role").to_owned()).collect();
-    Identity { user: text("sub"), roles, token_id: None, expires_at: Some(4_000_000_000), claims }
+    Identity {
+        user: text("sub"),
+        roles,
+        token_id: None,
+        expires_at: Some(4_000_000_000),
+        claims,
+        ..Identity::default()
+    }
 }
 
 /// Somebody of the table.

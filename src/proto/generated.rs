@@ -425,7 +425,7 @@ pub struct Unsubscribed {
     #[prost(string, tag = "1")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub subject: ::prost::alloc::string::String,
-    /// Absent when asked for; else why, an error code.
+    /// Absent when asked for; else why: "grant_revoked".
     #[prost(string, tag = "2")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub reason: ::prost::alloc::string::String,
@@ -565,7 +565,7 @@ pub struct Refreshed {
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub expires_at: u64,
 }
-/// Send refresh soon.
+/// Send refresh soon: the token expires, or an operator wants a new one.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -21,7 +21,13 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::{metrics::Metrics, server::answer};
+use crate::{
+    metrics::Metrics,
+    server::{
+        admin::{ADMIN, Admin},
+        answer,
+    },
+};
 
 /// Without a beat of the clients' event loop for so long, the node is dead.
 /// Long enough for any pause that ends by itself.
@@ -75,7 +81,10 @@ impl Health {
                 response
             }
             "/debug/state" => status(StatusCode::OK, &(self.state)()),
-            _ => status(StatusCode::NOT_FOUND, &json!({"paths": ["/livez", "/readyz", "/metrics", "/debug/state"]})),
+            _ => {
+                let paths = ["/livez", "/readyz", "/metrics", "/debug/state", ADMIN];
+                status(StatusCode::NOT_FOUND, &json!({ "paths": paths }))
+            }
         }
     }
 
@@ -121,7 +130,7 @@ impl InternalServer {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(listener: TcpListener, health: Arc<Health>) -> io::Result<Self> {
+    pub fn start(listener: TcpListener, health: Arc<Health>, admin: Arc<Admin>) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let listener = listener.into_std()?;
         let stop = CancellationToken::new();
@@ -129,7 +138,7 @@ impl InternalServer {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("internal".into()).spawn(move || {
             runtime.block_on(async {
-                let _ = stopped.run_until_cancelled(serve(listener, health)).await;
+                let _ = stopped.run_until_cancelled(serve(listener, health, admin)).await;
             });
         })?;
         Ok(Self { stop, address })
@@ -147,7 +156,7 @@ impl Drop for InternalServer {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, health: Arc<Health>) -> io::Result<()> {
+async fn serve(listener: std::net::TcpListener, health: Arc<Health>, admin: Arc<Admin>) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut upkeep = time::interval(UPKEEP);
     loop {
@@ -155,17 +164,23 @@ async fn serve(listener: std::net::TcpListener, health: Arc<Health>) -> io::Resu
             _ = upkeep.tick() => health.metrics.upkeep(),
             accepted = listener.accept() => match accepted {
                 // Owned by this thread's runtime and ended with it.
-                Ok((stream, _)) => drop(tokio::spawn(converse(TokioIo::new(stream), health.clone()))),
+                Ok((stream, _)) => drop(tokio::spawn(converse(TokioIo::new(stream), health.clone(), admin.clone()))),
                 Err(_) => time::sleep(UPKEEP).await,
             },
         }
     }
 }
 
-async fn converse(stream: TokioIo<tokio::net::TcpStream>, health: Arc<Health>) {
+async fn converse(stream: TokioIo<tokio::net::TcpStream>, health: Arc<Health>, admin: Arc<Admin>) {
     let service = service_fn(|request: Request<Incoming>| {
-        let answer = health.answer(request.uri().path());
-        async move { Ok::<_, Infallible>(answer) }
+        let (health, admin) = (health.clone(), admin.clone());
+        async move {
+            let path = request.uri().path();
+            Ok::<_, Infallible>(match path.strip_prefix(ADMIN) {
+                Some(_) => admin.answer(request).await,
+                None => health.answer(path),
+            })
+        }
     });
     // An operator's connection that breaks concerns nobody else.
     let _ = http1::Builder::new()

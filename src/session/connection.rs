@@ -24,8 +24,9 @@ use crate::{
     gate::Permit,
     grants::Grants,
     hub::Attachment,
+    metrics::Refresh,
     outbox::Outbox,
-    proto::{self, ClientFrame, Ping, ServerFrame, Welcome, server_frame::Body},
+    proto::{self, ClientFrame, Ping, Refreshed, ServerFrame, Welcome, server_frame::Body},
     publish::Sender,
     session::{
         end::{End, Read},
@@ -97,7 +98,11 @@ impl Session {
     /// Takes its place on the roster, for what concerns every connection.
     pub(crate) fn settle(&mut self) {
         let Open { shared, outbox, .. } = &self.open;
-        self.seat = Some(shared.roster.enter(outbox.clone(), self.encoding, self.attachment.follower()));
+        if let Some(grants) = self.grants.clone() {
+            let follower = self.attachment.follower();
+            self.seat = Some(shared.roster.enter(outbox.clone(), self.encoding, follower, grants));
+        }
+        self.mind_revocations();
         if shared.leaving.is_cancelled() {
             // Perhaps too late for the farewell.
             outbox.close(CloseReason::Draining);
@@ -206,6 +211,8 @@ impl Session {
         // Answers to what came together leave together.
         let mut held = None;
         for frame in frames {
+            // Whoever was told to go does nothing more here.
+            self.still_open()?;
             held.get_or_insert_with(|| self.open.outbox.hold());
             let Some(grants) = &self.grants else {
                 drop(held.take());
@@ -224,6 +231,10 @@ impl Session {
                         Ok(published) => self.send(&reply(reply_to, Body::Published(published))),
                         Err(why) => self.refuse(reply_to, why)?,
                     }
+                }
+                Effect::Refresh(reply_to, token) => {
+                    drop(held.take());
+                    Box::pin(self.refresh(reply_to, &token)).await;
                 }
                 Effect::Fetch(reply_to, fetch) => {
                     drop(held.take());
@@ -276,6 +287,47 @@ impl Session {
         Ok(())
     }
 
+    /// Takes another token of the same user. The one before stands if it does
+    /// not hold: the connection lasts until that expires.
+    async fn refresh(&mut self, reply_to: u64, token: &str) {
+        let renewed = self.open.shared.access.admit(Some(token)).await;
+        let metrics = self.open.shared.metrics.clone();
+        let renewed = renewed.map_err(|why| (Refresh::Refused, why)).and_then(|grants| {
+            let before = self.grants.as_ref().map(|grants| grants.identity());
+            before
+                .map_or(Ok(()), |before| state::same_user(before, grants.identity()))
+                .map_err(|why| (Refresh::OtherUser, why))?;
+            Ok(grants)
+        });
+        let grants = match renewed {
+            Ok(grants) => grants,
+            Err((outcome, why)) => {
+                metrics.refreshes.of(outcome).increment(1);
+                return self.tell(reply_to, why);
+            }
+        };
+        metrics.refreshes.of(Refresh::Accepted).increment(1);
+        let _together = self.open.outbox.hold();
+        self.grants = Some(grants.clone());
+        self.seat.iter().for_each(|seat| seat.renew(grants.clone()));
+        for lost in self.attachment.regrant(&grants) {
+            metrics.subscriptions_revoked.increment(1);
+            self.send(&state::revoked(&lost));
+        }
+        let expires_at = grants.identity().expires_at.map_or(0, |end| end.saturating_mul(1_000));
+        self.send(&reply(reply_to, Body::Refreshed(Refreshed { expires_at })));
+        self.mind_revocations();
+    }
+
+    /// Ends if its token has been revoked since it was checked: whoever revokes
+    /// one looks for it on the roster, and has not found it there.
+    fn mind_revocations(&self) {
+        let Open { shared, outbox, .. } = &self.open;
+        if self.grants.as_ref().is_some_and(|grants| shared.access.is_revoked(grants.identity())) {
+            outbox.close(CloseReason::Revoked);
+        }
+    }
+
     fn standing<R>(&self, grants: &Grants, with: impl FnOnce(Standing<'_>) -> R) -> R {
         let has = |pattern: &_| self.attachment.has(pattern);
         with(Standing { grants, most: self.open.shared.limits.subscriptions, held: self.attachment.len(), has: &has })
@@ -290,7 +342,7 @@ impl Session {
                 answer.iter().for_each(|frame| self.send(frame));
             }
             Effect::Refuse(reply_to, why) => self.refuse(reply_to, why)?,
-            Effect::Publish { .. } | Effect::Fetch(..) | Effect::Nothing => {}
+            Effect::Publish { .. } | Effect::Fetch(..) | Effect::Refresh(..) | Effect::Nothing => {}
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! All connections of a node, for what concerns each of them: heartbeats, news
-//! of the broker, and the farewell before the node leaves.
+//! of the broker, the end of its token, what operators ask for, and the farewell
+//! before the node leaves.
 
 use std::{
     sync::{
@@ -13,15 +14,21 @@ use slab::Slab;
 use tokio::time::{self, Instant};
 
 use crate::{
-    broker::Link,
+    broker::{Link, unix_millis},
     close::CloseReason,
     codec::Encoding,
-    config::{Drain, Span},
+    config::{Auth, Drain, Span},
+    grants::Grants,
     hub::{Follower, Hub},
+    identity::Identity,
     outbox::Outbox,
-    proto::{Goaway, Ping, Position, ServerFrame, server_frame::Body},
-    session::heartbeat,
-    socket::Chunk,
+    proto::{Goaway, Ping, Position, ServerFrame, TokenExpiring, server_frame::Body},
+    session::{
+        expiry::{Due, Expiries, When},
+        heartbeat,
+        listed::Listed,
+    },
+    socket::{Chunk, ConnectionId},
 };
 
 /// Parts of an interval at which some of the clients have their turn, so that
@@ -32,11 +39,19 @@ const TURNS: usize = 64;
 /// need not wait for a window that is made for thousands.
 const FAREWELL_PLACES: u32 = 64;
 
+/// How often it is looked who is due: what a token's end is precise to.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Those who are due are dealt with so many at a time, so that a multitude whose
+/// tokens end together does not keep others waiting.
+const TOGETHER: usize = 64;
+
 /// All connections that have said `connect`.
 #[derive(Debug)]
 pub struct Roster {
     turns: [Mutex<Turn>; TURNS],
     next: AtomicUsize,
+    expiries: Expiries,
 }
 
 /// Those whose turn comes together.
@@ -52,6 +67,9 @@ struct Seated {
     outbox: Arc<Outbox>,
     encoding: Encoding,
     follower: Follower,
+    grants: Grants,
+    /// When something is due about its token, if it ends.
+    expiry: Option<When>,
     /// Pings left unanswered.
     missed: u8,
 }
@@ -69,17 +87,133 @@ struct Both([Chunk; 2]);
 
 impl Roster {
     /// A roster without connections.
-    pub fn new() -> Arc<Self> {
+    pub fn new(auth: &Auth) -> Arc<Self> {
         Arc::new(Self {
             turns: [const { Mutex::new(Turn { seats: Slab::new(), last: None }) }; TURNS],
             next: AtomicUsize::new(0),
+            expiries: Expiries::new(auth.expiry_warning.duration(), auth.leeway.duration()),
         })
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, outbox: Arc<Outbox>, encoding: Encoding, follower: Follower) -> Seat {
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        outbox: Arc<Outbox>,
+        encoding: Encoding,
+        follower: Follower,
+        grants: Grants,
+    ) -> Seat {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % TURNS;
-        let key = self.lock(turn).seats.insert(Seated { outbox, encoding, follower, missed: 0 });
+        let mut seated = self.lock(turn);
+        let key = seated.seats.vacant_key();
+        let expires_at = grants.identity().expires_at;
+        let expiry = expires_at.map(|end| self.expiries.add((turn as u32, key as u32), end));
+        seated.seats.insert(Seated { outbox, encoding, follower, grants, expiry, missed: 0 });
         Seat { roster: self.clone(), turn: turn as u32, key: key as u32 }
+    }
+
+    /// Warns clients ahead of the end of their tokens, and closes those who have
+    /// brought no new one. Runs until it is dropped.
+    pub async fn expire(self: Arc<Self>) {
+        let mut looks = time::interval(LOOK);
+        looks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            loop {
+                let due = self.due(unix_millis());
+                if due.is_empty() {
+                    break;
+                }
+                for (Seated { outbox, encoding, .. }, due) in due {
+                    match due {
+                        Due::Warning(in_ms) => drop(outbox.push(&expiring(encoding, in_ms))),
+                        Due::End => outbox.close(CloseReason::TokenExpired),
+                    }
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Some of those who are due now.
+    fn due(&self, now: u64) -> Vec<(Seated, Due)> {
+        let mut due = Vec::new();
+        while due.len() < TOGETHER
+            && let Some(entry) = self.expiries.first(now)
+        {
+            let (turn, key) = entry.1;
+            // While its seat is ours nobody else moves it.
+            let mut turn = self.lock(turn as usize);
+            let Some((what, next)) = self.expiries.take(entry, now) else { continue };
+            if let Some(seated) = turn.seats.get_mut(key as usize) {
+                seated.expiry = next;
+                due.push((seated.clone(), what));
+            }
+        }
+        due
+    }
+
+    /// Closes the connections that are meant; returns how many there were. Those
+    /// that are being closed anyway do not count.
+    pub async fn close(&self, reason: CloseReason, meant: impl Fn(&Identity, ConnectionId) -> bool) -> usize {
+        let mut closed = 0;
+        for turn in 0..TURNS {
+            for Seated { outbox, .. } in self.meant(turn, |seated| meant(seated.grants.identity(), seated.id())) {
+                closed += usize::from(outbox.closed().is_none());
+                outbox.close(reason);
+            }
+            tokio::task::yield_now().await;
+        }
+        closed
+    }
+
+    /// Has a user's clients bring a new token within a time, or be closed;
+    /// returns how many there are.
+    pub async fn hurry(&self, user: &str, within: Duration) -> usize {
+        let (mut told, in_ms) = (0, within.as_millis() as u64);
+        for turn in 0..TURNS {
+            for Seated { outbox, encoding, .. } in self.cut_short(turn, user, unix_millis().saturating_add(in_ms)) {
+                told += usize::from(outbox.push(&expiring(encoding, in_ms)));
+            }
+            tokio::task::yield_now().await;
+        }
+        told
+    }
+
+    /// A user's tokens hold until then and no longer, milliseconds since 1970.
+    fn cut_short(&self, number: usize, user: &str, at: u64) -> Vec<Seated> {
+        let mut turn = self.lock(number);
+        let theirs = turn.seats.iter_mut().filter(|(_, seated)| seated.grants.identity().user == user);
+        theirs
+            .map(|(key, seated)| {
+                let before = seated.expiry.take();
+                seated.expiry = Some(self.expiries.cut_short((number as u32, key as u32), before, at));
+                seated.clone()
+            })
+            .collect()
+    }
+
+    /// How many connections there are, of a user or in all, and some of them.
+    pub async fn list(&self, user: Option<&str>, most: usize) -> (usize, Vec<Listed>) {
+        let (mut count, mut listed) = (0, Vec::new());
+        for turn in 0..TURNS {
+            let theirs = |seated: &Seated| user.is_none_or(|user| seated.grants.identity().user == user);
+            let meant = self.meant(turn, theirs);
+            count += meant.len();
+            let room = most - listed.len();
+            listed.extend(meant.iter().take(room).map(|seated| Listed::new(seated.id(), seated.grants.identity())));
+            tokio::task::yield_now().await;
+        }
+        (count, listed)
+    }
+
+    /// What a connection may do, if it is one of this node.
+    pub fn grants(&self, id: ConnectionId) -> Option<Grants> {
+        (0..TURNS).find_map(|turn| self.meant(turn, |seated| seated.id() == id).pop()).map(|seated| seated.grants)
+    }
+
+    /// A copy of those who are meant, so that no lock is held while sockets are written.
+    fn meant(&self, turn: usize, meant: impl Fn(&Seated) -> bool) -> Vec<Seated> {
+        self.lock(turn).seats.iter().filter(|(_, seated)| meant(seated)).map(|(_, seated)| seated.clone()).collect()
     }
 
     /// Pings each connection once per interval, and gives up the silent ones.
@@ -161,7 +295,7 @@ impl Roster {
 
     /// A copy, so that no lock is held while sockets are written.
     fn seated(&self, turn: usize) -> Vec<Seated> {
-        self.lock(turn).seats.iter().map(|(_, seated)| seated.clone()).collect()
+        self.meant(turn, |_| true)
     }
 
     fn lock(&self, turn: usize) -> MutexGuard<'_, Turn> {
@@ -169,10 +303,34 @@ impl Roster {
     }
 }
 
+impl Seated {
+    fn id(&self) -> ConnectionId {
+        self.outbox.wire().id()
+    }
+}
+
+impl Seat {
+    /// The client has brought a new token.
+    pub(crate) fn renew(&self, grants: Grants) {
+        let Self { roster, turn, key } = self;
+        let mut seated = roster.lock(*turn as usize);
+        let Some(seated) = seated.seats.get_mut(*key as usize) else { return };
+        seated.expiry.into_iter().for_each(|at| roster.expiries.remove((*turn, *key), at));
+        seated.expiry = grants.identity().expires_at.map(|end| roster.expiries.add((*turn, *key), end));
+        seated.grants = grants;
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.roster.lock(self.turn as usize).seats.remove(self.key as usize);
+        let mut turn = self.roster.lock(self.turn as usize);
+        let seated = turn.seats.remove(self.key as usize);
+        seated.expiry.into_iter().for_each(|at| self.roster.expiries.remove((self.turn, self.key), at));
     }
+}
+
+fn expiring(encoding: Encoding, in_ms: u64) -> Chunk {
+    encoding.frame(&ServerFrame { reply_to: 0, body: Some(Body::TokenExpiring(TokenExpiring { in_ms })) })
 }
 
 /// One ping for all who are at the same positions, as nearly all are.

@@ -1,0 +1,134 @@
+//! `notifier admin`: what operators ask a node for, on behalf of all of them.
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Method, Request, StatusCode, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+
+use crate::cli::exit::{failed, say};
+
+/// How long a node takes at most: it waits for the others.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminVerb {
+    /// End connections: those of a user, of a token, or one.
+    Disconnect {
+        #[command(flatten)]
+        node: NodeArgs,
+        #[command(flatten)]
+        whom: Whom,
+        /// Refuse these tokens from now on.
+        #[arg(long, conflicts_with = "connection")]
+        revoke: bool,
+        /// Why, for the log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Have a user's clients bring new tokens.
+    Reevaluate {
+        #[command(flatten)]
+        node: NodeArgs,
+        /// The user.
+        #[arg(long)]
+        user: String,
+        /// Why, for the log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// List connections.
+    Connections {
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Of this user only.
+        #[arg(long)]
+        user: Option<String>,
+    },
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Whom {
+    /// All of this user.
+    #[arg(long)]
+    user: Option<String>,
+    /// All that came in by the token with this `jti`.
+    #[arg(long)]
+    token_id: Option<String>,
+    /// The one that `welcome` called so.
+    #[arg(long)]
+    connection: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NodeArgs {
+    /// The internal address of any node.
+    #[arg(long, value_name = "ADDR", env = "NOTIFIER_SERVER__INTERNAL_LISTEN", default_value = "127.0.0.1:9090")]
+    internal: SocketAddr,
+    /// What the internal listener wants to see, if it does.
+    #[arg(long, value_name = "TOKEN", env = "NOTIFIER_SERVER__INTERNAL_TOKEN", hide_env_values = true)]
+    internal_token: Option<String>,
+}
+
+pub(crate) async fn admin(verb: AdminVerb) -> ExitCode {
+    let (node, path, body) = match verb {
+        AdminVerb::Disconnect { node, whom: Whom { user, token_id, connection }, revoke, reason } => {
+            let mut body = json!({"user": user, "tokenId": token_id, "connection": connection, "reason": reason});
+            if revoke {
+                body["revoke"] = true.into();
+            }
+            (node, "/admin/disconnect".to_owned(), Some(body))
+        }
+        AdminVerb::Reevaluate { node, user, reason } => {
+            (node, "/admin/reevaluate".to_owned(), Some(json!({"user": user, "reason": reason})))
+        }
+        AdminVerb::Connections { node, user } => {
+            let query = user.map(|user| format!("?user={}", utf8_percent_encode(&user, NON_ALPHANUMERIC)));
+            (node, format!("/admin/connections{}", query.unwrap_or_default()), None)
+        }
+    };
+    let address = node.internal;
+    match timeout(PATIENCE, node.ask(&path, body)).await {
+        Ok(Ok((StatusCode::OK, answer))) => {
+            say(answer.trim_end());
+            ExitCode::SUCCESS
+        }
+        Ok(Ok((status, answer))) => failed(format!("{status}: {}", answer.trim_end())),
+        Ok(Err(why)) => failed(format!("no answer from http://{address}: {why}")),
+        Err(_) => failed(format!("no answer from http://{address} within {} s", PATIENCE.as_secs())),
+    }
+}
+
+impl NodeArgs {
+    async fn ask(&self, path: &str, body: Option<Value>) -> Result<(StatusCode, String), Box<dyn std::error::Error>> {
+        let stream = TcpStream::connect(self.internal).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, self.internal.to_string())
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(token) = &self.internal_token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
+        let request = request.body(Full::new(body))?;
+        let answer = async {
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            let body = response.into_body().collect().await?.to_bytes();
+            Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        };
+        tokio::select! {
+            answer = answer => answer,
+            end = connection => Err(end.err().map_or_else(|| "the connection ended".into(), Into::into)),
+        }
+    }
+}

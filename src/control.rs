@@ -1,0 +1,355 @@
+//! What operators ask for, done on every node: whichever node is asked does it
+//! and tells the others. What is revoked, all nodes keep, and compare with each
+//! other, so that one that starts or was cut off learns of it.
+
+mod order;
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time,
+};
+
+pub use order::{Answer, MESSAGE_BYTES, Message, Order, Unreadable, Whom};
+
+use crate::{
+    broker::{Broker, Ear, Heard, Line, Link},
+    close::CloseReason,
+    drain::Tasks,
+    identity::Identity,
+    metrics::{Control as Traffic, Metrics},
+    revocation::{Full, Revocation, Revocations, Revoked},
+    session::Roster,
+    socket::ConnectionId,
+};
+use order::TOGETHER;
+
+/// How long the other nodes have to answer. An operator waits that long.
+const GATHER: Duration = Duration::from_millis(500);
+
+/// How often nodes compare what is revoked, besides after each outage: what a
+/// message that got lost may cost.
+const COMPARE: Duration = Duration::from_secs(30);
+
+/// Requests of operators under way; further ones are refused.
+const CALLS: usize = 16;
+
+/// Connections that a node lists at most.
+pub const LISTED: usize = 100;
+
+/// Does what operators ask for, here and on the other nodes.
+pub struct Control {
+    /// Which running node this is.
+    instance: String,
+    node: String,
+    broker: Arc<Broker>,
+    roster: Arc<Roster>,
+    revocations: Arc<Revocations>,
+    calls: mpsc::Sender<Call>,
+    /// How often what it says has come back to it, as what others say does.
+    heard_itself: AtomicU64,
+    tasks: Tasks,
+    metrics: Arc<Metrics>,
+}
+
+/// A request, and where its outcome goes.
+type Call = (Order, oneshot::Sender<Outcome>);
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What each node that could be reached answers, this one first.
+    pub answers: Vec<Answer>,
+    /// Whether the others could be asked at all.
+    pub reached: bool,
+}
+
+/// Why a request is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untaken {
+    /// Too many are under way.
+    #[error("{CALLS} such requests are under way, the most there may be; try again")]
+    Busy,
+    /// Too much is revoked already.
+    #[error(transparent)]
+    Full(#[from] Full),
+}
+
+impl Control {
+    /// Control of one node. What it is asked for waits until it
+    /// [runs](Self::run), with what comes out here.
+    pub fn new(
+        node: String,
+        broker: Arc<Broker>,
+        roster: Arc<Roster>,
+        revocations: Arc<Revocations>,
+        tasks: Tasks,
+        metrics: Arc<Metrics>,
+    ) -> (Arc<Self>, Calls) {
+        let (calls, waiting) = mpsc::channel(CALLS);
+        if broker.line().is_none() {
+            revocations.set_known();
+        }
+        let instance = format!("{:016x}", fastrand::u64(..));
+        (
+            Arc::new(Self {
+                instance,
+                node,
+                broker,
+                roster,
+                revocations,
+                calls,
+                heard_itself: AtomicU64::new(0),
+                tasks,
+                metrics,
+            }),
+            Calls(waiting),
+        )
+    }
+
+    /// Has something done everywhere. May be called from any runtime.
+    ///
+    /// # Errors
+    /// See [`Untaken`].
+    pub async fn ask(&self, order: Order) -> Result<Outcome, Untaken> {
+        if let Order::Revoke(revocations) = &order {
+            // Before anybody is told: a list that is full takes nothing.
+            for revocation in revocations {
+                self.revocations.add(revocation.clone(), now())?;
+            }
+        }
+        let (tell, told) = oneshot::channel();
+        self.calls.try_send((order, tell)).map_err(|_| Untaken::Busy)?;
+        told.await.map_err(|_| Untaken::Busy)
+    }
+
+    /// A revocation that begins now and is kept for so long.
+    pub fn revocation(what: Revoked, kept: Duration) -> Revocation {
+        let at = now();
+        Revocation { what, at, until: at.saturating_add(kept.as_secs()) }
+    }
+
+    /// Does what is asked for here and on other nodes. Runs until it is dropped.
+    pub async fn run(self: Arc<Self>, Calls(mut calls): Calls) {
+        let line = self.broker.line().cloned();
+        let mut ear = match &line {
+            Some(line) => line.listen().await,
+            None => None,
+        };
+        let mut link = self.broker.state().watch();
+        let mut compares = time::interval(COMPARE);
+        compares.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some((order, tell)) = calls.recv() => {
+                    let control = self.clone();
+                    // Whoever asked may have gone.
+                    self.tasks.spawn(async move { drop(tell.send(control.serve(order).await)) });
+                }
+                heard = hear(&mut ear) => self.hear(heard).await,
+                Ok(()) = link.changed() => {
+                    if *link.borrow_and_update() == Link::Up {
+                        self.tasks.spawn(self.clone().compare());
+                    }
+                }
+                _ = compares.tick() => {
+                    self.metrics.revocations.set(self.revocations.forget(now()) as f64);
+                    self.tasks.spawn(self.clone().compare());
+                }
+            }
+        }
+    }
+
+    /// Does it here, and has the others do it.
+    async fn serve(self: Arc<Self>, order: Order) -> Outcome {
+        let mut answers = vec![self.perform(&order, true).await];
+        let Some(line) = self.broker.line() else { return Outcome { answers, reached: true } };
+        let reached = self.gather(line, order, |answer| answers.push(answer)).await;
+        Outcome { answers, reached }
+    }
+
+    /// Does what another node says.
+    async fn hear(self: &Arc<Self>, Heard { payload, reply_to }: Heard) {
+        let message = match Message::read(&payload) {
+            Ok(message) if message.from == self.instance => {
+                self.heard_itself.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            Ok(message) => message,
+            Err(error) => {
+                self.metrics.control_messages.of(Traffic::Refused).increment(1);
+                tracing::warn!(%error, "a message on broker.nats.control_subject makes no sense; who may publish there?");
+                return;
+            }
+        };
+        self.metrics.control_messages.of(Traffic::Received).increment(1);
+        let Some(line) = self.broker.line() else { return };
+        let answers = match &message.order {
+            Order::Compare { digest } if *digest == self.revocations.digest(now()) => return,
+            Order::Compare { .. } => self.state_all(),
+            order => vec![self.perform(order, false).await],
+        };
+        let Some(reply_to) = reply_to else { return };
+        for answer in answers {
+            self.count(line.answer(reply_to.clone(), answer.write()).await);
+        }
+    }
+
+    /// Everything that is revoked, in parts; an empty one if nothing is.
+    fn state_all(&self) -> Vec<Answer> {
+        let all = self.revocations.all(now());
+        let answer = |revocations: &[Revocation]| Answer {
+            node: self.node.clone(),
+            revocations: revocations.to_vec(),
+            ..Answer::default()
+        };
+        if all.is_empty() { vec![answer(&[])] } else { all.chunks(TOGETHER).map(answer).collect() }
+    }
+
+    /// Does something on this node; `ours` says that it was asked for here.
+    async fn perform(&self, order: &Order, ours: bool) -> Answer {
+        let mut answer = Answer { node: self.node.clone(), ..Answer::default() };
+        let connections = match order {
+            Order::Disconnect(whom) => {
+                self.roster.close(CloseReason::Disconnected, |identity, id| is(whom, identity, id)).await
+            }
+            Order::Revoke(revocations) => self.learn(revocations.clone(), ours).await,
+            Order::Reevaluate { user, within_ms } => {
+                self.roster.hurry(user.as_str(), Duration::from_millis(*within_ms)).await
+            }
+            Order::List { user, most } => {
+                let user = user.as_ref().map(|user| user.as_str());
+                let (count, listed) = self.roster.list(user, (*most).min(LISTED)).await;
+                answer.listed = listed;
+                count
+            }
+            Order::Compare { .. } => 0,
+        };
+        answer.connections = connections as u64;
+        answer
+    }
+
+    /// Takes note of revocations; returns how many connections ended by that.
+    /// Only what is new ends some, or what is `noted` already by whoever asks.
+    async fn learn(&self, revocations: Vec<Revocation>, noted: bool) -> usize {
+        let (mut news, now) = (noted, now());
+        for revocation in revocations {
+            match self.revocations.add(revocation, now) {
+                Ok(new) => news |= new,
+                Err(error) => {
+                    tracing::error!(%error, "a revocation of another node is not kept");
+                    break;
+                }
+            }
+        }
+        if !news {
+            return 0;
+        }
+        self.metrics.revocations.set(self.revocations.forget(now) as f64);
+        self.roster.close(CloseReason::Revoked, |identity, _| self.revocations.covers(identity, now)).await
+    }
+
+    /// Learns what others have revoked, and tells them what they do not know.
+    async fn compare(self: Arc<Self>) {
+        let Some(line) = self.broker.line() else { return };
+        let (mut theirs, mut differ) = (HashSet::new(), false);
+        let order = Order::Compare { digest: self.revocations.digest(now()) };
+        let heard = self.heard_itself.load(Ordering::Relaxed);
+        let asked = self
+            .gather(line, order, |answer| {
+                differ = true;
+                theirs.extend(answer.revocations);
+            })
+            .await;
+        if !asked {
+            return;
+        }
+        if self.heard_itself.load(Ordering::Relaxed) == heard {
+            tracing::warn!(
+                "what this node says on broker.nats.control_subject does not come back to it; revocations of other \
+                 nodes are not heard. May it publish and subscribe there, and below?"
+            );
+            return;
+        }
+        self.learn(theirs.iter().cloned().collect(), false).await;
+        self.revocations.set_known();
+        if differ {
+            let unknown: Vec<_> = self.revocations.all(now()).into_iter().filter(|one| !theirs.contains(one)).collect();
+            for together in unknown.chunks(TOGETHER) {
+                self.count(line.tell(self.message(Order::Revoke(together.to_vec()))).await);
+            }
+        }
+    }
+
+    async fn gather(&self, line: &Line, order: Order, mut answered: impl FnMut(Answer)) -> bool {
+        let asked = line
+            .ask(self.message(order), GATHER, |bytes| match Answer::read(bytes) {
+                Ok(answer) => {
+                    self.metrics.control_messages.of(Traffic::Received).increment(1);
+                    answered(answer);
+                }
+                Err(error) => {
+                    self.metrics.control_messages.of(Traffic::Refused).increment(1);
+                    tracing::warn!(%error, "an answer below broker.nats.control_subject makes no sense");
+                }
+            })
+            .await;
+        self.count(asked);
+        asked
+    }
+
+    fn message(&self, order: Order) -> Bytes {
+        Message { from: self.instance.clone(), order }.write()
+    }
+
+    fn count(&self, sent: bool) {
+        self.metrics.control_messages.of(if sent { Traffic::Sent } else { Traffic::Unsent }).increment(1);
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}
+
+/// What operators have asked for and is not done yet.
+#[derive(Debug)]
+pub struct Calls(mpsc::Receiver<Call>);
+
+/// The next message; never, where there is nothing to hear.
+async fn hear(ear: &mut Option<Ear>) -> Heard {
+    match ear {
+        Some(listening) => match listening.next().await {
+            Some(heard) => heard,
+            None => {
+                *ear = None;
+                std::future::pending().await
+            }
+        },
+        None => std::future::pending().await,
+    }
+}
+
+fn is(whom: &Whom, identity: &Identity, id: ConnectionId) -> bool {
+    match whom {
+        Whom::User(user) => identity.user == user.as_str(),
+        Whom::TokenId(token) => identity.token_id.as_deref() == Some(token.as_str()),
+        Whom::Connection(connection) => connection.as_str().parse() == Ok(id),
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

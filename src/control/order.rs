@@ -1,0 +1,196 @@
+//! What nodes say to each other, as JSON: what an operator asks of all of them,
+//! and what they have revoked. Free of I/O. Unknown fields are passed over, so
+//! that nodes of different versions understand each other.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    revocation::{Name, Revocation},
+    session::Listed,
+};
+
+/// Bytes of a message that is read at all: below what NATS takes, and room for
+/// the longest that is written.
+pub const MESSAGE_BYTES: usize = 512 * 1024;
+
+/// Revocations that travel together. With the longest names, half of what is read.
+pub(crate) const TOGETHER: usize = 128;
+
+/// A message from one node to all others.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// Which running node says so; a restart makes another one of it.
+    pub from: String,
+    /// What it asks for.
+    pub order: Order,
+}
+
+/// What a node asks of all others.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Order {
+    /// End connections, and say how many there were.
+    Disconnect(Whom),
+    /// Take note of revocations, and end the connections that they cover.
+    Revoke(Vec<Revocation>),
+    /// Have a user's clients bring a new token.
+    #[serde(rename_all = "camelCase")]
+    Reevaluate {
+        /// The user.
+        user: Name,
+        /// Milliseconds they have for it.
+        within_ms: u64,
+    },
+    /// Say which connections there are.
+    List {
+        /// Of this user only.
+        user: Option<Name>,
+        /// At most so many.
+        most: usize,
+    },
+    /// Say what you have revoked, if it comes to something else.
+    Compare {
+        /// What mine comes to.
+        digest: u64,
+    },
+}
+
+/// Whose connections.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Whom {
+    /// All of a user.
+    User(Name),
+    /// All that came in by the token with this `jti`.
+    TokenId(Name),
+    /// The one that is called so.
+    Connection(Name),
+}
+
+/// What a node answers.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Answer {
+    /// Name of the node.
+    pub node: String,
+    /// Connections that it concerned there.
+    pub connections: u64,
+    /// Some of them, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listed: Vec<Listed>,
+    /// What is revoked there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revocations: Vec<Revocation>,
+}
+
+/// It is nothing that a node says.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// It is longer than anything a node writes.
+    #[error("{0} bytes are more than {MESSAGE_BYTES}")]
+    TooLong(usize),
+    /// It is not JSON, or says something else.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl Message {
+    /// Reads what was heard.
+    ///
+    /// # Errors
+    /// See [`Unreadable`].
+    pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+        read(bytes)
+    }
+
+    /// As it is sent.
+    pub fn write(&self) -> Bytes {
+        write(self)
+    }
+}
+
+impl Answer {
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// See [`Unreadable`].
+    pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+        read(bytes)
+    }
+
+    /// As it is sent.
+    pub fn write(&self) -> Bytes {
+        write(self)
+    }
+}
+
+fn read<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Unreadable> {
+    if bytes.len() > MESSAGE_BYTES {
+        return Err(Unreadable::TooLong(bytes.len()));
+    }
+    Ok(serde_json::from_slice(bytes)?)
+}
+
+fn write(said: &impl Serialize) -> Bytes {
+    // Strings and numbers: there is nothing that JSON cannot say.
+    serde_json::to_vec(said).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::revocation::{NAME_BYTES, Revoked};
+
+    fn name(text: &str) -> Name {
+        Name::try_from(text.to_owned()).expect("a name")
+    }
+
+    #[test]
+    fn a_message_reads_back_as_it_was_written() {
+        let revocation = Revocation { what: Revoked::TokenId(name("t")), at: 1, until: 2 };
+        for order in [
+            Order::Disconnect(Whom::User(name("u"))),
+            Order::Disconnect(Whom::Connection(name("00000000000000aa"))),
+            Order::Revoke(vec![revocation]),
+            Order::Reevaluate { user: name("u"), within_ms: 30_000 },
+            Order::List { user: None, most: 10 },
+            Order::Compare { digest: u64::MAX },
+        ] {
+            let message = Message { from: "1".into(), order };
+            assert_eq!(Message::read(&message.write()).expect("it reads back"), message);
+        }
+    }
+
+    #[test]
+    fn what_a_later_version_adds_is_passed_over_and_what_makes_no_sense_is_refused() {
+        let message = |order| json!({"from": "1", "later": [1], "order": order}).to_string();
+        let read = |text: String| Message::read(text.as_bytes());
+        assert!(read(message(json!({"disconnect": {"user": "u"}}))).is_ok());
+        assert!(read(message(json!({"reevaluate": {"user": "u", "withinMs": 1, "later": true}}))).is_ok());
+        for order in [
+            json!({"explode": {}}),
+            json!({"disconnect": {"user": ""}}),
+            json!({"disconnect": {"user": "a\nb"}}),
+            json!({"disconnect": {"user": "x".repeat(NAME_BYTES + 1)}}),
+            json!({"revoke": [{"user": "u"}]}),
+            json!({"compare": {"digest": -1}}),
+            json!(null),
+        ] {
+            assert!(read(message(order.clone())).is_err(), "{order}");
+        }
+        assert!(matches!(Message::read(&vec![b' '; MESSAGE_BYTES + 1]), Err(Unreadable::TooLong(_))));
+        assert_eq!(Answer::read(b"{\"later\":1}").expect("an answer"), Answer::default());
+    }
+
+    #[test]
+    fn the_longest_message_that_is_written_is_read() {
+        let what = Revoked::User(name(&"\"".repeat(NAME_BYTES)));
+        let most = vec![Revocation { what, at: u64::MAX, until: u64::MAX }; TOGETHER];
+        let written = Message { from: "f".into(), order: Order::Revoke(most) }.write();
+        assert!(Message::read(&written).is_ok(), "{}", written.len());
+    }
+}

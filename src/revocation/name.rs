@@ -1,0 +1,56 @@
+//! Whom an operator means: the name of a user, a token or a connection, short
+//! enough to be kept and sent around.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Bytes of a name: those that users and tokens may have.
+pub const NAME_BYTES: usize = 128;
+
+/// A name of 1 to [`NAME_BYTES`] bytes without control characters.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(try_from = "String")]
+pub struct Name(String);
+
+/// The text is no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a name has 1 to {NAME_BYTES} bytes and no control characters")]
+pub struct NoName;
+
+impl Name {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = NoName;
+
+    fn try_from(text: String) -> Result<Self, NoName> {
+        let fits = (1..=NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
+        if fits { Ok(Self(text)) } else { Err(NoName) }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_neither_empty_nor_long_nor_a_trap_for_logs() {
+        for text in ["u42", "auth0|63f", "\u{e9}", &"x".repeat(NAME_BYTES)] {
+            assert_eq!(Name::try_from(text.to_owned()).map(|name| name.to_string()), Ok(text.to_owned()));
+        }
+        for text in ["", "a\nb", "a\u{0}", "\u{85}", &"x".repeat(NAME_BYTES + 1)] {
+            assert_eq!(Name::try_from(text.to_owned()), Err(NoName), "{text:?}");
+        }
+    }
+}

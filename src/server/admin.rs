@@ -1,0 +1,245 @@
+//! The operators' verbs: end connections, revoke tokens, have clients bring new
+//! ones, list who is there, explain what somebody may do. Whichever node is
+//! asked, all of them do it.
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Method, Request, Response, body::Incoming, header};
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::{
+    access::Access,
+    config::Auth,
+    control::{Control, LISTED, Order, Outcome, Untaken, Whom},
+    error::{Code, Refusal},
+    grants::BadVerb,
+    revocation::{Name, Revoked},
+    server::answer::{self, Refused},
+    session::Roster,
+    socket::ConnectionId,
+};
+
+/// Where the verbs are.
+pub(crate) const ADMIN: &str = "/admin/";
+
+/// Bytes of a request's body: a name, and a reason for the log.
+const BODY_BYTES: usize = 8 * 1024;
+
+/// How long a request's body may take.
+const BODY_TIME: Duration = Duration::from_secs(5);
+
+/// Characters of a reason that are logged.
+const REASON: usize = 256;
+
+/// What operators may have done.
+#[derive(Debug)]
+pub struct Admin {
+    control: Arc<Control>,
+    access: Arc<Access>,
+    roster: Arc<Roster>,
+    /// How long a revocation is kept.
+    kept: Duration,
+    /// How long clients have to bring a new token, unless the request says it.
+    within: Duration,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Disconnect {
+    user: Option<Name>,
+    connection: Option<String>,
+    token_id: Option<Name>,
+    #[serde(default)]
+    revoke: bool,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Reevaluate {
+    user: Name,
+    within_ms: Option<u64>,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Explain {
+    token: Option<String>,
+    connection: Option<String>,
+    verb: String,
+    subject: String,
+}
+
+impl Admin {
+    /// The verbs.
+    pub fn new(control: Arc<Control>, access: Arc<Access>, roster: Arc<Roster>, auth: &Auth) -> Arc<Self> {
+        let (kept, within) = (auth.revocation_time.duration(), auth.expiry_warning.duration());
+        Arc::new(Self { control, access, roster, kept, within })
+    }
+
+    /// Answers a request below `/admin/`.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let answered = match request.uri().path() {
+            "/admin/disconnect" => self.disconnect(request).await,
+            "/admin/reevaluate" => self.reevaluate(request).await,
+            "/admin/connections" => self.connections(&request).await,
+            "/admin/explain" => self.explain(request).await,
+            _ => {
+                let message = "there are /admin/disconnect, /admin/reevaluate, /admin/connections and /admin/explain";
+                Err(Refusal::new(Code::NotFound, message).into())
+            }
+        };
+        answered.unwrap_or_else(Refused::into_response)
+    }
+
+    /// `POST {user | tokenId | connection, revoke?, reason?}`.
+    async fn disconnect(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
+        let Disconnect { user, connection, token_id, revoke, reason } = read(request).await?;
+        let whom = match (user, token_id, connection) {
+            (Some(user), None, None) => Whom::User(user),
+            (None, Some(token), None) => Whom::TokenId(token),
+            (None, None, Some(connection)) => {
+                named(&connection)?;
+                Whom::Connection(Name::try_from(connection).map_err(|why| bad(format!("`connection`: {why}")))?)
+            }
+            _ => return Err(bad("name one of `user`, `tokenId` and `connection`").into()),
+        };
+        let order = match (revoke, whom.clone()) {
+            (false, whom) => Order::Disconnect(whom),
+            (true, Whom::User(user)) => Order::Revoke(vec![Control::revocation(Revoked::User(user), self.kept)]),
+            (true, Whom::TokenId(id)) => Order::Revoke(vec![Control::revocation(Revoked::TokenId(id), self.kept)]),
+            (true, Whom::Connection(_)) => {
+                return Err(bad("a connection cannot be revoked; revoke its `user` or `tokenId`").into());
+            }
+        };
+        let outcome = self.ask(order).await?;
+        let closed = total(&outcome);
+        let reason: String = reason.chars().take(REASON).collect();
+        tracing::info!(?whom, revoke, ?reason, closed, "an operator ends connections");
+        Ok(told(&outcome, "closed", json!({})))
+    }
+
+    /// `POST {user, withinMs?, reason?}`.
+    async fn reevaluate(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
+        let Reevaluate { user, within_ms, reason } = read(request).await?;
+        let within_ms = within_ms.unwrap_or(self.within.as_millis() as u64);
+        let outcome = self.ask(Order::Reevaluate { user: user.clone(), within_ms }).await?;
+        let asked = total(&outcome);
+        let reason: String = reason.chars().take(REASON).collect();
+        tracing::info!(%user, within_ms, ?reason, asked, "an operator has a user's clients bring new tokens");
+        Ok(told(&outcome, "asked", json!({})))
+    }
+
+    /// `GET ?user=`.
+    async fn connections(&self, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
+        if request.method() != Method::GET {
+            let refusal = Refusal::new(Code::MethodNotAllowed, "connections are listed with GET");
+            return Err(Refused::from(refusal).with(header::ALLOW, "GET"));
+        }
+        let user = user(request.uri().query().unwrap_or_default())?;
+        let outcome = self.ask(Order::List { user, most: LISTED }).await?;
+        let listed: Vec<Value> = outcome
+            .answers
+            .iter()
+            .flat_map(|answer| answer.listed.iter().map(move |listed| (answer, listed)))
+            .take(LISTED)
+            .map(|(answer, listed)| {
+                let mut listed = serde_json::to_value(listed).unwrap_or_default();
+                listed["node"] = answer.node.as_str().into();
+                listed
+            })
+            .collect();
+        Ok(told(&outcome, "connections", json!({ "listed": listed })))
+    }
+
+    /// `POST {token | connection, verb, subject}`: may somebody do something, and
+    /// by which grant? The connection is one of this node.
+    async fn explain(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
+        let Explain { token, connection, verb, subject } = read(request).await?;
+        let verb = verb.parse().map_err(|why: BadVerb| bad(format!("`verb` {why}")))?;
+        let grants = match (token, connection) {
+            (token, None) => self.access.admit(token.as_deref()).await?,
+            (None, Some(connection)) => self.roster.grants(named(&connection)?).ok_or_else(|| {
+                Refusal::new(Code::NotFound, "this node has no such connection; /admin/connections tells which does")
+            })?,
+            (Some(_), Some(_)) => {
+                return Err(bad("name `token` or `connection`, or neither for an anonymous client").into());
+            }
+        };
+        let explained = serde_json::to_string(&grants.explain(verb, &subject)).unwrap_or_default();
+        Ok(answer::json(format!("{explained}\n").into()))
+    }
+
+    async fn ask(&self, order: Order) -> Result<Outcome, Refusal> {
+        self.control.ask(order).await.map_err(|why| {
+            let code = if why == Untaken::Busy { Code::Timeout } else { Code::TooLarge };
+            Refusal::new(code, why.to_string())
+        })
+    }
+}
+
+fn total(outcome: &Outcome) -> u64 {
+    outcome.answers.iter().map(|answer| answer.connections).sum()
+}
+
+/// How many connections it concerned in all and on each node, and more.
+fn told(outcome: &Outcome, what: &str, mut more: Value) -> Response<Full<Bytes>> {
+    let nodes: Vec<Value> =
+        outcome.answers.iter().map(|answer| json!({"node": answer.node, what: answer.connections})).collect();
+    more[what] = total(outcome).into();
+    more["nodes"] = nodes.into();
+    more["broker"] = if outcome.reached { "ok" } else { "down" }.into();
+    answer::json(format!("{more}\n").into())
+}
+
+async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refused> {
+    if request.method() != Method::POST {
+        let refusal = Refusal::new(Code::MethodNotAllowed, "an operator's verb is sent with POST");
+        return Err(Refused::from(refusal).with(header::ALLOW, "POST"));
+    }
+    // A page of another site could have an operator's browser send anything else.
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        return Err(bad("send `Content-Type: application/json`").into());
+    }
+    let body = Limited::new(request.into_body(), BODY_BYTES).collect();
+    let body = match timeout(BODY_TIME, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            return Err(Refusal::new(Code::TooLarge, format!("the body is longer than {BODY_BYTES} bytes")).into());
+        }
+        Ok(Err(_)) => return Err(bad("the body breaks off").into()),
+        Err(_) => return Err(Refusal::new(Code::Timeout, "the body takes too long").into()),
+    };
+    serde_json::from_slice(&body).map_err(|why| bad(format!("the body: {why}")).into())
+}
+
+/// Whose connections are asked for, if only somebody's.
+fn user(query: &str) -> Result<Option<Name>, Refusal> {
+    let mut user = None;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if name != "user" {
+            return Err(bad(format!("there is no parameter `{name}`; there is user")));
+        }
+        let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
+        user = Some(Name::try_from(value).map_err(|why| bad(format!("`user`: {why}")))?);
+    }
+    Ok(user)
+}
+
+fn named(connection: &str) -> Result<ConnectionId, Refusal> {
+    ConnectionId::from_str(connection).map_err(|why| bad(format!("`connection`: {why}")))
+}
+
+fn bad(message: impl Into<String>) -> Refusal {
+    Refusal::new(Code::BadRequest, message)
+}

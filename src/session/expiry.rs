@@ -1,0 +1,188 @@
+//! When tokens run out: one ordered list for all connections of a node, and no
+//! timer for any of them. Free of clocks: it is told the time, which is that of
+//! the calendar, since tokens are written in it. So when the clock is set, it
+//! moves nothing but this.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU64,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The client is to be told that its token runs out in so many milliseconds.
+    Warning(u64),
+    /// Its token has run out.
+    End,
+}
+
+/// When something is due, milliseconds since 1970. Whoever it concerns keeps it,
+/// so it is no larger than that.
+pub(crate) type When = NonZeroU64;
+
+/// Whom it concerns, by the place on the roster.
+pub(crate) type Whom = (u32, u32);
+
+/// Where something stands in the list.
+pub(crate) type Entry = (When, Whom);
+
+/// Everything that is going to be due.
+#[derive(Debug)]
+pub(crate) struct Expiries {
+    /// Milliseconds between a warning and the token's end.
+    warning: u64,
+    /// Milliseconds that a token holds beyond its end.
+    leeway: u64,
+    /// The token's end, milliseconds since 1970, and whether it was warned of.
+    list: Mutex<BTreeMap<Entry, (u64, bool)>>,
+}
+
+impl Expiries {
+    pub(crate) fn new(warning: Duration, leeway: Duration) -> Self {
+        let millis = |span: Duration| span.as_millis() as u64;
+        Self { warning: millis(warning), leeway: millis(leeway), list: Mutex::default() }
+    }
+
+    /// Notes when a token ends, seconds since 1970. The answer is to be kept, and
+    /// [given back](Self::remove).
+    pub(crate) fn add(&self, whom: Whom, expires_at: u64) -> When {
+        let end = expires_at.saturating_mul(1_000);
+        let at = when(end.saturating_sub(self.warning));
+        self.lock().insert((at, whom), (end, false));
+        at
+    }
+
+    /// Notes that somebody's token, whenever it ends, holds until then at most,
+    /// milliseconds since 1970; it has been told. `before` is what was kept.
+    pub(crate) fn cut_short(&self, whom: Whom, before: Option<When>, at: u64) -> When {
+        let mut list = self.lock();
+        let end = before.and_then(|before| list.remove(&(before, whom))).map_or(u64::MAX, |(end, _)| end);
+        let at = when(at.min(end.saturating_add(self.leeway)));
+        list.insert((at, whom), (at.get(), true));
+        at
+    }
+
+    pub(crate) fn remove(&self, whom: Whom, at: When) {
+        self.lock().remove(&(at, whom));
+    }
+
+    /// Who is due next, if somebody is now. To be [taken](Self::take) while
+    /// nobody else changes where that one stands.
+    pub(crate) fn first(&self, now: u64) -> Option<Entry> {
+        self.lock().first_key_value().map(|(entry, _)| *entry).filter(|(at, _)| at.get() <= now)
+    }
+
+    /// What is due for an entry, and when something is next; nothing when it has
+    /// been removed meanwhile.
+    pub(crate) fn take(&self, entry: Entry, now: u64) -> Option<(Due, Option<When>)> {
+        let mut list = self.lock();
+        let (end, warned) = list.remove(&entry)?;
+        let last = end.saturating_add(self.leeway);
+        if warned || last <= now {
+            return Some((Due::End, None));
+        }
+        let next = when(last);
+        list.insert((next, entry.1), (end, true));
+        Some((Due::Warning(end.saturating_sub(now)), Some(next)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Entry, (u64, bool)>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+fn when(at: u64) -> When {
+    NonZeroU64::new(at).unwrap_or(NonZeroU64::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expiries() -> Expiries {
+        Expiries::new(Duration::from_secs(30), Duration::from_secs(5))
+    }
+
+    /// What is due at a time.
+    fn due(expiries: &Expiries, now: u64) -> Vec<(u32, Due)> {
+        let first = || expiries.first(now).and_then(|entry| Some((entry.1.0, expiries.take(entry, now)?.0)));
+        std::iter::from_fn(first).collect()
+    }
+
+    #[test]
+    fn a_client_is_warned_ahead_and_ended_after_the_leeway() {
+        let list = expiries();
+        list.add((1, 0), 100);
+        list.add((2, 0), 90);
+        assert_eq!(due(&list, 59_999), []);
+        assert_eq!(due(&list, 60_000), [(2, Due::Warning(30_000))]);
+        assert_eq!(due(&list, 70_500), [(1, Due::Warning(29_500))]);
+        assert_eq!(due(&list, 94_999), []);
+        assert_eq!(due(&list, 200_000), [(2, Due::End), (1, Due::End)]);
+        assert_eq!(list.len(), 0);
+    }
+
+    #[test]
+    fn who_comes_late_is_warned_at_once_and_who_is_beyond_it_ended() {
+        let list = expiries();
+        list.add((1, 0), 100);
+        list.add((2, 0), 90);
+        assert_eq!(due(&list, 96_000), [(2, Due::End), (1, Due::Warning(4_000))]);
+        list.add((3, 0), 95);
+        assert_eq!(due(&list, 96_000), [(3, Due::Warning(0))]);
+    }
+
+    #[test]
+    fn who_has_a_new_token_or_has_gone_is_due_no_more() {
+        let list = expiries();
+        let first = list.add((1, 0), 100);
+        list.remove((1, 0), first);
+        let second = list.add((1, 0), 1_000);
+        assert_eq!(due(&list, 500_000), []);
+        list.remove((1, 0), second);
+        list.add((1, 0), 100);
+        let entry = list.first(80_000).expect("it is due");
+        let Some((Due::Warning(20_000), Some(warned))) = list.take(entry, 80_000) else { panic!("a warning") };
+        assert_eq!(list.take(entry, 80_000), None);
+        list.remove((1, 0), warned);
+        assert_eq!((due(&list, u64::MAX), list.len()), (vec![], 0));
+    }
+
+    #[test]
+    fn a_token_is_cut_short_and_never_made_longer() {
+        let list = expiries();
+        list.cut_short((1, 0), None, 10);
+        assert_eq!(due(&list, 10), [(1, Due::End)]);
+        let long = list.add((1, 0), 100);
+        let short = list.add((2, 0), 40);
+        list.cut_short((1, 0), Some(long), 50_000);
+        list.cut_short((2, 0), Some(short), 50_000);
+        assert_eq!(due(&list, 44_999), []);
+        assert_eq!(due(&list, 50_000), [(2, Due::End), (1, Due::End)]);
+        assert_eq!(list.len(), 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nobody_due_twice() {
+        let list = expiries();
+        list.add((1, 0), 100);
+        assert_eq!(due(&list, 80_000).len(), 1);
+        assert_eq!(due(&list, 10_000), []);
+        assert_eq!(due(&list, 105_000), [(1, Due::End)]);
+    }
+
+    #[test]
+    fn an_end_beyond_all_numbers_is_no_end() {
+        let list = expiries();
+        list.add((0, 0), u64::MAX);
+        assert_eq!(due(&list, 300_000), []);
+    }
+}

@@ -230,7 +230,7 @@ struct Whose<'i>(&'i Identity);
 impl fmt::Display for Whose<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.roles.as_slice() {
-            _ if rule::is_anonymous(self.0) => f.write_str("for clients without a token"),
+            _ if self.0.is_anonymous() => f.write_str("for clients without a token"),
             [] => f.write_str("for everybody (the token has no roles)"),
             [role] => write!(f, "of the role {role}"),
             roles => {

@@ -34,6 +34,6 @@ impl Identity {
 
     /// Whether nobody knows who it is.
     pub fn is_anonymous(&self) -> bool {
-        self.issuer.is_none()
+        self.issuer.is_none() && self.expires_at.is_none()
     }
 }

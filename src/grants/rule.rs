@@ -60,15 +60,10 @@ impl Line {
     pub(crate) fn concerns(&self, identity: &Identity) -> bool {
         match self.role.as_str() {
             "*" => true,
-            "anonymous" if is_anonymous(identity) => true,
+            "anonymous" if identity.is_anonymous() => true,
             role => identity.roles.iter().any(|held| held == role),
         }
     }
-}
-
-/// Whether somebody came without a token.
-pub(crate) fn is_anonymous(identity: &Identity) -> bool {
-    identity.user.is_empty() && identity.expires_at.is_none()
 }
 
 /// What an identity says of a claim, as text: numbers are written out, anything

@@ -4,7 +4,7 @@ use notifier::{
     client::{Client, ClientError},
     codec::Encoding,
     proto::{
-        ClientFrame, Connect, Event, Publish, Refresh, Request, ServerFrame, Subscribe, client_frame::Body as Ask,
+        ClientFrame, Connect, Event, Publish, Request, ServerFrame, Subscribe, client_frame::Body as Ask,
         server_frame::Body,
     },
 };
@@ -45,7 +45,7 @@ async fn frames_that_this_node_does_not_serve_are_answered_as_unsupported() {
     for encoding in Encoding::ALL {
         let url = format!("ws://{}", node.address);
         let (mut client, _) = Client::connect(&url, encoding, Connect::default()).await.expect("welcomed");
-        let asks = [Some(Ask::Request(Request::default())), Some(Ask::Refresh(Refresh::default())), None];
+        let asks = [Some(Ask::Request(Request::default())), None];
         for (id, body) in (1..).zip(asks) {
             client.send(ClientFrame { id, body }).await.expect("sent");
             match soon("an answer", client.next()).await.expect("a frame") {

@@ -161,6 +161,13 @@ impl TestNode {
         .await;
     }
 
+    /// The same, as somebody.
+    pub async fn publish_as(&self, token: &str, subject: &str, data: impl Into<Bytes>) {
+        let bearer = format!("Bearer {token}");
+        let answer = self.post(&format!("/v1/publish/{subject}"), &[("authorization", &bearer)], data.into()).await;
+        assert_eq!(answer.status(), 200, "{:?}", answer.body());
+    }
+
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: Bytes) -> Response<Bytes> {
         let mut request = Request::post(path);
         for (name, value) in headers {

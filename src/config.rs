@@ -7,6 +7,7 @@ mod error;
 mod grants;
 mod issuers;
 mod layers;
+mod limits;
 mod settings;
 mod streams;
 mod units;
@@ -17,8 +18,9 @@ pub use error::ConfigError;
 pub use grants::Grant;
 pub use issuers::{Algorithm, Family, Issuer};
 pub use layers::{Flags, Source, load};
+pub use limits::{Limits, Overflow};
 pub use settings::{
-    Broker, BrokerKind, Config, Drain, Events, Limits, Log, LogFormat, Nats, NatsTls, Node, Overflow, Server,
+    Broker, BrokerKind, Config, Drain, Events, Log, LogFormat, Nats, NatsTls, Node, Server,
 };
 pub use streams::{Delivery, Storage, Stream, SubjectRule, Window};
 pub use units::{Secret, Size, Span};

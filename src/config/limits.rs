@@ -1,0 +1,139 @@
+//! How much of everything there may be: every limit with its unit and reason.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{
+    error::ConfigError,
+    units::{Size, Span},
+};
+
+/// How much of everything there may be. What exceeds a limit is refused with
+/// an error that names it, never truncated.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Open client connections, of any kind. Further ones get HTTP 503.
+    pub connections: usize,
+    /// For a complete HTTP request head: against clients that drip it.
+    pub handshake_time: Span,
+    /// Bytes of an HTTP request head. Cookies of large sites reach 8 KiB.
+    pub header_bytes: Size,
+    /// From the upgrade to the `connect` frame.
+    pub connect_time: Span,
+    /// From the first to the last byte of one WebSocket message.
+    pub message_time: Span,
+    /// Bytes of one WebSocket message from a client, fragments together.
+    pub message_bytes: Size,
+    /// Bytes of one published or relayed event's data. NATS' own default is 1 MiB.
+    pub event_bytes: Size,
+    /// Subscriptions of one connection: several teams' components share it.
+    pub subscriptions: usize,
+    /// Frames per second one client may send on average, control frames included.
+    pub frames_per_second: u32,
+    /// Frames one client may send at once: a page that starts subscribes to
+    /// everything in one go.
+    pub frames_burst: u32,
+    /// Bytes that may wait for one client whose socket is full. Then it is too slow.
+    pub outbox_bytes: Size,
+    /// Frames that may wait for one client whose socket is full.
+    pub outbox_frames: usize,
+    /// Bytes of events that may wait until a pattern's many members have the
+    /// earlier ones. Further events of that pattern are dropped.
+    pub backlog_bytes: Size,
+    /// A client whose socket is full and that takes nothing for so long is closed.
+    pub stall_time: Span,
+    /// What becomes of `live` events for a client whose queue is full: `close`
+    /// ends its connection, `drop` drops them and tells it by a `gap`. Stored
+    /// events wait in their stream either way.
+    pub live_overflow: Overflow,
+    /// Stored events that one subscription may be sent before it is live. What
+    /// is left then is told as a `gap`.
+    pub replay_events: u64,
+    /// Stored events in one `fetched`.
+    pub fetch_events: usize,
+    /// Reads of stored events that NATS gets at the same time.
+    pub stream_reads: usize,
+    /// Kernel send buffer of one client, bytes. The kernel's own default lets a
+    /// stalled client hold megabytes.
+    pub send_buffer: Size,
+    /// Data sent and not acknowledged for so long: the peer is gone
+    /// (TCP_USER_TIMEOUT).
+    pub unacknowledged_time: Span,
+    /// From our Close frame to the client's.
+    pub close_time: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 100_000,
+            handshake_time: Span::seconds(5),
+            header_bytes: Size::kib(16),
+            connect_time: Span::seconds(5),
+            message_time: Span::seconds(10),
+            message_bytes: Size::kib(64),
+            event_bytes: Size::kib(1024),
+            subscriptions: 512,
+            frames_per_second: 100,
+            frames_burst: 1_000,
+            outbox_bytes: Size::kib(256),
+            outbox_frames: 4_096,
+            backlog_bytes: Size::kib(16 * 1024),
+            stall_time: Span::seconds(30),
+            live_overflow: Overflow::Close,
+            replay_events: 1_000_000,
+            fetch_events: 1_000,
+            stream_reads: 16,
+            send_buffer: Size::kib(64),
+            unacknowledged_time: Span::seconds(20),
+            close_time: Span::seconds(5),
+        }
+    }
+}
+
+/// What becomes of events that a client has no room for.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overflow {
+    /// The connection is closed.
+    Close,
+    /// They are dropped, and the client is told.
+    Drop,
+}
+
+impl Limits {
+    /// Checks what no single field can say of itself.
+    ///
+    /// # Errors
+    /// Names the key and the remedy.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |key: &str, problem: &str| Err(ConfigError::Invalid { key: key.into(), problem: problem.into() });
+        let positive = [
+            ("limits.connections", self.connections == 0),
+            ("limits.handshake_time", self.handshake_time.is_zero()),
+            ("limits.connect_time", self.connect_time.is_zero()),
+            ("limits.message_time", self.message_time.is_zero()),
+            ("limits.close_time", self.close_time.is_zero()),
+            ("limits.message_bytes", self.message_bytes.bytes() == 0),
+            ("limits.event_bytes", self.event_bytes.bytes() == 0),
+            ("limits.frames_per_second", self.frames_per_second == 0),
+            ("limits.frames_burst", self.frames_burst == 0),
+            ("limits.outbox_bytes", self.outbox_bytes.bytes() == 0),
+            ("limits.outbox_frames", self.outbox_frames == 0),
+            ("limits.subscriptions", self.subscriptions == 0),
+            ("limits.stall_time", self.stall_time.is_zero()),
+            ("limits.replay_events", self.replay_events == 0),
+            ("limits.fetch_events", self.fetch_events == 0),
+            ("limits.stream_reads", self.stream_reads == 0),
+            ("limits.backlog_bytes", self.backlog_bytes.bytes() == 0),
+        ];
+        if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {
+            return refuse(key, "is zero; it must be more");
+        }
+        if self.header_bytes.bytes() < 8 * 1024 {
+            return refuse("limits.header_bytes", "is below 8KiB, the least the HTTP parser works with");
+        }
+        Ok(())
+    }
+}

@@ -56,7 +56,7 @@ close_reasons! {
     SlowConsumer = 4002, "slow_consumer";
     /// Nothing was heard from the client for two heartbeats.
     PingTimeout = 4003, "ping_timeout";
-    /// The client sends more frames than the limit told in `welcome`.
+    /// The client sends more frames or bytes than the limits told in `welcome`.
     RateLimited = 4004, "rate_limited";
     /// The client sent no `connect` in time.
     ConnectTimeout = 4005, "connect_timeout";
@@ -68,12 +68,16 @@ close_reasons! {
     Disconnected = 4008, "disconnected";
     /// The keys to verify the token with cannot be read now.
     KeysUnavailable = 4010, "keys_unavailable";
+    /// The client has no subscription and has asked for nothing for `limits.idle_time`.
+    Idle = 4020, "idle";
     /// A message that is no frame of the protocol, or a frame out of place.
     BadFrame = 4500, "bad_frame";
     /// The token is missing or does not hold.
     Unauthorized = 4501, "unauthorized";
     /// The token was revoked: do not come back with it.
     Revoked = 4502, "revoked";
+    /// The user holds as many connections as they may.
+    UserLimit = 4510, "user_limit";
 }
 
 impl CloseReason {

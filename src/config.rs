@@ -8,6 +8,7 @@ mod grants;
 mod issuers;
 mod layers;
 mod limits;
+mod network;
 mod settings;
 mod streams;
 mod units;
@@ -19,8 +20,7 @@ pub use grants::Grant;
 pub use issuers::{Algorithm, Family, Issuer};
 pub use layers::{Flags, Source, load};
 pub use limits::{Limits, Overflow};
-pub use settings::{
-    Broker, BrokerKind, Config, Drain, Events, Log, LogFormat, Nats, NatsTls, Node, Server,
-};
+pub use network::{ForwardedHeader, Network};
+pub use settings::{Broker, BrokerKind, Config, Drain, Events, Log, LogFormat, Nats, NatsTls, Node, Server};
 pub use streams::{Delivery, Storage, Stream, SubjectRule, Window};
 pub use units::{Secret, Size, Span};

@@ -63,6 +63,12 @@ codes! {
     UnsupportedVersion, "unsupported_version", 426, false;
     /// The connection holds as many subscriptions as it may.
     SubscriptionLimit, "subscription_limit", 429, false;
+    /// The user holds as many connections as they may. Ends the connection with 4510.
+    UserLimit, "user_limit", 429, false;
+    /// The client's address holds as many connections as it may.
+    AddressLimit, "address_limit", 429, true;
+    /// The client's address opens connections, or makes HTTP requests, faster than it may.
+    RateLimited, "rate_limited", 429, true;
     /// The frame is part of the protocol but this node does not serve it.
     Unsupported, "unsupported", 501, false;
     /// The event's stream does not take it.
@@ -73,6 +79,8 @@ codes! {
     Draining, "draining", 503, true;
     /// The node holds as many connections as it may.
     ConnectionLimit, "connection_limit", 503, true;
+    /// The node takes in as many new connections per second as it may.
+    Overloaded, "overloaded", 503, true;
     /// The request took longer than it may.
     Timeout, "timeout", 504, true;
 }
@@ -84,6 +92,7 @@ impl Code {
             Self::BadFrame => Some(CloseReason::BadFrame),
             Self::Unauthorized => Some(CloseReason::Unauthorized),
             Self::KeysUnavailable => Some(CloseReason::KeysUnavailable),
+            Self::UserLimit => Some(CloseReason::UserLimit),
             _ => None,
         }
     }

@@ -1,36 +1,136 @@
-//! How many connections there may be, how many there are, and when the last
-//! one has gone.
+//! Who may come in: how many connections there may be, of all, of one address
+//! and of one user, how fast new ones may come, and when the last has gone.
+//! Free of sockets and of HTTP.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+mod crowd;
+mod throttle;
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
 
-/// Counts connections up to a limit.
+use crate::{
+    config::Limits,
+    error::{Code, Refusal},
+    metrics::AcceptFailure,
+    rate::{Meter, Rate},
+};
+use crowd::Crowd;
+use throttle::Throttle;
+
+/// Counts connections up to their limits.
+///
+/// Addresses and users are counted under a hash of theirs with a key that
+/// nobody knows: eight bytes for each connection instead of a name of any
+/// length. That two of them share a count is less likely than a broken machine.
 #[derive(Debug)]
 pub struct Gate {
     most: usize,
     open: AtomicUsize,
     emptied: Notify,
+    /// New connections of all addresses.
+    pace: Option<Rate>,
+    arrived: Mutex<Meter>,
+    addresses: Crowd,
+    users: Crowd,
+    arrivals: Throttle,
+    requests: Throttle,
+    hasher: RandomState,
+    start: Instant,
+    limits: Told,
+}
+
+/// What refusals say.
+#[derive(Debug)]
+struct Told {
+    per_address: u32,
+    per_user: u32,
+}
+
+/// Why somebody does not come in, or not further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// There are as many connections as there may be.
+    Full,
+    /// New connections come too fast.
+    Fast,
+    /// The address has as many as it may.
+    Address,
+    /// The address opens them too fast.
+    AddressFast,
+    /// The address makes too many HTTP requests.
+    Requests,
+    /// The user has as many as they may.
+    User,
 }
 
 /// One connection's right to be open; dropping it gives it back.
 #[derive(Debug)]
-pub struct Permit(Arc<Gate>);
+pub struct Permit {
+    gate: Arc<Gate>,
+    /// Whom it counts for; 0: nobody.
+    address: AtomicU64,
+    user: AtomicU64,
+}
 
 impl Gate {
-    /// A gate for at most so many connections.
-    pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, open: AtomicUsize::new(0), emptied: Notify::new() })
+    /// A gate with these limits.
+    pub fn new(limits: &Limits) -> Arc<Self> {
+        let pace = (limits.connections_per_second > 0)
+            .then(|| Rate::new(limits.connections_per_second.into(), limits.connections_burst.into()));
+        Arc::new(Self {
+            most: limits.connections,
+            open: AtomicUsize::new(0),
+            emptied: Notify::new(),
+            pace,
+            arrived: Mutex::default(),
+            addresses: Crowd::new(limits.address_connections),
+            users: Crowd::new(limits.user_connections),
+            arrivals: Throttle::new(limits.address_connections_per_second, limits.address_connections_burst),
+            requests: Throttle::new(limits.address_requests_per_second, limits.address_requests_burst),
+            hasher: RandomState::new(),
+            start: Instant::now(),
+            limits: Told { per_address: limits.address_connections, per_user: limits.user_connections },
+        })
     }
 
-    /// Lets one more connection in, if there is room.
-    pub fn enter(self: &Arc<Self>) -> Option<Permit> {
+    /// Lets one more connection in, if there is room. Without an address it is
+    /// one of a proxy, which speaks for many.
+    ///
+    /// # Errors
+    /// Why it has to go.
+    pub fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, Closed> {
         let grow = |open| (open < self.most).then_some(open + 1);
-        self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, grow).ok()?;
-        Some(Permit(self.clone()))
+        self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, grow).map_err(|_| Closed::Full)?;
+        let permit = Permit { gate: self.clone(), address: AtomicU64::new(0), user: AtomicU64::new(0) };
+        if let Some(address) = address {
+            permit.stand_for_address(address)?;
+        }
+        // Last: what an address may not do takes nothing away from others.
+        let now = self.now();
+        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.pace.is_some_and(|pace| !arrived.admit(now, pace)) {
+            drop(arrived);
+            return Err(Closed::Fast);
+        }
+        drop(arrived);
+        Ok(permit)
+    }
+
+    /// Whether an address may make one more HTTP request.
+    ///
+    /// # Errors
+    /// [`Closed::Requests`].
+    pub fn request(&self, address: IpAddr) -> Result<(), Closed> {
+        if self.requests.admit(self.key(network(address)), self.now()) { Ok(()) } else { Err(Closed::Requests) }
     }
 
     /// How many connections are open.
@@ -53,13 +153,116 @@ impl Gate {
             emptied.await;
         }
     }
+
+    /// What to tell who does not come in.
+    pub fn refusal(&self, closed: Closed) -> Refusal {
+        let Told { per_address, per_user } = self.limits;
+        let message = match closed {
+            Closed::Full => "this node holds as many connections as it may; try again later".into(),
+            Closed::Fast => "this node takes in as many new connections as it may; try again later".into(),
+            Closed::Address => {
+                format!("your address has {per_address} connections, the most it may; close one of them")
+            }
+            Closed::AddressFast => "your address opens connections faster than it may; try again later".into(),
+            Closed::Requests => "your address makes requests faster than it may; try again later".into(),
+            Closed::User => format!("this user has {per_user} connections, the most they may; close one of them"),
+        };
+        Refusal::new(closed.code(), message)
+    }
+
+    fn key(&self, what: impl std::hash::Hash) -> u64 {
+        // 0 stands for nobody.
+        self.hasher.hash_one(what).max(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+impl Closed {
+    /// What it is called towards clients.
+    pub fn code(self) -> Code {
+        match self {
+            Self::Full => Code::ConnectionLimit,
+            Self::Fast => Code::Overloaded,
+            Self::Address => Code::AddressLimit,
+            Self::AddressFast | Self::Requests => Code::RateLimited,
+            Self::User => Code::UserLimit,
+        }
+    }
+
+    /// What it counts as, where it ends a connection before a request.
+    pub fn failure(self) -> AcceptFailure {
+        match self {
+            Self::Full => AcceptFailure::ConnectionLimit,
+            Self::Fast => AcceptFailure::ConnectionRate,
+            Self::Address => AcceptFailure::AddressLimit,
+            Self::AddressFast => AcceptFailure::AddressRate,
+            // Known only later than that.
+            Self::Requests | Self::User => AcceptFailure::Other,
+        }
+    }
+}
+
+impl Permit {
+    /// Counts the connection for an address, once.
+    ///
+    /// # Errors
+    /// [`Closed::AddressFast`] or [`Closed::Address`].
+    pub fn stand_for_address(&self, address: IpAddr) -> Result<(), Closed> {
+        if self.address.load(Ordering::Relaxed) != 0 {
+            return Ok(());
+        }
+        let key = self.gate.key(network(address));
+        if !self.gate.arrivals.admit(key, self.gate.now()) {
+            return Err(Closed::AddressFast);
+        }
+        count(&self.gate.addresses, &self.address, key).ok_or(Closed::Address)
+    }
+
+    /// What to tell who does not come further.
+    pub fn refusal(&self, closed: Closed) -> Refusal {
+        self.gate.refusal(closed)
+    }
+
+    /// Counts the connection for a user, once. Nobody in particular is not counted.
+    ///
+    /// # Errors
+    /// [`Closed::User`].
+    pub fn stand_for_user(&self, user: &str) -> Result<(), Closed> {
+        if user.is_empty() || self.user.load(Ordering::Relaxed) != 0 {
+            return Ok(());
+        }
+        count(&self.gate.users, &self.user, self.gate.key(user)).ok_or(Closed::User)
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.emptied.notify_waiters();
+        for (crowd, place) in [(&self.gate.addresses, &mut self.address), (&self.gate.users, &mut self.user)] {
+            if crowd.is_counted() && *place.get_mut() != 0 {
+                crowd.leave(*place.get_mut());
+            }
         }
+        if self.gate.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.gate.emptied.notify_waiters();
+        }
+    }
+}
+
+/// Notes in `place` for whom it was counted.
+fn count(crowd: &Crowd, place: &AtomicU64, key: u64) -> Option<()> {
+    let room = !crowd.is_counted() || crowd.enter(key);
+    room.then(|| place.store(key, Ordering::Relaxed))
+}
+
+/// Whom an address stands for: of IPv6 a network of 64 bits, of which a single
+/// machine has all addresses (RFC 4291 2.5.4).
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -67,16 +270,26 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().expect("an address"))
+    }
+
+    fn gate(change: impl FnOnce(&mut Limits)) -> Arc<Gate> {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        Gate::new(&limits)
+    }
+
     #[tokio::test]
     async fn the_gate_lets_in_as_many_as_it_may_and_tells_when_all_have_left() {
-        let gate = Gate::new(2);
+        let gate = gate(|limits| limits.connections = 2);
         gate.emptied().await;
-        let (first, second) = (gate.enter(), gate.enter());
-        assert!(first.is_some() && second.is_some());
-        assert!(gate.enter().is_none());
+        let (first, second) = (gate.enter(None), gate.enter(None));
+        assert!(first.is_ok() && second.is_ok());
+        assert_eq!(gate.enter(None).expect_err("it is full"), Closed::Full);
         drop(first);
-        let third = gate.enter();
-        assert_eq!((third.is_some(), gate.open()), (true, 2));
+        let third = gate.enter(None);
+        assert_eq!((third.is_ok(), gate.open()), (true, 2));
         let waiting = tokio::spawn({
             let gate = gate.clone();
             async move { gate.emptied().await }
@@ -84,5 +297,53 @@ mod tests {
         tokio::task::yield_now().await;
         drop((second, third));
         waiting.await.expect("it was told");
+    }
+
+    #[test]
+    fn an_address_has_a_limit_of_its_own() {
+        let gate = gate(|limits| limits.address_connections = 2);
+        let held = [gate.enter(ip("192.0.2.1")), gate.enter(ip("::ffff:192.0.2.1"))];
+        assert_eq!(gate.enter(ip("192.0.2.1")).expect_err("two are there"), Closed::Address);
+        assert_eq!(gate.open(), 2, "who was refused holds nothing");
+        let others = [gate.enter(ip("192.0.2.2")), gate.enter(None), gate.enter(None), gate.enter(None)];
+        assert!(others.iter().all(Result::is_ok));
+        drop(held);
+        assert!(gate.enter(ip("192.0.2.1")).is_ok());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_address() {
+        let gate = gate(|limits| limits.address_connections = 1);
+        let _held = gate.enter(ip("2001:db8:1:2::1")).expect("the first");
+        assert_eq!(gate.enter(ip("2001:db8:1:2:ffff::9")).expect_err("the same network"), Closed::Address);
+        assert!(gate.enter(ip("2001:db8:1:3::1")).is_ok());
+    }
+
+    #[test]
+    fn a_user_has_a_limit_of_their_own_and_nobody_has_none() {
+        let gate = gate(|limits| limits.user_connections = 1);
+        let permits: Vec<_> = (0..4).map(|_| gate.enter(None).expect("room")).collect();
+        assert_eq!(permits[0].stand_for_user("u42"), Ok(()));
+        assert_eq!(permits[0].stand_for_user("u42"), Ok(()), "a refresh");
+        assert_eq!(permits[1].stand_for_user("u42"), Err(Closed::User));
+        assert_eq!(permits[1].stand_for_user("u43"), Ok(()));
+        assert_eq!((permits[2].stand_for_user(""), permits[3].stand_for_user("")), (Ok(()), Ok(())));
+        drop(permits);
+        assert_eq!(gate.enter(None).expect("room").stand_for_user("u42"), Ok(()));
+    }
+
+    #[test]
+    fn new_connections_have_a_pace_for_each_address_and_for_all() {
+        let gate = gate(|limits| {
+            (limits.connections_per_second, limits.connections_burst) = (1, 5);
+            (limits.address_connections_per_second, limits.address_connections_burst) = (1, 2);
+        });
+        assert!(gate.enter(ip("192.0.2.1")).is_ok() && gate.enter(ip("192.0.2.1")).is_ok());
+        for _ in 0..10 {
+            assert_eq!(gate.enter(ip("192.0.2.1")).expect_err("too fast"), Closed::AddressFast);
+        }
+        assert!((2..5).all(|last| gate.enter(ip(&format!("192.0.2.{last}"))).is_ok()), "it took nothing from them");
+        assert_eq!(gate.enter(ip("192.0.2.9")).expect_err("too many in all"), Closed::Fast);
+        assert_eq!(gate.open(), 0);
     }
 }

@@ -23,6 +23,7 @@ pub mod outbox;
 pub mod socket;
 pub mod telemetry;
 pub mod gate;
+pub mod rate;
 pub mod drain;
 pub mod metrics;
 pub mod classes;

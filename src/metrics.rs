@@ -127,6 +127,8 @@ series! {
     connections_closed: Counter by CloseReason, "notifier_connections_closed_total", Count;
     /// TCP connections refused or lost before a request could be read, by cause.
     accepts_failed: Counter by AcceptFailure, "notifier_accepts_failed_total", Count;
+    /// HTTP connections cut off because the client did not take its answer within `limits.answer_time`.
+    answers_given_up: Counter, "notifier_answers_given_up_total", Count;
     /// Live subscriptions of all connections.
     subscriptions: Gauge, "notifier_subscriptions", Count;
     /// Distinct patterns this node is subscribed to at its broker.
@@ -311,8 +313,18 @@ label! {
     AcceptFailure = "reason" {
         /// `limits.connections` is reached.
         ConnectionLimit = "connection_limit",
+        /// `limits.connections_per_second` is reached.
+        ConnectionRate = "connection_rate",
+        /// `limits.address_connections` is reached.
+        AddressLimit = "address_limit",
+        /// `limits.address_connections_per_second` is reached.
+        AddressRate = "address_rate",
         /// The process has no file descriptor left.
         Descriptors = "descriptors",
+        /// No complete request head came within `limits.handshake_time`.
+        HandshakeTime = "handshake_time",
+        /// What came is no HTTP request head, or one larger than `limits.header_bytes`.
+        BadHead = "bad_head",
         /// Any other error of `accept`.
         Other = "other",
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::Access,
     broker::{Broker, Link, NatsError, StreamError},
-    config::{AuthMode, BrokerKind, Config, ConfigError},
+    config::{AuthMode, BrokerKind, Config, ConfigError, Span},
     control::{Calls, Control},
     drain::Tasks,
     fetch::Fetcher,
@@ -111,7 +111,7 @@ impl Node {
         let hub = Hub::new(plan, &tasks, &metrics);
         let roster = Roster::new(&config.auth);
         let revocations = Arc::new(Revocations::new(config.auth.leeway.duration()));
-        let gate = Gate::new(limits.connections);
+        let gate = Gate::new(limits);
         let leaving = CancellationToken::new();
         let access = Arc::new(Access::new(&config, classes, revocations.clone(), &metrics, &tasks)?);
         let shared = Arc::new(session::Shared {
@@ -142,7 +142,7 @@ impl Node {
         let admin = Admin::new(control.clone(), access, roster.clone(), &config.auth);
         let health = health(&config, &shared, &gate, &revocations);
         Ok(Self {
-            server: Server::new(shared, gate.clone(), config.server.live_page),
+            server: Server::new(shared, gate.clone(), &config.server),
             internal: InternalServer::start(internal, health.clone(), admin)?,
             control: (control, calls),
             config,
@@ -188,7 +188,8 @@ impl Node {
         let (watched, told) = (broker.clone(), roster.clone());
         tasks.spawn_vital("accept", server.run(listener));
         tasks.spawn_vital("news of the broker", tell(watched, told));
-        tasks.spawn_vital("heartbeat", beat(roster.clone(), hub, broker.clone(), config.server.heartbeat));
+        let (interval, idle_time) = (config.server.heartbeat, config.limits.idle_time);
+        tasks.spawn_vital("heartbeat", beat(roster.clone(), hub, broker.clone(), interval, idle_time));
         tasks.spawn_vital("ends of tokens", roster.clone().expire());
         tasks.spawn_vital("control", control.run(calls));
         tasks.spawn_vital("pulse", pulse(health));
@@ -245,8 +246,8 @@ async fn tell(broker: Arc<Broker>, roster: Arc<Roster>) {
     }
 }
 
-async fn beat(roster: Arc<Roster>, hub: Arc<Hub>, broker: Arc<Broker>, interval: crate::config::Span) {
-    roster.keep_alive(interval, hub, || broker.state().link()).await;
+async fn beat(roster: Arc<Roster>, hub: Arc<Hub>, broker: Arc<Broker>, interval: Span, idle_time: Span) {
+    roster.keep_alive(interval, idle_time, hub, || broker.state().link()).await;
 }
 
 async fn pulse(health: Arc<Health>) {

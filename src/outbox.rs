@@ -31,6 +31,9 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// Buffers given to one vectored write. Linux takes 1024; gains end far below.
 const BATCH_BUFFERS: usize = 128;
 
+/// No moment: the client waits for what may come.
+const IN_USE: u32 = u32::MAX;
+
 /// What all outboxes of a node share.
 #[derive(Debug)]
 pub struct Policy {
@@ -66,6 +69,9 @@ struct State {
     closed: Option<CloseReason>,
     /// Somebody collects what is to leave together.
     held: bool,
+    /// The moment at which the client last wanted something; [`IN_USE`] while
+    /// it waits for something.
+    wanted: u32,
 }
 
 /// Collects what is pushed, by whomever, and sends it when it is dropped.
@@ -98,7 +104,27 @@ struct Waiting {
 impl Outbox {
     /// An empty outbox in front of a socket.
     pub fn new(wire: Wire, policy: Arc<Policy>) -> Arc<Self> {
-        Arc::new(Self { wire, policy, state: Mutex::default() })
+        let state = Mutex::new(State { wanted: Wire::moment(), ..State::default() });
+        Arc::new(Self { wire, policy, state })
+    }
+
+    /// Notes whether the client waits for something to come, and whether it has
+    /// just wanted anything at all.
+    pub fn note_use(&self, waits: bool, wants: bool) {
+        let mut state = self.lock();
+        if waits {
+            state.wanted = IN_USE;
+        } else if wants || state.wanted == IN_USE {
+            state.wanted = Wire::moment();
+        }
+    }
+
+    /// For how long the client has wanted nothing and waited for nothing.
+    pub fn idle(&self) -> Duration {
+        match self.lock().wanted {
+            IN_USE => Duration::ZERO,
+            wanted => Wire::since(wanted),
+        }
     }
 
     /// Sends a chunk now or queues it. False when the connection is closed or

@@ -2,15 +2,17 @@
 //! and the operators'. Upgrades become sessions; everything else is HTTP.
 
 mod admin;
+mod address;
 mod answer;
 mod caller;
 mod http;
 mod internal;
 mod listen;
+mod pace;
 mod stored;
 mod upgrade;
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -28,17 +30,20 @@ pub use internal::{Health, InternalServer};
 pub use listen::{ListenError, listen};
 
 use crate::{
+    config,
     error::{Code, Refusal},
     gate::{Gate, Permit},
     metrics::AcceptFailure,
     session,
 };
+use address::Addresses;
+use pace::Pace;
 
 /// How long to wait when the process has no descriptor left. Trying again at
 /// once would burn a core without making one free.
 const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(200);
 
-/// Connections above the limit that are told so at the same time; further ones
+/// Connections above a limit that are told so at the same time; further ones
 /// are just closed.
 const FAREWELLS: usize = 64;
 
@@ -54,38 +59,43 @@ pub struct Server {
     session: Arc<session::Shared>,
     /// Counts the connections of any kind.
     gate: Arc<Gate>,
+    addresses: Addresses,
     farewells: Arc<Semaphore>,
     live_page: bool,
 }
 
 impl Server {
     /// A server that accepts until the node leaves.
-    pub fn new(session: Arc<session::Shared>, gate: Arc<Gate>, live_page: bool) -> Arc<Self> {
+    pub fn new(session: Arc<session::Shared>, gate: Arc<Gate>, settings: &config::Server) -> Arc<Self> {
         let farewells = Arc::new(Semaphore::new(FAREWELLS));
-        Arc::new(Self { session, gate, farewells, live_page })
+        let addresses = Addresses::new(settings.trusted_proxies.clone(), settings.forwarded_header);
+        Arc::new(Self { session, gate, addresses, farewells, live_page: settings.live_page })
     }
 
     /// Accepts connections until the node leaves; the listener is closed then.
     pub async fn run(self: Arc<Self>, listener: TcpListener) {
         while let Some(accepted) = self.session.leaving.run_until_cancelled(listener.accept()).await {
             match accepted {
-                Ok((stream, _)) => self.admit(stream),
+                Ok((stream, peer)) => self.admit(stream, peer.ip()),
                 Err(error) => self.survive(&error).await,
             }
         }
     }
 
-    fn admit(self: &Arc<Self>, stream: TcpStream) {
+    fn admit(self: &Arc<Self>, stream: TcpStream, peer: IpAddr) {
         let tasks = &self.session.tasks;
-        match self.gate.enter() {
-            Some(permit) => tasks.spawn(self.clone().converse(stream, Arc::new(permit))),
-            None => {
-                self.session.metrics.errors.of(Code::ConnectionLimit).increment(1);
-                self.session.metrics.accepts_failed.of(AcceptFailure::ConnectionLimit).increment(1);
+        // Whom a proxy speaks for, its requests say.
+        let address = (!self.addresses.is_proxy(peer)).then_some(peer);
+        match self.gate.enter(address) {
+            Ok(permit) => tasks.spawn(self.clone().converse(stream, peer, Arc::new(permit))),
+            Err(closed) => {
+                self.session.metrics.errors.of(closed.code()).increment(1);
+                self.session.metrics.accepts_failed.of(closed.failure()).increment(1);
                 if let Ok(permit) = self.farewells.clone().try_acquire_owned() {
+                    let refusal = self.gate.refusal(closed);
                     tasks.spawn(async move {
                         // Whether it hears us is its own affair.
-                        let _ = timeout(FAREWELL_TIME, send_away(stream)).await;
+                        let _ = timeout(FAREWELL_TIME, send_away(stream, refusal)).await;
                         drop(permit);
                     });
                 }
@@ -109,11 +119,17 @@ impl Server {
     }
 
     /// Speaks HTTP until the connection ends or becomes a WebSocket.
-    async fn converse(self: Arc<Self>, stream: TcpStream, permit: Arc<Permit>) {
+    async fn converse(self: Arc<Self>, stream: TcpStream, peer: IpAddr, permit: Arc<Permit>) {
         let limits = &self.session.limits;
+        let pace = &Pace::new();
         let service = service_fn(|request| {
             let (server, permit) = (self.clone(), permit.clone());
-            async move { Ok::<_, Infallible>(server.route(request, permit).await) }
+            async move {
+                pace.asked();
+                let answer = server.route(request, peer, permit).await;
+                pace.answered();
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -123,19 +139,46 @@ impl Server {
             .half_close(false)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        tokio::pin!(connection);
-        tokio::select! {
-            _ = &mut connection => {}
-            () = self.session.leaving.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
+        let late = pace.late(limits.answer_time.duration());
+        tokio::pin!(connection, late);
+        let mut leaving = false;
+        loop {
+            tokio::select! {
+                ended = &mut connection => {
+                    if let Err(error) = ended {
+                        self.note_end(&error, pace);
+                    }
+                    return;
+                }
+                () = self.session.leaving.cancelled(), if !leaving => {
+                    connection.as_mut().graceful_shutdown();
+                    leaving = true;
+                }
+                () = &mut late => return self.session.metrics.answers_given_up.increment(1),
             }
         }
     }
 
-    async fn route(self: &Arc<Self>, request: Request<Incoming>, permit: Arc<Permit>) -> Response<Full<Bytes>> {
-        let answered = match request.uri().path() {
-            "/v1/ws" => upgrade::upgrade(request, &self.session, permit),
+    fn note_end(&self, error: &hyper::Error, pace: &Pace) {
+        let failures = &self.session.metrics.accepts_failed;
+        if error.is_parse() {
+            failures.of(AcceptFailure::BadHead).increment(1);
+        } else if error.is_timeout() && pace.is_at_start() {
+            failures.of(AcceptFailure::HandshakeTime).increment(1);
+        }
+    }
+
+    async fn route(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        permit: Arc<Permit>,
+    ) -> Response<Full<Bytes>> {
+        let client = self.addresses.of(request.headers(), peer);
+        let path = request.uri().path();
+        let answered = match path {
+            "/v1/ws" => upgrade::upgrade(request, &self.session, client, permit),
+            _ if let Err(closed) = self.gate.request(client) => Err(self.gate.refusal(closed).into()),
             path if path.starts_with(http::PUBLISH) => http::publish(request, &self.session).await,
             path if path.starts_with(stored::LAST) => stored::last(request, &self.session).await,
             stored::FETCH => stored::fetch(request, &self.session).await,
@@ -159,11 +202,11 @@ fn live_page(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     response
 }
 
-async fn send_away(mut stream: TcpStream) -> io::Result<()> {
-    let refusal = Refusal::new(Code::ConnectionLimit, "this node holds as many connections as it may; try again later");
+async fn send_away(mut stream: TcpStream, refusal: Refusal) -> io::Result<()> {
+    let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     let body = answer::body(refusal);
     let head = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
          connection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );

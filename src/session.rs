@@ -11,7 +11,6 @@ mod expiry;
 mod heartbeat;
 mod life;
 mod listed;
-mod rate;
 mod roster;
 mod shared;
 mod state;

@@ -31,6 +31,7 @@ const FLOORS: &[&str] = &[
     "socket",
     "telemetry",
     "gate",
+    "rate",
     "drain",
     "metrics",
     "classes",
@@ -58,6 +59,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("toml", &["cli", "config"]),
     ("schemars", &["config"]),
     ("clap", &["cli"]),
+    ("ipnet", &["config"]),
     ("socket2", &["server", "socket"]),
     ("prost", &["broker", "codec", "proto"]),
 ];

@@ -15,10 +15,37 @@ use crate::config::{
 pub struct Limits {
     /// Open client connections, of any kind. Further ones get HTTP 503.
     pub connections: usize,
+    /// New client connections per second on average, of all clients: a storm
+    /// takes its time, and those who are here are served meanwhile. Further
+    /// ones get HTTP 503. 0: as many as come.
+    pub connections_per_second: u32,
+    /// New connections at once, as after an outage of the network.
+    pub connections_burst: u32,
+    /// Connections of one address; of IPv6 a network of 64 bits counts as one.
+    /// Further ones get HTTP 429. 0: as many as come, because a proxy that is
+    /// not in `server.trusted_proxies` has all its clients' connections, and an
+    /// office has one address.
+    pub address_connections: u32,
+    /// New connections per second of one address on average. 0: as many as come.
+    pub address_connections_per_second: u32,
+    /// New connections of one address at once.
+    pub address_connections_burst: u32,
+    /// HTTP requests per second of one address on average, upgrades aside.
+    /// Further ones get HTTP 429. 0: as many as come.
+    pub address_requests_per_second: u32,
+    /// HTTP requests of one address at once.
+    pub address_requests_burst: u32,
+    /// Connections of one user, as the token names them: a page has one, a
+    /// person many pages. Further ones are closed with 4510. 0: as many as
+    /// come. Anonymous clients are not counted.
+    pub user_connections: u32,
     /// For a complete HTTP request head: against clients that drip it.
     pub handshake_time: Span,
     /// Bytes of an HTTP request head. Cookies of large sites reach 8 KiB.
     pub header_bytes: Size,
+    /// For a client to take one HTTP answer: against clients that ask and do
+    /// not read.
+    pub answer_time: Span,
     /// From the upgrade to the `connect` frame.
     pub connect_time: Span,
     /// From the first to the last byte of one WebSocket message.
@@ -34,6 +61,14 @@ pub struct Limits {
     /// Frames one client may send at once: a page that starts subscribes to
     /// everything in one go.
     pub frames_burst: u32,
+    /// Bytes per second one client may send on average.
+    pub bytes_per_second: Size,
+    /// Bytes one client may send at once: more than one full message.
+    pub bytes_burst: Size,
+    /// A client without a subscription that has asked for nothing for so long
+    /// is closed; answers to pings do not count. Looked at once per heartbeat.
+    /// 0s: never, because it costs little and may want something next.
+    pub idle_time: Span,
     /// Bytes that may wait for one client whose socket is full. Then it is too slow.
     pub outbox_bytes: Size,
     /// Frames that may wait for one client whose socket is full.
@@ -68,8 +103,17 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 100_000,
+            connections_per_second: 5_000,
+            connections_burst: 10_000,
+            address_connections: 0,
+            address_connections_per_second: 0,
+            address_connections_burst: 100,
+            address_requests_per_second: 0,
+            address_requests_burst: 1_000,
+            user_connections: 100,
             handshake_time: Span::seconds(5),
             header_bytes: Size::kib(16),
+            answer_time: Span::seconds(60),
             connect_time: Span::seconds(5),
             message_time: Span::seconds(10),
             message_bytes: Size::kib(64),
@@ -77,6 +121,9 @@ impl Default for Limits {
             subscriptions: 512,
             frames_per_second: 100,
             frames_burst: 1_000,
+            bytes_per_second: Size::kib(1024),
+            bytes_burst: Size::kib(4 * 1024),
+            idle_time: Span::seconds(0),
             outbox_bytes: Size::kib(256),
             outbox_frames: 4_096,
             backlog_bytes: Size::kib(16 * 1024),
@@ -117,6 +164,11 @@ impl Limits {
             ("limits.close_time", self.close_time.is_zero()),
             ("limits.message_bytes", self.message_bytes.bytes() == 0),
             ("limits.event_bytes", self.event_bytes.bytes() == 0),
+            ("limits.answer_time", self.answer_time.is_zero()),
+            ("limits.connections_burst", self.connections_burst == 0),
+            ("limits.address_connections_burst", self.address_connections_burst == 0),
+            ("limits.address_requests_burst", self.address_requests_burst == 0),
+            ("limits.bytes_per_second", self.bytes_per_second.bytes() == 0),
             ("limits.frames_per_second", self.frames_per_second == 0),
             ("limits.frames_burst", self.frames_burst == 0),
             ("limits.outbox_bytes", self.outbox_bytes.bytes() == 0),
@@ -134,6 +186,40 @@ impl Limits {
         if self.header_bytes.bytes() < 8 * 1024 {
             return refuse("limits.header_bytes", "is below 8KiB, the least the HTTP parser works with");
         }
+        if self.bytes_burst.bytes() <= self.message_bytes.bytes() {
+            return refuse(
+                "limits.bytes_burst",
+                "is not above limits.message_bytes, so that no full message passes; raise it",
+            );
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Change = fn(&mut Limits);
+
+    #[test]
+    fn limits_that_would_shut_everybody_out_are_refused_by_name() {
+        let check = |change: Change| {
+            let mut limits = Limits::default();
+            change(&mut limits);
+            limits.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(check(|_| {}), Ok(()));
+        let rows: [(&str, Change); 5] = [
+            ("limits.connections_burst", |limits| limits.connections_burst = 0),
+            ("limits.bytes_per_second", |limits| limits.bytes_per_second = Size::kib(0)),
+            ("limits.bytes_burst", |limits| limits.bytes_burst = limits.message_bytes),
+            ("limits.answer_time", |limits| limits.answer_time = Span::seconds(0)),
+            ("limits.header_bytes", |limits| limits.header_bytes = Size::kib(4)),
+        ];
+        for (key, change) in rows {
+            let error = check(change).expect_err(key);
+            assert!(error.contains(key), "{error}");
+        }
     }
 }

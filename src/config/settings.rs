@@ -13,6 +13,7 @@ use crate::{
         error::ConfigError,
         grants::{self, Grant},
         limits::Limits,
+        network::{ForwardedHeader, Network},
         streams::{Stream, SubjectRule},
         units::{Secret, Span},
     },
@@ -71,6 +72,12 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Address for operators: health, metrics, debugging. Never expose it.
     pub internal_listen: SocketAddr,
+    /// Proxies in front of the node, as networks or addresses. What they say of
+    /// a client's address is believed, and from nobody else.
+    pub trusted_proxies: Vec<Network>,
+    /// Where they say it: `x-forwarded-for`, or `forwarded` (RFC 7239). Only
+    /// this one is read: a proxy passes the other on as the client wrote it.
+    pub forwarded_header: ForwardedHeader,
     /// How often each client is pinged. Two pings unanswered: the connection is
     /// closed. Below the 30 s after which the shortest-lived
     /// common proxies and NATs forget an idle connection.
@@ -87,6 +94,8 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             internal_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
             heartbeat: Span::seconds(25),
             strict_readiness: false,
             live_page: false,

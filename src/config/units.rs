@@ -26,6 +26,7 @@ impl Span {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Whether it is no time at all.
     pub(crate) const fn is_zero(self) -> bool {
         self.0.is_zero()
     }

@@ -393,6 +393,23 @@ pub struct Limits {
     #[prost(uint64, tag = "7")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub event_bytes: u64,
+    /// Bytes per second a client may send on average.
+    #[prost(uint64, tag = "10")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub bytes_per_second: u64,
+    /// Bytes at once above that average.
+    #[prost(uint64, tag = "11")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub bytes_burst: u64,
+    /// A client without a subscription that asks for nothing for so long is
+    /// closed, milliseconds; 0: never.
+    #[prost(uint64, tag = "12")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub idle_ms: u64,
+    /// Connections one user may have; 0: as many as come.
+    #[prost(uint64, tag = "13")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub user_connections: u64,
 }
 /// The subscription is live from here on.
 #[derive(serde::Serialize, serde::Deserialize)]

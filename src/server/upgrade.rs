@@ -1,7 +1,7 @@
 //! From an HTTP request to a session: the checks of RFC 6455 section 4.2.1,
 //! made strictly, because neither the HTTP nor the WebSocket library makes them.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use crate::{
 pub(crate) fn upgrade(
     mut request: Request<Incoming>,
     shared: &Arc<session::Shared>,
+    client: IpAddr,
     permit: Arc<Permit>,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     check(&request)?;
@@ -31,6 +32,8 @@ pub(crate) fn upgrade(
         return Err(Refusal::new(Code::Draining, "this node is leaving; connect again to reach another one").into());
     }
     let (encoding, echo) = subprotocol(request.headers())?;
+    // Known only now where a proxy speaks for it.
+    permit.stand_for_address(client).map_err(|closed| permit.refusal(closed))?;
     let Some((response, upgrade)) = socket::accept(&mut request) else {
         return Err(bad("the WebSocket key is missing"));
     };

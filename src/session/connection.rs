@@ -4,7 +4,8 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io,
-    sync::Arc,
+    num::NonZeroU64,
+    sync::{Arc, LazyLock},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -26,11 +27,11 @@ use crate::{
     hub::Attachment,
     metrics::Refresh,
     outbox::Outbox,
-    proto::{self, ClientFrame, Ping, Refreshed, ServerFrame, Welcome, server_frame::Body},
+    proto::{self, ClientFrame, Ping, Refreshed, ServerFrame, Welcome, client_frame, server_frame::Body},
     publish::Sender,
+    rate::{Meter, Rate},
     session::{
         end::{End, Read},
-        rate::{Meter, Rate},
         roster::Seat,
         shared::Shared,
         state::{self, Effect, Standing, refusal, reply},
@@ -50,9 +51,10 @@ pub(crate) struct Session {
     attachment: Attachment,
     seat: Option<Seat>,
     decoder: Decoder,
-    /// When a message began that is not complete.
-    begun: Option<Instant>,
-    meter: Meter,
+    /// When a message began that is not complete, in nanoseconds of [`clock`].
+    begun: Option<NonZeroU64>,
+    frames: Meter,
+    bytes: Meter,
     encoding: Encoding,
     /// Known once the client has said `connect`.
     grants: Option<Grants>,
@@ -63,7 +65,7 @@ pub(crate) struct Session {
 struct Open {
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
-    _permit: Arc<Permit>,
+    permit: Arc<Permit>,
 }
 
 impl Session {
@@ -76,7 +78,8 @@ impl Session {
             seat: None,
             decoder: Decoder::default(),
             begun: None,
-            meter: Meter::default(),
+            frames: Meter::default(),
+            bytes: Meter::default(),
             encoding,
             grants: None,
         }
@@ -127,7 +130,8 @@ impl Session {
 
     /// Waits for bytes and does what they say.
     async fn step(&mut self, token: Option<&Secret>) -> Result<(), End> {
-        let deadline = self.begun.map(|begun| begun + self.open.shared.limits.message_time.duration());
+        let time = self.open.shared.limits.message_time.duration();
+        let deadline = self.begun.map(|begun| *START + Duration::from_nanos(begun.get()) + time);
         let read = poll_fn(|context| self.poll_read(context));
         let read = match deadline {
             None => read.await,
@@ -193,14 +197,17 @@ impl Session {
             Ok(())
         });
         metrics.frames_received.increment(frames.len() as u64);
+        let now = clock();
         self.begun = match (self.decoder.is_partial(), self.begun) {
             (false, _) => None,
             // What is left over began with this read if a message ended in it.
-            (true, begun) => Some(begun.filter(|_| !complete).unwrap_or_else(Instant::now)),
+            (true, begun) => begun.filter(|_| !complete).or(NonZeroU64::new(now.as_nanos() as u64)),
         };
-        let rate = Rate::new(limits.frames_per_second, limits.frames_burst);
+        let rate = Rate::new(limits.frames_per_second.into(), limits.frames_burst.into());
         let others = fed.as_ref().map_or(0, |others| *others);
-        if !self.meter.count(frames.len() as u32 + empty + others, clock(), rate) {
+        let few = self.frames.count(frames.len() as u64 + u64::from(empty + others), now, rate);
+        let rate = Rate::new(limits.bytes_per_second.bytes() as u64, limits.bytes_burst.bytes() as u64);
+        if !self.bytes.count(bytes.len() as u64, now, rate) || !few {
             return (Vec::new(), Err(End::Close(CloseReason::RateLimited)));
         }
         (frames, fed.map(drop))
@@ -210,6 +217,8 @@ impl Session {
     async fn handle(&mut self, (frames, then): Read, token: Option<&Secret>) -> Result<(), End> {
         // Answers to what came together leave together.
         let mut held = None;
+        let wants = |frame: &ClientFrame| !matches!(frame.body, Some(client_frame::Body::Pong(_)));
+        let wants = frames.iter().any(wants);
         for frame in frames {
             // Whoever was told to go does nothing more here.
             self.still_open()?;
@@ -246,6 +255,9 @@ impl Session {
                 effect => self.perform(effect)?,
             }
         }
+        if !self.open.shared.limits.idle_time.is_zero() {
+            self.open.outbox.note_use(!self.attachment.is_empty(), wants);
+        }
         then
     }
 
@@ -261,12 +273,16 @@ impl Session {
             Ok(grants) => grants,
             Err(why) => return self.refuse(id, why),
         };
+        let permit = &self.open.permit;
+        if let Err(closed) = permit.stand_for_user(&grants.identity().user) {
+            return self.refuse(id, permit.refusal(closed));
+        }
         let _together = self.open.outbox.hold();
         self.grants = Some(grants.clone());
         self.attachment.regrant(&grants);
         let welcome = self.welcome(&grants);
         let client = connect.client.unwrap_or_default();
-        tracing::debug!(connection = welcome.connection, client = ?client.name, version = ?client.version, "connected");
+        tracing::debug!(connection = welcome.connection, client = ?shown(&client.name), version = ?shown(&client.version), "connected");
         self.send(&reply(id, Body::Welcome(welcome)));
         let link = self.open.shared.broker.state().link();
         if link != Link::Up {
@@ -381,6 +397,10 @@ impl Session {
                 frames_per_second: limits.frames_per_second.into(),
                 frames_burst: limits.frames_burst.into(),
                 event_bytes: limits.event_bytes.bytes() as u64,
+                bytes_per_second: limits.bytes_per_second.bytes() as u64,
+                bytes_burst: limits.bytes_burst.bytes() as u64,
+                idle_ms: limits.idle_time.millis(),
+                user_connections: limits.user_connections.into(),
             }),
             server_time: unix_millis(),
         }
@@ -414,9 +434,18 @@ impl Session {
     }
 }
 
+/// Bytes of what a client says of itself that are logged.
+const LOGGED: usize = 256;
+
+fn shown(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LOGGED)]
+}
+
+/// Where [`clock`] begins.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// Time since the first use, for rates.
 fn clock() -> Duration {
-    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     START.elapsed()
 }
 
@@ -424,7 +453,7 @@ impl Open {
     fn new(shared: Arc<Shared>, outbox: Arc<Outbox>, permit: Arc<Permit>) -> Self {
         shared.metrics.connections.increment(1);
         shared.metrics.connections_opened.increment(1);
-        Self { shared, outbox, _permit: permit }
+        Self { shared, outbox, permit }
     }
 }
 

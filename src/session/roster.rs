@@ -216,9 +216,11 @@ impl Roster {
         self.lock(turn).seats.iter().filter(|(_, seated)| meant(seated)).map(|(_, seated)| seated.clone()).collect()
     }
 
-    /// Pings each connection once per interval, and gives up the silent ones.
+    /// Pings each connection once per interval, and gives up the silent ones,
+    /// and those that have wanted nothing for the idle time, if there is one.
     /// Runs until it is dropped.
-    pub async fn keep_alive(self: Arc<Self>, interval: Span, hub: Arc<Hub>, link: impl Fn() -> Link) {
+    pub async fn keep_alive(self: Arc<Self>, interval: Span, idle_time: Span, hub: Arc<Hub>, link: impl Fn() -> Link) {
+        let is_idle = |outbox: &Outbox| !idle_time.is_zero() && outbox.idle() >= idle_time.duration();
         let mut ticks = time::interval(interval.duration() / TURNS as u32);
         // After a stall, go on at the usual pace instead of pinging all at once.
         ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -226,7 +228,9 @@ impl Roster {
             ticks.tick().await;
             let mut pings = Pings::new(link());
             for (Seated { outbox, encoding, follower, .. }, lives) in self.take_turn(turn) {
-                if lives {
+                if lives && is_idle(&outbox) {
+                    outbox.close(CloseReason::Idle);
+                } else if lives {
                     // Who has no room for it has more to read than that.
                     outbox.offer(pings.at(hub.positions(&follower)).of(encoding));
                 } else {

@@ -82,7 +82,17 @@ impl Wire {
 
     /// How long ago the peer was last heard.
     pub fn silence(&self) -> Duration {
-        Duration::from_millis(u64::from(now().wrapping_sub(self.last_read.load(Ordering::Relaxed))))
+        Self::since(self.last_read.load(Ordering::Relaxed))
+    }
+
+    /// The moment in four bytes, for [`Self::since`].
+    pub fn moment() -> u32 {
+        now()
+    }
+
+    /// How long ago a moment was, of the last 49 days.
+    pub fn since(moment: u32) -> Duration {
+        Duration::from_millis(u64::from(now().wrapping_sub(moment)))
     }
 
     /// Tells the peer that nothing more comes; it can still be heard.

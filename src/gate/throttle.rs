@@ -1,0 +1,84 @@
+//! How often each of any number of keys may do something, in a table that does
+//! not grow. Free of what the keys stand for.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::rate::{Meter, Rate};
+
+/// Keys whose meters share a lock, and compete for its places.
+const WAYS: usize = 8;
+
+/// With its places the table remembers 32,768 keys in half a megabyte. Who has
+/// more addresses than that is limited by what the node takes in all.
+const SETS: usize = 4_096;
+
+/// A rate for each key.
+///
+/// A key that finds its set full takes the place of the one that has used
+/// least. That one has its burst again when it comes back: what is forgotten
+/// under attack is forgotten in favour of those who have done little.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    /// None: as often as they like.
+    rate: Option<Rate>,
+    sets: Box<[Mutex<[Slot; WAYS]>]>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// 0: free.
+    key: u64,
+    meter: Meter,
+}
+
+impl Throttle {
+    /// So many per second and key, and so many at once; 0 per second: no limit.
+    pub(crate) fn new(per_second: u32, burst: u32) -> Self {
+        let rate = (per_second > 0).then(|| Rate::new(per_second.into(), burst.into()));
+        let sets = if rate.is_some() { SETS } else { 0 };
+        Self { rate, sets: (0..sets).map(|_| Mutex::default()).collect() }
+    }
+
+    /// Whether the key may, once more.
+    pub(crate) fn admit(&self, key: u64, now: Duration) -> bool {
+        let Some(rate) = self.rate else { return true };
+        let mut set = self.sets[key as usize % SETS].lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = set.iter_mut().find(|slot| slot.key == key) {
+            return slot.meter.admit(now, rate);
+        }
+        let mut slot = Slot { key, meter: Meter::default() };
+        let admitted = slot.meter.admit(now, rate);
+        if let Some(least) = set.iter_mut().min_by_key(|slot| slot.meter.used()) {
+            *least = slot;
+        }
+        admitted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_often_is_remembered_however_many_others_come() {
+        let throttle = Throttle::new(1, 3);
+        let now = Duration::from_secs(10);
+        assert!((0..3).all(|_| throttle.admit(1, now)) && !throttle.admit(1, now));
+        // All into the same set.
+        for other in 1..100 {
+            assert!(throttle.admit(1 + other * SETS as u64, now));
+            assert!(!throttle.admit(1, now));
+        }
+        assert!(throttle.admit(1, now + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn no_rate_is_no_limit_and_no_table() {
+        let throttle = Throttle::new(0, 0);
+        assert!((0..1_000).all(|_| throttle.admit(7, Duration::ZERO)));
+        assert!(throttle.sets.is_empty());
+    }
+}

@@ -21,9 +21,15 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// Levels of nesting that data may have to be embedded. Parsers that recurse
+/// give up at some depth (System.Text.Json at 64, serde_json at 128) and would
+/// lose the whole frame; up to four levels are the frame's own.
+const DATA_DEPTH: usize = 60;
+
 /// The data of an event as it can stand inside a JSON line: valid JSON on one
-/// line, borrowed where nothing has to change. None when it is not JSON, or
-/// when its content type says that it is something else.
+/// line, borrowed where nothing has to change. None when it is not JSON, when
+/// it is nested too deep, or when its content type says that it is something
+/// else.
 ///
 /// Valid JSON may hold raw line feeds between tokens; they would end the line.
 /// Inside a string a raw line feed is not valid, so a space says the same.
@@ -33,8 +39,31 @@ pub fn embeddable<'a>(content_type: &str, data: &'a [u8]) -> Option<Cow<'a, str>
     }
     let raw: &RawValue = serde_json::from_slice(data).ok()?;
     let text = raw.get();
+    if is_deep(text.as_bytes()) {
+        return None;
+    }
     let breaks = memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some();
     Some(if breaks { Cow::Owned(text.replace(['\n', '\r'], " ")) } else { Cow::Borrowed(text) })
+}
+
+/// Whether valid JSON is nested deeper than [`DATA_DEPTH`].
+fn is_deep(json: &[u8]) -> bool {
+    if memchr::memchr2_iter(b'[', b'{', json).nth(DATA_DEPTH).is_none() {
+        // Nearly always: so few cannot stand inside each other.
+        return false;
+    }
+    let (mut depth, mut string, mut escaped) = (0usize, false, false);
+    json.iter().any(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => string = !string,
+            b'[' | b'{' if !string => depth += 1,
+            b']' | b'}' if !string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DATA_DEPTH
+    })
 }
 
 /// An absent content type says nothing; `text/plain` with the body `42` does.
@@ -252,6 +281,23 @@ mod tests {
         ];
         for (content_type, data, expected) in rows {
             assert_eq!(embeddable(content_type, data).as_deref(), *expected, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn what_other_parsers_could_not_read_is_not_embedded() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let flat = format!("[{}]", vec!["{\"\\\"[[\":[]}"; 200].join(","));
+        let rows = [
+            (nested(DATA_DEPTH), true),
+            (nested(DATA_DEPTH + 1), false),
+            (nested(100_000), false),
+            (flat, true),
+            (format!("\"{}\"", "[".repeat(1_000)), true),
+            (format!("{}1{}", "{\"a\":".repeat(61), "}".repeat(61)), false),
+        ];
+        for (data, embedded) in rows {
+            assert_eq!(embeddable("", data.as_bytes()).is_some(), embedded, "{}", &data[..data.len().min(80)]);
         }
     }
 }

@@ -13,37 +13,37 @@ use super::{
 };
 
 /// A close code and its name, which is the frame's reason and the metric's label.
-type End = (u16, &'static str);
+pub type End = (u16, &'static str);
 
 const NORMAL: End = (1000, "normal");
-const PROTOCOL_ERROR: End = (1002, "protocol_error");
+pub const PROTOCOL_ERROR: End = (1002, "protocol_error");
 const WRONG_KIND: End = (1003, "wrong_kind");
 const INVALID_UTF8: End = (1007, "invalid_utf8");
-const TOO_BIG: End = (1009, "too_big");
+pub const TOO_BIG: End = (1009, "too_big");
 const PING_TIMEOUT: End = (4003, "ping_timeout");
-const RATE_LIMITED: End = (4004, "rate_limited");
-const CONNECT_TIMEOUT: End = (4005, "connect_timeout");
-const MESSAGE_TIMEOUT: End = (4006, "message_timeout");
+pub const RATE_LIMITED: End = (4004, "rate_limited");
+pub const CONNECT_TIMEOUT: End = (4005, "connect_timeout");
+pub const MESSAGE_TIMEOUT: End = (4006, "message_timeout");
 
-const JSON: &str = "notifier.v1.json";
+pub const JSON: &str = "notifier.v1.json";
 const PROTO: &str = "notifier.v1.proto";
 
 /// `ClientBatch { frames: [ClientFrame { connect: Connect {} }] }`
 const PROTO_CONNECT: [u8; 4] = [0x0a, 0x02, 0x12, 0x00];
 
-const FIN: u8 = 0x80;
-const CONTINUATION: u8 = 0;
-const TEXT: u8 = 1;
+pub const FIN: u8 = 0x80;
+pub const CONTINUATION: u8 = 0;
+pub const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
-const PING: u8 = 9;
+pub const PING: u8 = 9;
 const PONG: u8 = 10;
 
 /// Short, for what is expected to run out; long enough for a busy machine.
 const SHORT: Duration = Duration::from_millis(300);
 
 /// A client's frame: the first byte as given, masked, the length in its shortest form.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = match payload.len() {
         length @ 0..=125 => vec![first, 0x80 | length as u8],
         length @ 126..=0xffff => [&[first, 0xfe][..], &(length as u16).to_be_bytes()].concat(),
@@ -71,7 +71,7 @@ fn close(code: u16, reason: &[u8]) -> Vec<u8> {
 }
 
 /// Connected and welcomed.
-async fn connected(node: &TestNode, subprotocol: &str) -> Raw {
+pub async fn connected(node: &TestNode, subprotocol: &str) -> Raw {
     let mut raw = Raw::upgraded(node.address, subprotocol).await;
     let connect = match subprotocol {
         JSON => text(&json!({"connect": {}})),
@@ -84,7 +84,7 @@ async fn connected(node: &TestNode, subprotocol: &str) -> Raw {
 }
 
 /// The frames up to the end of the stream.
-async fn frames(raw: &mut Raw) -> Vec<Frame> {
+pub async fn frames(raw: &mut Raw) -> Vec<Frame> {
     let mut frames = Vec::new();
     while let Some(frame) = raw.frame().await {
         frames.push(frame);
@@ -94,7 +94,7 @@ async fn frames(raw: &mut Raw) -> Vec<Frame> {
 
 /// Reads to the end of the stream. The last frame has to be a Close; returns
 /// its payload.
-async fn close_payload(raw: &mut Raw) -> Vec<u8> {
+pub async fn close_payload(raw: &mut Raw) -> Vec<u8> {
     let mut frames = frames(raw).await;
     let last = frames.pop().expect("a frame before the end");
     assert_eq!(last.opcode, Frame::CLOSE, "{last:?} after {frames:?}");
@@ -102,11 +102,11 @@ async fn close_payload(raw: &mut Raw) -> Vec<u8> {
     last.payload
 }
 
-fn payload((code, name): End) -> Vec<u8> {
+pub fn payload((code, name): End) -> Vec<u8> {
     [&code.to_be_bytes(), name.as_bytes()].concat()
 }
 
-fn series((_, name): End) -> String {
+pub fn series((_, name): End) -> String {
     format!("notifier_connections_closed_total{{reason=\"{name}\"}}")
 }
 

@@ -6,6 +6,7 @@
 mod world;
 
 mod admission;
+mod attacks;
 mod broker_outage;
 mod drain;
 mod durable;

@@ -1,12 +1,15 @@
 //! A TCP connection that sends what it is told to, right or wrong, and a
 //! neighbour that must not notice.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 use crate::world::{TestNode, Ws, soon};
@@ -78,6 +81,28 @@ impl Raw {
         // Each write is to arrive as it is.
         stream.set_nodelay(true).expect("a TCP stream");
         Self { stream, ahead: Vec::new() }
+    }
+
+    /// From one of this machine's addresses, `127.0.0.0/8`.
+    pub async fn open_from(source: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((source, 0).into()).expect("an address of this machine");
+        let stream = soon("a connection", socket.connect(address)).await.expect("a connection");
+        stream.set_nodelay(true).expect("a TCP stream");
+        Self { stream, ahead: Vec::new() }
+    }
+
+    /// Its kernel takes little that nobody reads.
+    pub async fn open_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4 * 1024).expect("a size");
+        let stream = soon("a connection", socket.connect(address)).await.expect("a connection");
+        Self { stream, ahead: Vec::new() }
+    }
+
+    /// What the kernel takes at once; the number of bytes.
+    pub fn try_send(&mut self, bytes: &[u8]) -> usize {
+        self.stream.try_write(bytes).unwrap_or(0)
     }
 
     /// Open and upgraded; `connect` not yet sent.

@@ -72,6 +72,24 @@ impl Ws {
         .await
     }
 
+    /// The next ping, or the close that came instead.
+    pub async fn try_ping(&mut self) -> Result<(), (u16, String)> {
+        soon("a ping or a close", async {
+            loop {
+                match self.received.pop_front() {
+                    Some(frame) if frame.get("ping").is_some() => return Ok(()),
+                    Some(_) => {}
+                    None => match self.receive().await {
+                        Ok(()) => {}
+                        Err(ClientError::Closed { code, reason }) => return Err((code, reason)),
+                        Err(error) => panic!("no close frame: {error}"),
+                    },
+                }
+            }
+        })
+        .await
+    }
+
     async fn receive(&mut self) -> Result<(), ClientError> {
         let message = self.socket.receive().await?;
         let text = std::str::from_utf8(&message).expect("text is UTF-8");

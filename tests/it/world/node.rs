@@ -1,6 +1,6 @@
 //! A node in this process.
 
-use std::{net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
+use std::{fs::File, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -15,7 +15,13 @@ use notifier::{
 };
 use serde_json::Value;
 use tempfile::NamedTempFile;
-use tokio::{net::TcpStream, process::Command, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+    sync::oneshot,
+    task::JoinHandle,
+    time::sleep,
+};
 
 use super::{NatsServer, Ws, eventually, free_port, soon};
 
@@ -24,6 +30,8 @@ pub struct TestNode {
     pub address: SocketAddr,
     pub internal: SocketAddr,
     publisher: Option<Arc<Publisher>>,
+    /// Of the process, where it has one of its own.
+    process: Option<u32>,
     stop: Option<oneshot::Sender<()>>,
     run: JoinHandle<Result<(), NodeError>>,
 }
@@ -80,39 +88,59 @@ impl TestNode {
         let run = tokio::spawn(node.run(async {
             let _ = stopped.await;
         }));
-        Self { address, internal, publisher, stop: Some(stop), run }
+        Self { address, internal, process: None, publisher, stop: Some(stop), run }
+    }
+
+    /// A process on the embedded broker, with a configuration as operators write it: its memory is
+    /// its own.
+    pub async fn alone(text: &str) -> Self {
+        Self::spawn(&format!("[broker]\nkind = \"memory\"\n{text}"), &[], None).await
+    }
+
+    /// The same with something in its environment.
+    pub async fn alone_with(environment: &[(&str, &str)], text: &str) -> Self {
+        Self::spawn(&format!("[broker]\nkind = \"memory\"\n{text}"), environment, None).await
+    }
+
+    /// The same, and its log goes to a file.
+    pub async fn logging(text: &str, log: File) -> Self {
+        Self::spawn(&format!("[broker]\nkind = \"memory\"\n{text}"), &[], Some(log)).await
     }
 
     /// The process that operators run, with a configuration as they write it,
     /// and what is to be in its environment.
     pub async fn process(nats: &NatsServer, text: &str, environment: &[(&str, &str)]) -> Self {
-        let (address, internal) = (free_port().await, free_port().await);
-        let file = NamedTempFile::new().expect("a file");
-        let settings = format!(
-            "[server]\nlisten = \"{address}\"\ninternal_listen = \"{internal}\"\n\
-             [broker.nats]\nurls = [\"{}\"]\n[auth]\nmode = \"anonymous\"\n{text}",
-            nats.url()
-        );
-        std::fs::write(file.path(), settings).expect("room");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_notifier"))
-            .args(["serve", "--config"])
-            .arg(file.path())
-            .envs(environment.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the binary runs");
+        let broker = format!("[broker.nats]\nurls = [\"{}\"]\n{text}", nats.url());
+        Self::spawn(&broker, environment, None).await
+    }
+
+    async fn spawn(text: &str, environment: &[(&str, &str)], log: Option<File>) -> Self {
+        // A free port may have been taken before the process has it.
+        let begun = async {
+            loop {
+                if let Some(begun) = begin(text, environment, log.as_ref()).await {
+                    return begun;
+                }
+            }
+        };
+        let (mut process, file, address, internal) = soon("a listening process", begun).await;
+        let number = process.id();
         let run = tokio::spawn(async move {
             let _file = file;
             let status = process.wait().await.expect("a child of ours");
             panic!("the process has ended: {status}");
         });
-        let [address, internal] = [address, internal].map(|address| address.parse().expect("an address"));
-        let node = Self { address, internal, publisher: None, stop: None, run };
-        eventually("a listening process", || async { TcpStream::connect(internal).await.is_ok() }).await;
+        let node = Self { address, internal, process: number, publisher: None, stop: None, run };
         node.until_ready().await;
         node
+    }
+
+    /// The most memory that the process has ever held, bytes.
+    pub fn most_memory(&self) -> u64 {
+        let number = self.process.expect("a process of its own");
+        let status = std::fs::read_to_string(format!("/proc/{number}/status")).expect("a process that runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
     /// A connected client that speaks JSON.
@@ -211,6 +239,41 @@ impl TestNode {
 impl Drop for TestNode {
     fn drop(&mut self) {
         self.run.abort();
+    }
+}
+
+/// A process that listens, its file and its addresses; none when it has ended at once.
+async fn begin(
+    text: &str,
+    environment: &[(&str, &str)],
+    log: Option<&File>,
+) -> Option<(Child, NamedTempFile, SocketAddr, SocketAddr)> {
+    let (address, internal) = (free_port().await, free_port().await);
+    let file = NamedTempFile::new().expect("a file");
+    let settings = format!(
+        "[server]\nlisten = \"{address}\"\ninternal_listen = \"{internal}\"\n\
+         [auth]\nmode = \"anonymous\"\n{text}"
+    );
+    std::fs::write(file.path(), settings).expect("room");
+    let log = log.map_or_else(Stdio::null, |log| log.try_clone().expect("a file").into());
+    let mut process = Command::new(env!("CARGO_BIN_EXE_notifier"))
+        .args(["serve", "--config"])
+        .arg(file.path())
+        .envs(environment.iter().copied())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the binary runs");
+    let [address, internal] = [address, internal].map(|address| address.parse().expect("an address"));
+    loop {
+        if process.try_wait().expect("a child of ours").is_some() {
+            return None;
+        }
+        if TcpStream::connect(internal).await.is_ok() {
+            return Some((process, file, address, internal));
+        }
+        sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -1,0 +1,74 @@
+//! Connections that want nothing, where that is limited.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::world::{TestNode, Ws};
+
+#[tokio::test]
+async fn who_wants_nothing_for_the_idle_time_is_closed_with_4020() {
+    let node = TestNode::with(|config| {
+        config.server.heartbeat = Duration::from_millis(200).into();
+        config.limits.idle_time = Duration::from_millis(800).into();
+    })
+    .await;
+    // A pong, in whatever form, is no wish.
+    let mut idle = node.client().await;
+    let mut gave_up = node.client().await;
+    gave_up.subscribe("a").await;
+    let mut subscribed = node.client().await;
+    subscribed.subscribe("a").await;
+    let mut publishes = node.client().await;
+    gave_up.send(json!({"id": 2, "unsubscribe": {"subject": "a"}})).await;
+    let both = async { tokio::join!(end_of_a_listener(&mut idle), end_of_a_listener(&mut gave_up)) };
+    let busy = async {
+        loop {
+            subscribed.ping().await;
+            subscribed.send(json!({"pong": {}})).await;
+            publishes.send(json!({"publish": {"subject": "b", "event": {"data": 1}}})).await;
+        }
+    };
+    let ends = tokio::select! {
+        ends = both => ends,
+        () = busy => unreachable!("it goes on for ever"),
+    };
+    let end = (4020, "idle".to_owned());
+    assert_eq!(ends, (end.clone(), end));
+    publishes.subscribe("b").await;
+    subscribed.subscribe("b").await;
+    drop((idle, gave_up));
+    node.until_metric("notifier_connections_closed_total{reason=\"idle\"}", |count| count == 2.0).await;
+}
+
+/// Answers pings until the node closes the connection.
+async fn end_of_a_listener(client: &mut Ws) -> (u16, String) {
+    loop {
+        match client.try_ping().await {
+            Ok(()) => client.send(json!({"pong": {}})).await,
+            Err(close) => return close,
+        }
+    }
+}
+
+#[tokio::test]
+async fn welcome_tells_the_limits_that_a_client_has_to_keep() {
+    let node = TestNode::with(|config| {
+        config.limits.bytes_per_second = 10_000.into();
+        config.limits.bytes_burst = 100_000.into();
+        config.limits.idle_time = Duration::from_secs(90).into();
+        config.limits.user_connections = 7;
+    })
+    .await;
+    let mut client = Ws::open(node.address).await;
+    client.send(json!({"connect": {}})).await;
+    let limits = client.expect("welcome").await["welcome"]["limits"].take();
+    let expected = json!({
+        "messageBytes": 65_536, "subscriptions": 512, "subjectBytes": 256, "subjectTokens": 32,
+        "framesPerSecond": 100, "framesBurst": 1_000, "eventBytes": 1_048_576,
+        "bytesPerSecond": 10_000, "bytesBurst": 100_000, "idleMs": 90_000, "userConnections": 7,
+    });
+    for (name, value) in expected.as_object().expect("an object") {
+        assert_eq!(limits[name], *value, "{name}");
+    }
+}

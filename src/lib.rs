@@ -34,4 +34,5 @@ pub mod log;
 pub mod template;
 pub mod trie;
 pub mod subject;
+pub mod origin;
 pub mod proto;

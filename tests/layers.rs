@@ -42,6 +42,7 @@ const FLOORS: &[&str] = &[
     "template",
     "trie",
     "subject",
+    "origin",
     "proto",
 ];
 

@@ -8,6 +8,7 @@ use crate::{
     codec::{BadFrame, Encoding},
     proto::{ClientFrame, Connect, Pong, ServerFrame, Welcome, client_frame::Body as ClientBody, server_frame::Body},
     socket::{ClientError as SocketError, ClientSocket},
+    tls::Trust,
 };
 
 /// The path of the WebSocket.
@@ -17,7 +18,7 @@ const PATH: &str = "/v1/ws";
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address is none.
-    #[error("`{0}` is no address of a node; write it as ws://host:8080")]
+    #[error("`{0}` is no address of a node; write it as ws://host:8080 or wss://host")]
     Address(String),
     /// The host's name is not known.
     #[error("cannot find {host}: {source}")]
@@ -51,13 +52,30 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and says `connect`.
+    /// Connects and says `connect`; `wss` trusts the system's authorities.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub async fn connect(url: &str, encoding: Encoding, connect: Connect) -> Result<(Self, Welcome), ClientError> {
-        let (address, authority) = resolve(url).await?;
-        let socket = ClientSocket::connect(address, &authority, PATH, encoding.subprotocol()).await?;
+        Self::connect_trusting(url, encoding, connect, &Trust::System).await
+    }
+
+    /// The same with authorities of one's own.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn connect_trusting(
+        url: &str,
+        encoding: Encoding,
+        connect: Connect,
+        trust: &Trust,
+    ) -> Result<(Self, Welcome), ClientError> {
+        let (address, authority, secure) = resolve(url).await?;
+        let subprotocol = encoding.subprotocol();
+        let socket = match secure {
+            false => ClientSocket::connect(address, &authority, PATH, subprotocol).await?,
+            true => ClientSocket::connect_tls(address, &authority, PATH, subprotocol, trust).await?,
+        };
         let mut client = Self { socket, encoding, received: VecDeque::new() };
         client.send(ClientFrame { id: 0, body: Some(ClientBody::Connect(connect)) }).await?;
         loop {
@@ -110,18 +128,21 @@ impl Client {
     }
 }
 
-async fn resolve(url: &str) -> Result<(SocketAddr, String), ClientError> {
+/// Where a node is, what it is called there, and whether it speaks TLS.
+async fn resolve(url: &str) -> Result<(SocketAddr, String, bool), ClientError> {
     let wrong = || ClientError::Address(url.to_owned());
     let uri: Uri = url.parse().map_err(|_| wrong())?;
-    let authority = match (uri.scheme_str(), uri.authority()) {
-        (Some("ws") | None, Some(authority)) => authority,
+    let (authority, secure) = match (uri.scheme_str(), uri.authority()) {
+        (Some("ws") | None, Some(authority)) => (authority, false),
+        (Some("wss"), Some(authority)) => (authority, true),
         _ => return Err(wrong()),
     };
+    let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let host = authority.host().trim_matches(['[', ']']).to_owned();
-    let address = tokio::net::lookup_host((host.as_str(), authority.port_u16().unwrap_or(80)))
+    let address = tokio::net::lookup_host((host.as_str(), port))
         .await
         .map_err(|source| ClientError::Resolve { host: host.clone(), source })?
         .next()
         .ok_or_else(wrong)?;
-    Ok((address, authority.to_string()))
+    Ok((address, authority.to_string(), secure))
 }

@@ -3,6 +3,7 @@
 mod auth;
 mod consistency;
 mod document;
+mod edge;
 mod error;
 mod grants;
 mod issuers;
@@ -15,6 +16,7 @@ mod units;
 
 pub use auth::{Auth, AuthMode, Jwks};
 pub use document::reference;
+pub use edge::ServerTls;
 pub use error::ConfigError;
 pub use grants::Grant;
 pub use issuers::{Algorithm, Family, Issuer};

@@ -21,6 +21,7 @@ pub mod revocation;
 pub mod identity;
 pub mod outbox;
 pub mod socket;
+pub mod tls;
 pub mod telemetry;
 pub mod gate;
 pub mod rate;

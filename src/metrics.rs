@@ -72,10 +72,12 @@ macro_rules! series {
     (@type Counter $label:ty) => { By<$label, Counter> };
     (@type Gauge) => { Gauge };
     (@type Gauge $label:ty) => { By<$label, Gauge> };
+    (@type Gauge $label:ty) => { By<$label, Gauge> };
     (@type Histogram) => { Histogram };
     (@make Counter $name:literal) => { counter!($name) };
     (@make Counter $name:literal $label:ty) => { By::new(|key, value| counter!($name, key => value)) };
     (@make Gauge $name:literal) => { gauge!($name) };
+    (@make Gauge $name:literal $label:ty) => { By::new(|key, value| gauge!($name, key => value)) };
     (@make Histogram $name:literal) => { histogram!($name) };
     (@describe Counter $name:literal $unit:expr, $help:expr) => { describe_counter!($name, $unit, $help) };
     (@describe Gauge $name:literal $unit:expr, $help:expr) => { describe_gauge!($name, $unit, $help) };
@@ -129,6 +131,10 @@ series! {
     accepts_failed: Counter by AcceptFailure, "notifier_accepts_failed_total", Count;
     /// HTTP connections cut off because the client did not take its answer within `limits.answer_time`.
     answers_given_up: Counter, "notifier_answers_given_up_total", Count;
+    /// When the certificate of a listener ends, seconds since 1970; 0 where it speaks no TLS.
+    certificate_expiry: Gauge by Listener, "notifier_certificate_expiry_seconds", Seconds;
+    /// Changed certificate files, by whether they were taken.
+    certificate_reloads: Counter by Reload, "notifier_certificate_reloads_total", Count;
     /// Live subscriptions of all connections.
     subscriptions: Gauge, "notifier_subscriptions", Count;
     /// Distinct patterns this node is subscribed to at its broker.
@@ -325,6 +331,10 @@ label! {
         HandshakeTime = "handshake_time",
         /// What came is no HTTP request head, or one larger than `limits.header_bytes`.
         BadHead = "bad_head",
+        /// The TLS handshake failed, or the client spoke no TLS.
+        Tls = "tls",
+        /// The TLS handshake took longer than `limits.handshake_time`.
+        TlsTimeout = "tls_timeout",
         /// Any other error of `accept`.
         Other = "other",
     }
@@ -379,6 +389,16 @@ label! {
 }
 
 label! {
+    /// Whom a listener is for.
+    Listener = "listener" {
+        /// `server.listen`.
+        Clients = "clients",
+        /// `server.internal_listen`.
+        Internal = "internal",
+    }
+}
+
+label! {
     /// Why a published key is not used.
     PassedOver = "reason" {
         /// It is for encryption.
@@ -391,6 +411,16 @@ label! {
         Broken = "broken",
         /// Another one has the same name.
         Duplicate = "duplicate",
+    }
+}
+
+label! {
+    /// What became of changed certificate files.
+    Reload = "result" {
+        /// New handshakes use them.
+        Taken = "taken",
+        /// They do not hold; those before are kept.
+        Refused = "refused",
     }
 }
 
@@ -507,6 +537,8 @@ mod tests {
         check::<Code>();
         check::<Drop>();
         check::<AcceptFailure>();
+        check::<Listener>();
+        check::<Reload>();
         check::<BrokerEvent>();
         check::<StreamRequest>();
         check::<Undelivered>();

@@ -18,12 +18,13 @@ use crate::{
     gate::Gate,
     hub::{Hub, Plan},
     journal::Journal,
-    metrics::{self, Metrics},
+    metrics::{self, Listener, Metrics},
     outbox::Policy,
     publish::Publisher,
     revocation::Revocations,
-    server::{Admin, Health, InternalServer, ListenError, Server, listen},
+    server::{Admin, Desk, Health, InternalServer, ListenError, Server, Warden, listen},
     session::{self, Roster},
+    tls::{Endpoint, TlsError},
 };
 
 /// How often the event loop shows that it runs.
@@ -55,6 +56,9 @@ pub enum NodeError {
     /// An address is not to be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The TLS files of a listener cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The settings of the broker cannot be used.
     #[error(transparent)]
     Nats(#[from] NatsError),
@@ -93,6 +97,8 @@ impl Node {
         let internal = listen(config.server.internal_listen, "--internal-listen", limits)?;
         let metrics = Arc::new(Metrics::new()?);
         let tasks = Tasks::new(metrics.clone());
+        let tls = Endpoint::open(Listener::Clients, &config.server.tls, &metrics).await?;
+        let internal_tls = Endpoint::open(Listener::Internal, &config.server.internal_tls, &metrics).await?;
         let (broker, intakes) = Broker::connect(&config, &metrics, &tasks).await?;
         let broker = Arc::new(broker);
         let classes = broker.classes().clone();
@@ -136,14 +142,18 @@ impl Node {
             tasks: tasks.clone(),
             metrics: metrics.clone(),
         });
+        for endpoint in [&tls, &internal_tls].into_iter().flatten() {
+            tasks.spawn_vital("certificates", endpoint.clone().keep_current());
+        }
         let name = config.node.name.clone();
         let (control, calls) =
             Control::new(name, broker.clone(), roster.clone(), revocations.clone(), tasks.clone(), metrics.clone());
         let admin = Admin::new(control.clone(), access, roster.clone(), &config.auth);
         let health = health(&config, &shared, &gate, &revocations);
+        let desk = Desk { health: health.clone(), admin, warden: Warden::new(&config.server), tls: internal_tls };
         Ok(Self {
-            server: Server::new(shared, gate.clone(), &config.server),
-            internal: InternalServer::start(internal, health.clone(), admin)?,
+            server: Server::new(shared, gate.clone(), &config.server, tls),
+            internal: InternalServer::start(internal, desk)?,
             control: (control, calls),
             config,
             listener,

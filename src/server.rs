@@ -5,12 +5,15 @@ mod admin;
 mod address;
 mod answer;
 mod caller;
+mod farewell;
 mod http;
 mod internal;
 mod listen;
 mod pace;
+mod secure;
 mod stored;
 mod upgrade;
+mod warden;
 
 use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
@@ -19,24 +22,28 @@ use http_body_util::Full;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{sleep, timeout},
+    time::sleep,
 };
 
 pub use admin::Admin;
-pub use internal::{Health, InternalServer};
+pub use internal::{Desk, Health, InternalServer};
 pub use listen::{ListenError, listen};
+pub use warden::Warden;
 
 use crate::{
     config,
     error::{Code, Refusal},
     gate::{Gate, Permit},
     metrics::AcceptFailure,
-    session,
+    session::Shared,
+    tls::Endpoint,
 };
 use address::Addresses;
+use answer::Refused;
+use farewell::send_away;
 use pace::Pace;
 
 /// How long to wait when the process has no descriptor left. Trying again at
@@ -47,29 +54,32 @@ const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(200);
 /// are just closed.
 const FAREWELLS: usize = 64;
 
-/// How long such a farewell may take.
-const FAREWELL_TIME: Duration = Duration::from_secs(1);
-
 /// The page of `server.live_page`.
 const LIVE_PAGE: &str = include_str!("../demo/live.html");
 
 /// The clients' side of a node.
 #[derive(Debug)]
 pub struct Server {
-    session: Arc<session::Shared>,
+    session: Arc<Shared>,
     /// Counts the connections of any kind.
     gate: Arc<Gate>,
     addresses: Addresses,
     farewells: Arc<Semaphore>,
+    tls: Option<Arc<Endpoint>>,
     live_page: bool,
 }
 
 impl Server {
     /// A server that accepts until the node leaves.
-    pub fn new(session: Arc<session::Shared>, gate: Arc<Gate>, settings: &config::Server) -> Arc<Self> {
+    pub fn new(
+        session: Arc<Shared>,
+        gate: Arc<Gate>,
+        settings: &config::Server,
+        tls: Option<Arc<Endpoint>>,
+    ) -> Arc<Self> {
         let farewells = Arc::new(Semaphore::new(FAREWELLS));
         let addresses = Addresses::new(settings.trusted_proxies.clone(), settings.forwarded_header);
-        Arc::new(Self { session, gate, addresses, farewells, live_page: settings.live_page })
+        Arc::new(Self { session, gate, addresses, farewells, tls, live_page: settings.live_page })
     }
 
     /// Accepts connections until the node leaves; the listener is closed then.
@@ -91,11 +101,11 @@ impl Server {
             Err(closed) => {
                 self.session.metrics.errors.of(closed.code()).increment(1);
                 self.session.metrics.accepts_failed.of(closed.failure()).increment(1);
-                if let Ok(permit) = self.farewells.clone().try_acquire_owned() {
+                // Who waits for a TLS handshake would not understand it, and one more is what there is no room for.
+                if let (None, Ok(permit)) = (&self.tls, self.farewells.clone().try_acquire_owned()) {
                     let refusal = self.gate.refusal(closed);
                     tasks.spawn(async move {
-                        // Whether it hears us is its own affair.
-                        let _ = timeout(FAREWELL_TIME, send_away(stream, refusal)).await;
+                        send_away(stream, refusal).await;
                         drop(permit);
                     });
                 }
@@ -118,8 +128,35 @@ impl Server {
         }
     }
 
-    /// Speaks HTTP until the connection ends or becomes a WebSocket.
     async fn converse(self: Arc<Self>, stream: TcpStream, peer: IpAddr, permit: Arc<Permit>) {
+        match self.tls.clone() {
+            None => self.speak(stream, peer, permit).await,
+            // Boxed: every connection would have room for it otherwise.
+            Some(endpoint) => Box::pin(self.speak_secured(endpoint, stream, peer, permit)).await,
+        }
+    }
+
+    async fn speak_secured(
+        self: Arc<Self>,
+        endpoint: Arc<Endpoint>,
+        stream: TcpStream,
+        peer: IpAddr,
+        permit: Arc<Permit>,
+    ) {
+        let Shared { limits, leaving, metrics, .. } = &*self.session;
+        let secured = secure::secured(&endpoint, stream, limits.handshake_time.duration());
+        match leaving.run_until_cancelled(secured).await {
+            Some(Ok(stream)) => self.speak(stream, peer, permit).await,
+            Some(Err(failure)) => metrics.accepts_failed.of(failure).increment(1),
+            None => {}
+        }
+    }
+
+    /// Speaks HTTP until the connection ends or becomes a WebSocket.
+    async fn speak<S>(self: Arc<Self>, stream: S, peer: IpAddr, permit: Arc<Permit>)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let limits = &self.session.limits;
         let pace = &Pace::new();
         let service = service_fn(|request| {
@@ -174,9 +211,21 @@ impl Server {
         peer: IpAddr,
         permit: Arc<Permit>,
     ) -> Response<Full<Bytes>> {
+        let answered = self.answer(request, peer, permit).await;
+        answered.unwrap_or_else(|refused| {
+            self.session.metrics.errors.of(refused.code()).increment(1);
+            refused.into_response()
+        })
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        permit: Arc<Permit>,
+    ) -> Result<Response<Full<Bytes>>, Refused> {
         let client = self.addresses.of(request.headers(), peer);
-        let path = request.uri().path();
-        let answered = match path {
+        match request.uri().path() {
             "/v1/ws" => upgrade::upgrade(request, &self.session, client, permit),
             _ if let Err(closed) = self.gate.request(client) => Err(self.gate.refusal(closed).into()),
             path if path.starts_with(http::PUBLISH) => http::publish(request, &self.session).await,
@@ -184,11 +233,7 @@ impl Server {
             stored::FETCH => stored::fetch(request, &self.session).await,
             "/" if self.live_page => Ok(live_page(&request)),
             _ => Err(Refusal::new(Code::NotFound, "there is nothing here; clients connect to /v1/ws").into()),
-        };
-        answered.unwrap_or_else(|refused| {
-            self.session.metrics.errors.of(refused.code()).increment(1);
-            refused.into_response()
-        })
+        }
     }
 }
 
@@ -200,19 +245,4 @@ fn live_page(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let html = header::HeaderValue::from_static("text/html; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, html);
     response
-}
-
-async fn send_away(mut stream: TcpStream, refusal: Refusal) -> io::Result<()> {
-    let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-    let body = answer::body(refusal);
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(&body).await?;
-    stream.shutdown().await?;
-    // Closing with unread bytes would destroy the answer on its way.
-    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
 }

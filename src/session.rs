@@ -18,13 +18,13 @@ mod state;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
 pub use listed::Listed;
 pub use roster::Roster;
 pub use shared::Shared;
 
-use crate::{close::CloseReason, codec::Encoding, config::Secret, gate::Permit};
+use crate::{close::CloseReason, codec::Encoding, config::Secret, gate::Permit, socket::Wire};
 use connection::Session;
 use end::End;
 use life::Life;
@@ -33,14 +33,14 @@ use life::Life;
 /// own. `ahead` is what the client sent right behind its upgrade request,
 /// `token` what the request itself brought.
 pub async fn serve(
-    stream: TcpStream,
+    wire: Wire,
     ahead: Bytes,
     token: Option<Secret>,
     encoding: Encoding,
     permit: Arc<Permit>,
     shared: Arc<Shared>,
 ) {
-    let mut session = Session::new(stream, encoding, permit, &shared);
+    let mut session = Session::new(wire, encoding, permit, &shared);
     let connected = timeout(shared.limits.connect_time.duration(), session.until_connected(ahead, token.as_ref()));
     let end = tokio::select! {
         connected = connected => match connected {

@@ -1,4 +1,4 @@
-//! WebSocket framing (RFC 6455) over plain TCP, free of our protocol: what
+//! WebSocket framing (RFC 6455) over TCP or TLS, free of our protocol: what
 //! arrives is checked and unmasked here, what leaves is framed here. The only
 //! floor that names `fastwebsockets`.
 //!

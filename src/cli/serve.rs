@@ -11,6 +11,7 @@ use crate::{
     },
     config::{AuthMode, BrokerKind, Config},
     node::{Node, NodeError},
+    server::Warden,
     telemetry,
 };
 
@@ -32,6 +33,13 @@ async fn run(config: Config) -> Result<(), NodeError> {
         } else {
             tracing::info!("anonymous mode: clients need no token, and may do what is granted to `*` and `anonymous`");
         }
+    }
+    if Warden::new(&config.server).is_absent() {
+        tracing::warn!(
+            address = %config.server.internal_listen,
+            "the internal listener can be reached from other machines, and asks NOBODY who they are; \
+             set server.internal_token, or let the network decide who reaches it"
+        );
     }
     let (broker, urls) = (config.broker.kind, config.broker.nats.urls.join(", "));
     let node = Node::bind(config).await?;

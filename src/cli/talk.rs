@@ -1,7 +1,7 @@
 //! `notifier pub`, `sub` and `history`: a client of any node, over the real
 //! protocol.
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
 
@@ -18,6 +18,7 @@ use crate::{
         client_frame::Body as ClientBody, server_frame::Body,
     },
     socket::ClientError as SocketError,
+    tls::Trust,
 };
 
 /// Correlation number of the one frame that is answered.
@@ -93,6 +94,9 @@ struct NodeArgs {
     /// The node.
     #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080")]
     node: String,
+    /// PEM file with the authorities of a wss:// node, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Encoding on the wire.
     #[arg(long, value_enum, default_value = "proto")]
     encoding: EncodingArg,
@@ -105,7 +109,9 @@ impl NodeArgs {
     async fn connect(&self, subscriptions: Vec<Subscription>) -> Result<Client, ClientError> {
         let client = proto::Client { name: "notifier-cli".into(), version: crate::metrics::VERSION.into() };
         let connect = Connect { token: self.token.clone(), client: Some(client), subscriptions };
-        Client::connect(&self.node, Encoding::from(self.encoding), connect).await.map(|(client, _)| client)
+        let trust = self.ca_file.clone().map_or(Trust::System, Trust::Authorities);
+        let client = Client::connect_trusting(&self.node, Encoding::from(self.encoding), connect, &trust).await?;
+        Ok(client.0)
     }
 }
 

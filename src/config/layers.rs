@@ -249,13 +249,14 @@ fn apply(flags: &Flags, config: &mut Config) {
 
 /// Replaces each `.._file` of a secret by what the file holds.
 fn read_secrets(config: &mut Config) -> Result<(), ConfigError> {
-    let nats = &mut config.broker.nats;
-    for (key, secret, file) in [
-        ("password", &mut nats.password, &nats.password_file),
-        ("token", &mut nats.token, &nats.token_file),
-        ("nkey", &mut nats.nkey, &nats.nkey_file),
+    let (nats, server) = (&mut config.broker.nats, &mut config.server);
+    for (table, key, secret, file) in [
+        ("broker.nats", "password", &mut nats.password, &nats.password_file),
+        ("broker.nats", "token", &mut nats.token, &nats.token_file),
+        ("broker.nats", "nkey", &mut nats.nkey, &nats.nkey_file),
+        ("server", "internal_token", &mut server.internal_token, &server.internal_token_file),
     ] {
-        read_secret(&format!("broker.nats.{key}"), secret, file.as_deref())?;
+        read_secret(&format!("{table}.{key}"), secret, file.as_deref())?;
     }
     for issuer in &mut config.auth.issuers {
         let key = issuer.key("secret");
@@ -369,6 +370,10 @@ mod tests {
             ("[broker.nats]\nuser = \"a\"", "`password`"),
             ("[broker.nats.tls]\ncert_file = \"a\"", "`key_file`"),
             ("[drain]\ngrace = \"1s\"", "drain.grace"),
+            ("[server]\ninternal_token = \"short\"", "server.internal_token"),
+            ("[server.tls]\nkey_file = \"a\"", "`cert_file`"),
+            ("[server.internal_tls]\nclient_ca_file = \"a\"", "server.internal_tls"),
+            ("[server.tls]\nreload = \"0s\"", "server.tls.reload"),
             ("[limits]\nsubscriptions = 0", "limits.subscriptions"),
             ("[limits]\nheader_bytes = \"1KiB\"", "limits.header_bytes"),
         ];

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::{
         auth::{self, Auth, AuthMode},
-        consistency,
+        consistency, edge,
         error::ConfigError,
         grants::{self, Grant},
         limits::Limits,
@@ -78,6 +78,15 @@ pub struct Server {
     /// Where they say it: `x-forwarded-for`, or `forwarded` (RFC 7239). Only
     /// this one is read: a proxy passes the other on as the client wrote it.
     pub forwarded_header: ForwardedHeader,
+    /// Bearer token that everything on the internal listener but the probes
+    /// asks for; at least 16 characters.
+    pub internal_token: Option<Secret>,
+    /// File that holds the token.
+    pub internal_token_file: Option<PathBuf>,
+    /// TLS of the internal listener.
+    pub internal_tls: edge::ServerTls,
+    /// TLS of the clients' listener.
+    pub tls: edge::ServerTls,
     /// How often each client is pinged. Two pings unanswered: the connection is
     /// closed. Below the 30 s after which the shortest-lived
     /// common proxies and NATs forget an idle connection.
@@ -96,6 +105,10 @@ impl Default for Server {
             internal_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::default(),
+            internal_token: None,
+            internal_token_file: None,
+            internal_tls: edge::ServerTls::default(),
+            tls: edge::ServerTls::default(),
             heartbeat: Span::seconds(25),
             strict_readiness: false,
             live_page: false,
@@ -332,6 +345,8 @@ impl Config {
         if self.drain.grace.duration() < self.drain.window.duration() + self.drain.move_time.duration() {
             return refuse("drain.grace", "is shorter than drain.window + drain.move_time; raise it".into());
         }
+        let Server { tls, internal_tls, internal_token, .. } = &self.server;
+        edge::check_listeners(tls, internal_tls, internal_token.as_ref())?;
         consistency::check(&self.streams, &self.subjects)
     }
 }

@@ -29,7 +29,8 @@ pub(crate) async fn admit<B>(request: &Request<B>, shared: &session::Shared) -> 
     })
 }
 
-fn bearer(headers: &HeaderMap) -> Option<Secret> {
+/// The token in `Authorization: Bearer`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<Secret> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned().into())
 }

@@ -18,7 +18,11 @@ use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, runtime, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    runtime, time,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,7 +30,10 @@ use crate::{
     server::{
         admin::{ADMIN, Admin},
         answer,
+        secure::secured,
+        warden::Warden,
     },
+    tls::{Endpoint, has_certificate},
 };
 
 /// Without a beat of the clients' event loop for so long, the node is dead.
@@ -130,7 +137,8 @@ impl InternalServer {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(listener: TcpListener, health: Arc<Health>, admin: Arc<Admin>) -> io::Result<Self> {
+    pub fn start(listener: TcpListener, desk: Desk) -> io::Result<Self> {
+        let desk = Arc::new(desk);
         let address = listener.local_addr()?;
         let listener = listener.into_std()?;
         let stop = CancellationToken::new();
@@ -138,7 +146,7 @@ impl InternalServer {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("internal".into()).spawn(move || {
             runtime.block_on(async {
-                let _ = stopped.run_until_cancelled(serve(listener, health, admin)).await;
+                let _ = stopped.run_until_cancelled(serve(listener, desk)).await;
             });
         })?;
         Ok(Self { stop, address })
@@ -156,38 +164,71 @@ impl Drop for InternalServer {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, health: Arc<Health>, admin: Arc<Admin>) -> io::Result<()> {
+/// What answers operators.
+pub struct Desk {
+    /// How the node is.
+    pub health: Arc<Health>,
+    /// What they may ask of it.
+    pub admin: Arc<Admin>,
+    /// Whom it answers.
+    pub warden: Warden,
+    /// How they reach it, where not in the clear.
+    pub tls: Option<Arc<Endpoint>>,
+}
+
+async fn serve(listener: std::net::TcpListener, desk: Arc<Desk>) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut upkeep = time::interval(UPKEEP);
     loop {
         tokio::select! {
-            _ = upkeep.tick() => health.metrics.upkeep(),
+            _ = upkeep.tick() => desk.health.metrics.upkeep(),
             accepted = listener.accept() => match accepted {
                 // Owned by this thread's runtime and ended with it.
-                Ok((stream, _)) => drop(tokio::spawn(converse(TokioIo::new(stream), health.clone(), admin.clone()))),
+                Ok((stream, _)) => drop(tokio::spawn(desk.clone().converse(stream))),
                 Err(_) => time::sleep(UPKEEP).await,
             },
         }
     }
 }
 
-async fn converse(stream: TokioIo<tokio::net::TcpStream>, health: Arc<Health>, admin: Arc<Admin>) {
-    let service = service_fn(|request: Request<Incoming>| {
-        let (health, admin) = (health.clone(), admin.clone());
-        async move {
-            let path = request.uri().path();
-            Ok::<_, Infallible>(match path.strip_prefix(ADMIN) {
-                Some(_) => admin.answer(request).await,
-                None => health.answer(path),
-            })
+impl Desk {
+    async fn converse(self: Arc<Self>, stream: TcpStream) {
+        match &self.tls {
+            None => self.speak(stream, false).await,
+            Some(endpoint) => {
+                if let Ok(stream) = secured(endpoint, stream, HEAD_TIME).await {
+                    let certificate = has_certificate(&stream);
+                    self.speak(stream, certificate).await;
+                }
+            }
         }
-    });
-    // An operator's connection that breaks concerns nobody else.
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .serve_connection(stream, service)
-        .await;
+    }
+
+    async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin, certificate: bool) {
+        let service = service_fn(|request| async move { Ok::<_, Infallible>(self.answer(request, certificate).await) });
+        // An operator's connection that breaks concerns nobody else.
+        let _ = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME)
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>, certificate: bool) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        let mut response = match self.warden.check(request.method(), path, request.headers(), certificate) {
+            Ok(()) if path.starts_with(ADMIN) => self.admin.answer(request).await,
+            Ok(()) => self.health.answer(path),
+            Err((code, why)) => status(code, &json!({"refused": why})),
+        };
+        let unknown = response.status() == StatusCode::UNAUTHORIZED;
+        let headers = response.headers_mut();
+        if unknown {
+            headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+        response
+    }
 }
 
 #[cfg(test)]

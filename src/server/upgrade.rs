@@ -41,8 +41,8 @@ pub(crate) fn upgrade(
     let token = caller::token(&request, &shared.access);
     let task_shared = shared.clone();
     shared.tasks.spawn(async move {
-        if let Some((stream, ahead)) = upgrade.stream().await {
-            session::serve(stream, ahead, token, encoding, permit, task_shared).await;
+        if let Some((wire, ahead)) = upgrade.wire().await {
+            session::serve(wire, ahead, token, encoding, permit, task_shared).await;
         }
     });
     let mut response = response.map(|_| Full::default());

@@ -11,10 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     broker::{Link, unix_millis},
@@ -70,8 +67,8 @@ struct Open {
 
 impl Session {
     /// A connection that has said nothing yet.
-    pub(crate) fn new(stream: TcpStream, encoding: Encoding, permit: Arc<Permit>, shared: &Arc<Shared>) -> Self {
-        let outbox = Outbox::new(Wire::new(stream), shared.policy.clone());
+    pub(crate) fn new(wire: Wire, encoding: Encoding, permit: Arc<Permit>, shared: &Arc<Shared>) -> Self {
+        let outbox = Outbox::new(wire, shared.policy.clone());
         Self {
             attachment: shared.hub.attach(outbox.clone(), encoding),
             open: Open::new(shared.clone(), outbox, permit),

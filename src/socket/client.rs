@@ -7,9 +7,15 @@ use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, WebSocketError, 
 use http_body_util::Empty;
 use hyper::{Request, header, rt::Executor, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
-use crate::socket::chunk::MessageKind;
+use crate::{
+    socket::chunk::MessageKind,
+    tls::{self, Trust},
+};
 
 /// Largest message taken from a node, bytes: a replay can be large.
 const MESSAGE_BYTES: usize = 64 * 1024 * 1024;
@@ -25,6 +31,9 @@ pub enum ClientError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The TLS handshake failed.
+    #[error("no TLS with the node: {0}")]
+    Tls(std::io::Error),
     /// Host or path are none that HTTP allows.
     #[error("cannot ask for that host and path: {0}")]
     Request(hyper::http::Error),
@@ -52,9 +61,29 @@ impl ClientSocket {
     /// # Errors
     /// See [`ClientError`].
     pub async fn connect(address: SocketAddr, host: &str, path: &str, subprotocol: &str) -> Result<Self, ClientError> {
-        let stream = TcpStream::connect(address).await.map_err(|source| ClientError::Connect { address, source })?;
-        // A frame must not wait for the answer to the one before it.
-        let _ = stream.set_nodelay(true);
+        Self::over(reach(address).await?, host, path, subprotocol).await
+    }
+
+    /// The same over TLS; the certificate has to be for `host`, whatever port it has.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn connect_tls(
+        address: SocketAddr,
+        host: &str,
+        path: &str,
+        subprotocol: &str,
+        trust: &Trust,
+    ) -> Result<Self, ClientError> {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+        let stream = tls::connect(reach(address).await?, name, trust).await;
+        Self::over(stream.map_err(ClientError::Tls)?, host, path, subprotocol).await
+    }
+
+    async fn over<S>(stream: S, host: &str, path: &str, subprotocol: &str) -> Result<Self, ClientError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let request = Request::builder()
             .uri(path)
             .header(header::HOST, host)
@@ -104,6 +133,13 @@ impl ClientSocket {
         // Whether the node still hears it makes no difference to anybody.
         let _ = self.socket.write_frame(Frame::close(1000, b"")).await;
     }
+}
+
+async fn reach(address: SocketAddr) -> Result<TcpStream, ClientError> {
+    let stream = TcpStream::connect(address).await.map_err(|source| ClientError::Connect { address, source })?;
+    // A frame must not wait for the answer to the one before it.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }
 
 fn closed(payload: &[u8]) -> ClientError {

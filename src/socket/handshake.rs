@@ -1,5 +1,5 @@
-//! The answer to an upgrade request, and the bare TCP stream after it: the
-//! HTTP machinery around it is dropped, which is most of a connection's memory.
+//! The answer to an upgrade request, and the bare wire after it: the HTTP
+//! machinery around it is dropped, which is most of a connection's memory.
 
 use bytes::Bytes;
 use fastwebsockets::upgrade::UpgradeFut;
@@ -7,6 +7,8 @@ use http_body_util::Empty;
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+
+use crate::{socket::wire::Wire, tls};
 
 /// An accepted request whose answer is still on its way.
 #[derive(Debug)]
@@ -20,12 +22,19 @@ pub fn accept(request: &mut Request<Incoming>) -> Option<(Response<Empty<Bytes>>
 }
 
 impl Upgrade {
-    /// The stream once the answer has been sent, with what the client sent
-    /// right behind its request. None when the client has gone, or when the
-    /// stream is not plain TCP.
-    pub async fn stream(self) -> Option<(TcpStream, Bytes)> {
+    /// The wire once the answer has been sent, with what the client sent right
+    /// behind its request. None when the client has gone, or when the stream is
+    /// neither TCP nor TLS.
+    pub async fn wire(self) -> Option<(Wire, Bytes)> {
         let upgraded = self.0.await.ok()?.into_inner().into_inner();
-        let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-        Some((parts.io.into_inner(), parts.read_buf))
+        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => return Some((Wire::new(parts.io.into_inner()), parts.read_buf)),
+            Err(upgraded) => upgraded,
+        };
+        let parts = upgraded.downcast::<TokioIo<tls::Stream>>().ok()?;
+        let (wire, unread) = Wire::encrypted(parts.io.into_inner());
+        // Usually nothing is there, and joining costs nothing.
+        let ahead = if unread.is_empty() { parts.read_buf } else { [parts.read_buf, unread].concat().into() };
+        Some((wire, ahead))
     }
 }

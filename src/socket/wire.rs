@@ -1,5 +1,5 @@
-//! The TCP stream of one client, written by whoever has something to send and
-//! read by one task.
+//! The stream of one client, TCP or TLS over it, written by whoever has
+//! something to send and read by one task.
 
 use std::{
     io::{self, IoSlice},
@@ -12,10 +12,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
-use crate::socket::connection_id::{ConnectionId, Number};
+use crate::{
+    socket::connection_id::{ConnectionId, Number},
+    tls::{self, Session},
+};
 
 /// Where the clock of `last_read` begins; set by the first connection.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -24,16 +28,44 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// the outbox around it.
 #[derive(Debug)]
 pub struct Wire {
-    stream: TcpStream,
+    line: Line,
     number: Number,
     /// Milliseconds since [`START`], wrapping after 49 days.
     last_read: AtomicU32,
 }
 
+/// What carries the bytes.
+#[derive(Debug)]
+enum Line {
+    Plain(TcpStream),
+    /// On the heap: most nodes have their TLS in front, and pay nothing for ours.
+    Secured(Box<Session>),
+}
+
+impl Line {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Secured(session) => session.socket(),
+        }
+    }
+}
+
 impl Wire {
     /// Takes a connected stream.
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream, number: Number::next(), last_read: AtomicU32::new(now()) }
+        Self::over(Line::Plain(stream))
+    }
+
+    /// Takes a stream after its TLS handshake; with it what the client has sent
+    /// that nobody has read.
+    pub fn encrypted(stream: tls::Stream) -> (Self, Bytes) {
+        let (session, ahead) = Session::of(stream);
+        (Self::over(Line::Secured(Box::new(session))), ahead.into())
+    }
+
+    fn over(line: Line) -> Self {
+        Self { line, number: Number::next(), last_read: AtomicU32::new(now()) }
     }
 
     /// What the connection is called.
@@ -46,17 +78,24 @@ impl Wire {
     /// # Errors
     /// `WouldBlock` when nothing is there, else what the system says.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.stream.try_read(buffer)?;
+        let read = match &self.line {
+            Line::Plain(socket) => socket.try_read(buffer)?,
+            Line::Secured(session) => session.try_read(buffer)?,
+        };
         self.last_read.store(now(), Ordering::Relaxed);
         Ok(read)
     }
 
-    /// Writes what the kernel takes at once.
+    /// Writes what the kernel takes at once. What it did not take, the next
+    /// call has to begin with: of a TLS record some may be on its way.
     ///
     /// # Errors
     /// `WouldBlock` when it takes nothing, else what the system says.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.try_write(bytes)
+        match &self.line {
+            Line::Plain(socket) => socket.try_write(bytes),
+            Line::Secured(session) => write_records(session, bytes),
+        }
     }
 
     /// Writes what the kernel takes at once of several buffers.
@@ -64,12 +103,16 @@ impl Wire {
     /// # Errors
     /// As [`Self::try_write`].
     pub fn try_write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.stream.try_write_vectored(bytes)
+        match &self.line {
+            Line::Plain(socket) => socket.try_write_vectored(bytes),
+            // One record at most; who has more calls again.
+            Line::Secured(session) => session.try_write(bytes),
+        }
     }
 
     /// Ready when there may be something to read. Polled by one task only.
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_read_ready(context)
+        self.line.socket().poll_read_ready(context)
     }
 
     /// Resolves when the kernel may take more.
@@ -77,7 +120,7 @@ impl Wire {
     /// # Errors
     /// When the stream is broken.
     pub async fn writable(&self) -> io::Result<()> {
-        self.stream.writable().await
+        self.line.socket().writable().await
     }
 
     /// How long ago the peer was last heard.
@@ -97,17 +140,45 @@ impl Wire {
 
     /// Tells the peer that nothing more comes; it can still be heard.
     pub fn finish(&self) {
+        if let Line::Secured(session) = &self.line {
+            session.finish();
+        }
         // It may be closed already, which is what is wanted.
-        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
+        let _ = SockRef::from(self.line.socket()).shutdown(Shutdown::Write);
     }
 
     /// Ends both directions; the reading task sees the end of the stream.
     pub fn shut_down(&self) {
-        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Both);
+        let _ = SockRef::from(self.line.socket()).shutdown(Shutdown::Both);
     }
+}
+
+/// Writes one record after the other until the socket is full.
+fn write_records(session: &Session, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match session.try_write(&[IoSlice::new(&bytes[written..])]) {
+            Ok(more) => written += more,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && written > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
 }
 
 /// Truncated on purpose: only differences count.
 fn now() -> u32 {
     START.elapsed().as_millis() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With the outbox around it, it has to fit into 96 bytes; one more would
+    /// cost every connection 16.
+    #[test]
+    fn tls_costs_a_plain_wire_no_memory() {
+        assert!(size_of::<Wire>() <= size_of::<TcpStream>() + 8, "{} bytes", size_of::<Wire>());
+    }
 }

@@ -14,7 +14,7 @@ use notifier::{
     metrics::Metrics,
     outbox::{Outbox, Policy},
     server::listen,
-    socket::{self, Chunk, Decoder, Incoming, MessageKind, Wire},
+    socket::{self, Chunk, Decoder, Incoming, MessageKind},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -64,8 +64,8 @@ async fn converse(stream: TcpStream, policy: Arc<Policy>, answer: Answer) {
         let (response, upgrade) = socket::accept(&mut request).expect("a WebSocket request");
         let policy = policy.clone();
         tokio::spawn(async move {
-            if let Some((stream, ahead)) = upgrade.stream().await {
-                serve(Outbox::new(Wire::new(stream), policy), ahead, answer).await;
+            if let Some((wire, ahead)) = upgrade.wire().await {
+                serve(Outbox::new(wire, policy), ahead, answer).await;
             }
         });
         async { Ok::<_, Infallible>(response) }

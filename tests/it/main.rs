@@ -28,3 +28,4 @@ mod revocation;
 mod slow_consumer;
 mod streams;
 mod subscribe;
+mod tls;

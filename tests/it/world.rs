@@ -1,5 +1,6 @@
 //! What the tests are made of: nodes, a nats-server, clients.
 
+pub mod certificates;
 pub mod client;
 pub mod fake_nats;
 pub mod nats_server;
@@ -11,6 +12,7 @@ pub mod tokens;
 
 use std::{future::Future, time::Duration};
 
+pub use certificates::Authority;
 pub use client::Ws;
 pub use fake_nats::FakeNats;
 pub use nats_server::NatsServer;

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, net::SocketAddr};
 use notifier::socket::{ClientError, ClientSocket, MessageKind};
 use serde_json::{Value, json};
 
-use super::soon;
+use super::{Authority, soon};
 
 pub struct Ws {
     socket: ClientSocket,
@@ -18,6 +18,17 @@ impl Ws {
         let host = address.to_string();
         let socket = ClientSocket::connect(address, &host, "/v1/ws", "notifier.v1.json");
         Self { socket: soon("an upgrade", socket).await.expect("an upgrade"), received: VecDeque::new() }
+    }
+
+    /// Open and welcomed, over TLS.
+    pub async fn secured(address: SocketAddr, authority: &Authority) -> Self {
+        let (host, trust) = (address.to_string(), authority.trust());
+        let socket = ClientSocket::connect_tls(address, &host, "/v1/ws", "notifier.v1.json", &trust);
+        let socket = soon("an upgrade", socket).await.expect("an upgrade");
+        let mut client = Self { socket, received: VecDeque::new() };
+        client.send(json!({"connect": {}})).await;
+        client.expect("welcome").await;
+        client
     }
 
     /// Open and welcomed.

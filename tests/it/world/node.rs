@@ -16,6 +16,7 @@ use notifier::{
 use serde_json::Value;
 use tempfile::NamedTempFile;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     process::{Child, Command},
     sync::oneshot,
@@ -278,10 +279,18 @@ async fn begin(
 }
 
 /// One HTTP request on a connection of its own.
-pub async fn ask(address: SocketAddr, mut request: Request<Full<Bytes>>) -> Response<Bytes> {
+pub async fn ask(address: SocketAddr, request: Request<Full<Bytes>>) -> Response<Bytes> {
+    let stream = TcpStream::connect(address).await.expect("a connection");
+    ask_over(stream, address, request).await
+}
+
+/// One HTTP request on a stream.
+pub async fn ask_over<S>(stream: S, address: SocketAddr, mut request: Request<Full<Bytes>>) -> Response<Bytes>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let host = address.to_string().parse().expect("a header value");
     request.headers_mut().insert("host", host);
-    let stream = TcpStream::connect(address).await.expect("a connection");
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
     let connection = tokio::spawn(connection);
     let response = soon("an answer", sender.send_request(request)).await.expect("an answer");

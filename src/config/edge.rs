@@ -1,0 +1,82 @@
+//! Settings of the listeners' edge: TLS, and who may ask the internal one.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{
+    error::ConfigError,
+    units::{Secret, Span},
+};
+
+/// TLS of a listener. Off unless `cert_file` is set. A changed file is taken
+/// without a restart; connections that are open stay.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerTls {
+    /// PEM file with the certificate, and behind it those that lead to its authority.
+    pub cert_file: Option<PathBuf>,
+    /// PEM file with its private key.
+    pub key_file: Option<PathBuf>,
+    /// PEM file with the authorities of clients' certificates (mTLS). The
+    /// clients' listener takes nobody without such a certificate; the internal
+    /// one answers only probes then.
+    pub client_ca_file: Option<PathBuf>,
+    /// How often the files are looked at. What does not hold changes nothing.
+    pub reload: Span,
+}
+
+impl Default for ServerTls {
+    fn default() -> Self {
+        Self { cert_file: None, key_file: None, client_ca_file: None, reload: Span::seconds(5) }
+    }
+}
+
+impl ServerTls {
+    /// Whether the listener speaks TLS.
+    pub fn is_on(&self) -> bool {
+        self.cert_file.is_some()
+    }
+
+    fn check(&self, key: &str) -> Result<(), ConfigError> {
+        if self.cert_file.is_some() != self.key_file.is_some() {
+            return refuse(key, "`cert_file` and `key_file` go together; set both or neither");
+        }
+        if self.client_ca_file.is_some() && !self.is_on() {
+            return refuse(
+                key,
+                "`client_ca_file` asks clients for certificates, which takes `cert_file` and `key_file`",
+            );
+        }
+        if self.reload.is_zero() {
+            return refuse(&format!("{key}.reload"), "is zero; it must be more");
+        }
+        Ok(())
+    }
+}
+
+/// Checks how the two listeners are kept.
+///
+/// # Errors
+/// Names the key and the remedy.
+pub(crate) fn check_listeners(
+    tls: &ServerTls,
+    internal_tls: &ServerTls,
+    internal_token: Option<&Secret>,
+) -> Result<(), ConfigError> {
+    tls.check("server.tls")?;
+    internal_tls.check("server.internal_tls")?;
+    if internal_token.is_some_and(|token| token.reveal().len() < TOKEN_BYTES) {
+        return refuse("server.internal_token", format!("is shorter than {TOKEN_BYTES} characters; make a longer one"));
+    }
+    Ok(())
+}
+
+/// Shortest token of the internal listener, characters: 16 random ones in hex
+/// are 64 bits, which nobody guesses over a network.
+const TOKEN_BYTES: usize = 16;
+
+fn refuse<T>(key: &str, problem: impl Into<String>) -> Result<T, ConfigError> {
+    Err(ConfigError::Invalid { key: key.into(), problem: problem.into() })
+}

@@ -51,6 +51,8 @@ codes! {
     KeysUnavailable, "keys_unavailable", 503, true;
     /// No grant covers it, one denies it, or the subject belongs to the messaging system.
     Forbidden, "forbidden", 403, false;
+    /// Pages of this origin may not use the node. Told over HTTP, before the upgrade.
+    OriginRefused, "origin_refused", 403, false;
     /// Nothing stores events of these subjects.
     NotStored, "not_stored", 404, false;
     /// There is no such path, or no event there.

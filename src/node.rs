@@ -152,7 +152,7 @@ impl Node {
         let health = health(&config, &shared, &gate, &revocations);
         let desk = Desk { health: health.clone(), admin, warden: Warden::new(&config.server), tls: internal_tls };
         Ok(Self {
-            server: Server::new(shared, gate.clone(), &config.server, tls),
+            server: Server::new(shared, gate.clone(), &config.server, config.auth.cookie.clone(), tls),
             internal: InternalServer::start(internal, desk)?,
             control: (control, calls),
             config,

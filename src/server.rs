@@ -4,7 +4,9 @@
 mod admin;
 mod address;
 mod answer;
+mod browsers;
 mod caller;
+mod cookie;
 mod farewell;
 mod http;
 mod internal;
@@ -43,6 +45,7 @@ use crate::{
 };
 use address::Addresses;
 use answer::Refused;
+use browsers::{Browsers, Page};
 use farewell::send_away;
 use pace::Pace;
 
@@ -57,6 +60,12 @@ const FAREWELLS: usize = 64;
 /// The page of `server.live_page`.
 const LIVE_PAGE: &str = include_str!("../demo/live.html");
 
+/// Nothing is loaded from anywhere, whatever an event contains; and no other
+/// page shows this one in a frame, which only a header can say.
+const LIVE_PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+                                img-src data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
+                                frame-ancestors 'none'";
+
 /// The clients' side of a node.
 #[derive(Debug)]
 pub struct Server {
@@ -65,6 +74,7 @@ pub struct Server {
     gate: Arc<Gate>,
     addresses: Addresses,
     farewells: Arc<Semaphore>,
+    browsers: Browsers,
     tls: Option<Arc<Endpoint>>,
     live_page: bool,
 }
@@ -75,11 +85,13 @@ impl Server {
         session: Arc<Shared>,
         gate: Arc<Gate>,
         settings: &config::Server,
+        cookie: Option<String>,
         tls: Option<Arc<Endpoint>>,
     ) -> Arc<Self> {
         let farewells = Arc::new(Semaphore::new(FAREWELLS));
         let addresses = Addresses::new(settings.trusted_proxies.clone(), settings.forwarded_header);
-        Arc::new(Self { session, gate, addresses, farewells, tls, live_page: settings.live_page })
+        let browsers = Browsers::new(settings, cookie);
+        Arc::new(Self { session, gate, addresses, farewells, browsers, tls, live_page: settings.live_page })
     }
 
     /// Accepts connections until the node leaves; the listener is closed then.
@@ -207,15 +219,25 @@ impl Server {
 
     async fn route(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         peer: IpAddr,
         permit: Arc<Permit>,
     ) -> Response<Full<Bytes>> {
-        let answered = self.answer(request, peer, permit).await;
-        answered.unwrap_or_else(|refused| {
+        let page = self.browsers.page(request.headers());
+        if let Some(name) = self.browsers.cookie() {
+            cookie::adopt(name, &page, &mut request);
+        }
+        let answered = match (&page, self.browsers.preflight(&request)) {
+            (Page::Refused, _) => Err(self.browsers.refusal(request.headers())),
+            (_, Some(preflight)) => Ok(preflight),
+            _ => self.answer(request, peer, permit).await,
+        };
+        let mut response = answered.unwrap_or_else(|refused| {
             self.session.metrics.errors.of(refused.code()).increment(1);
             refused.into_response()
-        })
+        });
+        self.browsers.dress(&page, &mut response);
+        response
     }
 
     async fn answer(
@@ -244,5 +266,7 @@ fn live_page(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     }
     let html = header::HeaderValue::from_static("text/html; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, html);
+    let policy = header::HeaderValue::from_static(LIVE_PAGE_POLICY);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }

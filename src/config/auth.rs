@@ -31,6 +31,10 @@ pub struct Auth {
     /// no header. Not set: a token in the URL counts for nothing. URLs end up in
     /// the logs of proxies, so leave it off where you can.
     pub query_parameter: Option<String>,
+    /// Name of a cookie to take tokens from. Pages that may use it have to be
+    /// named in `server.allowed_origins`: browsers send cookies along with what
+    /// pages of any site ask for.
+    pub cookie: Option<String>,
     /// Bytes of a token. Real ones have 1 to 3 KiB.
     pub token_bytes: Size,
     /// How far the clocks of an issuer and of this node may be apart, for `exp`
@@ -52,6 +56,7 @@ impl Default for Auth {
             mode: None,
             allow_anonymous: false,
             query_parameter: None,
+            cookie: None,
             token_bytes: Size::kib(8),
             leeway: Span::seconds(30),
             expiry_warning: Span::seconds(30),

@@ -1,13 +1,16 @@
-//! Settings of the listeners' edge: TLS, and who may ask the internal one.
+//! Settings of the listeners' edge: TLS, and pages of which origins may come.
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{
-    error::ConfigError,
-    units::{Secret, Span},
+use crate::{
+    config::{
+        error::ConfigError,
+        units::{Secret, Span},
+    },
+    origin::Origins,
 };
 
 /// TLS of a listener. Off unless `cert_file` is set. A changed file is taken
@@ -56,17 +59,44 @@ impl ServerTls {
     }
 }
 
+/// Checks whose pages may come; `cookie` is the name of one that holds tokens.
+///
+/// # Errors
+/// Names the key and the remedy.
+pub(crate) fn check_origins(allowed: &[String], cookie: Option<&str>) -> Result<(), ConfigError> {
+    let origins = match Origins::parse(allowed.iter().map(String::as_str)) {
+        Ok(origins) => origins,
+        Err((entry, problem)) => return refuse("server.allowed_origins", format!("`{entry}` {problem}")),
+    };
+    let Some(name) = cookie else { return Ok(()) };
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)) {
+        return refuse("auth.cookie", format!("`{name}` is no name of a cookie (RFC 6265 4.1.1)"));
+    }
+    if origins.is_empty() || origins.is_open() {
+        return refuse(
+            "auth.cookie",
+            "browsers send cookies for pages of any site, so name those that may use them in server.allowed_origins, \
+             without `*` and `null`",
+        );
+    }
+    Ok(())
+}
+
 /// Checks how the two listeners are kept.
 ///
 /// # Errors
 /// Names the key and the remedy.
 pub(crate) fn check_listeners(
     tls: &ServerTls,
+    hsts: Option<Span>,
     internal_tls: &ServerTls,
     internal_token: Option<&Secret>,
 ) -> Result<(), ConfigError> {
     tls.check("server.tls")?;
     internal_tls.check("server.internal_tls")?;
+    if hsts.is_some() && !tls.is_on() {
+        return refuse("server.hsts", "is told over TLS alone; set [server.tls], or let the proxy in front tell it");
+    }
     if internal_token.is_some_and(|token| token.reveal().len() < TOKEN_BYTES) {
         return refuse("server.internal_token", format!("is shorter than {TOKEN_BYTES} characters; make a longer one"));
     }

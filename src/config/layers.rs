@@ -370,7 +370,13 @@ mod tests {
             ("[broker.nats]\nuser = \"a\"", "`password`"),
             ("[broker.nats.tls]\ncert_file = \"a\"", "`key_file`"),
             ("[drain]\ngrace = \"1s\"", "drain.grace"),
+            ("[server]\nallowed_origins = [\"https://a\", \"shop.example\"]", "`shop.example` has no scheme"),
+            ("cookie = \"session\"", "server.allowed_origins"),
+            ("cookie = \"session\"\n[server]\nallowed_origins = [\"https://a\", \"*\"]", "without `*`"),
+            ("cookie = \"session\"\n[server]\nallowed_origins = [\"https://a\", \"null\"]", "without `*`"),
+            ("cookie = \"a b\"\n[server]\nallowed_origins = [\"https://a\"]", "`a b` is no name"),
             ("[server]\ninternal_token = \"short\"", "server.internal_token"),
+            ("[server]\nhsts = \"365d\"", "[server.tls]"),
             ("[server.tls]\nkey_file = \"a\"", "`cert_file`"),
             ("[server.internal_tls]\nclient_ca_file = \"a\"", "server.internal_tls"),
             ("[server.tls]\nreload = \"0s\"", "server.tls.reload"),
@@ -383,5 +389,7 @@ mod tests {
             assert!(error.contains(part), "{text:?}: {error}");
         }
         assert!(with(anonymous, &[]).expect("parses").validate().is_ok());
+        let cookie = format!("{anonymous}cookie = \"session\"\n[server]\nallowed_origins = [\"https://a\"]");
+        assert!(with(&cookie, &[]).expect("parses").validate().is_ok());
     }
 }

@@ -87,6 +87,14 @@ pub struct Server {
     pub internal_tls: edge::ServerTls,
     /// TLS of the clients' listener.
     pub tls: edge::ServerTls,
+    /// For how long browsers shall use nothing but TLS for this host (HSTS,
+    /// RFC 6797). Not told unless set.
+    pub hsts: Option<Span>,
+    /// Origins whose pages may use the node: `https://shop.example`,
+    /// `https://*.shop.example` (any name below, not the name itself), `null`,
+    /// or `*` for all. Empty: pages of the node's own origin. Clients that are
+    /// no browsers tell no origin and are not concerned.
+    pub allowed_origins: Vec<String>,
     /// How often each client is pinged. Two pings unanswered: the connection is
     /// closed. Below the 30 s after which the shortest-lived
     /// common proxies and NATs forget an idle connection.
@@ -109,6 +117,8 @@ impl Default for Server {
             internal_token_file: None,
             internal_tls: edge::ServerTls::default(),
             tls: edge::ServerTls::default(),
+            hsts: None,
+            allowed_origins: Vec::new(),
             heartbeat: Span::seconds(25),
             strict_readiness: false,
             live_page: false,
@@ -345,8 +355,9 @@ impl Config {
         if self.drain.grace.duration() < self.drain.window.duration() + self.drain.move_time.duration() {
             return refuse("drain.grace", "is shorter than drain.window + drain.move_time; raise it".into());
         }
-        let Server { tls, internal_tls, internal_token, .. } = &self.server;
-        edge::check_listeners(tls, internal_tls, internal_token.as_ref())?;
+        let Server { tls, hsts, internal_tls, internal_token, allowed_origins, .. } = &self.server;
+        edge::check_origins(allowed_origins, self.auth.cookie.as_deref())?;
+        edge::check_listeners(tls, *hsts, internal_tls, internal_token.as_ref())?;
         consistency::check(&self.streams, &self.subjects)
     }
 }

@@ -7,8 +7,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::{access::Access, config::Secret, error::Code, grants::Grants, server::answer::Refused, session};
 
-/// The token of a request: the one in `Authorization: Bearer`, else that of the
-/// query where `auth.query_parameter` says so.
+/// The token of a request: the one in `Authorization: Bearer`, where that of a
+/// cookie has been put too (`cookie`), else that of the query where `auth.query_parameter` says so.
 pub(crate) fn token<B>(request: &Request<B>, access: &Access) -> Option<Secret> {
     let query = || in_query(request.uri().query()?, access.query_parameter()?);
     bearer(request.headers()).or_else(query)

@@ -8,6 +8,7 @@ mod world;
 mod admission;
 mod attacks;
 mod broker_outage;
+mod browsers;
 mod drain;
 mod durable;
 mod exactly_once;

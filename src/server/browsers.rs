@@ -1,0 +1,146 @@
+//! What browsers are refused and told: pages of foreign origins, CORS (the
+//! Fetch standard), security headers. A browser tells on its own account where
+//! a page comes from; what is no browser can tell anything, and is no danger to
+//! anybody's session.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    header::{self, HeaderName, HeaderValue},
+};
+
+use crate::{
+    config,
+    error::{Code, Refusal},
+    origin::{Origins, Verdict},
+    server::answer::Refused,
+};
+
+/// Headers that a page may send, besides `ce-*`.
+const TAKEN: [&str; 5] = ["authorization", "content-type", "nats-msg-id", "traceparent", "tracestate"];
+
+/// How long a browser may keep the answer to a preflight, seconds. Chromium
+/// takes no more than two hours.
+const PREFLIGHT_AGE: &str = "7200";
+
+/// Characters of an origin that are shown to whoever is refused.
+const SHOWN: usize = 256;
+
+/// What every answer says: it is what its type says, and no page may frame it,
+/// embed it or learn from it where it was.
+const ALWAYS: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Judges pages and dresses answers.
+#[derive(Debug)]
+pub(crate) struct Browsers {
+    origins: Origins,
+    /// Name of the cookie that may hold the token, where one may.
+    cookie: Option<String>,
+    hsts: Option<HeaderValue>,
+}
+
+/// The page that a request comes from.
+#[derive(Debug)]
+pub(crate) enum Page {
+    /// Nobody says: no browser, or a request that needs no `Origin`.
+    Untold,
+    /// One of the node's own origin.
+    Own,
+    /// One of another origin, which may.
+    Listed(HeaderValue),
+    /// One that may not.
+    Refused,
+}
+
+impl Browsers {
+    /// As the settings say; they have been checked.
+    pub(crate) fn new(server: &config::Server, cookie: Option<String>) -> Self {
+        let entries = server.allowed_origins.iter().map(String::as_str);
+        let age = server.hsts.map(|age| format!("max-age={}", age.duration().as_secs()));
+        Self {
+            origins: Origins::parse(entries).unwrap_or_default(),
+            cookie,
+            hsts: age.and_then(|age| age.try_into().ok()),
+        }
+    }
+
+    /// Where a request comes from.
+    pub(crate) fn page(&self, headers: &HeaderMap) -> Page {
+        let Some(origin) = headers.get(header::ORIGIN) else { return Page::Untold };
+        let alone = headers.get_all(header::ORIGIN).iter().count() == 1;
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        match origin.to_str().map(|text| self.origins.judge(text, host)) {
+            Ok(Verdict::Same) if alone => Page::Own,
+            Ok(Verdict::Listed) if alone => Page::Listed(origin.clone()),
+            _ => Page::Refused,
+        }
+    }
+
+    /// Name of the cookie that may hold the token.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
+    }
+
+    /// The answer to a page that may not.
+    pub(crate) fn refusal(&self, headers: &HeaderMap) -> Refused {
+        let origin = headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()));
+        let origin: String = origin.unwrap_or_default().chars().take(SHOWN).collect();
+        let message = format!("pages of `{origin}` may not use this node; list the origin in server.allowed_origins");
+        Refusal::new(Code::OriginRefused, message).into()
+    }
+
+    /// The answer to a browser that asks whether a page may send a request (a preflight).
+    pub(crate) fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+        let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        if request.method() != Method::OPTIONS || !asks {
+            return None;
+        }
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_AGE));
+        let asked = request.headers().get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
+        let asked = asked.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let taken: Vec<&str> = asked.map(str::trim).filter(|name| is_taken(name)).collect();
+        // Those that are left out the browser refuses by itself.
+        if let Ok(taken) = taken.join(", ").try_into() {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, taken);
+        }
+        Some(response)
+    }
+
+    /// Adds what a browser has to know to an answer.
+    pub(crate) fn dress(&self, page: &Page, response: &mut Response<Full<Bytes>>) {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return;
+        }
+        let headers = response.headers_mut();
+        for (name, value) in ALWAYS {
+            // The live page has a policy of its own.
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        }
+        if let Some(hsts) = &self.hsts {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        // What is cached for one page must not be shown to another.
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+        let Page::Listed(origin) = page else { return };
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+        if self.cookie.is_some() {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+    }
+}
+
+fn is_taken(name: &str) -> bool {
+    let attribute = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("ce-"));
+    attribute || TAKEN.iter().any(|taken| taken.eq_ignore_ascii_case(name))
+}

@@ -7,16 +7,18 @@ mod memory;
 mod message;
 mod nats;
 mod publish_error;
+mod request_error;
 mod state;
 mod stored;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use intake::{Arrived, FeedId};
 pub use memory::Memory;
 pub use message::{LAST_TIME, Message, Place, unix_millis};
 pub use nats::{Difference, Differences, Ear, Heard, Line, Nats, NatsError, Report, StreamError, Streams, overhear};
 pub use publish_error::PublishError;
+pub use request_error::RequestError;
 pub use state::{BrokerState, Link};
 pub use stored::{Page, PageSize, Query, ReadError, Receipt, Stored, StreamState};
 
@@ -25,6 +27,7 @@ use crate::{
     config::{BrokerKind, Config},
     drain::Tasks,
     metrics::Metrics,
+    proto::Envelope,
     subject::Pattern,
 };
 
@@ -166,6 +169,18 @@ impl Broker {
                 memory.publish(message);
                 Ok(())
             }
+        }
+    }
+
+    /// Asks whoever listens on a subject, and waits at most so long for the first
+    /// answer. In this process nobody listens: services live at NATS.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn request(&self, message: Message, wait: Duration) -> Result<Envelope, RequestError> {
+        match self {
+            Self::Nats(nats) => nats.request(message, wait).await,
+            Self::Memory(_) => Err(RequestError::NoResponders),
         }
     }
 

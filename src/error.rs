@@ -71,8 +71,16 @@ codes! {
     AddressLimit, "address_limit", 429, true;
     /// The client's address opens connections, or makes HTTP requests, faster than it may.
     RateLimited, "rate_limited", 429, true;
+    /// As many requests of the connection wait for their answers as may.
+    RequestLimit, "request_limit", 429, true;
     /// The frame is part of the protocol but this node does not serve it.
     Unsupported, "unsupported", 501, false;
+    /// The service answered with an error of its own; `serviceCode` is its code.
+    ServiceError, "service_error", 502, false;
+    /// The service's answer cannot be relayed: it is too large, or no envelope though it claims to be one.
+    BadResponse, "bad_response", 502, false;
+    /// No service listens on the subject.
+    NoResponders, "no_responders", 503, true;
     /// The event's stream does not take it.
     StreamRefused, "stream_refused", 507, true;
     /// The node has no connection to its broker, or nobody serves the stream now.
@@ -111,19 +119,21 @@ pub struct Refusal {
     pub message: String,
     /// The subject it concerns, where there is one.
     pub subject: Option<String>,
+    /// What a service calls its own error, where it is one.
+    pub service_code: Option<String>,
 }
 
 impl Refusal {
     /// A refusal that concerns no subject.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), subject: None }
+        Self { code, message: message.into(), subject: None, service_code: None }
     }
 
     /// A refusal of something done with a subject.
     pub fn of(code: Code, subject: &str, message: impl Into<String>) -> Self {
         // What cannot be a subject is shown in part: it may be of any length.
         let shown = subject.chars().take(SUBJECT_BYTES).collect();
-        Self { code, message: message.into(), subject: Some(shown) }
+        Self { code, message: message.into(), subject: Some(shown), service_code: None }
     }
 }
 
@@ -134,6 +144,7 @@ impl From<Refusal> for proto::Error {
             message: refusal.message,
             retryable: refusal.code.retryable(),
             subject: refusal.subject.unwrap_or_default(),
+            service_code: refusal.service_code.unwrap_or_default(),
         }
     }
 }

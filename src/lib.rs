@@ -11,6 +11,7 @@ pub mod session;
 pub mod hub;
 pub mod fetch;
 pub mod journal;
+pub mod request;
 pub mod publish;
 pub mod codec;
 pub mod broker;

@@ -149,6 +149,12 @@ series! {
     messages_received: Counter, "notifier_messages_received_total", Count;
     /// Events published through this node.
     messages_published: Counter, "notifier_messages_published_total", Count;
+    /// Requests put to services for clients.
+    requests: Counter, "notifier_requests_total", Count;
+    /// Requests that wait for the answer of a service.
+    requests_waiting: Gauge, "notifier_requests_waiting", Count;
+    /// From a request to its answer, or to the end of waiting for one.
+    request_time: Histogram, "notifier_request_seconds", Seconds;
     /// Events handed to connections, written or queued: one event to one connection counts once.
     deliveries: Counter, "notifier_deliveries_total", Count;
     /// Events that connections were to get because a live subscription of theirs matched: one event for one connection counts once.

@@ -21,6 +21,7 @@ use crate::{
     metrics::{self, Listener, Metrics},
     outbox::Policy,
     publish::Publisher,
+    request::Requests,
     revocation::Revocations,
     server::{Admin, Desk, Health, InternalServer, ListenError, Server, Warden, listen},
     session::{self, Roster},
@@ -119,7 +120,7 @@ impl Node {
         let revocations = Arc::new(Revocations::new(config.auth.leeway.duration()));
         let gate = Gate::new(limits);
         let leaving = CancellationToken::new();
-        let access = Arc::new(Access::new(&config, classes, revocations.clone(), &metrics, &tasks)?);
+        let access = Arc::new(Access::new(&config, classes.clone(), revocations.clone(), &metrics, &tasks)?);
         let shared = Arc::new(session::Shared {
             node: config.node.name.clone(),
             heartbeat: config.server.heartbeat,
@@ -128,6 +129,8 @@ impl Node {
             hub: hub.clone(),
             access: access.clone(),
             publisher: publisher.clone(),
+            requests: Arc::new(Requests::new(broker.clone(), classes.clone(), limits, metrics.clone())),
+            errands: Arc::default(),
             fetcher,
             roster: roster.clone(),
             leaving: leaving.clone(),

@@ -251,6 +251,7 @@ impl Server {
             "/v1/ws" => upgrade::upgrade(request, &self.session, client, permit),
             _ if let Err(closed) = self.gate.request(client) => Err(self.gate.refusal(closed).into()),
             path if path.starts_with(http::PUBLISH) => http::publish(request, &self.session).await,
+            path if path.starts_with(http::REQUEST) => http::request(request, &self.session).await,
             path if path.starts_with(stored::LAST) => stored::last(request, &self.session).await,
             stored::FETCH => stored::fetch(request, &self.session).await,
             "/" if self.live_page => Ok(live_page(&request)),

@@ -5,8 +5,10 @@
 //! what the client receives is written by those who have it (see `outbox`),
 //! heartbeats come from the roster.
 
+mod asking;
 mod connection;
 mod end;
+mod errands;
 mod expiry;
 mod heartbeat;
 mod life;

@@ -19,6 +19,7 @@ const FLOORS: &[&str] = &[
     "hub",
     "fetch",
     "journal",
+    "request",
     "publish",
     "codec",
     "broker",

@@ -25,9 +25,15 @@ const STREAM_SHIFT: u32 = 48;
 /// What is no feed: answers to what this node asked a server.
 const ANSWERS: u64 = 1 << 62;
 
+/// What is no feed either: answers to what clients asked services.
+const REPLIES: u64 = ANSWERS | 1;
+
 impl FeedId {
     /// The feed of answers.
     pub(crate) const ANSWERS: Self = Self(ANSWERS);
+
+    /// The feed of what services answer.
+    pub(crate) const REPLIES: Self = Self(REPLIES);
 
     /// The feed that follows a stream.
     pub(crate) fn tail(StreamIndex(index): StreamIndex) -> Self {

@@ -5,10 +5,12 @@ mod archive;
 mod error;
 mod feed;
 mod identity;
+mod inbox;
 mod jetstream;
 mod leader;
 mod line;
 mod options;
+mod services;
 mod store;
 mod streams;
 mod tls;
@@ -39,6 +41,7 @@ use crate::{
         intake::{FeedId, FeedIds},
         message::Message,
         publish_error::PublishError,
+        request_error::RequestError,
         state::{BrokerState, Part},
         stored::{Page, PageSize, Query, ReadError, Receipt, StreamState},
     },
@@ -46,12 +49,15 @@ use crate::{
     config::Config,
     drain::Tasks,
     metrics::{Metrics, StreamRequest},
+    proto::Envelope,
     subject::Pattern,
 };
 use archive::Archive;
-use feed::{Answers, Interest, Manner, Servers, Sieve, Signal};
+use feed::{Interest, Manner, Questions, Servers, Sieve, Signal};
+use inbox::{Chance, inbox};
 use jetstream::{Wanted, gone, settle, state};
 use options::Access;
+use services::Services;
 
 /// How long a publish may wait for room in the client's command queue.
 const PUBLISH_TIME: Duration = Duration::from_secs(2);
@@ -85,6 +91,7 @@ pub struct Nats {
     /// Whether it is known to be so.
     settled: Vec<AtomicBool>,
     archive: Archive,
+    services: Services,
     sieve: Sieve,
     metrics: Arc<Metrics>,
     /// Answers of streams come in by it, where there are streams.
@@ -109,9 +116,9 @@ impl Nats {
         let client = options::connect(&access, nats, metrics, &state).await?;
         tasks.spawn_vital("broker state", watch(client.clone(), state.clone()));
         let streams: Arc<[Arc<str>]> = config.streams.iter().map(|stream| stream.name.as_str().into()).collect();
-        let answers = Arc::<Answers>::default();
+        let questions = Questions::default();
         let reader = Reader::new(&config.events.forward_headers);
-        let sieve = Sieve::new(reader, classes.clone(), streams.clone(), answers.clone(), metrics.clone());
+        let sieve = Sieve::new(reader, classes.clone(), streams.clone(), questions.clone(), metrics.clone());
         let (interests, intakes): (Vec<Arc<Interest>>, _) = (0..connections)
             .map(|number| {
                 let interest = Arc::<Interest>::default();
@@ -130,20 +137,30 @@ impl Nats {
                     interest.clone(),
                     sieve.clone(),
                     // All questions are asked on the first one.
-                    if number == 0 { answers.clone() } else { Arc::default() },
+                    if number == 0 { questions.clone() } else { Questions::default() },
                     Signal { state: state.clone(), part: Part::Reading(number), metrics: metrics.clone() },
                 );
                 (interest, intake)
             })
             .unzip();
-        let inbox = format!("{}.notifier.{:016x}", nats.inbox_prefix, fastrand::u64(..));
+        let chance = Chance::new();
+        // Two, because services get to know their own.
+        let [inbox, desk] = [(); 2].map(|()| inbox(&nats.inbox_prefix, chance));
         let everything = |prefix: &str| Pattern::parse(&format!("{prefix}.>")).map_err(NatsError::Subject);
         let first = interests[0].clone();
         let replies = everything(&inbox)?;
         let answered = (!streams.is_empty()).then(|| first.open(FeedId::ANSWERS, &replies));
         let nats = Self {
             _answers: answered,
-            archive: Archive::new(first, answers, inbox, streams.clone(), config.limits.stream_reads, metrics.clone()),
+            services: Services::new(first.clone(), questions.replies, desk.clone(), everything(&desk)?, chance),
+            archive: Archive::new(
+                first,
+                questions.answers,
+                inbox,
+                streams.clone(),
+                config.limits.stream_reads,
+                metrics.clone(),
+            ),
             sieve,
             line: Line::new(client.clone(), nats.control_subject.clone()),
             client,
@@ -251,6 +268,10 @@ impl Nats {
             }
             Ok(Err(_)) | Err(_) => Err(PublishError::Unavailable),
         }
+    }
+
+    pub(crate) async fn request(&self, message: Message, wait: Duration) -> Result<Envelope, RequestError> {
+        self.services.ask(message, wait).await
     }
 
     pub(crate) async fn flush(&self) {

@@ -133,9 +133,11 @@ fn server_body() -> impl Strategy<Value = ServerBody> {
         ),
         number().prop_map(|expires_at| ServerBody::Refreshed(Refreshed { expires_at })),
         number().prop_map(|in_ms| ServerBody::TokenExpiring(TokenExpiring { in_ms })),
-        (text(), text(), any::<bool>(), text()).prop_map(|(code, message, retryable, subject)| {
-            ServerBody::Error(Error { code, message, retryable, subject })
-        }),
+        (text(), text(), any::<bool>(), text(), text()).prop_map(
+            |(code, message, retryable, subject, service_code)| {
+                ServerBody::Error(Error { code, message, retryable, subject, service_code })
+            }
+        ),
     ]
 }
 

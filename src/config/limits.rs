@@ -89,6 +89,12 @@ pub struct Limits {
     pub fetch_events: usize,
     /// Reads of stored events that NATS gets at the same time.
     pub stream_reads: usize,
+    /// How long a client's request waits for the answer of a service; the client
+    /// can only ask for less. Longer than any service that a person waits for.
+    pub request_time: Span,
+    /// Requests of one connection that wait for answers at the same time: a page
+    /// that starts asks several services at once.
+    pub requests_in_flight: usize,
     /// Kernel send buffer of one client, bytes. The kernel's own default lets a
     /// stalled client hold megabytes.
     pub send_buffer: Size,
@@ -132,6 +138,8 @@ impl Default for Limits {
             replay_events: 1_000_000,
             fetch_events: 1_000,
             stream_reads: 16,
+            request_time: Span::seconds(5),
+            requests_in_flight: 16,
             send_buffer: Size::kib(64),
             unacknowledged_time: Span::seconds(20),
             close_time: Span::seconds(5),
@@ -178,6 +186,8 @@ impl Limits {
             ("limits.replay_events", self.replay_events == 0),
             ("limits.fetch_events", self.fetch_events == 0),
             ("limits.stream_reads", self.stream_reads == 0),
+            ("limits.request_time", self.request_time.is_zero()),
+            ("limits.requests_in_flight", self.requests_in_flight == 0),
             ("limits.backlog_bytes", self.backlog_bytes.bytes() == 0),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {

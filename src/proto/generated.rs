@@ -284,7 +284,8 @@ pub struct Request {
     #[prost(message, optional, tag = "2")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub event: ::core::option::Option<Event>,
-    /// How long to wait, milliseconds; 0: the node's default.
+    /// How long to wait, milliseconds; 0, or more than the node's own limit: as
+    /// long as that.
     #[prost(uint64, tag = "3")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub timeout_ms: u64,
@@ -393,6 +394,14 @@ pub struct Limits {
     #[prost(uint64, tag = "7")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub event_bytes: u64,
+    /// Requests that may wait for their answers at the same time.
+    #[prost(uint64, tag = "8")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub requests_in_flight: u64,
+    /// How long a request waits for its answer at most, milliseconds.
+    #[prost(uint64, tag = "9")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub request_ms: u64,
     /// Bytes per second a client may send on average.
     #[prost(uint64, tag = "10")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
@@ -546,6 +555,7 @@ pub struct Published {
 #[serde(rename_all = "camelCase", default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Response {
+    /// The answer; its subject is the one that was asked.
     #[prost(message, optional, tag = "1")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub event: ::core::option::Option<Event>,
@@ -613,4 +623,9 @@ pub struct Error {
     #[prost(string, tag = "4")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub subject: ::prost::alloc::string::String,
+    /// With the code service_error: what the service calls its error
+    /// (Nats-Service-Error-Code), where it does.
+    #[prost(string, tag = "5")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub service_code: ::prost::alloc::string::String,
 }

@@ -57,7 +57,7 @@ pub(crate) fn letter(
 /// `bad_request`.
 pub(crate) fn check_name(subject: &str, name: &str) -> Result<(), Refusal> {
     let servers = |prefix: &&str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    if SERVER_HEADERS.iter().any(|prefix| servers(&prefix)) {
+    if SERVER_HEADERS.iter().any(servers) {
         let problem = format!("the header {name:?} is written by servers only; leave it out");
         return Err(Refusal::of(Code::BadRequest, subject, problem));
     }

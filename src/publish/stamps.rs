@@ -48,6 +48,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::type_complexity)] // a table of rows
     fn whoever_reads_the_headers_learns_exactly_what_the_token_says() {
         let rows: [(&str, &[&str], &[(&str, &str)]); 5] = [
             ("", &[], &[(USER, "")]),

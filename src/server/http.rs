@@ -1,4 +1,4 @@
-//! What clients do over plain HTTP: publish.
+//! What clients send over plain HTTP: events, and questions to services.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -10,8 +10,9 @@ use crate::{
     broker::headers::{MSG_ID, Reader},
     error::{Code, Refusal},
     grants::Grants,
-    proto::{Envelope, server_frame::Body},
+    proto::{self, Envelope, server_frame::Body},
     publish::{Sender, check_name, too_large},
+    request::Question,
     server::{
         answer::{self, Refused},
         caller,
@@ -21,6 +22,9 @@ use crate::{
 
 /// The path under which a subject is published to.
 pub(crate) const PUBLISH: &str = "/v1/publish/";
+
+/// The path under which a service is asked.
+pub(crate) const REQUEST: &str = "/v1/request/";
 
 /// Headers of a request that travel with the event, besides `ce-*`.
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
@@ -34,6 +38,30 @@ pub(crate) async fn publish(
     let sender = Sender { grants: &grants, connection: None };
     let published = shared.publisher.publish(sender, &subject, envelope).await?;
     Ok(answer::frame(Body::Published(published)))
+}
+
+/// `POST /v1/request/{subject}?timeoutMs=..`: the body is the question's data.
+pub(crate) async fn request(
+    request: Request<Incoming>,
+    shared: &session::Shared,
+) -> Result<Response<Full<Bytes>>, Refused> {
+    let timeout_ms = patience(request.uri().query().unwrap_or_default())?;
+    let Post { grants, subject, envelope } = read(request, REQUEST, shared).await?;
+    let sender = Sender { grants: &grants, connection: None };
+    let event = shared.requests.ask(sender, Question { subject, envelope, timeout_ms }).await?;
+    Ok(answer::frame(Body::Response(proto::Response { event: Some(event) })))
+}
+
+/// How long the client wants to wait, milliseconds; 0 where it does not say.
+fn patience(query: &str) -> Result<u64, Refusal> {
+    let mut pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let wrong = |pair: &str| {
+        let problem = format!("{pair:?} is no parameter here; `timeoutMs` is, with a whole number");
+        Refusal::new(Code::BadRequest, problem)
+    };
+    pairs.try_fold(0, |_, pair| {
+        pair.strip_prefix("timeoutMs=").and_then(|digits| digits.parse().ok()).ok_or_else(|| wrong(pair))
+    })
 }
 
 /// An event for a subject, and who sends it.

@@ -28,6 +28,7 @@ use crate::{
     publish::Sender,
     rate::{Meter, Rate},
     session::{
+        asking::Asker,
         end::{End, Read},
         roster::Seat,
         shared::Shared,
@@ -238,6 +239,11 @@ impl Session {
                         Err(why) => self.refuse(reply_to, why)?,
                     }
                 }
+                Effect::Ask(reply_to, question) => {
+                    let Open { shared, outbox, .. } = &self.open;
+                    let asker = Asker { shared, outbox, encoding: self.encoding, grants };
+                    asker.ask(reply_to, question).or_else(|why| self.refuse(reply_to, why))?;
+                }
                 Effect::Refresh(reply_to, token) => {
                     drop(held.take());
                     Box::pin(self.refresh(reply_to, &token)).await;
@@ -346,7 +352,7 @@ impl Session {
         with(Standing { grants, most: self.open.shared.limits.subscriptions, held: self.attachment.len(), has: &has })
     }
 
-    /// Performs what needs nobody's answer; publishing and fetching do, and are not for here.
+    /// Performs what needs nobody's answer; publishing, fetching and asking do, and are not for here.
     fn perform(&mut self, effect: Effect) -> Result<(), End> {
         match effect {
             Effect::Join(pattern, wish) => self.attachment.join(&pattern, wish),
@@ -355,7 +361,7 @@ impl Session {
                 answer.iter().for_each(|frame| self.send(frame));
             }
             Effect::Refuse(reply_to, why) => self.refuse(reply_to, why)?,
-            Effect::Publish { .. } | Effect::Fetch(..) | Effect::Refresh(..) | Effect::Nothing => {}
+            Effect::Publish { .. } | Effect::Fetch(..) | Effect::Ask(..) | Effect::Refresh(..) | Effect::Nothing => {}
         }
         Ok(())
     }
@@ -398,6 +404,8 @@ impl Session {
                 bytes_burst: limits.bytes_burst.bytes() as u64,
                 idle_ms: limits.idle_time.millis(),
                 user_connections: limits.user_connections.into(),
+                requests_in_flight: limits.requests_in_flight as u64,
+                request_ms: limits.request_time.millis(),
             }),
             server_time: unix_millis(),
         }
@@ -418,6 +426,7 @@ impl Session {
             }
         }
         let Self { open, attachment, .. } = self;
+        open.shared.errands.end(open.outbox.wire().id());
         drop(attachment);
         let mut ignored = [0; 1024];
         let wire = open.outbox.wire();
@@ -459,6 +468,7 @@ impl Drop for Open {
         if std::thread::panicking() {
             self.outbox.close(CloseReason::Internal);
         }
+        self.shared.errands.end(self.outbox.wire().id());
         let reason = self.outbox.closed().unwrap_or(CloseReason::Lost);
         self.shared.metrics.connections.decrement(1);
         self.shared.metrics.connections_closed.of(reason).increment(1);

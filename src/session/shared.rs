@@ -14,7 +14,8 @@ use crate::{
     metrics::Metrics,
     outbox::Policy,
     publish::Publisher,
-    session::roster::Roster,
+    request::Requests,
+    session::{errands::Errands, roster::Roster},
 };
 
 /// What all sessions of a node share.
@@ -34,6 +35,10 @@ pub struct Shared {
     pub access: Arc<Access>,
     /// Where published events go.
     pub publisher: Arc<Publisher>,
+    /// Where questions to services go.
+    pub requests: Arc<Requests>,
+    /// Those under way.
+    pub(crate) errands: Arc<Errands>,
     /// Reads what is stored.
     pub fetcher: Arc<Fetcher>,
     /// Where the connection is listed.

@@ -10,6 +10,7 @@ use crate::{
         ClientFrame, Connect, Envelope, Event, Fetch, ServerFrame, Subscribe, Subscription, Unsubscribe,
         client_frame::Body as ClientBody, server_frame::Body,
     },
+    request::Question,
     subject::Pattern,
 };
 
@@ -25,6 +26,8 @@ pub(crate) enum Effect {
     Leave(Pattern, Option<ServerFrame>),
     /// Publish, then answer with that correlation number.
     Publish { reply_to: u64, subject: String, envelope: Envelope },
+    /// Ask a service; the answer has that correlation number.
+    Ask(u64, Question),
     /// Read what is stored, then answer with that correlation number.
     Fetch(u64, Fetch),
     /// Take another token, then answer with that correlation number.
@@ -77,9 +80,16 @@ impl Standing<'_> {
             Some(ClientBody::Connect(_)) => {
                 Effect::Refuse(id, Refusal::new(Code::BadFrame, "`connect` was sent before; send it once"))
             }
-            Some(ClientBody::Request(_)) => unsupported("`request`"),
             // Its answer would be lost.
-            Some(ClientBody::Fetch(_)) if id == 0 => Effect::Nothing,
+            Some(ClientBody::Request(_) | ClientBody::Fetch(_)) if id == 0 => Effect::Nothing,
+            Some(ClientBody::Request(request)) => Effect::Ask(
+                id,
+                Question {
+                    subject: request.subject,
+                    envelope: envelope(request.event.unwrap_or_default()),
+                    timeout_ms: request.timeout_ms,
+                },
+            ),
             Some(ClientBody::Fetch(fetch)) => Effect::Fetch(id, fetch),
             Some(ClientBody::Refresh(refresh)) => Effect::Refresh(id, refresh.token),
             // From a newer client; it is passed over unless an answer is awaited.
@@ -208,8 +218,17 @@ mod tests {
     fn frames_of_later_versions_are_answered_only_when_an_answer_is_awaited() {
         assert_eq!(code(decide(0, ClientFrame { id: 7, body: None })), Some(Code::Unsupported));
         assert_eq!(decide(0, ClientFrame { id: 0, body: None }), Effect::Nothing);
-        let body = ClientBody::Request(Request::default());
-        assert_eq!(code(decide(0, ClientFrame { id: 7, body: Some(body) })), Some(Code::Unsupported));
+    }
+
+    #[test]
+    fn what_only_brings_an_answer_needs_an_id() {
+        for (id, body) in [(0, ClientBody::Request(Request::default())), (0, ClientBody::Fetch(Fetch::default()))] {
+            assert_eq!(decide(0, ClientFrame { id, body: Some(body) }), Effect::Nothing);
+        }
+        let request = Request { subject: "a".into(), timeout_ms: 5, ..Request::default() };
+        let question = Question { subject: "a".into(), timeout_ms: 5, ..Question::default() };
+        let asked = decide(0, ClientFrame { id: 7, body: Some(ClientBody::Request(request)) });
+        assert_eq!(asked, Effect::Ask(7, question));
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod peers;
 mod protocol;
 mod publish;
 mod reading;
+mod request;
 mod revocation;
 mod slow_consumer;
 mod streams;

@@ -189,9 +189,7 @@ async fn what_a_client_publishes_right_before_it_leaves_is_published() {
 async fn services_read_who_sends_an_event() {
     let nats = NatsServer::jetstream().await;
     let node = Shop::node(Some(&nats), |_| {}).await;
-    let service = nats.client().await;
-    let mut heard = service.subscribe(">").await.expect("subscribed");
-    service.flush().await.expect("the server hears");
+    let (_service, mut heard) = nats.listener(">").await;
     let mut client = Ws::open(node.address).await;
     client.send(json!({"connect": {}})).await;
     let connection = client.expect("welcome").await["welcome"]["connection"].take();

@@ -82,9 +82,7 @@ impl Archive {
             question.len()
         );
         self.metrics.stream_requests.of(kind).increment(1);
-        if !self.interest.send(&command) {
-            return Err(ReadError::Unavailable);
-        }
+        self.interest.send(&[command.as_bytes()], question.len()).map_err(|_| ReadError::Unavailable)?;
         timeout(ANSWER_TIME, asked.answer()).await.unwrap_or(Err(ReadError::Timeout))
     }
 }

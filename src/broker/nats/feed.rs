@@ -12,6 +12,8 @@ mod headers;
 mod interest;
 mod line;
 mod parser;
+mod questions;
+mod replies;
 mod servers;
 mod session;
 mod sieve;
@@ -21,10 +23,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 pub(crate) use answers::Answers;
-pub(crate) use interest::{Interest, NatsFeed};
+pub(crate) use interest::{Interest, NatsFeed, NotSent};
 pub(crate) use line::Manner;
 pub(crate) use parser::HEADER_BYTES;
 pub(crate) use parser::Raw;
+pub(crate) use questions::Questions;
+pub(crate) use replies::Replies;
 pub(crate) use servers::{Servers, wait};
 pub(crate) use sieve::{At, Moment, Sieve};
 
@@ -51,7 +55,7 @@ pub(crate) struct NatsIntake {
     interest: Arc<Interest>,
     sieve: Sieve,
     /// What is asked on this connection.
-    answers: Arc<Answers>,
+    questions: Questions,
     signal: Signal,
     session: Option<Session>,
 }
@@ -71,10 +75,10 @@ impl NatsIntake {
         ping_interval: Duration,
         interest: Arc<Interest>,
         sieve: Sieve,
-        answers: Arc<Answers>,
+        questions: Questions,
         signal: Signal,
     ) -> Self {
-        Self { servers, manner, ping_interval, interest, sieve, answers, signal, session: None }
+        Self { servers, manner, ping_interval, interest, sieve, questions, signal, session: None }
     }
 
     /// Waits until something has arrived, through any number of connections.
@@ -111,6 +115,7 @@ impl NatsIntake {
     async fn begin(&mut self, address: &Address, certified: &str) -> Result<Session, LineError> {
         let (line, info) = Line::open(address, certified, &self.manner).await?;
         self.servers.learn(&info.connect_urls);
+        info.max_payload.into_iter().for_each(|most| self.interest.limit(most));
         Session::begin(line, &self.interest, self.ping_interval).await
     }
 
@@ -149,7 +154,7 @@ impl NatsIntake {
             }
             session.end(&self.interest);
         }
-        self.answers.lost();
+        self.questions.lost();
     }
 }
 
@@ -161,7 +166,7 @@ pub fn overhear<'p>(
     metrics: &Arc<Metrics>,
 ) -> (Vec<String>, Vec<Arc<Message>>) {
     let reader = Reader::new(&["traceparent".into()]);
-    let sieve = Sieve::new(reader, Arc::default(), Arc::default(), Arc::default(), metrics.clone());
+    let sieve = Sieve::new(reader, Arc::default(), Arc::default(), Questions::default(), metrics.clone());
     let mut parser = Parser::new(event_bytes);
     let (mut buffer, mut said, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for piece in pieces {

@@ -8,6 +8,8 @@ use std::{
     sync::LazyLock,
 };
 
+use async_nats::Subscriber;
+use futures_util::StreamExt as _;
 use http_body_util::Full;
 use hyper::Request;
 use serde_json::Value;
@@ -187,6 +189,18 @@ impl NatsServer {
     /// A client of the NATS project's own, as a service would use it.
     pub async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.url()).await.expect("a connection")
+    }
+
+    /// A client that hears a subject, and of which the server knows it: the
+    /// client's own `flush` does not wait for that.
+    pub async fn listener(&self, subject: &str) -> (async_nats::Client, Subscriber) {
+        let client = self.client().await;
+        let heard = client.subscribe(subject.to_owned()).await.expect("subscribed");
+        let echo = client.new_inbox();
+        let mut echoed = client.subscribe(echo.clone()).await.expect("subscribed");
+        client.publish(echo, "".into()).await.expect("published");
+        soon("an echo", echoed.next()).await.expect("an echo");
+        (client, heard)
     }
 
     /// A request to JetStream as an operator's tools make it, by what follows

@@ -53,6 +53,8 @@ pub(crate) struct Info {
     headers: bool,
     nonce: String,
     pub(crate) connect_urls: Vec<String>,
+    /// The largest payload, headers included, that it takes.
+    pub(crate) max_payload: Option<usize>,
     /// Lame duck mode: it will close its connections soon.
     pub(crate) ldm: bool,
 }
@@ -102,6 +104,8 @@ struct Connect<'a> {
     /// 1: the server may send `INFO` at any time.
     protocol: u8,
     headers: bool,
+    /// To be told when nobody listens where we ask.
+    no_responders: bool,
     echo: bool,
     #[serde(flatten)]
     proof: Proof,
@@ -144,11 +148,12 @@ impl Line {
             version: env!("CARGO_PKG_VERSION"),
             protocol: 1,
             headers: true,
+            no_responders: true,
             echo: true,
             proof,
         };
         let connect = serde_json::to_string(&connect).map_err(io::Error::from)?;
-        line.write(&format!("CONNECT {connect}\r\nPING\r\n")).await?;
+        line.write(format!("CONNECT {connect}\r\nPING\r\n").as_bytes()).await?;
         // It may say more before it answers: who it is, again, where its cluster has changed meanwhile.
         loop {
             let mut end = None;
@@ -216,9 +221,9 @@ impl Line {
     }
 
     /// Sends commands. Not cancel-safe: a command cut in two ends the line.
-    pub(crate) async fn write(&mut self, commands: &str) -> Result<(), LineError> {
+    pub(crate) async fn write(&mut self, commands: &[u8]) -> Result<(), LineError> {
         let sent = async {
-            self.stream.write_all(commands.as_bytes()).await?;
+            self.stream.write_all(commands).await?;
             self.stream.flush().await
         };
         timeout(WRITE_TIME, sent).await.map_err(|_| LineError::Time)?.map_err(LineError::Io)

@@ -19,8 +19,12 @@ pub(crate) const HEADER_BYTES: usize = 64 * 1024;
 pub(crate) enum Op<'b> {
     /// A message for one of our subscriptions.
     Message(Raw<'b>),
-    /// A message larger than wanted, for this subscription; it is passed over.
-    Oversized(u64),
+    /// A message larger than wanted; it is passed over.
+    Oversized {
+        /// The number that we gave the subscription.
+        sid: u64,
+        subject: &'b [u8],
+    },
     /// Who the server is, as JSON; also unasked, when its cluster changes.
     Info(&'b [u8]),
     /// To be answered by `PONG`.
@@ -133,7 +137,7 @@ impl Parser {
         let payload = total.checked_sub(headers).ok_or(BadStream::Arguments)?;
         if payload > self.payload_bytes || headers > HEADER_BYTES {
             self.passing = total.checked_add(2).ok_or(BadStream::Arguments)?;
-            return Ok((after, Some(Op::Oversized(sid))));
+            return Ok((after, Some(Op::Oversized { sid, subject })));
         }
         let Some(body) = bytes[after..].get(..total + 2) else { return Ok((0, None)) };
         let (body, end) = body.split_at(total);
@@ -224,7 +228,7 @@ mod tests {
             raw(8, b"a", None, b""),
             raw(9, b"a.\xff", block, b"hi"),
             raw(9, b"a", block, b""),
-            Op::Oversized(1),
+            Op::Oversized { sid: 1, subject: b"big" },
             raw(1, b"a", None, b"\n"),
             raw(1, b"\x0c", None, b"1"),
             raw(1, b"\x0ca", None, b"1"),

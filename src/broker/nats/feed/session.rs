@@ -73,8 +73,8 @@ impl Session {
         let mut pings = interval_at(now + ping_interval, ping_interval);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut session = Self { line, begun: now, asked: VecDeque::new(), heard: now, pings, leave: None };
-        let Commands { text, opening } = interest.begin();
-        match session.ask(text, Asked { opening, ready: true }).await {
+        let Commands { bytes, opening } = interest.begin();
+        match session.ask(bytes, Asked { opening, ready: true }).await {
             Ok(()) => Ok(session),
             Err(error) => {
                 session.end(interest);
@@ -124,7 +124,7 @@ impl Session {
                 self.heard = Instant::now();
                 let (news, pings) = self.sort(sieve, arrived).map_err(LineError::from)?;
                 for _ in 0..pings {
-                    self.line.write("PONG\r\n").await?;
+                    self.line.write(b"PONG\r\n").await?;
                 }
                 // Busy reading is no reason to leave new subscribers waiting.
                 self.say(interest.take()).await?;
@@ -132,7 +132,7 @@ impl Session {
             }
             Wake::Changed => self.say(interest.take()).await?,
             Wake::Ping if self.heard.elapsed() > 2 * self.pings.period() => return Err(End::Stale),
-            Wake::Ping => self.ask(String::new(), Asked { opening: Vec::new(), ready: false }).await?,
+            Wake::Ping => self.ask(Vec::new(), Asked { opening: Vec::new(), ready: false }).await?,
             Wake::Leave => return Err(End::LameDuck),
         }
         Ok(Vec::new())
@@ -148,9 +148,9 @@ impl Session {
                 received += 1;
                 sieve.sort(&raw, moment, arrived);
             }
-            Op::Oversized(sid) => {
+            Op::Oversized { sid, subject } => {
                 received += 1;
-                sieve.too_large(FeedId(sid));
+                sieve.too_large(FeedId(sid), subject);
             }
             Op::Pong => {
                 if let Some(Asked { opening, ready }) = asked.pop_front() {
@@ -174,17 +174,17 @@ impl Session {
     /// Sends commands, if there are any, and asks whether they were obeyed: a
     /// server handles one client's commands in order.
     async fn say(&mut self, commands: Commands) -> Result<(), LineError> {
-        let Commands { text, opening } = commands;
+        let Commands { bytes, opening } = commands;
         if !opening.is_empty() {
-            return self.ask(text, Asked { opening, ready: false }).await;
+            return self.ask(bytes, Asked { opening, ready: false }).await;
         }
-        if text.is_empty() { Ok(()) } else { self.line.write(&text).await }
+        if bytes.is_empty() { Ok(()) } else { self.line.write(&bytes).await }
     }
 
-    async fn ask(&mut self, mut text: String, asked: Asked) -> Result<(), LineError> {
+    async fn ask(&mut self, mut bytes: Vec<u8>, asked: Asked) -> Result<(), LineError> {
         // Noted first: should the write fail, what is opening is not forgotten.
         self.asked.push_back(asked);
-        text.push_str("PING\r\n");
-        self.line.write(&text).await
+        bytes.extend_from_slice(b"PING\r\n");
+        self.line.write(&bytes).await
     }
 }

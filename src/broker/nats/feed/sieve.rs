@@ -10,11 +10,13 @@ use crate::{
         headers::{self as vocabulary, Reader},
         intake::{Arrived, FeedId},
         message::{Message, Place, unix_millis},
-        nats::feed::{answers::Answers, faults::Faults, headers, parser::Raw},
+        nats::feed::{faults::Faults, headers, parser::Raw, questions::Questions, replies::failure},
+        request_error::RequestError,
         stored::Stored,
     },
     classes::{Class, Classes, StreamIndex},
     metrics::{BrokerEvent, Drop as Dropped, Metrics},
+    proto::Envelope,
     subject::Subject,
 };
 
@@ -25,7 +27,7 @@ pub(crate) struct Sieve {
     classes: Arc<Classes>,
     /// Names of the streams, in the order of the configuration.
     streams: Arc<[Arc<str>]>,
-    answers: Arc<Answers>,
+    questions: Questions,
     faults: Faults,
     /// Whether clients get to see some header that servers add.
     forwards_servers: bool,
@@ -58,19 +60,21 @@ impl Sieve {
         reader: Reader,
         classes: Arc<Classes>,
         streams: Arc<[Arc<str>]>,
-        answers: Arc<Answers>,
+        questions: Questions,
         metrics: Arc<Metrics>,
     ) -> Self {
         let forwards_servers = headers::ADDED.iter().any(|name| reader.forwards(name));
         let (reader, faults) = (Arc::new(reader), Faults::wanted());
-        Self { reader, classes, streams, answers, faults, forwards_servers, metrics }
+        Self { reader, classes, streams, questions, faults, forwards_servers, metrics }
     }
 
     /// Takes a message to where it belongs.
     pub(crate) fn sort(&self, raw: &Raw<'_>, moment: Moment, arrived: &mut Arrived) {
         let feed = FeedId(raw.sid);
         if feed == FeedId::ANSWERS {
-            self.answers.hear(raw, |raw, index| self.stored(raw, index, moment));
+            self.questions.answers.hear(raw, |raw, index| self.stored(raw, index, moment));
+        } else if feed == FeedId::REPLIES {
+            self.questions.replies.hear(raw, || self.reply(raw));
         } else if let Some(index) = feed.stream() {
             if self.faults.lose() {
                 return;
@@ -135,27 +139,45 @@ impl Sieve {
         }
     }
 
-    fn envelope(&self, raw: &Raw<'_>) -> Option<crate::proto::Envelope> {
-        let headers = match raw.headers.map(headers::parse) {
+    /// What a service answers.
+    fn reply(&self, raw: &Raw<'_>) -> Result<Envelope, RequestError> {
+        let headers = self.headers(raw);
+        match failure(&headers) {
+            Some(failure) => Err(failure),
+            None => self.read(headers, raw).map_err(|_| RequestError::Unreadable),
+        }
+    }
+
+    fn envelope(&self, raw: &Raw<'_>) -> Option<Envelope> {
+        match self.read(self.headers(raw), raw) {
+            Ok(envelope) => Some(envelope),
+            Err(_) => self.dropped(Dropped::BadEnvelope),
+        }
+    }
+
+    fn read(&self, headers: Vec<(&str, &str)>, raw: &Raw<'_>) -> Result<Envelope, prost::DecodeError> {
+        // Copied, because a slice would keep alive all that was read with it.
+        self.reader.read(headers.into_iter(), Bytes::copy_from_slice(raw.payload))
+    }
+
+    fn headers<'r>(&self, raw: &Raw<'r>) -> Vec<(&'r str, &'r str)> {
+        match raw.headers.map(headers::parse) {
             Some(Ok(headers)) => headers,
             Some(Err(headers::Unreadable)) => {
                 self.metrics.broker_events.of(BrokerEvent::BadHeaders).increment(1);
                 Vec::new()
             }
             None => Vec::new(),
-        };
-        // Copied, because a slice would keep alive all that was read with it.
-        match self.reader.read(headers.into_iter(), Bytes::copy_from_slice(raw.payload)) {
-            Ok(envelope) => Some(envelope),
-            Err(_) => self.dropped(Dropped::BadEnvelope),
         }
     }
 
     /// Notes a message that was too large to be looked at.
-    pub(crate) fn too_large(&self, feed: FeedId) {
+    pub(crate) fn too_large(&self, feed: FeedId, subject: &[u8]) {
         if feed == FeedId::ANSWERS {
             // Its stream has brought it before, and it was counted then.
-            self.answers.pass_over();
+            self.questions.answers.pass_over();
+        } else if feed == FeedId::REPLIES {
+            self.questions.replies.too_large(subject);
         } else {
             self.metrics.drops.of(Dropped::TooLarge).increment(1);
         }

@@ -1,0 +1,86 @@
+//! Asking services: request and reply of NATS core. Both go by the connection
+//! that reads, because no publisher can break that one, and because only the
+//! connection that asks is told that nobody listens.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tokio::time::timeout;
+
+use crate::{
+    broker::{
+        headers,
+        intake::FeedId,
+        message::Message,
+        nats::{
+            feed::{Interest, NatsFeed, NotSent, Replies},
+            inbox::Chance,
+        },
+        request_error::RequestError,
+    },
+    proto::Envelope,
+    subject::Pattern,
+};
+
+/// Asks services.
+#[derive(Debug)]
+pub(crate) struct Services {
+    interest: Arc<Interest>,
+    replies: Arc<Replies>,
+    /// What answers come to, without the number.
+    inbox: String,
+    /// All of that.
+    everything: Pattern,
+    /// Exists once somebody has asked: a node whose clients ask nobody needs no
+    /// permission for it.
+    feed: OnceLock<NatsFeed>,
+    chance: Chance,
+}
+
+impl Services {
+    pub(crate) fn new(
+        interest: Arc<Interest>,
+        replies: Arc<Replies>,
+        inbox: String,
+        everything: Pattern,
+        chance: Chance,
+    ) -> Self {
+        Self { interest, replies, inbox, everything, feed: OnceLock::new(), chance }
+    }
+
+    /// Asks whoever listens on the subject, and waits for the first answer.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub(crate) async fn ask(&self, message: Message, wait: Duration) -> Result<Envelope, RequestError> {
+        let number = self.chance.number().ok_or(RequestError::Unavailable)?;
+        let mut awaited = self.replies.expect(number);
+        // Before the question: a server handles one client's commands in order.
+        self.feed.get_or_init(|| self.interest.open(FeedId::REPLIES, &self.everything));
+        let block = block(&message.envelope);
+        let data = &message.envelope.data;
+        let (subject, reply) = (&message.subject, awaited.name());
+        let total = block.len() + data.len();
+        let line = format!("HPUB {subject} {}.{reply} {} {total}\r\n", self.inbox, block.len());
+        let sent = self.interest.send(&[line.as_bytes(), block.as_bytes(), data, b"\r\n"], total);
+        sent.map_err(|why| match why {
+            NotSent::Offline => RequestError::Unavailable,
+            NotSent::Full => RequestError::Busy,
+            NotSent::TooLarge { max } => RequestError::TooLarge { max },
+        })?;
+        timeout(wait, awaited.answer()).await.unwrap_or(Err(RequestError::Timeout))
+    }
+}
+
+/// The header block (ADR-4). What clients may write and what a node adds holds
+/// no line's end.
+fn block(envelope: &Envelope) -> String {
+    let mut block = String::from("NATS/1.0\r\n");
+    for (name, value) in headers::written(envelope) {
+        block.extend([&*name, ": ", &*value, "\r\n"]);
+    }
+    block.push_str("\r\n");
+    block
+}

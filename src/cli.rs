@@ -1,6 +1,7 @@
 //! The verbs of the `notifier` command.
 
 mod admin;
+mod ask;
 mod check;
 mod dev;
 mod exit;
@@ -51,6 +52,8 @@ enum Verb {
     Pub(talk::PubArgs),
     /// Print the events of a subject or pattern as they arrive.
     Sub(talk::SubArgs),
+    /// Ask a service through a node, and print its answer.
+    Request(ask::RequestArgs),
     /// Print stored events, or the newest of each subject.
     History(talk::HistoryArgs),
     /// Make a token to try things out with.
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
             Verb::Streams(verb) => streams::streams(&verb).await,
             Verb::Pub(args) => talk::publish(args).await,
             Verb::Sub(args) => talk::subscribe(args).await,
+            Verb::Request(args) => ask::request(args).await,
             Verb::History(args) => talk::history(args).await,
             Verb::Token(args) => token::token(&args),
             Verb::Healthcheck(args) => health::healthcheck(&args).await,

@@ -1,6 +1,6 @@
 //! A client of the protocol, for the command line and for tests.
 
-use std::{collections::VecDeque, io, net::SocketAddr};
+use std::{collections::VecDeque, io, net::SocketAddr, path::PathBuf};
 
 use hyper::Uri;
 
@@ -25,6 +25,14 @@ pub enum ClientError {
     Resolve {
         /// The host.
         host: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file with the token cannot be read.
+    #[error("cannot read the token from {}: {source}", path.display())]
+    Token {
+        /// The file.
+        path: PathBuf,
         /// What the system says.
         source: io::Error,
     },

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Correlation number of the one frame that is answered.
-const ASKED: u64 = 1;
+pub(crate) const ASKED: u64 = 1;
 
 #[derive(Args, Debug)]
 pub(crate) struct PubArgs {
@@ -90,7 +90,7 @@ fn position(text: &str) -> Result<Position, String> {
 }
 
 #[derive(Args, Debug)]
-struct NodeArgs {
+pub(crate) struct NodeArgs {
     /// The node.
     #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080")]
     node: String,
@@ -100,18 +100,33 @@ struct NodeArgs {
     /// Encoding on the wire.
     #[arg(long, value_enum, default_value = "proto")]
     encoding: EncodingArg,
-    /// Access token; `notifier token` makes one to try out.
-    #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
-    token: String,
+    /// Access token; `notifier token` makes one to try out. Other users of the
+    /// machine can see it here: prefer --token-file.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
+    token: Option<String>,
+    /// File that holds the access token.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 impl NodeArgs {
-    async fn connect(&self, subscriptions: Vec<Subscription>) -> Result<Client, ClientError> {
+    pub(crate) async fn connect(&self, subscriptions: Vec<Subscription>) -> Result<Client, ClientError> {
         let client = proto::Client { name: "notifier-cli".into(), version: crate::metrics::VERSION.into() };
-        let connect = Connect { token: self.token.clone(), client: Some(client), subscriptions };
+        let connect = Connect { token: self.token()?, client: Some(client), subscriptions };
         let trust = self.ca_file.clone().map_or(Trust::System, Trust::Authorities);
         let client = Client::connect_trusting(&self.node, Encoding::from(self.encoding), connect, &trust).await?;
         Ok(client.0)
+    }
+
+    /// Read anew for each connection: somebody may renew it.
+    fn token(&self) -> Result<String, ClientError> {
+        match &self.token_file {
+            Some(path) => match std::fs::read_to_string(path) {
+                Ok(text) => Ok(text.trim().to_owned()),
+                Err(source) => Err(ClientError::Token { path: path.clone(), source }),
+            },
+            None => Ok(self.token.clone().unwrap_or_default()),
+        }
     }
 }
 
@@ -144,7 +159,7 @@ async fn try_publish(args: PubArgs) -> Result<(), ClientError> {
 }
 
 /// Waits for the answer to the one frame that is answered.
-async fn answer(client: &mut Client) -> Result<Option<Body>, ClientError> {
+pub(crate) async fn answer(client: &mut Client) -> Result<Option<Body>, ClientError> {
     loop {
         match client.next().await? {
             ServerFrame { reply_to: ASKED, body: Some(Body::Error(error)) } => {
@@ -271,11 +286,11 @@ async fn print(
     }
 }
 
-fn json(event: &Event) -> String {
+pub(crate) fn json(event: &Event) -> String {
     serde_json::to_string(event).unwrap_or_default()
 }
 
-fn text(event: &Event) -> String {
+pub(crate) fn text(event: &Event) -> String {
     let data = proto::embeddable(&event.content_type, &event.data)
         .map_or_else(|| String::from_utf8_lossy(&event.data).escape_debug().to_string(), |text| text.into_owned());
     format!("{} {data}", event.subject)

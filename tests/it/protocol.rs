@@ -4,8 +4,7 @@ use notifier::{
     client::{Client, ClientError},
     codec::Encoding,
     proto::{
-        ClientFrame, Connect, Event, Publish, Request, ServerFrame, Subscribe, client_frame::Body as Ask,
-        server_frame::Body,
+        ClientFrame, Connect, Event, Publish, ServerFrame, Subscribe, client_frame::Body as Ask, server_frame::Body,
     },
 };
 use serde_json::json;
@@ -45,15 +44,13 @@ async fn frames_that_this_node_does_not_serve_are_answered_as_unsupported() {
     for encoding in Encoding::ALL {
         let url = format!("ws://{}", node.address);
         let (mut client, _) = Client::connect(&url, encoding, Connect::default()).await.expect("welcomed");
-        let asks = [Some(Ask::Request(Request::default())), None];
-        for (id, body) in (1..).zip(asks) {
-            client.send(ClientFrame { id, body }).await.expect("sent");
-            match soon("an answer", client.next()).await.expect("a frame") {
-                ServerFrame { reply_to, body: Some(Body::Error(error)) } if reply_to == id => {
-                    assert_eq!((error.code.as_str(), error.retryable), ("unsupported", false));
-                }
-                other => panic!("{other:?}"),
+        // A frame of a later version looks like one without a body.
+        client.send(ClientFrame { id: 1, body: None }).await.expect("sent");
+        match soon("an answer", client.next()).await.expect("a frame") {
+            ServerFrame { reply_to: 1, body: Some(Body::Error(error)) } => {
+                assert_eq!((error.code.as_str(), error.retryable), ("unsupported", false));
             }
+            other => panic!("{other:?}"),
         }
     }
 }

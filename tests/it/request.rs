@@ -398,3 +398,29 @@ async fn who_knows_where_one_answer_goes_does_not_know_where_another_goes() {
     let [first, second] = replies.map(|reply| number(&reply));
     assert!(first.abs_diff(second) > 1 << 16, "{first:x} {second:x}");
 }
+
+#[tokio::test]
+async fn the_command_line_asks_a_service() {
+    let nats = NatsServer::start().await;
+    let node = TestNode::nats(&nats).await;
+    Service::at(&nats, "echo").await.echo();
+    let token = tempfile::NamedTempFile::new().expect("a file");
+    let url = format!("ws://{}", node.address);
+    let rows = [
+        (vec!["echo", "{\"a\":1}"], true, "echo {\"a\":1}\n"),
+        (vec!["echo", "hello", "--encoding", "json", "--timeout", "20s"], true, "echo hello\n"),
+        (vec!["nobody"], false, "no_responders"),
+    ];
+    for (arguments, succeeds, said) in rows {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_notifier"))
+            .args(["request", "--node", &url, "--token-file"])
+            .arg(token.path())
+            .args(&arguments)
+            .output();
+        let output = soon("the end of the command", output).await.expect("the binary runs");
+        assert_eq!(output.status.success(), succeeds, "{arguments:?} {output:?}");
+        let text = if succeeds { output.stdout } else { output.stderr };
+        let text = String::from_utf8(text).expect("text");
+        assert!(text.contains(said), "{arguments:?} {text}");
+    }
+}

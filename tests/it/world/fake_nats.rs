@@ -70,8 +70,8 @@ async fn serve(stream: TcpStream, before_pong: String, found: mpsc::Sender<FakeL
     while let Some(command) = line.heard().await {
         if let Some(json) = command.strip_prefix("CONNECT ") {
             let connect: Value = serde_json::from_str(json).expect("JSON");
-            // What only the client library asks for.
-            publishes = connect.get("no_responders").is_some();
+            // The client library has a version of its own.
+            publishes = connect["version"] != env!("CARGO_PKG_VERSION");
         }
         if command == "PING" {
             line.say(format!("{before_pong}PONG\r\n").as_bytes()).await;

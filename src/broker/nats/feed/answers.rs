@@ -71,8 +71,8 @@ impl Answers {
         let Some(number) = number.filter(|number| pending.contains_key(number)) else { return };
         let added = headers::added(raw.headers.unwrap_or_default());
         // A publisher can make the first line of a stored message look like a
-        // status; only what is stored has a subject.
-        if added.subject.is_some() {
+        // status; only what is stored has a sequence.
+        if added.seq.is_some() {
             if let Some(Pending { stream, page, .. }) = pending.get_mut(&number) {
                 page.events.extend(read(raw, *stream));
             }

@@ -22,6 +22,7 @@ mod nats;
 mod outbox;
 mod overlap;
 mod peers;
+mod permissions;
 mod protocol;
 mod publish;
 mod reading;

@@ -266,37 +266,6 @@ async fn settings_that_cannot_be_used_are_refused_at_once() {
     }
 }
 
-/// What the operations guide says is the least that the node needs.
-#[tokio::test]
-async fn the_least_privileges_suffice() {
-    let server = NatsServer::with(
-        "authorization { users: [{ user: node, password: p, permissions: {
-            subscribe: [\"shop.>\"], publish: [\"shop.>\"] } },
-          { user: other, password: p }] }",
-    )
-    .await;
-    let node = TestNode::nats_with(&server, |config| {
-        config.broker.nats.user = Some("node".into());
-        config.broker.nats.password = secret("p");
-    })
-    .await;
-    let mut client = node.client().await;
-    client.subscribe("shop.>").await;
-    node.publish("shop.a", "1").await;
-    assert_eq!(client.event().await.1, json!(1));
-    // What it may not have, the server refuses; the connection and its events stay.
-    client.send(json!({"id": 2, "subscribe": {"subject": "secret.>"}})).await;
-    node.until_metric("notifier_broker_events_total{event=\"server_error\"}", |count| count >= 1.0).await;
-    node.publish("shop.a", "2").await;
-    loop {
-        let frame = client.next().await;
-        if frame.get("event").is_some() {
-            assert_eq!(frame["event"]["data"], json!(2));
-            return;
-        }
-    }
-}
-
 #[test]
 fn serve_without_authentication_says_what_to_write() {
     let output = Command::new(env!("CARGO_BIN_EXE_notifier")).arg("serve").output().expect("the binary runs");

@@ -12,7 +12,7 @@ use async_nats::Subscriber;
 use futures_util::StreamExt as _;
 use http_body_util::Full;
 use hyper::Request;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream},
@@ -219,6 +219,11 @@ impl NatsServer {
         RawPublisher::connect(self.port).await
     }
 
+    /// The same, as one of the server's users.
+    pub async fn user(&self, user: &str, password: &str) -> RawPublisher {
+        RawPublisher::connect_as(self.port, &json!({"user": user, "pass": password})).await
+    }
+
     /// What each of the nodes' connections is subscribed to. Needs
     /// `http: "127.0.0.1:-1"` in the configuration.
     pub async fn subscriptions_of_nodes(&self) -> Vec<Vec<String>> {
@@ -250,11 +255,17 @@ pub struct RawPublisher {
 
 impl RawPublisher {
     async fn connect(port: u16) -> Self {
+        Self::connect_as(port, &json!({})).await
+    }
+
+    async fn connect_as(port: u16, identity: &Value) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
         let mut publisher = Self { stream: BufStream::new(stream), info: Value::Null };
         let line = publisher.line().await;
         publisher.info = serde_json::from_str(line.strip_prefix("INFO ").expect("INFO first")).expect("JSON");
-        publisher.send(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":0,\"headers\":true}\r\n").await;
+        let mut connect = json!({"verbose": false, "pedantic": false, "protocol": 0, "headers": true});
+        connect.as_object_mut().expect("an object").extend(identity.as_object().expect("an object").clone());
+        publisher.send(format!("CONNECT {connect}\r\n").as_bytes()).await;
         publisher.flush().await;
         publisher
     }
@@ -284,6 +295,19 @@ impl RawPublisher {
                 "PONG" => return,
                 "PING" => self.send(b"PONG\r\n").await,
                 line => assert!(line.starts_with("INFO "), "the server says {line}"),
+            }
+        }
+    }
+
+    /// Sends a command, and returns what the server holds against it.
+    pub async fn refused(&mut self, command: &str) -> Vec<String> {
+        self.send(format!("{command}PING\r\n").as_bytes()).await;
+        self.stream.flush().await.expect("the server reads");
+        let mut said = Vec::new();
+        loop {
+            match self.line().await {
+                line if line == "PONG" => return said,
+                line => said.extend(line.starts_with("-ERR").then_some(line)),
             }
         }
     }

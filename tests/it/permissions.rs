@@ -1,0 +1,206 @@
+//! The least that nodes need at NATS, with the very lines of docs/security.md:
+//! everything works with them, and the server refuses everything else.
+
+use std::{path::Path, time::Duration};
+
+use notifier::config::{AuthMode, BrokerKind, Config, Secret, Source, load};
+use serde_json::{Value, json};
+
+use super::world::{NatsServer, TestNode, node::config as test_config, soon};
+
+/// The first block of this kind in the page.
+fn block(language: &str) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md");
+    let page = std::fs::read_to_string(page).expect("docs/security.md");
+    let (_, rest) = page.split_once(&format!("```{language}\n")).expect("a block");
+    rest.split_once("\n```").expect("its end").0.to_owned()
+}
+
+fn settings() -> String {
+    block("conf").replace("$NOTIFIER_PASSWORD", "n").replace("$CART_PASSWORD", "c")
+}
+
+/// The node of the page, at this server.
+fn config(server: &NatsServer, change: impl FnOnce(&mut Config)) -> Config {
+    let password = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(password.path(), "n").expect("room");
+    let text = block("toml").replace("/run/secrets/nats-password", &password.path().display().to_string());
+    let source = Source { origin: "docs/security.md".into(), text };
+    let documented = load(Some(&source), [], &Default::default()).expect("it parses");
+    let mut config = Config { broker: documented.broker, ..test_config() };
+    (config.streams, config.subjects) = (documented.streams, documented.subjects);
+    config.broker.kind = BrokerKind::Nats;
+    config.broker.nats.urls = vec![server.url()];
+    config.auth.mode = Some(AuthMode::Anonymous);
+    change(&mut config);
+    config
+}
+
+async fn node(server: &NatsServer, change: impl FnOnce(&mut Config)) -> TestNode {
+    let node = TestNode::start(config(server, change)).await;
+    node.until_ready().await;
+    node
+}
+
+/// The service of the page.
+async fn cart(server: &NatsServer) -> async_nats::Client {
+    let options = async_nats::ConnectOptions::with_user_and_password("cart".into(), "c".into());
+    options.custom_inbox_prefix("_CART_INBOX").connect(server.url()).await.expect("it gets in")
+}
+
+const VIOLATIONS: &str = "notifier_broker_events_total{event=\"server_error\"}";
+
+#[tokio::test]
+async fn what_the_page_allows_is_enough_for_everything() {
+    let server = NatsServer::jetstream_with(&settings()).await;
+    // What is stored is read from the stream, not from memory.
+    let node = node(&server, |config| config.streams[0].window.bytes = "1B".parse().expect("a size")).await;
+    let service = cart(&server).await;
+    let mut client = node.client().await;
+
+    // Live, and stored, each by a service.
+    client.subscribe("shop.live.*").await;
+    service.publish("shop.live.a", "1".into()).await.expect("published");
+    assert_eq!(client.event().await, ("shop.live.a".into(), json!(1)));
+    for subject in ["shop.cart.u42.changed", "shop.order.17", "shop.price.mug"] {
+        client.subscribe(subject).await;
+        let stored = soon("an acknowledgement", service.request(subject, "2".into())).await.expect("stored");
+        assert!(serde_json::from_slice::<Value>(&stored.payload).expect("JSON")["seq"].is_u64());
+        assert_eq!(client.event().await, (subject.into(), json!(2)));
+    }
+    // By a client; it is acknowledged by the stream.
+    client.send(json!({"id": 1, "publish": {"subject": "shop.cart.u42.seen", "event": {"data": 3}}})).await;
+    assert_eq!(client.expect("published").await["published"], json!({"stream": "SHOP", "seq": 3}));
+    // What was before: by Direct Get, and out of the last values.
+    let (before, _) = node.client().await.resume("shop.cart.>", json!({"snapshot": true})).await;
+    assert_eq!(before.len(), 2);
+    let fetched = node.get("/v1/fetch?subject=shop.%3E").await;
+    let fetched: Value = serde_json::from_slice(fetched.body()).expect("JSON");
+    assert_eq!(fetched["fetched"]["events"].as_array().map(Vec::len), Some(4), "{fetched}");
+
+    // A service is asked, and answers without a right to the nodes' inbox.
+    let mut asked = service.subscribe("ask.cart.*").await.expect("subscribed");
+    client.send(json!({"id": 5, "request": {"subject": "ask.cart.u42", "event": {"data": 4}}})).await;
+    let answering = async {
+        use futures_util::StreamExt as _;
+        let question = soon("a question", asked.next()).await.expect("a question");
+        service.publish(question.reply.expect("a reply"), "5".into()).await.expect("published");
+    };
+    // Until the server knows of the service, nobody is there.
+    let asking = async {
+        loop {
+            let frame = client.next().await;
+            if frame["error"]["code"] != "no_responders" {
+                return frame;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            client.send(json!({"id": 5, "request": {"subject": "ask.cart.u42", "event": {"data": 4}}})).await;
+        }
+    };
+    let (frame, ()) = tokio::join!(asking, answering);
+    assert_eq!(frame["response"]["event"]["data"], 5, "{frame}");
+
+    assert_eq!(node.metric("notifier_stream_lag").await, 0.0);
+    assert_eq!(node.metric(VIOLATIONS).await, 0.0);
+}
+
+#[tokio::test]
+async fn what_the_page_does_not_allow_the_server_refuses() {
+    let server = NatsServer::jetstream_with(&settings()).await;
+    let _node = node(&server, |_| {}).await;
+    let rows: [(&str, &[&str], &[&str]); 2] = [
+        (
+            "notifier",
+            // Others' events, the streams themselves, the system.
+            &[
+                "ntf.SHOP.shop.cart.u42",
+                "ntf.x",
+                "shop.order.17",
+                "shop.cart.u42.changed",
+                "other",
+                "$JS.API.STREAM.DELETE.SHOP",
+                "$JS.API.STREAM.PURGE.SHOP",
+                "$JS.API.STREAM.MSG.DELETE.SHOP",
+                "$JS.API.STREAM.INFO.OTHER",
+                "$JS.API.CONSUMER.CREATE.SHOP",
+                "$SYS.REQ.SERVER.PING",
+                "_INBOX.a",
+                "_NTF_INBOX.a",
+            ],
+            &[">", "ask.>", "ntf.>", "$SYS.>", "$JS.>", "_INBOX.>", "_CART_INBOX.>", "other"],
+        ),
+        (
+            "cart",
+            &[
+                "ntf.SHOP.shop.cart.u42",
+                "_ntf.control",
+                "_ntf.control.a",
+                "ask.cart.u42",
+                "_NTF_INBOX.notifier.a.b",
+                "$JS.API.STREAM.INFO.SHOP",
+                "$JS.API.DIRECT.GET.SHOP",
+            ],
+            &[">", "shop.>", "ntf.SHOP.>", "_NTF_INBOX.>", "_ntf.control", "ask.>"],
+        ),
+    ];
+    for (user, publishes, subscribes) in rows {
+        let mut line = server.user(user, &user[..1]).await;
+        for subject in publishes {
+            let said = line.refused(&format!("PUB {subject} 1\r\n1\r\n")).await;
+            assert!(
+                said.iter().any(|line| line.contains("Permissions Violation for Publish")),
+                "{user} {subject} {said:?}"
+            );
+        }
+        for subject in subscribes {
+            let said = line.refused(&format!("SUB {subject} 7\r\n")).await;
+            assert!(
+                said.iter().any(|line| line.contains("Permissions Violation for Subscription")),
+                "{user} {subject} {said:?}"
+            );
+        }
+        assert_eq!(line.refused("").await, [""; 0], "{user}");
+    }
+}
+
+/// Row 20 of what may go wrong: NATS takes a permission back while nodes run.
+#[tokio::test]
+async fn a_permission_that_is_taken_away_ends_its_subscription_and_nothing_else() {
+    let with = |subjects: &str| {
+        format!(
+            "authorization {{ users: [
+              {{ user: node, password: p, permissions: {{ subscribe: [{subjects}], publish: [\"shop.>\"] }} }}
+              {{ user: service, password: p }} ] }}"
+        )
+    };
+    let mut server = NatsServer::with(&with("\"shop.>\", \"news.>\"")).await;
+    let node = TestNode::nats_with(&server, |config| {
+        config.broker.nats.user = Some("node".into());
+        config.broker.nats.password = Some(Secret::from("p".to_owned()));
+    })
+    .await;
+    let options = async_nats::ConnectOptions::with_user_and_password("service".into(), "p".into());
+    let service = options.connect(server.url()).await.expect("it gets in");
+    let (mut reader, mut neighbour) = (node.client().await, node.client().await);
+    reader.subscribe("news.a").await;
+    neighbour.subscribe("shop.a").await;
+    let publish = async |number: u64| {
+        for subject in ["news.a", "shop.a"] {
+            service.publish(subject, number.to_string().into()).await.expect("published");
+        }
+    };
+    publish(1).await;
+    assert_eq!(reader.event().await.1, json!(1));
+    assert_eq!(neighbour.event().await.1, json!(1));
+    assert_eq!(node.metric(VIOLATIONS).await, 0.0);
+
+    server.reload(&with("\"shop.>\""));
+    node.until_metric(VIOLATIONS, |count| count >= 1.0).await;
+    publish(2).await;
+    assert_eq!(neighbour.event().await.1, json!(2));
+    assert_eq!(reader.events_until_now().await, []);
+    // Nobody was disconnected, neither the node nor its clients.
+    assert_eq!(node.metric("notifier_broker_events_total{event=\"disconnected\"}").await, 0.0);
+    assert_eq!(node.metric("notifier_connections").await, 2.0);
+    assert_eq!(node.internal("/readyz").await.0, 200);
+}

@@ -7,7 +7,7 @@ SHELL := bash
 DESCRIPTORS := ulimit -n $$(ulimit -Hn) 2>/dev/null || true;
 ARGS ?=
 
-.PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny generate bench bench-check \
+.PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench bench-check \
         gates hot-path fuzz chaos loadtest loadtest-smoke conformance image clean
 
 help: ## List the commands
@@ -51,8 +51,14 @@ shell-check: ## Check the shell scripts
 deploy-check: ## Render the Kubernetes manifests and check them against the schemas
 	scripts/check-deploy.sh
 
-deny: ## Check licences, sources and advisories of all dependencies (needs cargo-deny)
-	cargo deny check
+deny: ## Check licences, bans and sources of all dependencies
+	scripts/deny.sh licenses bans sources
+
+advisories: ## Check all dependencies against RustSec; ADVISORY_DB=FOLDER takes a copy of its database
+	scripts/deny.sh advisories
+
+sbom: ## Write what the node is made of, as CycloneDX: target/notifier.cdx.json
+	scripts/sbom.sh
 
 generate: ## Write what is generated from the source: types of the contract, tables in docs/
 	UPDATE_GENERATED=1 cargo test --locked --test generated

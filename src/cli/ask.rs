@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub(crate) struct RequestArgs {
-    /// Subject the service listens on, as shop.cart.u42.get.
+    /// Subject the service listens on, as ask.cart.u42.
     subject: String,
     /// The question's data; JSON, or any text.
     #[arg(default_value = "")]

@@ -205,9 +205,12 @@ async fn services_read_who_sends_an_event() {
         };
         client.send(json!({"id": 1, "publish": {"subject": subject, "event": {"data": 1}}})).await;
         client.expect("published").await;
-        assert_eq!(stamps().await, [Some(String::new()), connection.as_str().map(String::from), None]);
+        assert_eq!(
+            stamps().await,
+            [Some(String::new()), connection.as_str().map(String::from), Some("anonymous".to_owned())]
+        );
         node.publish(subject, "1").await;
-        assert_eq!(stamps().await, [Some(String::new()), None, None]);
+        assert_eq!(stamps().await, [Some(String::new()), None, Some("anonymous".to_owned())]);
     }
 }
 

@@ -13,7 +13,7 @@ use notifier::{
 };
 use serde_json::{Value, json};
 
-use super::world::{Kind, NatsServer, Shop, TestNode, Ws, eventually, soon};
+use super::world::{Kind, NatsServer, Shop, TestNode, Ws, eventually, soon, tokens};
 
 /// A service, which does what the test says.
 struct Service {
@@ -105,6 +105,57 @@ async fn a_client_asks_a_service_and_gets_its_answer() {
     assert_eq!(client.expect("response").await["response"]["event"]["data"], 5);
     assert_eq!(node.metric("notifier_requests_total").await, 2.0);
     assert_eq!(node.metric("notifier_requests_waiting").await, 0.0);
+}
+
+#[tokio::test]
+async fn a_service_reads_which_user_asks_and_grants_say_where_anybody_may() {
+    let nats = NatsServer::start().await;
+    let node = TestNode::nats_with(&nats, |config| {
+        tokens::with_secret(config);
+        let grant = json!({"role": "customer", "request": ["cart.*.get"], "publish": ["cart.*.seen"]});
+        config.grants = vec![serde_json::from_value(grant).expect("a grant")];
+    })
+    .await;
+    let mut service = Service::at(&nats, "cart.>").await;
+    // Nothing of a token reads as another header, user or role.
+    let token = tokens::token_of("J\u{fc}rgen, %", &["customer", "a,b"]);
+    let expected = [("Notifier-User", "J%C3%BCrgen%2C%20%25"), ("Notifier-Roles", "customer,a%2Cb")];
+    let stamped = |message: &Message| {
+        let headers = message.headers.as_ref().expect("headers");
+        for (name, value) in expected {
+            assert_eq!(headers.get(name).map(|value| value.as_str()), Some(value), "{name}");
+        }
+        headers.get("Notifier-Connection").is_some()
+    };
+    let mut client = Ws::with_token(node.address, &token).await;
+    client.send(ask(1, "cart.u42.get", &json!(1))).await;
+    let question = service.asked().await;
+    assert!(stamped(&question));
+    service.answer(&question, &[], "2").await;
+    client.expect("response").await;
+    client.send(json!({"publish": {"subject": "cart.u42.seen"}})).await;
+    assert!(stamped(&service.asked().await));
+    for subject in ["cart.u42.seen", "cart.get", "order.u42.get"] {
+        client.send(ask(2, subject, &json!(1))).await;
+        assert_eq!(refused(&mut client, 2).await, "forbidden", "{subject}");
+    }
+
+    let bearer = format!("Bearer {token}");
+    let post = async |path, status| {
+        let answer = node.post(path, &[("authorization", &bearer)], "1".into()).await;
+        assert_eq!(answer.status(), status, "{path}");
+    };
+    post("/v1/publish/cart.u42.seen", 200).await;
+    assert!(!stamped(&service.asked().await));
+    post("/v1/publish/cart.u42.get", 403).await;
+    post("/v1/request/cart.u42.seen", 403).await;
+    let answering = async {
+        let question = service.asked().await;
+        assert!(!stamped(&question));
+        service.answer(&question, &[], "2").await;
+    };
+    tokio::join!(post("/v1/request/cart.u42.get", 200), answering);
+    assert_eq!(node.post("/v1/request/cart.u42.get", &[], "1".into()).await.status(), 401);
 }
 
 #[tokio::test]

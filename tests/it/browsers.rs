@@ -231,7 +231,8 @@ async fn a_cookie_admits_pages_of_listed_origins_and_nobody_else() {
     let cookie = ("cookie", cookie.strip_prefix("Cookie: ").expect("a prefix"));
     let (shop, evil) = (("origin", "https://shop.example"), ("origin", "https://evil.example"));
     let (cross, same) = (("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-origin"));
-    let rows: [(&str, &str, &[(&str, &str)], u16); 8] = [
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let rows: [(&str, &str, Headers<'_>, u16); 8] = [
         ("POST", "/v1/publish/a", &[cookie, shop], 200),
         ("POST", "/v1/publish/a", &[cookie, evil], 403),
         // A form of an old browser, which tells no origin.

@@ -3,10 +3,16 @@
 
 use std::{path::Path, time::Duration};
 
+use http_body_util::Full;
+use hyper::Request;
 use notifier::config::{AuthMode, BrokerKind, Config, Secret, Source, load};
 use serde_json::{Value, json};
 
-use super::world::{NatsServer, TestNode, node::config as test_config, soon};
+use super::world::{
+    NatsServer, TestNode, Ws,
+    node::{ask, config as test_config},
+    soon,
+};
 
 /// The first block of this kind in the page.
 fn block(language: &str) -> String {
@@ -100,8 +106,22 @@ async fn what_the_page_allows_is_enough_for_everything() {
     let (frame, ()) = tokio::join!(asking, answering);
     assert_eq!(frame["response"]["event"]["data"], 5, "{frame}");
 
-    assert_eq!(node.metric("notifier_stream_lag").await, 0.0);
-    assert_eq!(node.metric(VIOLATIONS).await, 0.0);
+    // Nodes tell each other what operators ask for.
+    let other = self::node(&server, |_| {}).await;
+    let mut elsewhere = Ws::open(other.address).await;
+    elsewhere.send(json!({"connect": {}})).await;
+    let name = elsewhere.expect("welcome").await["welcome"]["connection"].take();
+    let order = Request::post("/admin/disconnect").header("content-type", "application/json");
+    let order = order.body(Full::from(json!({"connection": name}).to_string())).expect("a request");
+    let answer = ask(node.internal, order).await;
+    let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
+    assert_eq!((&answer["closed"], answer["nodes"].as_array().map(Vec::len)), (&json!(1), Some(2)), "{answer}");
+    assert_eq!(elsewhere.closed().await.0, 4008);
+
+    for node in [node, other] {
+        node.until_metric("notifier_stream_lag", |lag| lag == 0.0).await;
+        assert_eq!(node.metric(VIOLATIONS).await, 0.0);
+    }
 }
 
 #[tokio::test]
@@ -169,7 +189,8 @@ async fn a_permission_that_is_taken_away_ends_its_subscription_and_nothing_else(
     let with = |subjects: &str| {
         format!(
             "authorization {{ users: [
-              {{ user: node, password: p, permissions: {{ subscribe: [{subjects}], publish: [\"shop.>\"] }} }}
+              {{ user: node, password: p, permissions: {{
+                 subscribe: [{subjects}, \"_ntf.control\", \"_ntf.control.*\"], publish: [\"_ntf.control\"] }} }}
               {{ user: service, password: p }} ] }}"
         )
     };

@@ -224,8 +224,9 @@ impl NatsServer {
         RawPublisher::connect_as(self.port, &json!({"user": user, "pass": password})).await
     }
 
-    /// What each of the nodes' connections is subscribed to. Needs
-    /// `http: "127.0.0.1:-1"` in the configuration.
+    /// What each of the nodes' connections is subscribed to, but for what nodes say
+    /// to each other. Needs `http: "127.0.0.1:-1"` in the
+    /// configuration.
     pub async fn subscriptions_of_nodes(&self) -> Vec<Vec<String>> {
         let request = Request::get("/connz?subs=1&limit=1000").body(Full::default()).expect("a request");
         let answer = ask(self.at("monitoring"), request).await;
@@ -235,7 +236,8 @@ impl NatsServer {
             |connection: &&Value| connection["name"].as_str().is_some_and(|name| name.starts_with("notifier"));
         let subscriptions = |connection: &Value| -> Vec<String> {
             let list = connection["subscriptions_list"].as_array().map(Vec::as_slice).unwrap_or_default();
-            list.iter().map(|subject| subject.as_str().expect("a subject").to_owned()).collect()
+            let subjects = list.iter().map(|subject| subject.as_str().expect("a subject").to_owned());
+            subjects.filter(|subject| !subject.starts_with("_ntf.")).collect()
         };
         connections.filter(of_node).map(subscriptions).collect()
     }

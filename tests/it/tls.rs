@@ -136,6 +136,7 @@ async fn who_stops_reading_is_closed_and_who_lags_gets_everything_in_order() {
     let node = TestNode::with(|config| {
         authority.serve(config);
         config.limits.outbox_bytes = "1MiB".parse().expect("a size");
+        config.limits.bytes_per_second = "1GiB".parse().expect("a size");
         config.limits.close_time = std::time::Duration::from_millis(200).into();
     })
     .await;

@@ -21,7 +21,8 @@ async fn series(node: &TestNode) -> usize {
 async fn ten_thousand_addresses_tokens_subjects_and_paths_add_no_series() {
     let limits =
         "[limits]\naddress_connections = 5\naddress_requests_per_second = 1000\naddress_requests_burst = 10000\n";
-    let node = TestNode::alone_with(&[("NOTIFIER_SERVER__TRUSTED_PROXIES", "127.0.0.1")], limits).await;
+    let environment = [("NOTIFIER_SERVER__TRUSTED_PROXIES", "127.0.0.1"), ("NOTIFIER_SERVER__ALLOWED_ORIGINS", "*")];
+    let node = TestNode::alone_with(&environment, limits).await;
     let mut raw = Raw::open(node.address).await;
     let lines = ["POST /v1/publish/a HTTP/1.1", "Host: a", "X-Forwarded-For: 203.0.113.1", "Content-Length: 1"];
     raw.send(&[head(&lines), b"1".into()].concat()).await.expect("the node reads");

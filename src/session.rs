@@ -13,9 +13,11 @@ mod expiry;
 mod heartbeat;
 mod life;
 mod listed;
+mod open;
 mod roster;
 mod shared;
 mod state;
+mod welcome;
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    broker::{Link, unix_millis},
+    broker::Link,
     close::CloseReason,
     codec::{BadFrame, Encoding},
     config::Secret,
@@ -24,18 +24,19 @@ use crate::{
     hub::Attachment,
     metrics::Refresh,
     outbox::Outbox,
-    proto::{self, ClientFrame, Ping, Refreshed, ServerFrame, Welcome, client_frame, server_frame::Body},
+    proto::{ClientFrame, Ping, Refreshed, ServerFrame, client_frame, server_frame::Body},
     publish::Sender,
     rate::{Meter, Rate},
     session::{
         asking::Asker,
         end::{End, Read},
+        open::Open,
         roster::Seat,
         shared::Shared,
         state::{self, Effect, Standing, refusal, reply},
+        welcome::welcome,
     },
     socket::{Chunk, Decoder, Incoming, Wire},
-    subject::{SUBJECT_BYTES, SUBJECT_TOKENS},
 };
 
 /// Bytes read at once, by all connections of a worker into the same buffer.
@@ -56,14 +57,6 @@ pub(crate) struct Session {
     encoding: Encoding,
     /// Known once the client has said `connect`.
     grants: Option<Grants>,
-}
-
-/// Counts an open connection, and its end with the reason.
-#[derive(Debug)]
-struct Open {
-    shared: Arc<Shared>,
-    outbox: Arc<Outbox>,
-    permit: Arc<Permit>,
 }
 
 impl Session {
@@ -283,7 +276,7 @@ impl Session {
         let _together = self.open.outbox.hold();
         self.grants = Some(grants.clone());
         self.attachment.regrant(&grants);
-        let welcome = self.welcome(&grants);
+        let welcome = welcome(&self.open.shared, self.open.outbox.wire().id(), &grants);
         let client = connect.client.unwrap_or_default();
         tracing::debug!(connection = welcome.connection, client = ?shown(&client.name), version = ?shown(&client.version), "connected");
         self.send(&reply(id, Body::Welcome(welcome)));
@@ -384,33 +377,6 @@ impl Session {
         self.open.outbox.push(&self.encoding.frame(frame));
     }
 
-    fn welcome(&self, grants: &Grants) -> Welcome {
-        let Shared { node, heartbeat, limits, .. } = &*self.open.shared;
-        Welcome {
-            connection: self.open.outbox.wire().id().to_string(),
-            node: node.clone(),
-            user: grants.identity().user.clone(),
-            token_expires_at: grants.identity().expires_at.map_or(0, |seconds| seconds.saturating_mul(1000)),
-            heartbeat_ms: heartbeat.millis(),
-            limits: Some(proto::Limits {
-                message_bytes: limits.message_bytes.bytes() as u64,
-                subscriptions: limits.subscriptions as u64,
-                subject_bytes: SUBJECT_BYTES as u64,
-                subject_tokens: SUBJECT_TOKENS as u64,
-                frames_per_second: limits.frames_per_second.into(),
-                frames_burst: limits.frames_burst.into(),
-                event_bytes: limits.event_bytes.bytes() as u64,
-                bytes_per_second: limits.bytes_per_second.bytes() as u64,
-                bytes_burst: limits.bytes_burst.bytes() as u64,
-                idle_ms: limits.idle_time.millis(),
-                user_connections: limits.user_connections.into(),
-                requests_in_flight: limits.requests_in_flight as u64,
-                request_ms: limits.request_time.millis(),
-            }),
-            server_time: unix_millis(),
-        }
-    }
-
     /// Closes, leaves all topics at once, and waits for the peer to end the
     /// stream: an early close of ours could destroy our last frames on their
     /// way. The outbox sees to it that this takes no longer than it may.
@@ -453,24 +419,4 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// Time since the first use, for rates.
 fn clock() -> Duration {
     START.elapsed()
-}
-
-impl Open {
-    fn new(shared: Arc<Shared>, outbox: Arc<Outbox>, permit: Arc<Permit>) -> Self {
-        shared.metrics.connections.increment(1);
-        shared.metrics.connections_opened.increment(1);
-        Self { shared, outbox, permit }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.outbox.close(CloseReason::Internal);
-        }
-        self.shared.errands.end(self.outbox.wire().id());
-        let reason = self.outbox.closed().unwrap_or(CloseReason::Lost);
-        self.shared.metrics.connections.decrement(1);
-        self.shared.metrics.connections_closed.of(reason).increment(1);
-    }
 }

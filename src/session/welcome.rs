@@ -1,0 +1,39 @@
+//! The first frame to a client.
+
+use crate::{
+    broker::unix_millis,
+    grants::Grants,
+    proto::{Limits, Welcome},
+    session::shared::Shared,
+    socket::ConnectionId,
+    subject::{SUBJECT_BYTES, SUBJECT_TOKENS},
+};
+
+/// What a client is told when it comes in, its limits above all.
+pub(crate) fn welcome(shared: &Shared, connection: ConnectionId, grants: &Grants) -> Welcome {
+    let Shared { node, heartbeat, limits, .. } = shared;
+    let identity = grants.identity();
+    Welcome {
+        connection: connection.to_string(),
+        node: node.clone(),
+        user: identity.user.clone(),
+        token_expires_at: identity.expires_at.map_or(0, |seconds| seconds.saturating_mul(1000)),
+        heartbeat_ms: heartbeat.millis(),
+        limits: Some(Limits {
+            message_bytes: limits.message_bytes.bytes() as u64,
+            subscriptions: limits.subscriptions as u64,
+            subject_bytes: SUBJECT_BYTES as u64,
+            subject_tokens: SUBJECT_TOKENS as u64,
+            frames_per_second: limits.frames_per_second.into(),
+            frames_burst: limits.frames_burst.into(),
+            event_bytes: limits.event_bytes.bytes() as u64,
+            bytes_per_second: limits.bytes_per_second.bytes() as u64,
+            bytes_burst: limits.bytes_burst.bytes() as u64,
+            idle_ms: limits.idle_time.millis(),
+            user_connections: limits.user_connections.into(),
+            requests_in_flight: limits.requests_in_flight as u64,
+            request_ms: limits.request_time.millis(),
+        }),
+        server_time: unix_millis(),
+    }
+}

@@ -88,7 +88,7 @@ fn hall(members: usize) -> Hall {
             overflow: Overflow::Close,
             replay_events: 1,
         };
-        let hub = Hub::new(plan, &tasks, &metrics);
+        let hub = Hub::new(plan, &tasks, &metrics).expect("threads");
         let pattern = Pattern::parse("shop.cart.u42").expect("a pattern");
         let (mut peers, mut attached) = (Vec::new(), Vec::new());
         for _ in 0..members {

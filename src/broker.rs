@@ -249,6 +249,11 @@ enum Inlet {
 }
 
 impl Intake {
+    /// Whether it reads a socket, so that each look wakes somebody up.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.0, Inlet::Nats(_))
+    }
+
     /// Waits until something has arrived. What nobody reads stays with the
     /// broker as long as that has room.
     pub async fn next(&mut self, arrived: &mut Arrived) {

@@ -26,9 +26,7 @@ mod topic;
 mod topics;
 mod wish;
 
-use std::{sync::Arc, time::Instant};
-
-use tokio::time::sleep;
+use std::{io, sync::Arc, thread, time::Instant};
 
 pub use attachment::{Attachment, Follower};
 pub use wish::Wish;
@@ -84,8 +82,13 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub without topics, which carries what the intakes bring.
-    pub fn new(plan: Plan, tasks: &Tasks, metrics: &Arc<Metrics>) -> Arc<Self> {
+    /// A hub without topics, which carries what the intakes bring. Each that
+    /// reads a socket has a thread of its own: what everybody waits for comes
+    /// there, and must not wait behind thousands of clients who all come at once.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new(plan: Plan, tasks: &Tasks, metrics: &Arc<Metrics>) -> io::Result<Arc<Self>> {
         let Plan { broker, intakes, classes, journals, backlog_bytes, overflow, replay_events } = plan;
         let shared = Shared {
             topics: Topics::new(broker, metrics.clone()),
@@ -101,12 +104,16 @@ impl Hub {
             fan_out: FanOut { backlog_bytes, overflow, tasks: tasks.clone(), metrics: metrics.clone() },
         });
         for intake in intakes {
-            tasks.spawn_vital("intake", hub.clone().carry(intake));
+            if intake.is_remote() {
+                tasks.spawn_thread("intake", hub.clone().carry(intake, true))?;
+            } else {
+                tasks.spawn_vital("intake", hub.clone().carry(intake, false));
+            }
         }
         for channel in &hub.shared.channels {
             tasks.spawn_vital("stream", hub.clone().follow(channel.clone()));
         }
-        hub
+        Ok(hub)
     }
 
     /// Lets a connection in; it has no subscriptions yet.
@@ -130,8 +137,9 @@ impl Hub {
         self.shared.positions(member)
     }
 
-    /// Carries events from the broker to their topics, for ever.
-    async fn carry(self: Arc<Self>, mut intake: Intake) {
+    /// Carries events from the broker to their topics, for ever. `alone`: on a
+    /// thread of its own.
+    async fn carry(self: Arc<Self>, mut intake: Intake, alone: bool) {
         let (mut arrived, mut together) = (Arrived::default(), Vec::new());
         let mut linger = Linger::new(Instant::now());
         loop {
@@ -157,8 +165,9 @@ impl Hub {
                     tokio::task::yield_now().await;
                 }
             }
-            if linger.after(wanted, Instant::now()) {
-                sleep(linger::MOMENT).await;
+            if alone && linger.after(wanted, Instant::now()) {
+                // Blocking, because a task would be woken by each packet all the same.
+                thread::sleep(linger::MOMENT);
             }
         }
     }

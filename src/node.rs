@@ -115,7 +115,7 @@ impl Node {
             overflow: limits.live_overflow,
             replay_events: limits.replay_events,
         };
-        let hub = Hub::new(plan, &tasks, &metrics);
+        let hub = Hub::new(plan, &tasks, &metrics)?;
         let roster = Roster::new(&config.auth);
         let revocations = Arc::new(Revocations::new(config.auth.leeway.duration()));
         let gate = Gate::new(limits);

@@ -4,8 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How long events gather. Whoever wants the one that ends it gets that so much
-/// later, or a little more: timers of tokio have this resolution.
+/// How long events gather. Whoever wants one of them gets it so much later.
 pub(crate) const MOMENT: Duration = Duration::from_millis(1);
 
 /// Looks in a row without anything that is wanted. Where events are wanted now

@@ -43,7 +43,9 @@ impl Seqs {
             Self::One(only) if *only == seq => *self = Self::None,
             Self::None | Self::One(_) => {}
             Self::Many(queue) => {
-                if let Ok(place) = queue.binary_search(&seq) {
+                // Nearly always it is the oldest: no search.
+                let place = if queue.front() == Some(&seq) { Ok(0) } else { queue.binary_search(&seq) };
+                if let Ok(place) = place {
                     queue.remove(place);
                 }
                 if queue.is_empty() {

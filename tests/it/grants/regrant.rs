@@ -77,7 +77,7 @@ impl Hall {
             replay_events: 1_000_000,
         };
         let publisher = Publisher::new(broker.clone(), classes, &config, metrics.clone());
-        let hub = Hub::new(plan, &tasks, &metrics);
+        let hub = Hub::new(plan, &tasks, &metrics).expect("threads");
         let unfit = broker.clone();
         tasks.spawn(async move { drop(unfit.settle().await) });
         eventually("streams", || async { hub.has_begun() }).await;

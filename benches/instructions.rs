@@ -49,15 +49,15 @@ fn messages(count: usize) -> Vec<Arc<Message>> {
 
 // One event of 128 B, or sixteen that waited together.
 #[library_benchmark(setup = messages)]
-#[bench::one(args = (1), config = at_most(5_761))]
-#[bench::sixteen(args = (16), config = at_most(41_029))]
+#[bench::one(args = (1), config = at_most(5_984))]
+#[bench::sixteen(args = (16), config = at_most(44_550))]
 fn encode_json(messages: Vec<Arc<Message>>) -> Chunk {
     black_box(Encoding::Json.events(black_box(&messages)))
 }
 
 #[library_benchmark(setup = messages)]
-#[bench::one(args = (1), config = at_most(3_987))]
-#[bench::sixteen(args = (16), config = at_most(25_023))]
+#[bench::one(args = (1), config = at_most(4_045))]
+#[bench::sixteen(args = (16), config = at_most(25_906))]
 fn encode_proto(messages: Vec<Arc<Message>>) -> Chunk {
     black_box(Encoding::Proto.events(black_box(&messages)))
 }
@@ -137,9 +137,9 @@ async fn read(peer: &TcpStream, mut bytes: usize) {
 
 // One event from the broker to all members.
 #[library_benchmark(setup = hall)]
-#[bench::ten(args = (10), config = at_most(26_820))]
+#[bench::ten(args = (10), config = at_most(27_322))]
 #[bench::two_hundred(args = (200), config = at_most(113_096))]
-#[bench::two_thousand(args = (2_000), config = at_most(799_733))]
+#[bench::two_thousand(args = (2_000), config = at_most(860_444))]
 fn fan_out(hall: Hall) -> Hall {
     hall.runtime.block_on(async {
         hall.broker.publish(message()).await.expect("the broker is here");
@@ -175,7 +175,7 @@ fn queue(chunks: usize) -> Queue {
 
 // All that waits, to a peer that reads again.
 #[library_benchmark(setup = queue)]
-#[bench::a_thousand(args = (1_000), config = at_most(509_070))]
+#[bench::a_thousand(args = (1_000), config = at_most(509_341))]
 fn drain(queue: Queue) -> Arc<Outbox> {
     queue.runtime.block_on(read(&queue.peer, queue.bytes));
     queue.outbox

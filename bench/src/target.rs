@@ -213,6 +213,10 @@ impl Target {
                 let mut command = Command::new(path);
                 command.args(["serve", "--nats", &format!("nats://{nats}"), "--anonymous"]);
                 command.args(["--listen", &listen.to_string(), "--internal-listen", &internal.to_string()]);
+                // What is measured is what it can do, not what it lets one address do at once.
+                for limit in ["CONNECTIONS_PER_SECOND", "CONNECTIONS_BURST"] {
+                    command.env(format!("NOTIFIER_LIMITS__{limit}"), "1000000");
+                }
                 if self.stored {
                     command.arg("--config").arg(write(scratch, "durable.toml", STREAM)?);
                 }

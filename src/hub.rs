@@ -26,7 +26,7 @@ mod topic;
 mod topics;
 mod wish;
 
-use std::{io, sync::Arc, thread, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
 pub use attachment::{Attachment, Follower};
 pub use wish::Wish;
@@ -166,8 +166,7 @@ impl Hub {
                 }
             }
             if alone && linger.after(wanted, Instant::now()) {
-                // Blocking, because a task would be woken by each packet all the same.
-                thread::sleep(linger::MOMENT);
+                linger::gather();
             }
         }
     }

@@ -24,7 +24,7 @@ pub(crate) struct Settings {
     /// NATS server; repeat it for several.
     #[arg(long, value_name = "URL")]
     nats: Vec<String>,
-    /// Let everybody in, for every subject unless there are [[grants]].
+    /// Let everybody in, for every subject unless there are `[[grants]]`.
     #[arg(long)]
     anonymous: bool,
     /// Form of the log.

@@ -1,11 +1,14 @@
 //! When an intake lets events gather before it looks again. Most of what an
 //! event costs that nobody here wants is being woken for it: a node follows
-//! whole streams. A function of what it is told.
+//! whole streams. When to linger is a function of what it is told.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 /// How long events gather. Whoever wants one of them gets it so much later.
-pub(crate) const MOMENT: Duration = Duration::from_millis(1);
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Looks in a row without anything that is wanted. Where events are wanted now
 /// and then, they are not kept waiting.
@@ -40,6 +43,12 @@ impl Linger {
         }
         crowded
     }
+}
+
+/// Lets events gather, on a thread that serves nobody else.
+#[expect(clippy::disallowed_methods, reason = "a task that waits would be woken by each packet all the same")]
+pub(crate) fn gather() {
+    thread::sleep(MOMENT);
 }
 
 #[cfg(test)]

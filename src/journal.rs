@@ -43,9 +43,11 @@ use source::Source;
 /// Subjects of one snapshot.
 const SNAPSHOT: usize = 262_144;
 
-/// How long a client that is ahead of this node waits for it, and how often it
-/// looks.
+/// How long a client that is ahead of this node waits while that gets no
+/// further, how long at most, and how often it looks. A leader that was just
+/// elected takes in what it has step by step.
 const AHEAD: Duration = Duration::from_secs(8);
+const AHEAD_AT_MOST: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// One stream, as this node knows it.
@@ -167,10 +169,14 @@ impl Journal {
     pub async fn cursor(&self, position: &Position) -> Result<Cursor, ReadError> {
         self.ready().await;
         let void = Cursor { generation: 0, seq: position.seq };
-        let deadline = Instant::now() + AHEAD;
+        let latest = Instant::now() + AHEAD_AT_MOST;
+        let (mut deadline, mut furthest) = (Instant::now() + AHEAD, 0);
         let mut asked = false;
         loop {
             let (stream, head) = self.shelf.record.stream();
+            if head.seq > furthest {
+                (furthest, deadline) = (head.seq, latest.min(Instant::now() + AHEAD));
+            }
             if position.epoch != stream.epoch.to_string() {
                 return Ok(void);
             }

@@ -29,7 +29,7 @@ async fn publish(node: &TestNode, number: u64) -> u16 {
 async fn a_full_disk_refuses_events_and_takes_none_back() {
     let Some(nats) = NatsServer::on_small_disk().await else { return };
     let node = Shop::node(Some(&nats), |_| {}).await;
-    let mut shop = Shop { nats: Some(nats), node };
+    let mut shop = Shop::of(Some(nats), node);
     let (mut client, _, _) = shop.resume("cart.*", &json!([])).await;
     let mut live = shop.node.client().await;
     live.subscribe("chat.*").await;

@@ -1,5 +1,7 @@
 //! A node with stored subjects, on either broker: the guarantees are the same.
 
+use std::{collections::BTreeMap, sync::Mutex};
+
 use notifier::config::{BrokerKind, Config, Source, load};
 use serde_json::{Value, json};
 
@@ -18,6 +20,8 @@ pub struct Shop {
     /// Kept for as long as the node; for tests of what only NATS does.
     pub nats: Option<NatsServer>,
     pub node: TestNode,
+    /// The last sequence that was stored, by stream.
+    stored: Mutex<BTreeMap<String, u64>>,
 }
 
 /// The same as an operator writes it.
@@ -55,7 +59,12 @@ impl Shop {
             Kind::Nats => Some(NatsServer::jetstream().await),
         };
         let node = Self::node(nats.as_ref(), change).await;
-        Self { nats, node }
+        Self::of(nats, node)
+    }
+
+    /// A node that runs, and its broker.
+    pub fn of(nats: Option<NatsServer>, node: TestNode) -> Self {
+        Self { nats, node, stored: Mutex::default() }
     }
 
     /// A node of its own on the same broker.
@@ -106,7 +115,11 @@ impl Shop {
         let path = format!("/v1/publish/{subject}");
         let answer = self.node.post(&path, headers, data.to_owned().into()).await;
         assert_eq!(answer.status(), 200, "{:?}", answer.body());
-        serde_json::from_slice::<Value>(answer.body()).expect("JSON")["published"].take()
+        let published = serde_json::from_slice::<Value>(answer.body()).expect("JSON")["published"].take();
+        if let (Some(stream), Some(seq)) = (published["stream"].as_str(), published["seq"].as_u64()) {
+            self.stored.lock().expect("no panic").insert(stream.to_owned(), seq);
+        }
+        published
     }
 
     /// A client that has resumed: with all that is replayed, in order, and the
@@ -120,5 +133,15 @@ impl Shop {
     /// Until the node has in memory what was published.
     pub async fn until_followed(&self) {
         eventually("no lag", || async { self.node.metric("notifier_stream_lag").await == 0.0 }).await;
+        let stored = self.stored.lock().expect("no panic").clone();
+        for (stream, seq) in stored {
+            eventually("the last event", || async {
+                let answer = self.node.get("/v1/fetch?subject=%3E&last=true").await;
+                let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
+                let ends = answer["fetched"]["positions"].as_array().cloned().unwrap_or_default();
+                ends.iter().any(|end| end["stream"] == stream && end["seq"].as_u64().is_some_and(|end| end >= seq))
+            })
+            .await;
+        }
     }
 }

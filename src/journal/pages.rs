@@ -99,13 +99,6 @@ impl Sheet {
         Self { generation, from, through: stretch.through, stored: stretch.events, log: OnceLock::new() }
     }
 
-    /// How many sequences it spans, where it is full and has them all: then so
-    /// may the next ones be.
-    pub(crate) fn full_span(&self) -> Option<u64> {
-        let span = self.through + 1 - self.from;
-        (self.stored.len() == PAGE.events && span == PAGE.events as u64).then_some(span)
-    }
-
     /// The first sequence at which something is stored here.
     pub(crate) fn first(&self) -> Option<u64> {
         self.stored.first().map(|stored| stored.seq)

@@ -157,8 +157,8 @@ impl Reader {
                 let seq = self.cursor.seq + 1;
                 let sheet = self.shelf.sheet(seq, upto, handed.is_none()).await?;
                 *handed = Some(Instant::now());
-                if brisk {
-                    self.shelf.read_ahead(&sheet, upto);
+                if brisk && sheet.through < upto {
+                    self.shelf.read_ahead(sheet.through + 1, upto);
                 }
                 let begins = sheet.first().unwrap_or(sheet.through + 1);
                 if begins > seq {

@@ -24,10 +24,6 @@ use crate::{
 /// How old an answer may be to the question what the stream has.
 const FRESH: Duration = Duration::from_millis(200);
 
-/// Pages that are read ahead. One takes a server, and the way there and back, as
-/// long as it takes to parse, encode and send two or three.
-const AHEAD: u64 = 3;
-
 /// What readers share.
 #[derive(Debug)]
 pub(crate) struct Shelf {
@@ -144,18 +140,11 @@ impl Shelf {
         pages <= SHARED && self.crowd.outweighs(pages)
     }
 
-    /// Reads what will be wanted after a page, meanwhile: the next page, and
-    /// more where it is known where those begin.
-    pub(crate) fn read_ahead(self: &Arc<Self>, sheet: &Sheet, last: u64) {
-        let begins = (0..AHEAD).map_while(|page| match (page, sheet.full_span()) {
-            (0, _) => Some(sheet.through + 1),
-            (page, span) => Some(sheet.through + 1 + page * span?),
-        });
-        for seq in begins.take_while(|seq| *seq <= last) {
-            let shelf = self.clone();
-            // Whoever wants it then is told what went wrong.
-            self.tasks.spawn(async move { drop(shelf.sheet(seq, last, false).await) });
-        }
+    /// Reads a page that will be wanted next, meanwhile.
+    pub(crate) fn read_ahead(self: &Arc<Self>, seq: u64, last: u64) {
+        let shelf = self.clone();
+        // Whoever wants it then is told what went wrong.
+        self.tasks.spawn(async move { drop(shelf.sheet(seq, last, false).await) });
     }
 
     /// A page of the stream that has a sequence, for who reads on or begins there.

@@ -60,8 +60,10 @@ async fn servers_of_the_cluster_are_learned_from_the_first_one() {
         let place = gone + here.iter().position(|reads| *reads).expect("it reads from one of them");
         servers.swap(gone, place);
         servers[gone].kill();
-        assert_eq!(client.ping().await, json!({"broker": "down"}));
-        assert_eq!(client.ping().await, json!({"broker": "ok"}));
+        // A heartbeat may say the same once more.
+        for now in ["down", "ok"] {
+            while client.ping().await["broker"] != now {}
+        }
         for server in &servers[gone + 1..] {
             flows(server, "a", &mut client).await;
         }

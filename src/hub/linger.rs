@@ -12,7 +12,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// Looks in a row without anything that is wanted. Where events are wanted now
 /// and then, they are not kept waiting.
-const FRUITLESS: u32 = 8;
+const FRUITLESS: u32 = 200;
 
 /// Counts looks.
 #[derive(Debug)]
@@ -64,11 +64,11 @@ mod tests {
 
     #[test]
     fn it_lingers_only_while_looks_come_thick_and_fruitless() {
-        assert!(!looks((0..8).map(|ms| (ms, false))), "too few to tell");
-        assert!(looks((0..9).map(|ms| (ms, false))));
-        assert!(looks((0..100).map(|ms| (2 * ms, false))), "while it lingers");
-        assert!(!looks((0..100).map(|ms| (10 * ms, false))), "nobody is kept busy by that");
-        assert!(!looks((0..100).map(|ms| (ms, ms % 4 == 0))), "somebody wants some of it");
-        assert!(!looks((0..100).map(|ms| (ms, ms == 99))));
+        assert!(!looks((0..u64::from(FRUITLESS)).map(|ms| (ms, false))), "too few to tell");
+        assert!(looks((0..=u64::from(FRUITLESS)).map(|ms| (ms, false))));
+        assert!(looks((0..1_000).map(|ms| (2 * ms, false))), "while it lingers");
+        assert!(!looks((0..1_000).map(|ms| (10 * ms, false))), "nobody is kept busy by that");
+        assert!(!looks((0..1_000).map(|ms| (ms, ms % 4 == 0))), "somebody wants some of it");
+        assert!(!looks((0..1_000).map(|ms| (ms, ms == 999))));
     }
 }

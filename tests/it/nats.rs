@@ -79,9 +79,9 @@ async fn who_is_refused_gets_in_once_the_server_allows_it() {
     client.subscribe("a").await;
     // And who was in is out, and in again.
     server.reload(&user("newer"));
-    assert_eq!(client.ping().await, json!({"broker": "down"}));
+    while client.ping().await["broker"] != "down" {}
     server.reload(&user("new"));
-    assert_eq!(client.ping().await, json!({"broker": "ok"}));
+    while client.ping().await["broker"] != "ok" {}
     node.publish("a", "1").await;
     assert_eq!(client.event().await.1, json!(1));
 }

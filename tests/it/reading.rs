@@ -176,9 +176,9 @@ async fn thousands_of_subscriptions_survive_a_restart_of_nats() {
     }
     for _ in 0..2 {
         server.kill();
-        assert_eq!(client.ping().await, json!({"broker": "down"}));
+        while client.ping().await["broker"] != "down" {}
         server.restart().await;
-        assert_eq!(client.ping().await, json!({"broker": "ok"}));
+        while client.ping().await["broker"] != "ok" {}
         // Whoever is told `ok` misses nothing that is published from then on.
         let mut publisher = server.publisher().await;
         for subject in &subjects {
@@ -311,9 +311,9 @@ async fn patterns_spread_over_several_connections() {
             assert!(arrived.insert(client.event().await.0), "an event came twice");
         }
         server.kill();
-        assert_eq!(client.ping().await, json!({"broker": "down"}));
+        while client.ping().await["broker"] != "down" {}
         server.restart().await;
-        assert_eq!(client.ping().await, json!({"broker": "ok"}));
+        while client.ping().await["broker"] != "ok" {}
     }
     assert!(node.metric(&reported("disconnected")).await >= 8.0);
 }

@@ -425,7 +425,7 @@ async fn an_outage_is_told_at_once_and_services_are_asked_again_after_it() {
     assert_eq!(refused(&mut client, 2).await, "broker_unavailable");
     assert_eq!(node.post("/v1/request/get", &[], "1".into()).await.status(), 503);
     nats.restart().await;
-    assert_eq!(client.ping().await, json!({"broker": "ok"}));
+    while client.ping().await["broker"] != "ok" {}
     Service::at(&nats, "get").await.echo();
     client.send(ask(3, "get", &json!(3))).await;
     assert_eq!(client.expect("response").await["response"]["event"]["data"], 3);

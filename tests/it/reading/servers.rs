@@ -107,9 +107,9 @@ async fn a_node_stays_at_the_only_server_until_that_closes() {
     }
     assert_eq!(node.metric(&reported("disconnected")).await, 0.0);
     server.kill();
-    assert_eq!(client.ping().await, json!({"broker": "down"}));
+    while client.ping().await["broker"] != "down" {}
     server.restart().await;
-    assert_eq!(client.ping().await, json!({"broker": "ok"}));
+    while client.ping().await["broker"] != "ok" {}
     flows(&server, "a", &mut client).await;
 }
 
@@ -127,10 +127,10 @@ async fn a_server_that_hangs_is_given_up_and_taken_back() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(node.metric(&reported("disconnected")).await, 0.0);
     server.signal("STOP");
-    assert_eq!(client.ping().await, json!({"broker": "down"}));
+    while client.ping().await["broker"] != "down" {}
     node.until_metric(&reported("disconnected"), |count| count >= 2.0).await;
     server.signal("CONT");
-    assert_eq!(client.ping().await, json!({"broker": "ok"}));
+    while client.ping().await["broker"] != "ok" {}
     flows(&server, "a", &mut client).await;
 }
 
@@ -145,7 +145,7 @@ async fn a_server_that_hangs_is_left_for_another_one() {
     let mut client = node.client().await;
     client.subscribe("a").await;
     hanging.signal("STOP");
-    assert_eq!(client.ping().await, json!({"broker": "down"}));
+    while client.ping().await["broker"] != "down" {}
     eventually("reading from the other one", || reads_from(&other, "a")).await;
     flows(&other, "a", &mut client).await;
     hanging.signal("CONT");

@@ -81,7 +81,8 @@ async fn a_slow_reader_of_latest_values_gets_the_newest(kind: Kind) {
     shop.publish("price.p0", [1]).await;
     assert_eq!(slow.stored().await["data"], 1);
     let conflated = shop.node.metric("notifier_undelivered_total{reason=\"conflated\"}").await;
-    assert_eq!(conflated, (600 - received.len()) as f64);
+    // What was superseded before it was handed out was owed to nobody.
+    assert!(conflated > 0.0 && conflated <= (600 - received.len()) as f64, "{conflated}");
     balanced(&shop).await;
 }
 

@@ -105,9 +105,9 @@ impl Hub {
         });
         for intake in intakes {
             if intake.is_remote() {
-                tasks.spawn_thread("intake", hub.clone().carry(intake, true))?;
+                tasks.spawn_thread("intake", hub.clone().carry(intake))?;
             } else {
-                tasks.spawn_vital("intake", hub.clone().carry(intake, false));
+                tasks.spawn_vital("intake", hub.clone().carry(intake));
             }
         }
         for channel in &hub.shared.channels {
@@ -137,9 +137,9 @@ impl Hub {
         self.shared.positions(member)
     }
 
-    /// Carries events from the broker to their topics, for ever. `alone`: on a
-    /// thread of its own.
-    async fn carry(self: Arc<Self>, mut intake: Intake, alone: bool) {
+    /// Carries events from the broker to their topics, for ever.
+    async fn carry(self: Arc<Self>, mut intake: Intake) {
+        let alone = intake.is_remote();
         let (mut arrived, mut together) = (Arrived::default(), Vec::new());
         let mut linger = Linger::new(Instant::now());
         loop {

@@ -32,6 +32,11 @@ impl Identity {
         Self { roles: vec![ANONYMOUS.into()], ..Self::default() }
     }
 
+    /// When the token ends, as clients are told: milliseconds since 1970.
+    pub fn expires_at_ms(&self) -> Option<u64> {
+        self.expires_at.map(|seconds| seconds.saturating_mul(1_000))
+    }
+
     /// Whether nobody knows who it is.
     pub fn is_anonymous(&self) -> bool {
         self.issuer.is_none() && self.expires_at.is_none()

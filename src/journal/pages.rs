@@ -25,8 +25,9 @@ const KEPT: usize = 16;
 pub(crate) const SHARED: u64 = 4 * KEPT as u64;
 
 /// The pages of one stream that were read lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pages {
+    source: Source,
     kept: Mutex<VecDeque<Arc<Sheet>>>,
     flights: Flights<(u32, u64), Arc<Sheet>>,
 }
@@ -45,21 +46,20 @@ pub(crate) struct Sheet {
 }
 
 impl Pages {
+    /// No pages of a stream yet.
+    pub(crate) fn new(source: Source) -> Self {
+        Self { source, kept: Mutex::default(), flights: Flights::default() }
+    }
+
     /// A page that has a sequence, where events were stored up to `last`.
-    pub(crate) async fn page(
-        &self,
-        source: &Source,
-        generation: u32,
-        seq: u64,
-        last: u64,
-    ) -> Result<Arc<Sheet>, ReadError> {
+    pub(crate) async fn page(&self, generation: u32, seq: u64, last: u64) -> Result<Arc<Sheet>, ReadError> {
         let has = |sheet: &&Arc<Sheet>| sheet.generation == generation && (sheet.from..=sheet.through).contains(&seq);
         if let Some(sheet) = self.lock().iter().find(has) {
             return Ok(sheet.clone());
         }
         self.flights
             .join((generation, seq), async {
-                let sheet = Arc::new(Sheet::of(generation, seq, source.stretch(seq, last).await?));
+                let sheet = Arc::new(Sheet::of(generation, seq, self.source.stretch(seq, last).await?));
                 let mut kept = self.lock();
                 kept.push_front(sheet.clone());
                 kept.truncate(KEPT);
@@ -70,16 +70,10 @@ impl Pages {
 
     /// The same for who begins to read there: it begins a little before, where
     /// others who begin nearby do too, so that they share the page.
-    pub(crate) async fn first_page(
-        &self,
-        source: &Source,
-        generation: u32,
-        seq: u64,
-        last: u64,
-    ) -> Result<Arc<Sheet>, ReadError> {
-        let sheet = self.page(source, generation, seq - (seq - 1) % self.grid(), last).await?;
+    pub(crate) async fn first_page(&self, generation: u32, seq: u64, last: u64) -> Result<Arc<Sheet>, ReadError> {
+        let sheet = self.page(generation, seq - (seq - 1) % self.grid(), last).await?;
         // Where its events are large it may end before.
-        if sheet.through >= seq { Ok(sheet) } else { self.page(source, generation, seq, last).await }
+        if sheet.through >= seq { Ok(sheet) } else { self.page(generation, seq, last).await }
     }
 
     /// How far apart pages begin: at most what one page takes, going by the last.

@@ -46,11 +46,11 @@ impl Shelf {
     pub(crate) fn new(record: Arc<Record>, source: Source, subjects: Vec<Pattern>, tasks: Tasks) -> Self {
         Self {
             record,
+            pages: Pages::new(source.clone()),
             source,
             subjects,
             survey: Arc::default(),
             crowd: Arc::default(),
-            pages: Pages::default(),
             lines: Flights::default(),
             states: Flights::default(),
             state: Mutex::default(),
@@ -150,11 +150,7 @@ impl Shelf {
     /// A page of the stream that has a sequence, for who reads on or begins there.
     pub(crate) async fn sheet(&self, seq: u64, last: u64, begins: bool) -> Result<Arc<Sheet>, ReadError> {
         let (pages, generation) = (&self.pages, self.record.generation());
-        if begins {
-            pages.first_page(&self.source, generation, seq, last).await
-        } else {
-            pages.page(&self.source, generation, seq, last).await
-        }
+        if begins { pages.first_page(generation, seq, last).await } else { pages.page(generation, seq, last).await }
     }
 
     /// Events of one subject from a sequence on.

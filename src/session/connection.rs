@@ -326,7 +326,7 @@ impl Session {
             metrics.subscriptions_revoked.increment(1);
             self.send(&state::revoked(&lost));
         }
-        let expires_at = grants.identity().expires_at.map_or(0, |end| end.saturating_mul(1_000));
+        let expires_at = grants.identity().expires_at_ms().unwrap_or_default();
         self.send(&reply(reply_to, Body::Refreshed(Refreshed { expires_at })));
         self.mind_revocations();
     }

@@ -31,7 +31,7 @@ impl Listed {
             connection: id.to_string(),
             user: shown(&identity.user),
             token_id: identity.token_id.as_ref().map(shown),
-            expires_at: identity.expires_at.map(|end| end.saturating_mul(1_000)),
+            expires_at: identity.expires_at_ms(),
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn welcome(shared: &Shared, connection: ConnectionId, grants: &Grants
         connection: connection.to_string(),
         node: node.clone(),
         user: identity.user.clone(),
-        token_expires_at: identity.expires_at.map_or(0, |seconds| seconds.saturating_mul(1000)),
+        token_expires_at: identity.expires_at_ms().unwrap_or_default(),
         heartbeat_ms: heartbeat.millis(),
         limits: Some(Limits {
             message_bytes: limits.message_bytes.bytes() as u64,

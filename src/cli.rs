@@ -8,6 +8,7 @@ mod exit;
 mod explain;
 mod following;
 mod health;
+mod internal;
 mod sample;
 mod serve;
 mod settings;

@@ -1,6 +1,8 @@
 //! Every refusal, in one table: its code on the wire, HTTP status, close code,
 //! metric label, and whether trying again may help.
 
+use std::fmt;
+
 use crate::{close::CloseReason, proto, subject::SUBJECT_BYTES};
 
 macro_rules! codes {
@@ -127,6 +129,11 @@ impl Refusal {
     /// A refusal that concerns no subject.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), subject: None, service_code: None }
+    }
+
+    /// A refusal of what is no subject or pattern; `why` says what is wrong with it.
+    pub fn bad_subject(subject: &str, why: impl fmt::Display) -> Self {
+        Self::of(Code::BadSubject, subject, format!("the subject {why}"))
     }
 
     /// A refusal of something done with a subject.

@@ -110,7 +110,7 @@ impl Grants {
     /// # Errors
     /// `bad_subject` or `forbidden`.
     pub fn subscribe(&self, subject: &str) -> Result<Pattern, Refusal> {
-        let pattern = Pattern::parse(subject).map_err(|why| bad_subject(subject, &why))?;
+        let pattern = Pattern::parse(subject).map_err(|why| Refusal::bad_subject(subject, why))?;
         if pattern.is_reserved() {
             return Err(reserved(subject));
         }
@@ -183,7 +183,7 @@ impl Grants {
     }
 
     fn concrete(&self, verb: Verb, subject: &str) -> Result<Subject, Refusal> {
-        let parsed = Subject::parse(subject).map_err(|why| bad_subject(subject, &why))?;
+        let parsed = Subject::parse(subject).map_err(|why| Refusal::bad_subject(subject, why))?;
         if parsed.is_reserved() {
             return Err(reserved(subject));
         }
@@ -239,10 +239,6 @@ impl fmt::Display for Whose<'_> {
             }
         }
     }
-}
-
-fn bad_subject(subject: &str, why: &impl fmt::Display) -> Refusal {
-    Refusal::of(Code::BadSubject, subject, format!("the subject {why}"))
 }
 
 fn republished(subject: &str) -> Refusal {

@@ -4,14 +4,13 @@ use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, StatusCode, client::conn::http1, header};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use hyper::{Method, Request, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::net::TcpStream;
 
-use crate::cli::exit::{failed, say};
+use crate::cli::internal::{Answer, ask, report};
 
 /// How long a node takes at most: it waits for the others.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,22 +92,12 @@ pub(crate) async fn admin(verb: AdminVerb) -> ExitCode {
             (node, format!("/admin/connections{}", query.unwrap_or_default()), None)
         }
     };
-    let address = node.internal;
-    match timeout(PATIENCE, node.ask(&path, body)).await {
-        Ok(Ok((StatusCode::OK, answer))) => {
-            say(answer.trim_end());
-            ExitCode::SUCCESS
-        }
-        Ok(Ok((status, answer))) => failed(format!("{status}: {}", answer.trim_end())),
-        Ok(Err(why)) => failed(format!("no answer from http://{address}: {why}")),
-        Err(_) => failed(format!("no answer from http://{address} within {} s", PATIENCE.as_secs())),
-    }
+    report(&format!("http://{}", node.internal), PATIENCE, node.ask(&path, body)).await
 }
 
 impl NodeArgs {
-    async fn ask(&self, path: &str, body: Option<Value>) -> Result<(StatusCode, String), Box<dyn std::error::Error>> {
+    async fn ask(&self, path: &str, body: Option<Value>) -> Answer {
         let stream = TcpStream::connect(self.internal).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let method = if body.is_some() { Method::POST } else { Method::GET };
         let mut request = Request::builder()
             .method(method)
@@ -119,16 +108,6 @@ impl NodeArgs {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
-        let request = request.body(Full::new(body))?;
-        let answer = async {
-            let response = sender.send_request(request).await?;
-            let status = response.status();
-            let body = response.into_body().collect().await?.to_bytes();
-            Ok((status, String::from_utf8_lossy(&body).into_owned()))
-        };
-        tokio::select! {
-            answer = answer => answer,
-            end = connection => Err(end.err().map_or_else(|| "the connection ended".into(), Into::into)),
-        }
+        ask(stream, request.body(Full::new(body))?).await
     }
 }

@@ -7,19 +7,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::{Request, StatusCode, client::conn::http1, header};
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
-};
+use http_body_util::Full;
+use hyper::{Request, header};
+use tokio::net::TcpStream;
 
 use crate::{
-    cli::exit::{failed, say},
+    cli::internal::{Answer, ask, report},
     tls::{self, Trust},
 };
 
@@ -48,42 +42,14 @@ pub(crate) async fn healthcheck(args: &HealthArgs) -> ExitCode {
     let path = if args.ready { "/readyz" } else { "/livez" };
     let trust = args.cert_file.clone().map(Trust::Certificate);
     let scheme = if trust.is_some() { "https" } else { "http" };
-    match timeout(PATIENCE, reach(address, path, trust)).await {
-        Ok(Ok((StatusCode::OK, body))) => {
-            say(body.trim_end());
-            ExitCode::SUCCESS
-        }
-        Ok(Ok((status, body))) => failed(format!("{status}: {}", body.trim_end())),
-        Ok(Err(why)) => failed(format!("no answer from {scheme}://{address}{path}: {why}")),
-        Err(_) => failed(format!("no answer from {scheme}://{address}{path} within {} s", PATIENCE.as_secs())),
-    }
+    report(&format!("{scheme}://{address}{path}"), PATIENCE, reach(address, path, trust)).await
 }
-
-/// Status and body.
-type Answer = Result<(StatusCode, String), Box<dyn std::error::Error>>;
 
 async fn reach(address: SocketAddr, path: &str, trust: Option<Trust>) -> Answer {
     let stream = TcpStream::connect(address).await?;
+    let request = Request::builder().uri(path).header(header::HOST, address.to_string()).body(Full::default())?;
     match trust {
-        None => ask(stream, address, path).await,
-        Some(trust) => ask(tls::connect(stream, &address.ip().to_string(), &trust).await?, address, path).await,
-    }
-}
-
-async fn ask<S>(stream: S, address: SocketAddr, path: &str) -> Answer
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::builder().uri(path).header(header::HOST, address.to_string()).body(Empty::<Bytes>::new())?;
-    let answer = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
-    };
-    tokio::select! {
-        answer = answer => answer,
-        end = connection => Err(end.err().map_or_else(|| "the connection ended".into(), Into::into)),
+        None => ask(stream, request).await,
+        Some(trust) => ask(tls::connect(stream, &address.ip().to_string(), &trust).await?, request).await,
     }
 }

@@ -43,7 +43,7 @@ pub(crate) async fn last(
     let grants = caller::admit(&request, shared).await?;
     let subject = percent_decode_str(&request.uri().path()[LAST.len()..]).decode_utf8_lossy();
     // One subject, and not the newest of some.
-    Subject::parse(&subject).map_err(|why| Refusal::of(Code::BadSubject, &subject, format!("the subject {why}")))?;
+    Subject::parse(&subject).map_err(|why| Refusal::bad_subject(&subject, why))?;
     let fetch = Fetch { subject: subject.to_string(), last: true, limit: 1, ..Fetch::default() };
     let fetched = shared.fetcher.fetch(&grants, fetch).await?;
     match fetched.events.into_iter().next() {

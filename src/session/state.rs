@@ -124,10 +124,7 @@ fn unsubscribed(id: u64, unsubscribe: Unsubscribe) -> Effect {
                 Body::Unsubscribed(crate::proto::Unsubscribed { subject: unsubscribe.subject, reason: String::new() });
             Effect::Leave(pattern, (id != 0).then(|| reply(id, body)))
         }
-        Err(why) => {
-            let message = format!("the subject {why}");
-            Effect::Refuse(id, Refusal::of(Code::BadSubject, &unsubscribe.subject, message))
-        }
+        Err(why) => Effect::Refuse(id, Refusal::bad_subject(&unsubscribe.subject, why)),
     }
 }
 

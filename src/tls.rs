@@ -1,12 +1,15 @@
 //! TLS of the listeners, free of HTTP and WebSocket: certificates that are
 //! renewed while the node runs, handshakes, and a session that is written
-//! without waiting. With `broker`, the only floor that names `rustls`.
+//! without waiting; and whom to trust, for all who are clients. With `auth` and
+//! `broker` the only floor that names `rustls`.
 
+mod authorities;
 mod client;
 mod endpoint;
 mod files;
 mod session;
 
+pub use authorities::{BadAuthorities, authorities};
 pub use client::{Trust, connect};
 pub use endpoint::{Endpoint, Stream, has_certificate};
 pub use files::TlsError;

@@ -58,6 +58,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("rustls", &["auth", "broker", "tls"]),
     ("tokio_rustls", &["auth", "broker", "tls"]),
     ("x509_parser", &["tls"]),
+    ("rustls_native_certs", &["tls"]),
     ("nkeys", &["broker"]),
     ("jsonwebtoken", &["auth"]),
     ("toml", &["cli", "config"]),

@@ -8,8 +8,8 @@ use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper::{Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, InvalidDnsNameError, ServerName, pem::PemObject as _},
+    ClientConfig,
+    pki_types::{InvalidDnsNameError, ServerName},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -17,6 +17,8 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 use url::Url;
+
+use crate::tls::{self, BadAuthorities};
 
 /// What this node calls itself.
 const AGENT: &str = concat!("notifier/", env!("CARGO_PKG_VERSION"));
@@ -62,8 +64,8 @@ pub(crate) enum DocumentError {
     Name(#[from] InvalidDnsNameError),
     #[error("{0}")]
     Tls(#[from] rustls::Error),
-    #[error("{0}")]
-    Authorities(String),
+    #[error(transparent)]
+    Authorities(#[from] BadAuthorities),
 }
 
 impl Document {
@@ -135,24 +137,7 @@ impl Document {
 }
 
 fn connector(authorities: Option<&Path>) -> Result<TlsConnector, DocumentError> {
-    let mut trusted = RootCertStore::empty();
-    match authorities {
-        Some(path) => {
-            let unusable = |problem: &dyn ToString| {
-                DocumentError::Authorities(format!("{}: {}", path.display(), problem.to_string()))
-            };
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))? {
-                trusted.add(certificate.map_err(|error| unusable(&error))?).map_err(|error| unusable(&error))?;
-            }
-            if trusted.is_empty() {
-                return Err(unusable(&"there is no certificate in it"));
-            }
-        }
-        // Those of the system that do not parse help nobody and harm nobody.
-        None => {
-            trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
+    let trusted = tls::authorities(authorities)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

@@ -62,7 +62,7 @@ impl Issuer {
         let url = Url::parse(url).map_err(|error| invalid("jwks_url", error.to_string()))?;
         let document = Document::new(&url, issuer.jwks_ca_file.as_deref());
         let document = document.map_err(|error| match error {
-            DocumentError::Authorities(problem) => invalid("jwks_ca_file", problem),
+            DocumentError::Authorities(problem) => invalid("jwks_ca_file", problem.to_string()),
             other => invalid("jwks_url", other.to_string()),
         })?;
         let (keys, known, wanted) = Keyring::fetched();

@@ -4,13 +4,15 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs::default_provider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::tls::authorities::authorities;
 
 /// Whose certificates a client takes.
 #[derive(Clone, Debug, Default)]
@@ -38,22 +40,16 @@ fn config(trust: &Trust) -> io::Result<ClientConfig> {
     let provider = Arc::new(default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone());
     let builder = builder.with_safe_default_protocol_versions().map_err(io::Error::other)?;
-    let mut roots = RootCertStore::empty();
-    match trust {
-        // Those of the system that do not parse help nobody and harm nobody.
-        Trust::System => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
-        Trust::Authorities(path) => {
-            for certificate in CertificateDer::pem_file_iter(path).map_err(io::Error::other)? {
-                roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
-            }
-        }
+    let file = match trust {
+        Trust::System => None,
+        Trust::Authorities(path) => Some(path.as_path()),
         Trust::Certificate(path) => {
             let certificate = CertificateDer::from_pem_file(path).map_err(io::Error::other)?;
             let known = Arc::new(Known { certificate, provider });
             return Ok(builder.dangerous().with_custom_certificate_verifier(known).with_no_client_auth());
         }
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    };
+    Ok(builder.with_root_certificates(authorities(file).map_err(io::Error::other)?).with_no_client_auth())
 }
 
 /// Takes one certificate and no other.

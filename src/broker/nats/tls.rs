@@ -3,11 +3,15 @@
 use std::{path::Path, sync::Arc};
 
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
-use crate::{broker::nats::error::NatsError, config::NatsTls};
+use crate::{
+    broker::nats::error::NatsError,
+    config::NatsTls,
+    tls::{BadAuthorities, authorities},
+};
 
 /// Reads the settings' files.
 ///
@@ -16,7 +20,9 @@ use crate::{broker::nats::error::NatsError, config::NatsTls};
 pub(crate) fn client_config(tls: &NatsTls) -> Result<Arc<ClientConfig>, NatsError> {
     // The process-wide choice of cryptography; an earlier, equal one is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let config = ClientConfig::builder().with_root_certificates(authorities(tls)?);
+    let trusted = authorities(tls.ca_file.as_deref())
+        .map_err(|BadAuthorities { path, problem }| NatsError::Tls { path, problem })?;
+    let config = ClientConfig::builder().with_root_certificates(trusted);
     Ok(Arc::new(match (&tls.cert_file, &tls.key_file) {
         (Some(certificate), Some(key)) => {
             let chain = certificates(certificate)?;
@@ -25,22 +31,6 @@ pub(crate) fn client_config(tls: &NatsTls) -> Result<Arc<ClientConfig>, NatsErro
         }
         _ => config.with_no_client_auth(),
     }))
-}
-
-fn authorities(tls: &NatsTls) -> Result<RootCertStore, NatsError> {
-    let mut store = RootCertStore::empty();
-    match &tls.ca_file {
-        Some(path) => {
-            for certificate in certificates(path)? {
-                store.add(certificate).map_err(|error| unusable(path, error))?;
-            }
-        }
-        // Those of the system that do not parse help nobody and harm nobody.
-        None => {
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    Ok(store)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, NatsError> {

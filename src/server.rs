@@ -4,6 +4,7 @@
 mod admin;
 mod address;
 mod answer;
+mod body;
 mod browsers;
 mod caller;
 mod cookie;
@@ -12,6 +13,7 @@ mod http;
 mod internal;
 mod listen;
 mod pace;
+mod query;
 mod secure;
 mod stored;
 mod upgrade;

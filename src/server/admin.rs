@@ -5,12 +5,10 @@
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::{Method, Request, Response, body::Incoming, header};
-use percent_encoding::percent_decode_str;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use crate::{
     access::Access,
@@ -19,7 +17,11 @@ use crate::{
     error::{Code, Refusal},
     grants::BadVerb,
     revocation::{Name, Revoked},
-    server::answer::{self, Refused},
+    server::{
+        answer::{self, Refused},
+        body,
+        query::parameters,
+    },
     session::Roster,
     socket::ConnectionId,
 };
@@ -210,28 +212,19 @@ async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refu
     if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
         return Err(bad("send `Content-Type: application/json`").into());
     }
-    let body = Limited::new(request.into_body(), BODY_BYTES).collect();
-    let body = match timeout(BODY_TIME, body).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err(Refusal::new(Code::TooLarge, format!("the body is longer than {BODY_BYTES} bytes")).into());
-        }
-        Ok(Err(_)) => return Err(bad("the body breaks off").into()),
-        Err(_) => return Err(Refusal::new(Code::Timeout, "the body takes too long").into()),
-    };
+    let too_large = || Refusal::new(Code::TooLarge, format!("the body is longer than {BODY_BYTES} bytes"));
+    let body = body::read(request.into_body(), BODY_BYTES, BODY_TIME, too_large).await?;
     serde_json::from_slice(&body).map_err(|why| bad(format!("the body: {why}")).into())
 }
 
 /// Whose connections are asked for, if only somebody's.
 fn user(query: &str) -> Result<Option<Name>, Refusal> {
     let mut user = None;
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    for (name, value) in parameters(query) {
         if name != "user" {
             return Err(bad(format!("there is no parameter `{name}`; there is user")));
         }
-        let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
-        user = Some(Name::try_from(value).map_err(|why| bad(format!("`user`: {why}")))?);
+        user = Some(Name::try_from(value.into_owned()).map_err(|why| bad(format!("`user`: {why}")))?);
     }
     Ok(user)
 }

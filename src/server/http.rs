@@ -1,10 +1,9 @@
 //! What clients send over plain HTTP: events, and questions to services.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::{HeaderMap, Method, Request, Response, body::Incoming, header};
 use percent_encoding::percent_decode_str;
-use tokio::time::timeout;
 
 use crate::{
     broker::headers::{MSG_ID, Reader},
@@ -15,7 +14,8 @@ use crate::{
     request::Question,
     server::{
         answer::{self, Refused},
-        caller,
+        body, caller,
+        query::parameters,
     },
     session,
 };
@@ -45,22 +45,23 @@ pub(crate) async fn request(
     request: Request<Incoming>,
     shared: &session::Shared,
 ) -> Result<Response<Full<Bytes>>, Refused> {
-    let timeout_ms = patience(request.uri().query().unwrap_or_default())?;
+    let timeout_ms = patience(request.uri().query().unwrap_or_default(), shared.access.query_parameter())?;
     let Post { grants, subject, envelope } = read(request, REQUEST, shared).await?;
     let sender = Sender { grants: &grants, connection: None };
     let event = shared.requests.ask(sender, Question { subject, envelope, timeout_ms }).await?;
     Ok(answer::frame(Body::Response(proto::Response { event: Some(event) })))
 }
 
-/// How long the client wants to wait, milliseconds; 0 where it does not say.
-fn patience(query: &str) -> Result<u64, Refusal> {
-    let mut pairs = query.split('&').filter(|pair| !pair.is_empty());
-    let wrong = |pair: &str| {
-        let problem = format!("{pair:?} is no parameter here; `timeoutMs` is, with a whole number");
-        Refusal::new(Code::BadRequest, problem)
-    };
-    pairs.try_fold(0, |_, pair| {
-        pair.strip_prefix("timeoutMs=").and_then(|digits| digits.parse().ok()).ok_or_else(|| wrong(pair))
+/// How long the client wants to wait, milliseconds; 0 where it does not say. The
+/// token, if it stands there, is no part of it.
+fn patience(query: &str, token: Option<&str>) -> Result<u64, Refusal> {
+    parameters(query).filter(|(name, _)| token != Some(*name)).try_fold(0, |_, (name, value)| {
+        let milliseconds = if name == "timeoutMs" { value.parse().ok() } else { None };
+        milliseconds.ok_or_else(|| {
+            let pair = format!("{name}={value}");
+            let problem = format!("{pair:?} is no parameter here; `timeoutMs` is, with a whole number");
+            Refusal::new(Code::BadRequest, problem)
+        })
     })
 }
 
@@ -80,15 +81,8 @@ async fn read(request: Request<Incoming>, path: &str, shared: &session::Shared) 
     let (head, body) = request.into_parts();
     let subject = percent_decode_str(&head.uri.path()[path.len()..]).decode_utf8_lossy().into_owned();
     let event_bytes = shared.publisher.event_bytes();
-    let limited = Limited::new(body, event_bytes).collect();
-    let data = match timeout(shared.limits.message_time.duration(), limited).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err(too_large(&subject, event_bytes).into());
-        }
-        Ok(Err(_)) => return Err(Refusal::new(Code::BadRequest, "the body ended before it was complete").into()),
-        Err(_) => return Err(Refusal::new(Code::Timeout, "the body took too long").into()),
-    };
+    let time = shared.limits.message_time.duration();
+    let data = body::read(body, event_bytes, time, || too_large(&subject, event_bytes)).await?;
     let envelope = envelope(&subject, &head.headers, data)?;
     Ok(Post { grants, subject, envelope })
 }
@@ -103,4 +97,18 @@ fn envelope(subject: &str, headers: &HeaderMap, data: Bytes) -> Result<Envelope,
     Reader::new(&TRACE.map(String::from))
         .read(told, data)
         .map_err(|why| Refusal::new(Code::BadRequest, format!("the body is no envelope: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_the_query_is_no_parameter_of_the_question() {
+        assert_eq!(patience("timeoutMs=20&access_token=a.b.c", Some("access_token")), Ok(20));
+        assert_eq!(patience("access_token=a.b.c", Some("access_token")), Ok(0));
+        for query in ["access_token=a.b.c", "timeoutMs=x", "timeoutMs", "timeout=1"] {
+            assert_eq!(patience(query, None).expect_err(query).code, Code::BadRequest);
+        }
+    }
 }

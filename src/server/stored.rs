@@ -11,6 +11,7 @@ use crate::{
     server::{
         answer::{self, Refused},
         caller,
+        query::parameters,
     },
     session,
     subject::Subject,
@@ -64,9 +65,7 @@ fn read_only(request: &Request<Incoming>) -> Result<(), Refused> {
 fn question(query: &str, token: Option<&str>) -> Result<Fetch, Refusal> {
     let mut fetch = Fetch::default();
     let wrong = |message: String| Refusal::new(Code::BadRequest, message);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = percent_decode_str(value).decode_utf8_lossy();
+    for (name, value) in parameters(query) {
         match name {
             _ if token == Some(name) => {}
             "subject" => fetch.subject = value.into_owned(),

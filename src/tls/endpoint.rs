@@ -52,11 +52,6 @@ impl Endpoint {
         Ok(Some(Arc::new(Self { listener, settings: settings.clone(), current, metrics: metrics.clone() })))
     }
 
-    /// Whether clients are asked for certificates.
-    pub fn asks_for_certificates(&self) -> bool {
-        self.settings.client_ca_file.is_some()
-    }
-
     /// Makes one handshake. Whoever calls bounds its time.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use std::{hint::black_box, io::ErrorKind, sync::Arc, time::Duration};
 
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use notifier::{
-    broker::{Broker, Message},
+    broker::{self, Broker, Message},
     codec::Encoding,
     config::{BrokerKind, Config, Overflow},
     drain::Tasks,
@@ -65,7 +65,7 @@ fn encode_proto(messages: Vec<Arc<Message>>) -> Chunk {
 /// A hub with members, whose sockets have room.
 struct Hall {
     runtime: Runtime,
-    broker: Arc<Broker>,
+    broker: Arc<dyn Broker>,
     peers: Vec<TcpStream>,
     _members: Vec<Attachment>,
 }
@@ -77,8 +77,7 @@ fn hall(members: usize) -> Hall {
         let tasks = Tasks::new(metrics.clone());
         let mut config = Config::default();
         config.broker.kind = BrokerKind::Memory;
-        let (broker, intakes) = Broker::connect(&config, &metrics, &tasks).await.expect("a broker");
-        let broker = Arc::new(broker);
+        let (broker, intakes) = broker::connect(&config, &metrics, &tasks).await.expect("a broker");
         let plan = Plan {
             broker: broker.clone(),
             intakes,

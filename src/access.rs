@@ -1,10 +1,7 @@
 //! The way in: a token becomes an identity, an identity becomes grants. The
 //! same for WebSocket and HTTP.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -12,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     auth::Auth,
+    calendar,
     classes::Classes,
     config::{Config, ConfigError},
     drain::Tasks,
@@ -89,8 +87,7 @@ impl Access {
 
     /// Whether somebody's token has been revoked.
     pub fn is_revoked(&self, identity: &Identity) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.revocations.covers(identity, now)
+        self.revocations.covers(identity, calendar::unix_seconds())
     }
 
     /// Refuses a token that is revoked, or may be as far as is known here.

@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -23,7 +23,8 @@ use tokio::{
 pub use order::{Answer, MESSAGE_BYTES, Message, Order, Unreadable, Whom};
 
 use crate::{
-    broker::{Broker, Ear, Heard, Line, Link},
+    broker::{Broker, Ear, Heard, Intercom, Link},
+    calendar::unix_seconds,
     close::CloseReason,
     drain::Tasks,
     identity::Identity,
@@ -52,7 +53,7 @@ pub struct Control {
     /// Which running node this is.
     instance: String,
     node: String,
-    broker: Arc<Broker>,
+    broker: Arc<dyn Broker>,
     roster: Arc<Roster>,
     revocations: Arc<Revocations>,
     calls: mpsc::Sender<Call>,
@@ -90,14 +91,14 @@ impl Control {
     /// [runs](Self::run), with what comes out here.
     pub fn new(
         node: String,
-        broker: Arc<Broker>,
+        broker: Arc<dyn Broker>,
         roster: Arc<Roster>,
         revocations: Arc<Revocations>,
         tasks: Tasks,
         metrics: Arc<Metrics>,
     ) -> (Arc<Self>, Calls) {
         let (calls, waiting) = mpsc::channel(CALLS);
-        if broker.line().is_none() {
+        if broker.intercom().is_none() {
             revocations.set_known();
         }
         let instance = format!("{:016x}", fastrand::u64(..));
@@ -125,7 +126,7 @@ impl Control {
         if let Order::Revoke(revocations) = &order {
             // Before anybody is told: a list that is full takes nothing.
             for revocation in revocations {
-                self.revocations.add(revocation.clone(), now())?;
+                self.revocations.add(revocation.clone(), unix_seconds())?;
             }
         }
         let (tell, told) = oneshot::channel();
@@ -135,15 +136,15 @@ impl Control {
 
     /// A revocation that begins now and is kept for so long.
     pub fn revocation(what: Revoked, kept: Duration) -> Revocation {
-        let at = now();
+        let at = unix_seconds();
         Revocation { what, at, until: at.saturating_add(kept.as_secs()) }
     }
 
     /// Does what is asked for here and on other nodes. Runs until it is dropped.
     pub async fn run(self: Arc<Self>, Calls(mut calls): Calls) {
-        let line = self.broker.line().cloned();
-        let mut ear = match &line {
-            Some(line) => line.listen().await,
+        let intercom = self.broker.intercom().cloned();
+        let mut ear = match &intercom {
+            Some(intercom) => intercom.listen().await,
             None => None,
         };
         let mut link = self.broker.state().watch();
@@ -163,7 +164,7 @@ impl Control {
                     }
                 }
                 _ = compares.tick() => {
-                    self.metrics.revocations.set(self.revocations.forget(now()) as f64);
+                    self.metrics.revocations.set(self.revocations.forget(unix_seconds()) as f64);
                     self.tasks.spawn(self.clone().compare());
                 }
             }
@@ -173,8 +174,8 @@ impl Control {
     /// Does it here, and has the others do it.
     async fn serve(self: Arc<Self>, order: Order) -> Outcome {
         let mut answers = vec![self.perform(&order, true).await];
-        let Some(line) = self.broker.line() else { return Outcome { answers, reached: true } };
-        let reached = self.gather(line, order, |answer| answers.push(answer)).await;
+        let Some(intercom) = self.broker.intercom() else { return Outcome { answers, reached: true } };
+        let reached = self.gather(intercom, order, |answer| answers.push(answer)).await;
         Outcome { answers, reached }
     }
 
@@ -193,21 +194,21 @@ impl Control {
             }
         };
         self.metrics.control_messages.of(Traffic::Received).increment(1);
-        let Some(line) = self.broker.line() else { return };
+        let Some(intercom) = self.broker.intercom() else { return };
         let answers = match &message.order {
-            Order::Compare { digest } if *digest == self.revocations.digest(now()) => return,
+            Order::Compare { digest } if *digest == self.revocations.digest(unix_seconds()) => return,
             Order::Compare { .. } => self.state_all(),
             order => vec![self.perform(order, false).await],
         };
         let Some(reply_to) = reply_to else { return };
         for answer in answers {
-            self.count(line.answer(reply_to.clone(), answer.write()).await);
+            self.count(intercom.answer(reply_to.clone(), answer.write()).await);
         }
     }
 
     /// Everything that is revoked, in parts; an empty one if nothing is.
     fn state_all(&self) -> Vec<Answer> {
-        let all = self.revocations.all(now());
+        let all = self.revocations.all(unix_seconds());
         let answer = |revocations: &[Revocation]| Answer {
             node: self.node.clone(),
             revocations: revocations.to_vec(),
@@ -242,7 +243,7 @@ impl Control {
     /// Takes note of revocations; returns how many connections ended by that.
     /// Only what is new ends some, or what is `noted` already by whoever asks.
     async fn learn(&self, revocations: Vec<Revocation>, noted: bool) -> usize {
-        let (mut news, now) = (noted, now());
+        let (mut news, now) = (noted, unix_seconds());
         for revocation in revocations {
             match self.revocations.add(revocation, now) {
                 Ok(new) => news |= new,
@@ -261,12 +262,12 @@ impl Control {
 
     /// Learns what others have revoked, and tells them what they do not know.
     async fn compare(self: Arc<Self>) {
-        let Some(line) = self.broker.line() else { return };
+        let Some(intercom) = self.broker.intercom() else { return };
         let (mut theirs, mut differ) = (HashSet::new(), false);
-        let order = Order::Compare { digest: self.revocations.digest(now()) };
+        let order = Order::Compare { digest: self.revocations.digest(unix_seconds()) };
         let heard = self.heard_itself.load(Ordering::Relaxed);
         let asked = self
-            .gather(line, order, |answer| {
+            .gather(intercom, order, |answer| {
                 differ = true;
                 theirs.extend(answer.revocations);
             })
@@ -284,15 +285,16 @@ impl Control {
         self.learn(theirs.iter().cloned().collect(), false).await;
         self.revocations.set_known();
         if differ {
-            let unknown: Vec<_> = self.revocations.all(now()).into_iter().filter(|one| !theirs.contains(one)).collect();
+            let unknown: Vec<_> =
+                self.revocations.all(unix_seconds()).into_iter().filter(|one| !theirs.contains(one)).collect();
             for together in unknown.chunks(TOGETHER) {
-                self.count(line.tell(self.message(Order::Revoke(together.to_vec()))).await);
+                self.count(intercom.tell(self.message(Order::Revoke(together.to_vec()))).await);
             }
         }
     }
 
-    async fn gather(&self, line: &Line, order: Order, mut answered: impl FnMut(Answer)) -> bool {
-        let asked = line
+    async fn gather(&self, intercom: &Intercom, order: Order, mut answered: impl FnMut(Answer)) -> bool {
+        let asked = intercom
             .ask(self.message(order), GATHER, |bytes| match Answer::read(bytes) {
                 Ok(answer) => {
                     self.metrics.control_messages.of(Traffic::Received).increment(1);
@@ -347,9 +349,4 @@ fn is(whom: &Whom, identity: &Identity, id: ConnectionId) -> bool {
         Whom::TokenId(token) => identity.token_id.as_deref() == Some(token.as_str()),
         Whom::Connection(connection) => connection.as_str().parse() == Ok(id),
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -58,9 +58,9 @@ const TURN: usize = 64;
 #[derive(Debug)]
 pub struct Plan {
     /// Where live events come from.
-    pub broker: Arc<Broker>,
+    pub broker: Arc<dyn Broker>,
     /// What arrives from there.
-    pub intakes: Vec<Intake>,
+    pub intakes: Vec<Box<dyn Intake>>,
     /// What each subject promises.
     pub classes: Arc<Classes>,
     /// Of each stream, in the order of the configuration.
@@ -138,7 +138,7 @@ impl Hub {
     }
 
     /// Carries events from the broker to their topics, for ever.
-    async fn carry(self: Arc<Self>, mut intake: Intake) {
+    async fn carry(self: Arc<Self>, mut intake: Box<dyn Intake>) {
         let alone = intake.is_remote();
         let (mut arrived, mut together) = (Arrived::default(), Vec::new());
         let mut linger = Linger::new(Instant::now());

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// The role of whoever has no token.
-pub const ANONYMOUS: &str = "anonymous";
+const ANONYMOUS: &str = "anonymous";
 
 /// Who a client is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,7 +11,7 @@ pub struct Identity {
     /// The user, as the token's `sub` says; empty when anonymous. At most 128
     /// bytes, no control characters.
     pub user: String,
-    /// Roles, which grants are given to; [`ANONYMOUS`] without a token.
+    /// Roles, which grants are given to; `anonymous` without a token.
     pub roles: Vec<String>,
     /// Identifier of the token (`jti`), where it has one.
     pub token_id: Option<String>,

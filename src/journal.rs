@@ -66,7 +66,7 @@ impl Journal {
     pub fn all(
         config: &Config,
         classes: &Classes,
-        broker: &Arc<Broker>,
+        broker: &Arc<dyn Broker>,
         tasks: &Tasks,
         metrics: &Arc<Metrics>,
     ) -> Vec<Arc<Self>> {
@@ -78,7 +78,7 @@ impl Journal {
         stream: StreamIndex,
         settings: &config::Stream,
         classes: &Classes,
-        broker: &Arc<Broker>,
+        broker: &Arc<dyn Broker>,
         tasks: &Tasks,
         metrics: &Arc<Metrics>,
     ) -> Self {

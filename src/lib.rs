@@ -37,4 +37,5 @@ pub mod template;
 pub mod trie;
 pub mod subject;
 pub mod origin;
+pub mod calendar;
 pub mod proto;

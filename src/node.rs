@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::Access,
-    broker::{Broker, Link, NatsError, StreamError},
+    broker::{self, Broker, BrokerError, Link, StreamError},
     config::{AuthMode, BrokerKind, Config, ConfigError, Span},
     control::{Calls, Control},
     drain::Tasks,
@@ -40,7 +40,7 @@ pub struct Node {
     roster: Arc<Roster>,
     control: (Arc<Control>, Calls),
     hub: Arc<Hub>,
-    broker: Arc<Broker>,
+    broker: Arc<dyn Broker>,
     publisher: Arc<Publisher>,
     health: Arc<Health>,
     gate: Arc<Gate>,
@@ -62,7 +62,7 @@ pub enum NodeError {
     Tls(#[from] TlsError),
     /// The settings of the broker cannot be used.
     #[error(transparent)]
-    Nats(#[from] NatsError),
+    Broker(#[from] BrokerError),
     /// The registry of metrics cannot be built.
     #[error("metrics: {0}")]
     Metrics(#[from] BuildError),
@@ -100,8 +100,7 @@ impl Node {
         let tasks = Tasks::new(metrics.clone());
         let tls = Endpoint::open(Listener::Clients, &config.server.tls, &metrics).await?;
         let internal_tls = Endpoint::open(Listener::Internal, &config.server.internal_tls, &metrics).await?;
-        let (broker, intakes) = Broker::connect(&config, &metrics, &tasks).await?;
-        let broker = Arc::new(broker);
+        let (broker, intakes) = broker::connect(&config, &metrics, &tasks).await?;
         let classes = broker.classes().clone();
         let publisher = Arc::new(Publisher::new(broker.clone(), classes.clone(), &config, metrics.clone()));
         let journals = Journal::all(&config, &classes, &broker, &tasks, &metrics);
@@ -250,7 +249,7 @@ impl fmt::Debug for Node {
 }
 
 /// Tells every client when the broker goes away and when it is back.
-async fn tell(broker: Arc<Broker>, roster: Arc<Roster>) {
+async fn tell(broker: Arc<dyn Broker>, roster: Arc<Roster>) {
     let mut link = broker.state().watch();
     link.mark_unchanged();
     while link.changed().await.is_ok() {
@@ -259,7 +258,7 @@ async fn tell(broker: Arc<Broker>, roster: Arc<Roster>) {
     }
 }
 
-async fn beat(roster: Arc<Roster>, hub: Arc<Hub>, broker: Arc<Broker>, interval: Span, idle_time: Span) {
+async fn beat(roster: Arc<Roster>, hub: Arc<Hub>, broker: Arc<dyn Broker>, interval: Span, idle_time: Span) {
     roster.keep_alive(interval, idle_time, hub, || broker.state().link()).await;
 }
 

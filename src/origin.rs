@@ -91,7 +91,7 @@ fn default_port(scheme: &str) -> Option<u16> {
 impl Origin {
     /// Whether a request with this `Host` went to where the page came from. Of
     /// the scheme nothing is known: TLS may end in front of the node.
-    pub fn is_host(&self, host: &str) -> bool {
+    fn is_host(&self, host: &str) -> bool {
         let there: Result<Self, _> = format!("{}://{host}", self.scheme).parse();
         there.is_ok_and(|there| there == *self)
     }

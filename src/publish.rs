@@ -22,7 +22,7 @@ use crate::{
 /// Takes events from clients.
 #[derive(Debug)]
 pub struct Publisher {
-    broker: Arc<Broker>,
+    broker: Arc<dyn Broker>,
     classes: Arc<Classes>,
     /// Names, in the order of the configuration.
     streams: Vec<String>,
@@ -32,7 +32,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// A door to this broker.
-    pub fn new(broker: Arc<Broker>, classes: Arc<Classes>, config: &Config, metrics: Arc<Metrics>) -> Self {
+    pub fn new(broker: Arc<dyn Broker>, classes: Arc<Classes>, config: &Config, metrics: Arc<Metrics>) -> Self {
         let streams = config.streams.iter().map(|stream| stream.name.clone()).collect();
         Self { broker, classes, streams, metrics, event_bytes: config.limits.event_bytes.bytes() }
     }

@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    broker::{Broker, LAST_TIME, RequestError, unix_millis},
+    broker::{Broker, LAST_TIME, RequestError},
+    calendar::unix_millis,
     classes::{Class, Classes},
     config::Limits,
     error::{Code, Refusal},
@@ -18,7 +19,7 @@ use crate::{
 /// Asks services for clients.
 #[derive(Debug)]
 pub struct Requests {
-    broker: Arc<Broker>,
+    broker: Arc<dyn Broker>,
     classes: Arc<Classes>,
     event_bytes: usize,
     /// How long anybody waits.
@@ -42,7 +43,7 @@ struct Waiting<'a>(&'a Metrics, Instant);
 
 impl Requests {
     /// A door to the services at this broker.
-    pub fn new(broker: Arc<Broker>, classes: Arc<Classes>, limits: &Limits, metrics: Arc<Metrics>) -> Self {
+    pub fn new(broker: Arc<dyn Broker>, classes: Arc<Classes>, limits: &Limits, metrics: Arc<Metrics>) -> Self {
         let (event_bytes, most) = (limits.event_bytes.bytes(), limits.request_time.duration());
         Self { broker, classes, event_bytes, most, metrics }
     }

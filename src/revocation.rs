@@ -20,7 +20,7 @@ use crate::identity::Identity;
 
 /// Revocations that are kept at most: some 10 MB with names of usual length.
 /// More is no longer an exception; let tokens live shorter instead.
-pub const MOST: usize = 65_536;
+const MOST: usize = 65_536;
 
 /// Whose tokens.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]

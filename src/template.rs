@@ -110,7 +110,7 @@ impl Template {
 /// identity providers write into subjects (`auth0|5f7c`, `urn:x:1`, `a+b@c`),
 /// but no dot, no wildcard, no `$` and nothing that NATS or a reader may take
 /// for something else.
-pub fn is_clean(value: &str) -> bool {
+fn is_clean(value: &str) -> bool {
     let clean = |byte: u8| byte.is_ascii_alphanumeric() || b"-_|:@+=".contains(&byte);
     (1..=VALUE_LENGTH).contains(&value.len()) && value.bytes().all(clean)
 }

@@ -45,6 +45,7 @@ const FLOORS: &[&str] = &[
     "trie",
     "subject",
     "origin",
+    "calendar",
     "proto",
 ];
 

@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use notifier::{
-    broker::{Arrived, Broker},
+    broker::{self, Arrived},
     config::Config,
     drain::Tasks,
     metrics::Metrics,
@@ -32,7 +32,7 @@ async fn take(listen: SocketAddr, nats: SocketAddr) -> Outcome<()> {
     config.broker.nats.urls = vec![url];
     config.broker.nats.read_connections = 1;
     let metrics = Arc::new(Metrics::new().because(cannot)?);
-    let (broker, intakes) = Broker::connect(&config, &metrics, &Tasks::new(metrics.clone())).await.because(cannot)?;
+    let (broker, intakes) = broker::connect(&config, &metrics, &Tasks::new(metrics.clone())).await.because(cannot)?;
     let _feed = broker.open(&Pattern::parse(SUBJECT).because(cannot)?);
     let mut intake = intakes.into_iter().next().ok_or_else(|| Failure::new(cannot()))?;
     let (mut arrived, mut together) = (Arrived::default(), Vec::new());

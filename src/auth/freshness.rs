@@ -1,12 +1,9 @@
 //! When the keys of each issuer were fetched last, as one figure for alerts:
 //! that of the issuer whose keys are oldest.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::metrics::Metrics;
+use crate::{calendar, metrics::Metrics};
 
 /// The figure.
 #[derive(Debug)]
@@ -43,7 +40,7 @@ impl Freshness {
 impl Part {
     /// The keys have been fetched just now.
     pub(crate) fn renew(&self) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |age| age.as_secs_f64());
+        let now = calendar::now().as_secs_f64();
         let mut all = self.shared.all.lock().unwrap_or_else(PoisonError::into_inner);
         all[self.place] = now;
         self.shared.metrics.jwks_fetched_at.set(all.iter().copied().fold(f64::INFINITY, f64::min));

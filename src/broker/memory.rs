@@ -4,18 +4,26 @@
 
 mod store;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
+use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use crate::{
     broker::{
+        arrived::Arrived,
+        contract::{Broker, Connection, Intake},
+        feed::{Feed, FeedId, FeedIds, Feeds},
         headers::Reader,
-        intake::{Arrived, FeedId, FeedIds},
-        message::{Message, unix_millis},
+        message::Message,
+        publish_error::PublishError,
         state::BrokerState,
         stored::{Page, PageSize, Query, ReadError, Receipt, Stored, StreamState},
     },
+    calendar::unix_millis,
     classes::{Class, Classes, StreamIndex},
     config::Config,
     metrics::{BrokerEvent, Drop as Dropped, Metrics},
@@ -31,9 +39,12 @@ const WAITING_EVENTS: usize = 65_536;
 /// one connection (`max_pending`).
 const WAITING_BYTES: usize = 64 * 1024 * 1024;
 
+/// Of a page that is read from a sequence on: as much as one of NATS' leader.
+const PAGE: PageSize = PageSize { events: 64, bytes: 1 << 20 };
+
 /// Passes events from publishers to feeds.
 #[derive(Debug)]
-pub struct Memory {
+struct Memory {
     post: Arc<Post>,
     feeds: FeedIds,
     state: BrokerState,
@@ -52,6 +63,8 @@ struct Post {
 #[derive(Debug, Default)]
 struct Office {
     interest: Trie<FeedId>,
+    /// What the feeds in it want.
+    patterns: HashMap<FeedId, Pattern>,
     waiting: Arrived,
     /// In the order of the configuration.
     streams: Vec<Followed>,
@@ -66,66 +79,92 @@ struct Followed {
     followed: bool,
 }
 
-/// Keeps one pattern wanted, or one stream.
-#[derive(Debug)]
-pub(crate) struct MemoryFeed {
-    feed: FeedId,
-    /// None for a stream.
-    pattern: Option<Pattern>,
-    post: Arc<Post>,
-}
-
 /// Everything that arrives.
 #[derive(Debug)]
-pub(crate) struct MemoryIntake {
+struct MemoryIntake {
     post: Arc<Post>,
     metrics: Arc<Metrics>,
 }
 
-impl Memory {
-    /// A broker that nobody is subscribed to, with empty streams.
-    pub(crate) fn new(config: &Config, classes: Arc<Classes>, metrics: Arc<Metrics>) -> (Self, MemoryIntake) {
-        let streams = config.streams.iter().map(|stream| Followed { store: Store::new(stream), followed: false });
-        let office = Office { streams: streams.collect(), ..Office::default() };
-        let post = Arc::new(Post { office: Mutex::new(office), arrived: Notify::new() });
-        let intake = MemoryIntake { post: post.clone(), metrics: metrics.clone() };
-        let reader = Reader::new(&config.events.forward_headers);
-        let state = BrokerState::here(metrics.clone());
-        (Self { post, feeds: FeedIds::default(), state, reader, classes, metrics }, intake)
+/// A broker that nobody is subscribed to, with empty streams.
+pub(crate) fn connect(config: &Config, classes: Arc<Classes>, metrics: &Arc<Metrics>) -> Connection {
+    let streams = config.streams.iter().map(|stream| Followed { store: Store::new(stream), followed: false });
+    let office = Office { streams: streams.collect(), ..Office::default() };
+    let post = Arc::new(Post { office: Mutex::new(office), arrived: Notify::new() });
+    let memory = Memory {
+        post: post.clone(),
+        feeds: FeedIds::default(),
+        state: BrokerState::here(metrics.clone()),
+        reader: Reader::new(&config.events.forward_headers),
+        classes,
+        metrics: metrics.clone(),
+    };
+    (Arc::new(memory), vec![Box::new(MemoryIntake { post, metrics: metrics.clone() })])
+}
+
+#[async_trait]
+impl Broker for Memory {
+    fn classes(&self) -> &Arc<Classes> {
+        &self.classes
     }
 
-    pub(crate) fn open(&self, pattern: &Pattern) -> MemoryFeed {
+    fn state(&self) -> &BrokerState {
+        &self.state
+    }
+
+    fn open(&self, pattern: &Pattern) -> Feed {
         let feed = self.feeds.next();
         let mut office = self.post.lock();
         office.interest.insert(pattern, feed);
-        office.waiting.opened.push(feed);
-        self.post.arrived.notify_one();
-        MemoryFeed { feed, pattern: Some(pattern.clone()), post: self.post.clone() }
+        office.patterns.insert(feed, pattern.clone());
+        self.opened(&mut office, feed)
     }
 
-    pub(crate) fn tail(&self, stream: StreamIndex) -> MemoryFeed {
-        let feed = FeedId::tail(stream);
+    fn tail(&self, stream: StreamIndex) -> Feed {
         let mut office = self.post.lock();
         office.streams[stream.0].followed = true;
-        office.waiting.opened.push(feed);
-        self.post.arrived.notify_one();
-        MemoryFeed { feed, pattern: None, post: self.post.clone() }
+        self.opened(&mut office, FeedId::tail(stream))
     }
 
-    pub(crate) fn read(&self, stream: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError> {
+    async fn publish(&self, message: Message) -> Result<(), PublishError> {
+        // As NATS does it: a stream keeps what is published on its subjects.
+        match self.classes.class(&message.subject) {
+            Class::Stored(stream) => drop(self.keep(stream, message)),
+            Class::Live => self.pass(message),
+        }
+        Ok(())
+    }
+
+    async fn store(&self, stream: StreamIndex, message: Message) -> Result<Receipt, PublishError> {
+        Ok(self.keep(stream, message))
+    }
+
+    async fn read(&self, stream: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError> {
         self.post.lock().streams[stream.0].store.read(query, size)
     }
 
-    pub(crate) fn stream_state(&self, stream: StreamIndex) -> StreamState {
-        self.post.lock().streams[stream.0].store.state()
+    async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {
+        self.read(stream, &Query::From(from), PAGE).await
     }
 
-    pub(crate) fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Option<u64> {
+    async fn stream_state(&self, stream: StreamIndex) -> Result<StreamState, ReadError> {
+        Ok(self.post.lock().streams[stream.0].store.state())
+    }
+
+    async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
         let next = self.post.lock().streams[stream.0].store.next(from).unwrap_or(to + 1);
-        (next > from).then(|| to.min(next - 1))
+        Ok((next > from).then(|| to.min(next - 1)))
+    }
+}
+
+impl Memory {
+    fn opened(&self, office: &mut Office, feed: FeedId) -> Feed {
+        office.waiting.opened.push(feed);
+        self.post.arrived.notify_one();
+        Feed::new(feed, self.post.clone())
     }
 
-    pub(crate) fn store(&self, stream: StreamIndex, mut message: Message) -> Receipt {
+    fn keep(&self, stream: StreamIndex, mut message: Message) -> Receipt {
         message.envelope = self.reader.reread(message.envelope);
         // One lock for storing and telling: followers see the stream's order.
         let mut office = self.post.lock();
@@ -141,12 +180,7 @@ impl Memory {
         receipt
     }
 
-    pub(crate) fn publish(&self, mut message: Message) {
-        // As NATS does it: a stream keeps what is published on its subjects.
-        if let Class::Stored(stream) = self.classes.class(&message.subject) {
-            self.store(stream, message);
-            return;
-        }
+    fn pass(&self, mut message: Message) {
         message.envelope = self.reader.reread(message.envelope);
         let message = Arc::new(message.stamped(unix_millis()));
         // One lock for the whole fan-out: feeds see all events in one order.
@@ -163,14 +197,6 @@ impl Memory {
         });
         self.post.arrived.notify_one();
     }
-
-    pub(crate) fn classes(&self) -> &Arc<Classes> {
-        &self.classes
-    }
-
-    pub(crate) fn state(&self) -> &BrokerState {
-        &self.state
-    }
 }
 
 impl Post {
@@ -179,8 +205,9 @@ impl Post {
     }
 }
 
-impl MemoryIntake {
-    pub(crate) async fn next(&mut self, arrived: &mut Arrived) {
+#[async_trait]
+impl Intake for MemoryIntake {
+    async fn next(&mut self, arrived: &mut Arrived) {
         while arrived.is_empty() {
             self.post.arrived.notified().await;
             let mut office = self.post.lock();
@@ -189,21 +216,19 @@ impl MemoryIntake {
         }
         self.metrics.messages_received.increment((arrived.events.len() + arrived.stored.len()) as u64);
     }
-}
 
-impl MemoryFeed {
-    pub(crate) fn id(&self) -> FeedId {
-        self.feed
+    fn is_remote(&self) -> bool {
+        false
     }
 }
 
-impl Drop for MemoryFeed {
-    fn drop(&mut self) {
-        let mut office = self.post.lock();
-        match (&self.pattern, self.feed.stream()) {
-            (Some(pattern), _) => office.interest.remove(pattern, |feed| *feed == self.feed),
-            (None, Some(stream)) => office.streams[stream.0].followed = false,
-            (None, None) => {}
+impl Feeds for Post {
+    fn close(&self, feed: FeedId) {
+        let mut office = self.lock();
+        if let Some(stream) = feed.stream() {
+            office.streams[stream.0].followed = false;
+        } else if let Some(pattern) = office.patterns.remove(&feed) {
+            office.interest.remove(&pattern, |one| *one == feed);
         }
     }
 }

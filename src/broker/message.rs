@@ -1,10 +1,7 @@
 //! What any broker yields and takes: an event, where it was published, when it
 //! arrived here, and where it is stored.
 
-use std::{
-    sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Instant};
 
 use crate::{proto::Envelope, subject::Subject};
 
@@ -54,9 +51,4 @@ impl Message {
     pub fn seq(&self) -> u64 {
         self.place.as_ref().map_or(0, |place| place.seq)
     }
-}
-
-/// This node's clock, milliseconds since the Unix epoch.
-pub fn unix_millis() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -3,12 +3,11 @@
 mod address;
 mod archive;
 mod error;
-mod feed;
+mod reading;
 mod identity;
 mod inbox;
 mod jetstream;
 mod leader;
-mod line;
 mod options;
 mod services;
 mod store;
@@ -24,26 +23,27 @@ use std::{
     time::Duration,
 };
 
+use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, client::PublishErrorKind, connection};
+use async_trait::async_trait;
 use tokio::time::sleep;
 
-use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, client::PublishErrorKind, connection};
-
 pub use error::NatsError;
-pub use feed::overhear;
-pub(crate) use feed::{NatsFeed, NatsIntake};
-pub use jetstream::{Difference, Differences, Report, StreamError};
-pub use line::{Ear, Heard, Line};
+pub use jetstream::Report;
+pub use reading::overhear;
 pub use streams::Streams;
 
 use crate::{
     broker::{
+        contract::{Broker, Connection, Intake},
+        feed::{Feed, FeedId, FeedIds},
         headers::{self, Reader},
-        intake::{FeedId, FeedIds},
+        intercom::Intercom,
         message::Message,
         publish_error::PublishError,
         request_error::RequestError,
         state::{BrokerState, Part},
         stored::{Page, PageSize, Query, ReadError, Receipt, StreamState},
+        stream_error::StreamError,
     },
     classes::{Classes, StreamIndex},
     config::Config,
@@ -53,10 +53,10 @@ use crate::{
     subject::Pattern,
 };
 use archive::Archive;
-use feed::{Interest, Manner, Questions, Servers, Sieve, Signal};
 use inbox::{Chance, inbox};
 use jetstream::{Wanted, gone, settle, state};
 use options::Access;
+use reading::{Interest, Manner, NatsIntake, Questions, Servers, Sieve, Signal};
 use services::Services;
 
 /// How long a publish may wait for room in the client's command queue.
@@ -71,13 +71,13 @@ const STATE_CHECK: Duration = Duration::from_secs(1);
 
 /// A NATS server or cluster.
 #[derive(Debug)]
-pub struct Nats {
+struct Nats {
     client: Client,
     classes: Arc<Classes>,
     state: Arc<BrokerState>,
     feeds: FeedIds,
     /// Where nodes talk to each other.
-    line: Line,
+    intercom: Intercom,
     /// One for each connection that is read from.
     interests: Vec<Arc<Interest>>,
     /// Spreads patterns over them.
@@ -95,99 +95,99 @@ pub struct Nats {
     sieve: Sieve,
     metrics: Arc<Metrics>,
     /// Answers of streams come in by it, where there are streams.
-    _answers: Option<NatsFeed>,
+    _answers: Option<Feed>,
 }
 
-impl Nats {
-    /// Starts connecting and returns; `state` tells when it is connected.
-    ///
-    /// # Errors
-    /// See [`NatsError`].
-    pub(crate) async fn connect(
-        config: &Config,
-        classes: &Arc<Classes>,
-        metrics: &Arc<Metrics>,
-        tasks: &Tasks,
-    ) -> Result<(Self, Vec<NatsIntake>), NatsError> {
-        let access = Access::of(config)?;
-        let nats = &config.broker.nats;
-        let connections = nats.read_connections();
-        let state = Arc::new(BrokerState::away(1 + connections, metrics.clone()));
-        let client = options::connect(&access, nats, metrics, &state).await?;
-        tasks.spawn_vital("broker state", watch(client.clone(), state.clone()));
-        let streams: Arc<[Arc<str>]> = config.streams.iter().map(|stream| stream.name.as_str().into()).collect();
-        let questions = Questions::default();
-        let reader = Reader::new(&config.events.forward_headers);
-        let sieve = Sieve::new(reader, classes.clone(), streams.clone(), questions.clone(), metrics.clone());
-        let (interests, intakes): (Vec<Arc<Interest>>, _) = (0..connections)
-            .map(|number| {
-                let interest = Arc::<Interest>::default();
-                let manner = Manner {
-                    name: access.name.clone(),
-                    identity: access.identity.clone(),
-                    tls: access.tls.clone(),
-                    tls_required: nats.tls.required,
-                    tls_first: nats.tls.first,
-                    payload_bytes: config.limits.event_bytes.bytes(),
-                };
-                let intake = NatsIntake::new(
-                    Servers::new(access.servers.clone()),
-                    manner,
-                    nats.ping_interval.duration(),
-                    interest.clone(),
-                    sieve.clone(),
-                    // All questions are asked on the first one.
-                    if number == 0 { questions.clone() } else { Questions::default() },
-                    Signal { state: state.clone(), part: Part::Reading(number), metrics: metrics.clone() },
-                );
-                (interest, intake)
-            })
-            .unzip();
-        let chance = Chance::new();
-        // Two, because services get to know their own.
-        let [inbox, desk] = [(); 2].map(|()| inbox(&nats.inbox_prefix, chance));
-        let everything = |prefix: &str| Pattern::parse(&format!("{prefix}.>")).map_err(NatsError::Subject);
-        let first = interests[0].clone();
-        let replies = everything(&inbox)?;
-        let answered = (!streams.is_empty()).then(|| first.open(FeedId::ANSWERS, &replies));
-        let nats = Self {
-            _answers: answered,
-            services: Services::new(first.clone(), questions.replies, desk.clone(), everything(&desk)?, chance),
-            archive: Archive::new(
-                first,
-                questions.answers,
-                inbox,
-                streams.clone(),
-                config.limits.stream_reads,
-                metrics.clone(),
-            ),
-            sieve,
-            line: Line::new(client.clone(), nats.control_subject.clone()),
-            client,
-            classes: classes.clone(),
-            state,
-            feeds: FeedIds::default(),
-            interests,
-            spread: RandomState::new(),
-            streams,
-            wanted: Wanted::all(config),
-            settled: config.streams.iter().map(|_| AtomicBool::new(false)).collect(),
-            metrics: metrics.clone(),
-            tails: config.streams.iter().map(|stream| everything(&stream.prefix())).collect::<Result<_, _>>()?,
-        };
-        Ok((nats, intakes))
-    }
+/// Starts connecting and returns; `state` tells when it is connected.
+///
+/// # Errors
+/// See [`NatsError`].
+pub(crate) async fn connect(
+    config: &Config,
+    classes: &Arc<Classes>,
+    metrics: &Arc<Metrics>,
+    tasks: &Tasks,
+) -> Result<Connection, NatsError> {
+    let access = Access::of(config)?;
+    let nats = &config.broker.nats;
+    let connections = nats.read_connections();
+    let state = Arc::new(BrokerState::away(1 + connections, metrics.clone()));
+    let client = options::connect(&access, nats, metrics, &state).await?;
+    tasks.spawn_vital("broker state", watch(client.clone(), state.clone()));
+    let streams: Arc<[Arc<str>]> = config.streams.iter().map(|stream| stream.name.as_str().into()).collect();
+    let questions = Questions::default();
+    let reader = Reader::new(&config.events.forward_headers);
+    let sieve = Sieve::new(reader, classes.clone(), streams.clone(), questions.clone(), metrics.clone());
+    let (interests, intakes): (Vec<Arc<Interest>>, Vec<Box<dyn Intake>>) = (0..connections)
+        .map(|number| {
+            let interest = Arc::<Interest>::default();
+            let manner = Manner {
+                name: access.name.clone(),
+                identity: access.identity.clone(),
+                tls: access.tls.clone(),
+                tls_required: nats.tls.required,
+                tls_first: nats.tls.first,
+                payload_bytes: config.limits.event_bytes.bytes(),
+            };
+            let intake = NatsIntake::new(
+                Servers::new(access.servers.clone()),
+                manner,
+                nats.ping_interval.duration(),
+                interest.clone(),
+                sieve.clone(),
+                // All questions are asked on the first one.
+                if number == 0 { questions.clone() } else { Questions::default() },
+                Signal { state: state.clone(), part: Part::Reading(number), metrics: metrics.clone() },
+            );
+            (interest, Box::new(intake) as Box<dyn Intake>)
+        })
+        .unzip();
+    let chance = Chance::new();
+    // Two, because services get to know their own.
+    let [inbox, desk] = [(); 2].map(|()| inbox(&nats.inbox_prefix, chance));
+    let everything = |prefix: &str| Pattern::parse(&format!("{prefix}.>")).map_err(NatsError::Subject);
+    let first = interests[0].clone();
+    let replies = everything(&inbox)?;
+    let answered = (!streams.is_empty()).then(|| first.open(FeedId::ANSWERS, &replies));
+    let broker = Nats {
+        _answers: answered,
+        services: Services::new(first.clone(), questions.replies, desk.clone(), everything(&desk)?, chance),
+        archive: Archive::new(
+            first,
+            questions.answers,
+            inbox,
+            streams.clone(),
+            config.limits.stream_reads,
+            metrics.clone(),
+        ),
+        sieve,
+        intercom: Intercom::new(client.clone(), nats.control_subject.clone()),
+        client,
+        classes: classes.clone(),
+        state,
+        feeds: FeedIds::default(),
+        interests,
+        spread: RandomState::new(),
+        streams,
+        wanted: Wanted::all(config),
+        settled: config.streams.iter().map(|_| AtomicBool::new(false)).collect(),
+        metrics: metrics.clone(),
+        tails: config.streams.iter().map(|stream| everything(&stream.prefix())).collect::<Result<_, _>>()?,
+    };
+    Ok((Arc::new(broker), intakes))
+}
 
-    pub(crate) fn tail(&self, stream: StreamIndex) -> NatsFeed {
+#[async_trait]
+impl Broker for Nats {
+    fn tail(&self, stream: StreamIndex) -> Feed {
         self.open_as(FeedId::tail(stream), &self.tails[stream.0])
     }
 
-    pub(crate) async fn read(&self, stream: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError> {
+    async fn read(&self, stream: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError> {
         self.archive.read(stream, query, size).await
     }
 
-    /// Makes each stream what it has to be, or finds that it is.
-    pub(crate) async fn settle(&self) -> Result<(), (String, StreamError)> {
+    async fn settle(&self) -> Result<(), (String, StreamError)> {
         for (wanted, settled) in self.wanted.iter().zip(&self.settled) {
             loop {
                 match settle(&self.client, wanted, wanted.manage).await {
@@ -207,7 +207,7 @@ impl Nats {
         Ok(())
     }
 
-    pub(crate) async fn stream_state(&self, stream: StreamIndex) -> Result<StreamState, ReadError> {
+    async fn stream_state(&self, stream: StreamIndex) -> Result<StreamState, ReadError> {
         if !self.settled[stream.0].load(Ordering::Relaxed) {
             return Err(ReadError::Unavailable);
         }
@@ -225,18 +225,18 @@ impl Nats {
         answer.map_err(unreadable)
     }
 
-    pub(crate) async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
+    async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Deleted).increment(1);
         gone(&self.client, &self.streams[stream.0], from, to).await.map_err(unreadable)
     }
 
-    pub(crate) async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {
+    async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Leader).increment(1);
         let name = &self.streams[stream.0];
         leader::read(&self.client, &self.sieve, name, stream, from).await.map_err(unreadable)
     }
 
-    pub(crate) async fn store(&self, stream: StreamIndex, message: Message) -> Result<Receipt, PublishError> {
+    async fn store(&self, stream: StreamIndex, message: Message) -> Result<Receipt, PublishError> {
         if !is_connected(&self.client) {
             return Err(PublishError::Unavailable);
         }
@@ -244,17 +244,11 @@ impl Nats {
         store::store(&self.client, &self.streams[stream.0], message, headers).await
     }
 
-    pub(crate) fn open(&self, pattern: &Pattern) -> NatsFeed {
+    fn open(&self, pattern: &Pattern) -> Feed {
         self.open_as(self.feeds.next(), pattern)
     }
 
-    fn open_as(&self, feed: FeedId, pattern: &Pattern) -> NatsFeed {
-        // Always the same connection for a pattern, so that its order outlasts its members.
-        let place = self.spread.hash_one(pattern) as usize % self.interests.len();
-        self.interests[place].open(feed, pattern)
-    }
-
-    pub(crate) async fn publish(&self, message: Message) -> Result<(), PublishError> {
+    async fn publish(&self, message: Message) -> Result<(), PublishError> {
         if !is_connected(&self.client) {
             return Err(PublishError::Unavailable);
         }
@@ -270,11 +264,11 @@ impl Nats {
         }
     }
 
-    pub(crate) async fn request(&self, message: Message, wait: Duration) -> Result<Envelope, RequestError> {
+    async fn request(&self, message: Message, wait: Duration) -> Result<Envelope, RequestError> {
         self.services.ask(message, wait).await
     }
 
-    pub(crate) async fn flush(&self) {
+    async fn flush(&self) {
         // While it is away nothing was taken, so nothing is waiting.
         let up = is_connected(&self.client);
         if up && !matches!(tokio::time::timeout(PUBLISH_TIME, self.client.flush()).await, Ok(Ok(()))) {
@@ -282,16 +276,24 @@ impl Nats {
         }
     }
 
-    pub(crate) fn line(&self) -> &Line {
-        &self.line
+    fn intercom(&self) -> Option<&Intercom> {
+        Some(&self.intercom)
     }
 
-    pub(crate) fn classes(&self) -> &Arc<Classes> {
+    fn classes(&self) -> &Arc<Classes> {
         &self.classes
     }
 
-    pub(crate) fn state(&self) -> &BrokerState {
+    fn state(&self) -> &BrokerState {
         &self.state
+    }
+}
+
+impl Nats {
+    fn open_as(&self, feed: FeedId, pattern: &Pattern) -> Feed {
+        // Always the same connection for a pattern, so that its order outlasts its members.
+        let place = self.spread.hash_one(pattern) as usize % self.interests.len();
+        self.interests[place].open(feed, pattern)
     }
 }
 

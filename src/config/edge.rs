@@ -38,7 +38,7 @@ impl Default for ServerTls {
 
 impl ServerTls {
     /// Whether the listener speaks TLS.
-    pub fn is_on(&self) -> bool {
+    fn is_on(&self) -> bool {
         self.cert_file.is_some()
     }
 

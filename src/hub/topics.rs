@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Topics {
     known: Mutex<Known>,
-    broker: Arc<Broker>,
+    broker: Arc<dyn Broker>,
     metrics: Arc<Metrics>,
 }
 
@@ -35,7 +35,7 @@ struct Entry {
 }
 
 impl Topics {
-    pub(crate) fn new(broker: Arc<Broker>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(broker: Arc<dyn Broker>, metrics: Arc<Metrics>) -> Self {
         Self { known: Mutex::default(), broker, metrics }
     }
 

@@ -12,7 +12,8 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    broker::{PageSize, Query, ReadError, StreamState, unix_millis},
+    broker::{PageSize, Query, ReadError, StreamState},
+    calendar::unix_millis,
     config::Delivery,
     journal::{
         record::Record,

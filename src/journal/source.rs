@@ -28,7 +28,7 @@ const DISTRUST: Duration = Duration::from_secs(10);
 /// One stream at the broker.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
-    broker: Arc<Broker>,
+    broker: Arc<dyn Broker>,
     stream: StreamIndex,
     /// Since when the copy that answers here is passed by.
     distrusted: Arc<Mutex<Option<Instant>>>,
@@ -50,7 +50,7 @@ pub(crate) fn pages(state: &StreamState, sequences: u64) -> u64 {
 }
 
 impl Source {
-    pub(crate) fn new(broker: Arc<Broker>, stream: StreamIndex) -> Self {
+    pub(crate) fn new(broker: Arc<dyn Broker>, stream: StreamIndex) -> Self {
         Self { broker, stream, distrusted: Arc::default() }
     }
 

@@ -4,7 +4,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use rustls::{
@@ -16,7 +16,7 @@ use rustls::{
 };
 use tokio::io::AsyncReadExt as _;
 
-use crate::config::ServerTls;
+use crate::{calendar, config::ServerTls};
 
 /// The one protocol that listeners speak (RFC 7301): a WebSocket over HTTP/2 is
 /// another thing (RFC 8441).
@@ -60,7 +60,7 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Whether the certificate is of no more use.
     pub(crate) fn has_expired(&self) -> bool {
-        self.expires < SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+        self.expires < calendar::now()
     }
 }
 

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::world::{Kind, Shop};
 
-/// Runs each of these on both brokers.
-macro_rules! on_both_brokers {
+/// Runs each of these on every broker: a module for each `Kind`.
+macro_rules! on_every_broker {
     ($($name:ident),+ $(,)?) => {
         mod memory {
             use super::*;
@@ -28,9 +28,9 @@ macro_rules! on_both_brokers {
         }
     };
 }
-pub(super) use on_both_brokers;
+pub(super) use on_every_broker;
 
-on_both_brokers!(
+on_every_broker!(
     an_event_tells_where_it_is_stored,
     a_client_resumes_where_it_was,
     overlapping_patterns_bring_an_event_once_and_in_order,

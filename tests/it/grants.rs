@@ -9,11 +9,11 @@ use notifier::config::{Config, Grant, Source, load};
 use serde_json::{Value, json};
 
 use super::{
-    durable::on_both_brokers,
+    durable::on_every_broker,
     world::{Kind, NatsServer, Shop, TestNode, Ws, node::config},
 };
 
-on_both_brokers!(
+on_every_broker!(
     denied_events_are_left_out_of_wider_subscriptions,
     several_patterns_bring_what_is_not_denied_once,
     what_is_replayed_leaves_out_what_is_denied,

@@ -9,6 +9,7 @@ mod admission;
 mod attacks;
 mod broker_outage;
 mod browsers;
+mod contract;
 mod drain;
 mod durable;
 mod exactly_once;

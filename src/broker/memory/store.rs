@@ -9,9 +9,10 @@ use std::{
 
 use crate::{
     broker::{
-        message::{Message, Place, unix_millis},
+        message::{Message, Place},
         stored::{Page, PageSize, Query, ReadError, Receipt, Stored, StreamState},
     },
+    calendar::unix_millis,
     config::Stream,
     log::{Bounds, Log},
 };

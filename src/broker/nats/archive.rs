@@ -10,7 +10,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use crate::{
     broker::{
         headers,
-        nats::feed::{Answers, Interest},
+        nats::reading::{Answers, Interest},
         stored::{Page, PageSize, Query, ReadError},
     },
     classes::StreamIndex,

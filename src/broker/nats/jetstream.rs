@@ -2,7 +2,6 @@
 //! making them so, and how far they have come.
 
 mod api;
-mod error;
 mod plan;
 mod settings;
 mod state;
@@ -13,10 +12,12 @@ use async_nats::Client;
 use serde::Deserialize;
 
 pub(crate) use api::{Kept, next};
-pub use error::{Difference, Differences, StreamError};
 pub(crate) use wanted::Wanted;
 
-use crate::broker::stored::StreamState;
+use crate::broker::{
+    stored::StreamState,
+    stream_error::{Difference, Differences, StreamError},
+};
 use plan::{Plan, Step, plan};
 use settings::Settings;
 use state::State;

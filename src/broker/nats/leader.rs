@@ -9,10 +9,11 @@ use crate::{
     broker::{
         headers,
         nats::{
-            feed::{At, Moment, Raw, Sieve},
-            jetstream::{Kept, StreamError, next},
+            jetstream::{Kept, next},
+            reading::{At, Moment, Raw, Sieve},
         },
         stored::{Page, Stored},
+        stream_error::StreamError,
     },
     classes::StreamIndex,
 };

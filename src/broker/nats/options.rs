@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 
 use crate::{
     broker::{
-        nats::{address::Address, error::NatsError, feed::wait, identity::Identity, tls},
+        nats::{address::Address, error::NatsError, identity::Identity, reading::wait, tls},
         state::{BrokerState, Part},
     },
     config::{self, Config},

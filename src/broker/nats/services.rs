@@ -11,12 +11,12 @@ use tokio::time::timeout;
 
 use crate::{
     broker::{
+        feed::{Feed, FeedId},
         headers,
-        intake::FeedId,
         message::Message,
         nats::{
-            feed::{Interest, NatsFeed, NotSent, Replies},
             inbox::Chance,
+            reading::{Interest, NotSent, Replies},
         },
         request_error::RequestError,
     },
@@ -35,7 +35,7 @@ pub(crate) struct Services {
     everything: Pattern,
     /// Exists once somebody has asked: a node whose clients ask nobody needs no
     /// permission for it.
-    feed: OnceLock<NatsFeed>,
+    feed: OnceLock<Feed>,
     chance: Chance,
 }
 

@@ -11,10 +11,11 @@ use crate::{
     broker::{
         nats::{
             error::NatsError,
-            jetstream::{Report, StreamError, Wanted, settle, state},
+            jetstream::{Report, Wanted, settle, state},
             options::{self, Access},
         },
         stored::StreamState,
+        stream_error::StreamError,
     },
     config::Config,
 };

@@ -3,9 +3,9 @@
 use notifier::config::Config;
 use serde_json::{Value, json};
 
-use super::{super::world::Ws, Kind, Shop, numbers, on_both_brokers};
+use super::{super::world::Ws, Kind, Shop, numbers, on_every_broker};
 
-on_both_brokers!(
+on_every_broker!(
     pages_of_history_are_everything_once,
     newest_values_come_in_pages_too,
     a_void_position_is_told_on_whichever_page_it_comes,

@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Kind, Shop, numbers, on_both_brokers, positions};
+use super::{Kind, Shop, numbers, on_every_broker, positions};
 
-on_both_brokers!(
+on_every_broker!(
     a_single_subject_is_read_by_itself,
     a_pattern_with_few_changed_subjects_is_merged_in_order,
     a_pattern_with_many_changed_subjects_is_read_in_order,

@@ -15,10 +15,10 @@ use tokio::time::timeout;
 
 use super::{
     super::world::{PATIENCE, soon},
-    Kind, Shop, numbers, on_both_brokers, positions,
+    Kind, Shop, numbers, on_every_broker, positions,
 };
 
-on_both_brokers!(
+on_every_broker!(
     resuming_at_any_place_while_events_flow_misses_nothing,
     two_who_resume_at_the_same_place_are_independent,
     a_long_replay_ends_when_it_is_given_up,

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::{super::world::eventually, Kind, Shop, numbers, on_both_brokers};
+use super::{super::world::eventually, Kind, Shop, numbers, on_every_broker};
 
-on_both_brokers!(
+on_every_broker!(
     a_slow_reader_lags_and_gets_everything_once,
     a_slow_reader_of_latest_values_gets_the_newest,
     who_reads_nothing_at_all_is_closed,

@@ -122,8 +122,9 @@ async fn what_is_published_while_a_stream_begins_anew_arrives_once_and_in_order(
     }
 }
 
-#[tokio::test]
-async fn a_purge_is_no_news_to_who_is_up_to_date() {
+/// A stream that was purged of what one client has received, that client, and
+/// from where it had subscribed.
+async fn purged() -> (Shop, Ws, Value) {
     let shop = Shop::with(Kind::Nats, forgetful).await;
     let (mut client, _, subscribed) = shop.resume("cart.*", &json!([])).await;
     shop.publish("cart.u1", 1..=20).await;
@@ -131,6 +132,12 @@ async fn a_purge_is_no_news_to_who_is_up_to_date() {
         assert_eq!(client.stored().await["data"], number);
     }
     shop.nats().api("STREAM.PURGE.SHOP", &json!({})).await;
+    (shop, client, subscribed)
+}
+
+#[tokio::test]
+async fn a_purge_is_no_news_to_who_is_up_to_date() {
+    let (shop, mut client, subscribed) = purged().await;
     shop.publish("cart.u1", [21]).await;
     assert_eq!(client.stored().await["data"], 21);
     shop.until_followed().await;
@@ -146,13 +153,7 @@ async fn a_purge_is_no_news_to_who_is_up_to_date() {
 
 #[tokio::test]
 async fn a_purge_of_everything_leaves_nothing_to_wait_for() {
-    let shop = Shop::with(Kind::Nats, forgetful).await;
-    let (mut client, _, subscribed) = shop.resume("cart.*", &json!([])).await;
-    shop.publish("cart.u1", 1..=20).await;
-    for number in 1..=20 {
-        assert_eq!(client.stored().await["data"], number);
-    }
-    shop.nats().api("STREAM.PURGE.SHOP", &json!({})).await;
+    let (shop, mut client, subscribed) = purged().await;
     // A node that has just come finds nothing, and knows where it is.
     let late = Shop::node(Some(shop.nats()), forgetful).await;
     for pattern in ["cart.u1", "cart.*", ">"] {

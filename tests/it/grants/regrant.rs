@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use notifier::{
-    broker::Broker,
+    broker,
     codec::Encoding,
     config::{BrokerKind, Config},
     drain::Tasks,
@@ -21,20 +21,17 @@ use notifier::{
     subject::Pattern,
 };
 use serde_json::Value;
-use tokio::{
-    io::AsyncReadExt as _,
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{
     super::{
-        durable::on_both_brokers,
-        world::{Kind, NatsServer, Shop, eventually, soon},
+        durable::on_every_broker,
+        world::{Kind, NatsServer, Shop, eventually, frame, soon},
     },
     grants,
 };
 
-on_both_brokers!(
+on_every_broker!(
     what_is_no_longer_granted_ends_and_the_rest_goes_on,
     denials_hold_at_once_and_can_be_lifted,
     a_replay_under_way_leaves_out_what_is_denied_meanwhile,
@@ -64,8 +61,7 @@ impl Hall {
         }
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         let tasks = Tasks::new(metrics.clone());
-        let (broker, intakes) = Broker::connect(&config, &metrics, &tasks).await.expect("a broker");
-        let broker = Arc::new(broker);
+        let (broker, intakes) = broker::connect(&config, &metrics, &tasks).await.expect("a broker");
         let classes = broker.classes().clone();
         let plan = Plan {
             broker: broker.clone(),
@@ -170,7 +166,8 @@ impl Guest {
             if let Some(frame) = self.frames.next() {
                 return frame;
             }
-            let message = soon("a message", message(&mut self.peer)).await;
+            let (first, message) = soon("a message", frame(&mut self.peer)).await;
+            assert_eq!(first, 0x81);
             let lines = message.split(|byte| *byte == b'\n').map(|line| serde_json::from_slice(line).expect("JSON"));
             self.frames = lines.collect::<Vec<_>>().into_iter();
         }
@@ -197,19 +194,6 @@ impl Guest {
         }
         events
     }
-}
-
-/// The body of one unmasked text message.
-async fn message(peer: &mut TcpStream) -> Vec<u8> {
-    assert_eq!(peer.read_u8().await.expect("a frame"), 0x81);
-    let length = match peer.read_u8().await.expect("a length") {
-        126 => u64::from(peer.read_u16().await.expect("a length")),
-        127 => peer.read_u64().await.expect("a length"),
-        short => u64::from(short),
-    };
-    let mut body = vec![0; usize::try_from(length).expect("it fits")];
-    peer.read_exact(&mut body).await.expect("a body");
-    body
 }
 
 /// What a client may do by these lists.

@@ -9,7 +9,7 @@ use async_nats::{Client, client::RequestErrorKind, connection};
 use bytes::Bytes;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::broker::nats::jetstream::{error::StreamError, settings::Settings};
+use crate::broker::{nats::jetstream::settings::Settings, stream_error::StreamError};
 
 /// How long a question may take.
 const ASK_TIME: Duration = Duration::from_secs(2);

@@ -4,10 +4,12 @@
 use std::{fmt::Display, time::Duration};
 
 use crate::{
-    broker::nats::jetstream::{
-        error::{APPLY, Difference},
-        settings::{Republish, Settings},
-        wanted::Wanted,
+    broker::{
+        nats::jetstream::{
+            settings::{Republish, Settings},
+            wanted::Wanted,
+        },
+        stream_error::{APPLY, Difference},
     },
     config::{Size, Span},
     subject::Pattern,

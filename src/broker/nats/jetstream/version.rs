@@ -1,6 +1,6 @@
 //! Whether a server is new enough for stored events. Free of I/O.
 
-use crate::broker::nats::jetstream::error::StreamError;
+use crate::broker::stream_error::StreamError;
 
 /// Direct Get in batches, which reading a stream needs.
 const LEAST: (u32, u32) = (2, 11);

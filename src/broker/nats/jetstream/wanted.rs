@@ -2,8 +2,8 @@
 
 use crate::{
     broker::nats::{
-        feed::HEADER_BYTES,
         jetstream::settings::{Republish, Settings},
+        reading::HEADER_BYTES,
     },
     config::{Config, Delivery, Span, Storage, Stream},
 };

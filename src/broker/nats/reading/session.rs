@@ -6,8 +6,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::broker::{
-    intake::{Arrived, FeedId},
-    nats::feed::{
+    arrived::Arrived,
+    feed::FeedId,
+    nats::reading::{
         interest::{Commands, Interest},
         line::{Line, LineError, info, readable},
         parser::{BadStream, Op},

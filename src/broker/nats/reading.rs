@@ -20,10 +20,11 @@ mod sieve;
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use tokio::time::sleep;
 
 pub(crate) use answers::Answers;
-pub(crate) use interest::{Interest, NatsFeed, NotSent};
+pub(crate) use interest::{Interest, NotSent};
 pub(crate) use line::Manner;
 pub(crate) use parser::HEADER_BYTES;
 pub(crate) use parser::Raw;
@@ -34,8 +35,9 @@ pub(crate) use sieve::{At, Moment, Sieve};
 
 use crate::{
     broker::{
+        arrived::Arrived,
+        contract::Intake,
         headers::Reader,
-        intake::Arrived,
         message::Message,
         nats::address::Address,
         state::{BrokerState, Part},
@@ -79,20 +81,6 @@ impl NatsIntake {
         signal: Signal,
     ) -> Self {
         Self { servers, manner, ping_interval, interest, sieve, questions, signal, session: None }
-    }
-
-    /// Waits until something has arrived, through any number of connections.
-    pub(crate) async fn next(&mut self, arrived: &mut Arrived) {
-        while arrived.is_empty() {
-            let Some(session) = &mut self.session else {
-                self.session = self.attempt().await;
-                continue;
-            };
-            match session.turn(&self.interest, &self.sieve, arrived).await {
-                Ok(news) => news.into_iter().for_each(|news| self.hear(news)),
-                Err(end) => self.lose(&end),
-            }
-        }
     }
 
     /// Tries the next server.
@@ -155,6 +143,27 @@ impl NatsIntake {
             session.end(&self.interest);
         }
         self.questions.lost();
+    }
+}
+
+#[async_trait]
+impl Intake for NatsIntake {
+    /// Through any number of connections.
+    async fn next(&mut self, arrived: &mut Arrived) {
+        while arrived.is_empty() {
+            let Some(session) = &mut self.session else {
+                self.session = self.attempt().await;
+                continue;
+            };
+            match session.turn(&self.interest, &self.sieve, arrived).await {
+                Ok(news) => news.into_iter().for_each(|news| self.hear(news)),
+                Err(end) => self.lose(&end),
+            }
+        }
+    }
+
+    fn is_remote(&self) -> bool {
+        true
     }
 }
 

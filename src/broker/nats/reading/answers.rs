@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     broker::{
-        nats::feed::{headers, parser::Raw},
+        nats::reading::{headers, parser::Raw},
         stored::{Page, ReadError, Stored},
     },
     classes::StreamIndex,

@@ -1,62 +1,12 @@
 //! What a node takes in from its broker: the events of all its feeds, in the
 //! order of their arrival, as many at a time as are there.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
-    broker::{message::Message, stored::Stored},
+    broker::{feed::FeedId, message::Message, stored::Stored},
     classes::StreamIndex,
 };
-
-/// One feed of this node, never used again for another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FeedId(pub(crate) u64);
-
-/// Where the number of a stream begins in the number of a feed that follows
-/// it. No node opens as many feeds.
-const STREAM_SHIFT: u32 = 48;
-
-/// What is no feed: answers to what this node asked a server.
-const ANSWERS: u64 = 1 << 62;
-
-/// What is no feed either: answers to what clients asked services.
-const REPLIES: u64 = ANSWERS | 1;
-
-impl FeedId {
-    /// The feed of answers.
-    pub(crate) const ANSWERS: Self = Self(ANSWERS);
-
-    /// The feed of what services answer.
-    pub(crate) const REPLIES: Self = Self(REPLIES);
-
-    /// The feed that follows a stream.
-    pub(crate) fn tail(StreamIndex(index): StreamIndex) -> Self {
-        Self((index as u64 + 1) << STREAM_SHIFT)
-    }
-
-    /// The stream that the feed follows, if it does.
-    pub fn stream(self) -> Option<StreamIndex> {
-        let index = (self.0 & (ANSWERS - 1)) >> STREAM_SHIFT;
-        index.checked_sub(1).map(|index| StreamIndex(index as usize))
-    }
-}
-
-/// Gives out numbers of feeds.
-#[derive(Debug, Default)]
-pub(crate) struct FeedIds(AtomicU64);
-
-impl FeedIds {
-    /// Begins at 1, as clients of NATS number their subscriptions.
-    pub(crate) fn next(&self) -> FeedId {
-        FeedId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-}
 
 /// What one look at the broker brought.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::broker::nats::feed::{answers::Answers, replies::Replies};
+use crate::broker::nats::reading::{answers::Answers, replies::Replies};
 
 /// What a node has asked on one connection and has no answer to yet.
 #[derive(Clone, Debug, Default)]

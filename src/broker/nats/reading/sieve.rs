@@ -7,13 +7,15 @@ use bytes::Bytes;
 
 use crate::{
     broker::{
+        arrived::Arrived,
+        feed::FeedId,
         headers::{self as vocabulary, Reader},
-        intake::{Arrived, FeedId},
-        message::{Message, Place, unix_millis},
-        nats::feed::{faults::Faults, headers, parser::Raw, questions::Questions, replies::failure},
+        message::{Message, Place},
+        nats::reading::{faults::Faults, headers, parser::Raw, questions::Questions, replies::failure},
         request_error::RequestError,
         stored::Stored,
     },
+    calendar::unix_millis,
     classes::{Class, Classes, StreamIndex},
     metrics::{BrokerEvent, Drop as Dropped, Metrics},
     proto::Envelope,

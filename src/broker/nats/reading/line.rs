@@ -16,8 +16,8 @@ use tokio_util::either::Either;
 
 use crate::broker::nats::{
     address::Address,
-    feed::parser::{BadStream, Op, Parser},
     identity::{Identity, Proof},
+    reading::parser::{BadStream, Op, Parser},
 };
 
 /// From the first packet to the server's answer to who we are.

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     broker::{
-        nats::feed::{headers, parser::Raw},
+        nats::reading::{headers, parser::Raw},
         request_error::RequestError,
     },
     proto::Envelope,

@@ -13,7 +13,7 @@ const SAY_TIME: Duration = Duration::from_secs(2);
 
 /// What nodes of one installation hear of each other.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct Intercom {
     client: Client,
     subject: String,
 }
@@ -35,13 +35,13 @@ pub struct Ear {
     answers: String,
 }
 
-impl Line {
+impl Intercom {
     pub(crate) fn new(client: Client, subject: String) -> Self {
         Self { client, subject }
     }
 
     /// Whether anybody would hear.
-    pub fn is_up(&self) -> bool {
+    fn is_up(&self) -> bool {
         self.client.connection_state() == connection::State::Connected
     }
 

@@ -10,7 +10,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::{broker::intake::FeedId, subject::Pattern};
+use crate::{
+    broker::feed::{Feed, FeedId, Feeds},
+    subject::Pattern,
+};
 
 /// Bytes of commands that may wait until the connection takes them, one of any
 /// size beyond: what a slow link carries in the time that a write may take.
@@ -73,7 +76,7 @@ impl Default for State {
 
 impl Interest {
     /// Wants a pattern from now on, until the feed is dropped.
-    pub(crate) fn open(self: &Arc<Self>, feed: FeedId, pattern: &Pattern) -> NatsFeed {
+    pub(crate) fn open(self: &Arc<Self>, feed: FeedId, pattern: &Pattern) -> Feed {
         let mut state = self.lock();
         state.wanted.insert(feed, pattern.clone());
         state.unconfirmed.insert(feed);
@@ -81,7 +84,7 @@ impl Interest {
             subscribe(&mut state.commands, feed, pattern);
             self.changed.notify_one();
         }
-        NatsFeed { feed, interest: self.clone() }
+        Feed::new(feed, self.clone())
     }
 
     /// Has a command with a payload of so many bytes sent on the connection,
@@ -106,16 +109,6 @@ impl Interest {
     /// Notes what the server takes as a payload.
     pub(crate) fn limit(&self, payload_bytes: usize) {
         self.lock().payload_bytes = payload_bytes;
-    }
-
-    fn close(&self, feed: FeedId) {
-        let mut state = self.lock();
-        state.wanted.remove(&feed);
-        state.unconfirmed.remove(&feed);
-        if state.online {
-            let _ = write!(state.commands, "UNSUB {}\r\n", feed.0);
-            self.changed.notify_one();
-        }
     }
 
     /// Resolves when there may be something to send.
@@ -162,22 +155,15 @@ fn subscribe(commands: &mut Vec<u8>, feed: FeedId, pattern: &Pattern) {
     let _ = write!(commands, "SUB {pattern} {}\r\n", feed.0);
 }
 
-/// Keeps a pattern wanted. Dropping it unsubscribes.
-#[derive(Debug)]
-pub(crate) struct NatsFeed {
-    feed: FeedId,
-    interest: Arc<Interest>,
-}
-
-impl NatsFeed {
-    pub(crate) fn id(&self) -> FeedId {
-        self.feed
-    }
-}
-
-impl Drop for NatsFeed {
-    fn drop(&mut self) {
-        self.interest.close(self.feed);
+impl Feeds for Interest {
+    fn close(&self, feed: FeedId) {
+        let mut state = self.lock();
+        state.wanted.remove(&feed);
+        state.unconfirmed.remove(&feed);
+        if state.online {
+            let _ = write!(state.commands, "UNSUB {}\r\n", feed.0);
+            self.changed.notify_one();
+        }
     }
 }
 

@@ -1,0 +1,124 @@
+//! What every broker does, and all that the floors above know of one.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    broker::{
+        arrived::Arrived,
+        feed::Feed,
+        intercom::Intercom,
+        message::Message,
+        publish_error::PublishError,
+        request_error::RequestError,
+        state::BrokerState,
+        stored::{Page, PageSize, Query, ReadError, Receipt, StreamState},
+        stream_error::StreamError,
+    },
+    classes::{Classes, StreamIndex},
+    proto::Envelope,
+    subject::Pattern,
+};
+
+/// A connection to a broker. What it delivers comes out of its [`Intake`]s.
+#[async_trait]
+pub trait Broker: fmt::Debug + Send + Sync {
+    /// What each subject promises.
+    fn classes(&self) -> &Arc<Classes>;
+
+    /// Whether the broker is there, now and as it changes.
+    fn state(&self) -> &BrokerState;
+
+    /// Opens a feed of one pattern. An intake tells when it is open; while the
+    /// broker is away, that is once it is back.
+    fn open(&self, pattern: &Pattern) -> Feed;
+
+    /// Follows a stream: once the feed is open, all that is stored arrives. What
+    /// gets lost on the way shows as a hole in its sequences, or, if it was the
+    /// last, by comparison with [`Self::stream_state`]. An intake tells again
+    /// that the feed is open whenever something may have been lost.
+    fn tail(&self, stream: StreamIndex) -> Feed;
+
+    /// Publishes one event that nothing stores.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    async fn publish(&self, message: Message) -> Result<(), PublishError>;
+
+    /// Publishes one event into its stream, and returns once it is stored.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    async fn store(&self, stream: StreamIndex, message: Message) -> Result<Receipt, PublishError>;
+
+    /// Reads a page of what a stream keeps. Whoever answers may lag behind the
+    /// stream: only what [`Page::through`] covers is certain.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    async fn read(&self, stream: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError>;
+
+    /// Reads a page of what a stream keeps from a sequence on, without going by
+    /// a copy that may lag: slow, for when one does.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError>;
+
+    /// What a stream is now, certain as of the question.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    async fn stream_state(&self, stream: StreamIndex) -> Result<StreamState, ReadError>;
+
+    /// Through which sequence a stream keeps nothing, from one on and at most to
+    /// another, up to which something was stored at some time; nothing when it
+    /// keeps the first of them. Certain as of the question.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError>;
+
+    /// Makes each stream what it has to be, or finds that it is; a stream can be
+    /// read from then on.
+    ///
+    /// # Errors
+    /// The name of the first stream that cannot be served, and why; a broker
+    /// that is away is waited for.
+    async fn settle(&self) -> Result<(), (String, StreamError)> {
+        Ok(())
+    }
+
+    /// Asks whoever listens on a subject, and waits at most so long for the first
+    /// answer. Where services cannot be reached, nobody listens.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    async fn request(&self, _message: Message, _wait: Duration) -> Result<Envelope, RequestError> {
+        Err(RequestError::NoResponders)
+    }
+
+    /// Returns when all that was published has left this process, or will not.
+    async fn flush(&self) {}
+
+    /// Where nodes talk to each other; nothing where there is only one.
+    fn intercom(&self) -> Option<&Intercom> {
+        None
+    }
+}
+
+/// Where events come in: all that arrives for some of the feeds. A feed stays
+/// with one intake.
+#[async_trait]
+pub trait Intake: fmt::Debug + Send {
+    /// Waits until something has arrived. What nobody reads stays with the
+    /// broker as long as that has room.
+    async fn next(&mut self, arrived: &mut Arrived);
+
+    /// Whether it reads a socket, so that each look wakes somebody up.
+    fn is_remote(&self) -> bool;
+}
+
+/// A broker, and where its events come in.
+pub type Connection = (Arc<dyn Broker>, Vec<Box<dyn Intake>>);

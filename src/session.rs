@@ -11,6 +11,7 @@ mod end;
 mod errands;
 mod expiry;
 mod heartbeat;
+mod inbound;
 mod life;
 mod listed;
 mod open;

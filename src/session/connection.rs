@@ -1,22 +1,19 @@
-//! One client's connection: bytes in, what they ask for done.
+//! One client's connection: what its frames ask for is done.
 
 use std::{
-    cell::RefCell,
     future::poll_fn,
     io,
-    num::NonZeroU64,
-    sync::{Arc, LazyLock},
-    task::{Context, Poll, ready},
-    time::Duration,
+    sync::Arc,
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::{
     broker::Link,
     close::CloseReason,
-    codec::{BadFrame, Encoding},
+    codec::Encoding,
     config::Secret,
     error::{Code, Refusal},
     gate::Permit,
@@ -26,21 +23,18 @@ use crate::{
     outbox::Outbox,
     proto::{ClientFrame, Ping, Refreshed, ServerFrame, client_frame, server_frame::Body},
     publish::Sender,
-    rate::{Meter, Rate},
     session::{
         asking::Asker,
         end::{End, Read},
+        inbound::Inbound,
         open::Open,
         roster::Seat,
         shared::Shared,
         state::{self, Effect, Standing, refusal, reply},
         welcome::welcome,
     },
-    socket::{Chunk, Decoder, Incoming, Wire},
+    socket::Wire,
 };
-
-/// Bytes read at once, by all connections of a worker into the same buffer.
-const READ_BYTES: usize = 16 * 1024;
 
 /// One connection. It exists once per client for as long as that is there, so
 /// every byte counts (`life`).
@@ -49,12 +43,7 @@ pub(crate) struct Session {
     open: Open,
     attachment: Attachment,
     seat: Option<Seat>,
-    decoder: Decoder,
-    /// When a message began that is not complete, in nanoseconds of [`clock`].
-    begun: Option<NonZeroU64>,
-    frames: Meter,
-    bytes: Meter,
-    encoding: Encoding,
+    inbound: Inbound,
     /// Known once the client has said `connect`.
     grants: Option<Grants>,
 }
@@ -67,11 +56,7 @@ impl Session {
             attachment: shared.hub.attach(outbox.clone(), encoding),
             open: Open::new(shared.clone(), outbox, permit),
             seat: None,
-            decoder: Decoder::default(),
-            begun: None,
-            frames: Meter::default(),
-            bytes: Meter::default(),
-            encoding,
+            inbound: Inbound::new(encoding),
             grants: None,
         }
     }
@@ -80,7 +65,7 @@ impl Session {
     /// that names none in its frame.
     pub(crate) async fn until_connected(&mut self, ahead: Bytes, token: Option<&Secret>) -> Result<(), End> {
         if !ahead.is_empty() {
-            let read = self.decode(&mut ahead.to_vec());
+            let read = self.inbound.decode(&self.open, &mut ahead.to_vec());
             self.handle(read, token).await?;
         }
         while self.grants.is_none() {
@@ -94,7 +79,7 @@ impl Session {
         let Open { shared, outbox, .. } = &self.open;
         if let Some(grants) = self.grants.clone() {
             let follower = self.attachment.follower();
-            self.seat = Some(shared.roster.enter(outbox.clone(), self.encoding, follower, grants));
+            self.seat = Some(shared.roster.enter(outbox.clone(), self.inbound.encoding(), follower, grants));
         }
         self.mind_revocations();
         if shared.leaving.is_cancelled() {
@@ -107,7 +92,7 @@ impl Session {
     /// Gives the session back unless it has ended.
     pub(crate) async fn work(mut self, read: Read) -> Option<Self> {
         let mut done = self.handle(read, None).await;
-        while done.is_ok() && self.begun.is_some() {
+        while done.is_ok() && self.inbound.is_partial() {
             done = self.step(None).await;
         }
         match done.and_then(|()| self.still_open()) {
@@ -121,8 +106,7 @@ impl Session {
 
     /// Waits for bytes and does what they say.
     async fn step(&mut self, token: Option<&Secret>) -> Result<(), End> {
-        let time = self.open.shared.limits.message_time.duration();
-        let deadline = self.begun.map(|begun| *START + Duration::from_nanos(begun.get()) + time);
+        let deadline = self.inbound.deadline(self.open.shared.limits.message_time);
         let read = poll_fn(|context| self.poll_read(context));
         let read = match deadline {
             None => read.await,
@@ -132,76 +116,20 @@ impl Session {
         self.still_open()
     }
 
+    /// Waits for the next read.
+    pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Read> {
+        self.inbound.poll_read(&self.open, context)
+    }
+
     /// Whether a read leaves nothing to do but to wait for the next one.
     pub(crate) fn is_content(&self, read: &Read) -> bool {
         matches!(read, (frames, Ok(())) if frames.is_empty())
-            && self.begun.is_none()
+            && !self.inbound.is_partial()
             && self.open.outbox.closed().is_none()
     }
 
     fn still_open(&self) -> Result<(), End> {
         self.open.outbox.closed().map_or(Ok(()), |reason| Err(End::Close(reason)))
-    }
-
-    /// Reads what is there into frames.
-    pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Read> {
-        thread_local!(static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]));
-        loop {
-            if ready!(self.open.outbox.wire().poll_readable(context)).is_err() {
-                return Poll::Ready((Vec::new(), Err(End::Lost)));
-            }
-            let read = BUFFER.with_borrow_mut(|buffer| match self.open.outbox.wire().try_read(buffer) {
-                Ok(0) => Some((Vec::new(), Err(End::Lost))),
-                Ok(read) => Some(self.decode(&mut buffer[..read])),
-                // Readiness may be stale.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-                Err(_) => Some((Vec::new(), Err(End::Lost))),
-            });
-            if let Some(read) = read {
-                return Poll::Ready(read);
-            }
-        }
-    }
-
-    fn decode(&mut self, bytes: &mut [u8]) -> Read {
-        let Open { shared, outbox, .. } = &self.open;
-        let encoding = self.encoding;
-        let Shared { limits, metrics, .. } = &**shared;
-        metrics.bytes_received.increment(bytes.len() as u64);
-        let mut frames = Vec::new();
-        let mut empty = 0;
-        let mut complete = false;
-        let fed = self.decoder.feed(bytes, limits.message_bytes.bytes(), |incoming| {
-            match incoming {
-                Incoming::Message(kind, message) if kind == encoding.kind() => {
-                    let refused = |why: BadFrame| End::Refuse(0, Refusal::new(Code::BadFrame, why.to_string()));
-                    let read = encoding.read_client(message).map_err(refused)?;
-                    empty += u32::from(read.is_empty());
-                    complete = true;
-                    frames.extend(read);
-                }
-                Incoming::Message(..) => return Err(End::Close(CloseReason::WrongKind)),
-                Incoming::Ping(payload) => drop(outbox.push(&Chunk::pong(payload))),
-                Incoming::Pong => {}
-                Incoming::Close(code) => return Err(End::Peer(code)),
-            }
-            Ok(())
-        });
-        metrics.frames_received.increment(frames.len() as u64);
-        let now = clock();
-        self.begun = match (self.decoder.is_partial(), self.begun) {
-            (false, _) => None,
-            // What is left over began with this read if a message ended in it.
-            (true, begun) => begun.filter(|_| !complete).or(NonZeroU64::new(now.as_nanos() as u64)),
-        };
-        let rate = Rate::new(limits.frames_per_second.into(), limits.frames_burst.into());
-        let others = fed.as_ref().map_or(0, |others| *others);
-        let few = self.frames.count(frames.len() as u64 + u64::from(empty + others), now, rate);
-        let rate = Rate::new(limits.bytes_per_second.bytes() as u64, limits.bytes_burst.bytes() as u64);
-        if !self.bytes.count(bytes.len() as u64, now, rate) || !few {
-            return (Vec::new(), Err(End::Close(CloseReason::RateLimited)));
-        }
-        (frames, fed.map(drop))
     }
 
     /// Does what the frames say, then what ended the read.
@@ -234,7 +162,7 @@ impl Session {
                 }
                 Effect::Ask(reply_to, question) => {
                     let Open { shared, outbox, .. } = &self.open;
-                    let asker = Asker { shared, outbox, encoding: self.encoding, grants };
+                    let asker = Asker { shared, outbox, encoding: self.inbound.encoding(), grants };
                     asker.ask(reply_to, question).or_else(|why| self.refuse(reply_to, why))?;
                 }
                 Effect::Refresh(reply_to, token) => {
@@ -374,7 +302,7 @@ impl Session {
     }
 
     fn send(&self, frame: &ServerFrame) {
-        self.open.outbox.push(&self.encoding.frame(frame));
+        self.open.outbox.push(&self.inbound.encoding().frame(frame));
     }
 
     /// Closes, leaves all topics at once, and waits for the peer to end the
@@ -411,12 +339,4 @@ const LOGGED: usize = 256;
 
 fn shown(text: &str) -> &str {
     &text[..text.floor_char_boundary(LOGGED)]
-}
-
-/// Where [`clock`] begins.
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// Time since the first use, for rates.
-fn clock() -> Duration {
-    START.elapsed()
 }

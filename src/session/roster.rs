@@ -14,7 +14,8 @@ use slab::Slab;
 use tokio::time::{self, Instant};
 
 use crate::{
-    broker::{Link, unix_millis},
+    broker::Link,
+    calendar::unix_millis,
     close::CloseReason,
     codec::Encoding,
     config::{Auth, Drain, Span},

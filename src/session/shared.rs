@@ -28,7 +28,7 @@ pub struct Shared {
     /// What the client has to keep.
     pub limits: Limits,
     /// Where events come from, for news of it.
-    pub broker: Arc<Broker>,
+    pub broker: Arc<dyn Broker>,
     /// Where subscriptions go.
     pub hub: Arc<Hub>,
     /// Who comes in, and what they may do.

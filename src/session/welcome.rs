@@ -1,7 +1,7 @@
 //! The first frame to a client.
 
 use crate::{
-    broker::unix_millis,
+    calendar::unix_millis,
     grants::Grants,
     proto::{Limits, Welcome},
     session::shared::Shared,

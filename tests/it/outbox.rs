@@ -10,12 +10,9 @@ use notifier::{
     outbox::{Outbox, Policy},
     socket::{Chunk, MessageKind, Wire},
 };
-use tokio::{
-    io::AsyncReadExt as _,
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::world::{PATIENCE, soon};
+use super::world::{PATIENCE, frame, soon};
 
 /// A time that has passed before a test would notice.
 const SHORT: Duration = Duration::from_millis(100);
@@ -38,19 +35,6 @@ fn chunk(number: usize, size: usize) -> Chunk {
         body.extend(format!("{number} ").bytes());
         body.resize(body.len() + size, b'x');
     })
-}
-
-/// One unmasked frame: first byte and body.
-async fn frame(peer: &mut TcpStream) -> (u8, Vec<u8>) {
-    let first = peer.read_u8().await.expect("a frame");
-    let length = match peer.read_u8().await.expect("a length") {
-        126 => u64::from(peer.read_u16().await.expect("a length")),
-        127 => peer.read_u64().await.expect("a length"),
-        short => u64::from(short),
-    };
-    let mut body = vec![0; usize::try_from(length).expect("it fits")];
-    peer.read_exact(&mut body).await.expect("a body");
-    (first, body)
 }
 
 /// The numbers of all lines up to the close, how many messages carried them,

@@ -217,7 +217,7 @@ async fn a_service_is_asked_with_curl() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_refused_with_a_reason_on_both_brokers() {
+async fn what_cannot_be_asked_is_refused_with_a_reason_on_every_broker() {
     for kind in [Kind::Memory, Kind::Nats] {
         let shop = Shop::with(kind, |config| config.limits.event_bytes = "1KiB".parse().expect("a size")).await;
         let mut client = shop.node.client().await;

@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod client;
 pub mod fake_nats;
+pub mod frame;
 pub mod nats_server;
 pub mod node;
 pub mod shop;
@@ -15,6 +16,7 @@ use std::{future::Future, time::Duration};
 pub use certificates::Authority;
 pub use client::Ws;
 pub use fake_nats::FakeNats;
+pub use frame::frame;
 pub use nats_server::NatsServer;
 pub use node::TestNode;
 pub use shop::{Kind, Shop};

@@ -1,0 +1,132 @@
+//! What a client sends: bytes into frames, counted against its rates. Sends
+//! nothing but Pongs.
+
+use std::{
+    cell::RefCell,
+    io,
+    num::NonZeroU64,
+    sync::LazyLock,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    close::CloseReason,
+    codec::{BadFrame, Encoding},
+    config::Span,
+    error::{Code, Refusal},
+    rate::{Meter, Rate},
+    session::{
+        end::{End, Read},
+        open::Open,
+        shared::Shared,
+    },
+    socket::{Chunk, Decoder, Incoming},
+};
+
+/// Bytes read at once, by all connections of a worker into the same buffer.
+const READ_BYTES: usize = 16 * 1024;
+
+/// The frames that come in on one connection.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    decoder: Decoder,
+    /// When a message began that is not complete, in nanoseconds of [`clock`].
+    begun: Option<NonZeroU64>,
+    frames: Meter,
+    bytes: Meter,
+    encoding: Encoding,
+}
+
+impl Inbound {
+    pub(crate) fn new(encoding: Encoding) -> Self {
+        Self { decoder: Decoder::default(), begun: None, frames: Meter::default(), bytes: Meter::default(), encoding }
+    }
+
+    /// What both sides speak.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Whether a message has begun that is not complete.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// Until when that message has to be complete.
+    pub(crate) fn deadline(&self, message_time: Span) -> Option<Instant> {
+        self.begun.map(|begun| *START + Duration::from_nanos(begun.get()) + message_time.duration())
+    }
+
+    /// Reads what is there into frames.
+    pub(crate) fn poll_read(&mut self, open: &Open, context: &mut Context<'_>) -> Poll<Read> {
+        thread_local!(static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]));
+        loop {
+            if ready!(open.outbox.wire().poll_readable(context)).is_err() {
+                return Poll::Ready((Vec::new(), Err(End::Lost)));
+            }
+            let read = BUFFER.with_borrow_mut(|buffer| match open.outbox.wire().try_read(buffer) {
+                Ok(0) => Some((Vec::new(), Err(End::Lost))),
+                Ok(read) => Some(self.decode(open, &mut buffer[..read])),
+                // Readiness may be stale.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+                Err(_) => Some((Vec::new(), Err(End::Lost))),
+            });
+            if let Some(read) = read {
+                return Poll::Ready(read);
+            }
+        }
+    }
+
+    /// Cuts bytes into frames.
+    pub(crate) fn decode(&mut self, open: &Open, bytes: &mut [u8]) -> Read {
+        let Open { shared, outbox, .. } = open;
+        let encoding = self.encoding;
+        let Shared { limits, metrics, .. } = &**shared;
+        metrics.bytes_received.increment(bytes.len() as u64);
+        let mut frames = Vec::new();
+        let mut empty = 0;
+        let mut complete = false;
+        let fed = self.decoder.feed(bytes, limits.message_bytes.bytes(), |incoming| {
+            match incoming {
+                Incoming::Message(kind, message) if kind == encoding.kind() => {
+                    let refused = |why: BadFrame| End::Refuse(0, Refusal::new(Code::BadFrame, why.to_string()));
+                    let read = encoding.read_client(message).map_err(refused)?;
+                    empty += u32::from(read.is_empty());
+                    complete = true;
+                    frames.extend(read);
+                }
+                Incoming::Message(..) => return Err(End::Close(CloseReason::WrongKind)),
+                Incoming::Ping(payload) => drop(outbox.push(&Chunk::pong(payload))),
+                Incoming::Pong => {}
+                Incoming::Close(code) => return Err(End::Peer(code)),
+            }
+            Ok(())
+        });
+        metrics.frames_received.increment(frames.len() as u64);
+        let now = clock();
+        self.begun = match (self.decoder.is_partial(), self.begun) {
+            (false, _) => None,
+            // What is left over began with this read if a message ended in it.
+            (true, begun) => begun.filter(|_| !complete).or(NonZeroU64::new(now.as_nanos() as u64)),
+        };
+        let rate = Rate::new(limits.frames_per_second.into(), limits.frames_burst.into());
+        let others = fed.as_ref().map_or(0, |others| *others);
+        let few = self.frames.count(frames.len() as u64 + u64::from(empty + others), now, rate);
+        let rate = Rate::new(limits.bytes_per_second.bytes() as u64, limits.bytes_burst.bytes() as u64);
+        if !self.bytes.count(bytes.len() as u64, now, rate) || !few {
+            return (Vec::new(), Err(End::Close(CloseReason::RateLimited)));
+        }
+        (frames, fed.map(drop))
+    }
+}
+
+/// Where [`clock`] begins.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Time since the first use, for rates.
+fn clock() -> Duration {
+    START.elapsed()
+}

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::Access,
     broker::{self, Broker, BrokerError, Link, StreamError},
-    config::{AuthMode, BrokerKind, Config, ConfigError, Span},
+    config::{AuthMode, Config, ConfigError, Span},
     control::{Calls, Control},
     drain::Tasks,
     fetch::Fetcher,
@@ -309,7 +309,7 @@ fn health(
             against
         }
     };
-    let (node, kind) = (config.node.name.clone(), config.broker.kind);
+    let (node, kind) = (config.node.name.clone(), config.broker.kind.label());
     let metrics = shared.metrics.clone();
     let (shared, gate) = (shared.clone(), gate.clone());
     let state = move || {
@@ -324,10 +324,7 @@ fn health(
             "version": metrics::VERSION,
             "commit": metrics::COMMIT,
             "leaving": leaving.is_cancelled(),
-            "broker": match kind {
-                BrokerKind::Nats => json!({"kind": "nats", "nats": link}),
-                BrokerKind::Memory => json!({"kind": "memory"}),
-            },
+            "broker": {"kind": kind, (kind): link},
             "issuers": access.state(),
             "connections": gate.open(),
             "connectionsMost": gate.most(),

@@ -110,6 +110,7 @@ pub(crate) async fn connect(
 ) -> Result<Connection, NatsError> {
     let access = Access::of(config)?;
     let nats = &config.broker.nats;
+    tracing::info!(servers = nats.urls.join(", "), "connecting to NATS");
     let connections = nats.read_connections();
     let state = Arc::new(BrokerState::away(1 + connections, metrics.clone()));
     let client = options::connect(&access, nats, metrics, &state).await?;

@@ -41,12 +41,10 @@ async fn run(config: Config) -> Result<(), NodeError> {
              set server.internal_token, or let the network decide who reaches it"
         );
     }
-    let (broker, urls) = (config.broker.kind, config.broker.nats.urls.join(", "));
-    let node = Node::bind(config).await?;
-    match broker {
-        BrokerKind::Nats => tracing::info!(servers = urls, "connecting to NATS"),
-        BrokerKind::Memory => tracing::warn!("embedded broker: events reach the clients of this node only"),
+    if config.broker.kind == BrokerKind::Memory {
+        tracing::warn!("embedded broker: events reach the clients of this node only");
     }
+    let node = Node::bind(config).await?;
     tracing::info!(clients = %node.local_addr()?, internal = %node.internal_addr(), "listening");
     let stop = stop_signal()?;
     node.run(stop).await

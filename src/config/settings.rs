@@ -150,6 +150,16 @@ pub enum BrokerKind {
     Memory,
 }
 
+impl BrokerKind {
+    /// Its name, as in the configuration.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Nats => "nats",
+            Self::Memory => "memory",
+        }
+    }
+}
+
 /// The NATS connection. At most one way to authenticate may be set.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]

@@ -24,7 +24,7 @@ async fn the_internal_pages_tell_the_state_of_the_node() {
     client.subscribe("a").await;
     assert_eq!(node.internal("/livez").await, (200, "{\"live\":true}\n".into()));
     let ready = node.internal_json("/readyz").await;
-    assert_eq!(ready, json!({"ready": true, "reasons": [], "broker": {"kind": "memory"}}));
+    assert_eq!(ready, json!({"ready": true, "reasons": [], "broker": {"kind": "memory", "memory": "connected"}}));
     let state = node.internal_json("/debug/state").await;
     assert_eq!((&state["connections"], &state["topics"], &state["leaving"]), (&json!(1), &json!(1), &json!(false)));
     assert_eq!(node.internal("/nowhere").await.0, 404);

@@ -270,7 +270,7 @@ impl Session {
 
     fn standing<R>(&self, grants: &Grants, with: impl FnOnce(Standing<'_>) -> R) -> R {
         let has = |pattern: &_| self.attachment.has(pattern);
-        with(Standing { grants, most: self.open.shared.limits.subscriptions, held: self.attachment.len(), has: &has })
+        with(Standing { grants, limits: &self.open.shared.limits, held: self.attachment.len(), has: &has })
     }
 
     /// Performs what needs nobody's answer; publishing, fetching and asking do, and are not for here.

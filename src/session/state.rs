@@ -2,6 +2,7 @@
 //! out. No I/O, no clock.
 
 use crate::{
+    config::Limits,
     error::{Code, Refusal},
     grants::Grants,
     hub::Wish,
@@ -53,9 +54,9 @@ pub(crate) fn connect(frame: ClientFrame) -> Result<(u64, Connect), Refusal> {
 pub(crate) struct Standing<'a> {
     /// What it may do.
     pub(crate) grants: &'a Grants,
-    /// How many subscriptions it may hold.
-    pub(crate) most: usize,
-    /// How many it holds.
+    /// What clients may do at most.
+    pub(crate) limits: &'a Limits,
+    /// How many subscriptions it holds.
     pub(crate) held: usize,
     /// Whether it holds this one.
     pub(crate) has: &'a dyn Fn(&Pattern) -> bool,
@@ -109,7 +110,7 @@ impl Standing<'_> {
             Ok(pattern) => pattern,
             Err(refusal) => return Effect::Refuse(id, refusal),
         };
-        if self.held >= self.most && !(self.has)(&pattern) {
+        if self.held >= self.limits.subscriptions && !(self.has)(&pattern) {
             let message = format!("this connection holds {} subscriptions, the most it may; give one up", self.held);
             return Effect::Refuse(id, Refusal::of(Code::SubscriptionLimit, &subscribe.subject, message));
         }
@@ -177,7 +178,8 @@ mod tests {
     fn decide(held: usize, frame: ClientFrame) -> Effect {
         let has = |pattern: &Pattern| pattern.as_str() == "held";
         let grants = Grants::anonymous(std::sync::Arc::default());
-        Standing { grants: &grants, most: 2, held, has: &has }.decide(frame)
+        let limits = Limits { subscriptions: 2, ..Limits::default() };
+        Standing { grants: &grants, limits: &limits, held, has: &has }.decide(frame)
     }
 
     fn subscribe(subject: &str) -> ClientFrame {

@@ -1,5 +1,7 @@
 //! The rules that hold for every frame, in both encodings.
 
+use std::time::Duration;
+
 use notifier::{
     client::{Client, ClientError},
     codec::Encoding,
@@ -93,6 +95,27 @@ async fn what_is_no_frame_ends_the_connection_with_a_reason() {
     client.send(again).await.expect("sent");
     let refused = soon("a refusal", client.next()).await.expect_err("a refusal");
     assert!(matches!(refused, ClientError::Refused { code, .. } if code == "bad_frame"));
+}
+
+#[tokio::test]
+async fn welcome_tells_the_limits_that_a_client_has_to_keep() {
+    let node = TestNode::with(|config| {
+        config.limits.bytes_per_second = 10_000.into();
+        config.limits.bytes_burst = 100_000.into();
+        config.limits.idle_time = Duration::from_secs(90).into();
+        config.limits.user_connections = 7;
+    })
+    .await;
+    let mut client = Ws::open(node.address).await;
+    client.send(json!({"connect": {}})).await;
+    let limits = client.expect("welcome").await["welcome"]["limits"].take();
+    let expected = json!({
+        "messageBytes": 65_536, "subscriptions": 512, "subjectBytes": 256, "subjectTokens": 32,
+        "framesPerSecond": 100, "framesBurst": 1_000, "eventBytes": 1_048_576,
+        "bytesPerSecond": 10_000, "bytesBurst": 100_000, "idleMs": 90_000, "userConnections": 7,
+        "requestsInFlight": 16, "requestMs": 5_000,
+    });
+    assert_eq!(limits, expected);
 }
 
 #[tokio::test]

@@ -50,25 +50,3 @@ async fn end_of_a_listener(client: &mut Ws) -> (u16, String) {
         }
     }
 }
-
-#[tokio::test]
-async fn welcome_tells_the_limits_that_a_client_has_to_keep() {
-    let node = TestNode::with(|config| {
-        config.limits.bytes_per_second = 10_000.into();
-        config.limits.bytes_burst = 100_000.into();
-        config.limits.idle_time = Duration::from_secs(90).into();
-        config.limits.user_connections = 7;
-    })
-    .await;
-    let mut client = Ws::open(node.address).await;
-    client.send(json!({"connect": {}})).await;
-    let limits = client.expect("welcome").await["welcome"]["limits"].take();
-    let expected = json!({
-        "messageBytes": 65_536, "subscriptions": 512, "subjectBytes": 256, "subjectTokens": 32,
-        "framesPerSecond": 100, "framesBurst": 1_000, "eventBytes": 1_048_576,
-        "bytesPerSecond": 10_000, "bytesBurst": 100_000, "idleMs": 90_000, "userConnections": 7,
-    });
-    for (name, value) in expected.as_object().expect("an object") {
-        assert_eq!(limits[name], *value, "{name}");
-    }
-}

@@ -6,4 +6,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/cache.sh"
 
 bin=$(dirname "$("$repo/scripts/peers.sh")")
 cd "$repo"
-"$bin/shellcheck" -x scripts/*.sh
+"$bin/shellcheck" -x scripts/*.sh tests/docs/bin/{browser,cargo,notifier}

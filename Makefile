@@ -8,7 +8,7 @@ DESCRIPTORS := ulimit -n $$(ulimit -Hn) 2>/dev/null || true;
 ARGS ?=
 
 .PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench bench-check \
-        gates hot-path fuzz chaos loadtest loadtest-smoke conformance image clean
+        gates hot-path fuzz chaos soak loadtest loadtest-smoke conformance image clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,8 @@ bench-check: ## Check the benchmark, and that it still works
 	  --targets notifier-durable --scenarios fanout,personal,unwanted
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- resume --quick \
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
+	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- soak --quick \
+	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
 
 gates: ## Count the instructions of the hot path, and fail where they have grown by 5 %
 	PATH="$$(scripts/gungraun.sh):$$PATH" cargo bench --locked --bench instructions
@@ -95,6 +97,11 @@ SECONDS ?=
 chaos: ## Kill, pause and cut off everything while events flow: make chaos SEED=7 SECONDS=60
 	$(DESCRIPTORS) NATS_SERVER=$$(scripts/nats-server.sh) CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) \
 	  cargo test --locked --test chaos every_client -- --nocapture
+
+MINUTES ?= 60
+OUT ?= target/soak
+soak: ## Live with a node for an hour; nothing may grow or be left: make soak MINUTES=60 SEED=7 OUT=target/soak
+	$(DESCRIPTORS) scripts/bench.sh soak --minutes $(MINUTES) $(addprefix --seed ,$(SEED)) --out $(OUT)
 
 conformance: tools ## The WebSocket conformance suite's reference runner besides the one in `make test`
 	$(DESCRIPTORS) cargo test --locked --test conformance -- --include-ignored

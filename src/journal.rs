@@ -7,6 +7,7 @@
 
 mod crowd;
 mod flights;
+mod gaps;
 mod keeper;
 mod losses;
 mod merge;

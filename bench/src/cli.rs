@@ -73,6 +73,8 @@ pub enum Word {
     },
     /// Kills nodes and measures how their clients resume elsewhere: the window, NATS, the replay.
     Resume(Resume),
+    /// Lives with a node for an hour: clients come and go, and NATS too. Nothing may grow, and nothing be left.
+    Soak(Soak),
     /// Serves as the least that a server can do.
     #[command(hide = true)]
     Floor {
@@ -104,12 +106,12 @@ pub enum Word {
         #[command(flatten)]
         place: Place,
     },
-    /// Becomes another program, on one core, for as long as this one's parent lives.
+    /// Becomes another program, for as long as this one's parent lives.
     #[command(hide = true)]
     Launch {
-        /// The core.
+        /// Its core; without it: all.
         #[arg(long)]
-        core: usize,
+        core: Option<usize>,
         /// The program and its arguments.
         #[arg(last = true, required = true)]
         program: Vec<String>,
@@ -138,6 +140,32 @@ pub struct Resume {
     #[arg(long, default_value_t = 1)]
     pub load_core: usize,
     /// Few clients and events: shows that everything works, not how well.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// How to live with a node.
+#[derive(Args, Debug)]
+pub struct Soak {
+    /// The node.
+    #[arg(long, value_name = "PATH", default_value = "target/release/notifier")]
+    pub node: PathBuf,
+    /// The nats-server.
+    #[arg(long, value_name = "PATH", default_value = "nats-server")]
+    pub nats_server: PathBuf,
+    /// For how long clients come and go.
+    #[arg(long, default_value_t = 60.0)]
+    pub minutes: f64,
+    /// Clients, most of them connected at any time.
+    #[arg(long, default_value_t = 600)]
+    pub clients: usize,
+    /// What chance begins with. Without it: another one each time.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Where soak.csv and soak.svg go.
+    #[arg(long, value_name = "DIR", default_value = "target/soak")]
+    pub out: PathBuf,
+    /// Few clients, a quarter of a minute: shows that everything works and nothing is left, not what grows.
     #[arg(long)]
     pub quick: bool,
 }

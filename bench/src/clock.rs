@@ -1,6 +1,9 @@
 //! Nanoseconds since this process began: the one clock of all measurements.
 
-use std::{sync::OnceLock, time::Instant};
+use std::{
+    sync::OnceLock,
+    time::{Instant, SystemTime},
+};
 
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
@@ -20,6 +23,11 @@ pub fn nanos(seconds: f64) -> u64 {
 /// `nanos` as seconds.
 pub fn seconds(nanos: u64) -> f64 {
     nanos as f64 / SECOND as f64
+}
+
+/// Seconds since 1970, by the calendar.
+pub fn unix() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// `unix` seconds since 1970 as `2026-11-22T10-00-00Z`, which is a file's name too.

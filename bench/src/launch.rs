@@ -1,5 +1,5 @@
-//! Becomes another program, pinned to a core and bound to the life of its parent: if that ends, however it ends, this
-//! one is killed. A word of this program rather than code between `fork` and `exec`, which could not be safe.
+//! Becomes another program, pinned to a core if one is named, and bound to the life of its parent: if that ends, however
+//! it ends, this one is killed. A word of this program rather than code between `fork` and `exec`, which could not be safe.
 
 use std::{os::unix::process::CommandExt as _, process::Command};
 
@@ -11,10 +11,10 @@ use rustix::{
 use crate::failure::{Because as _, Failure, Outcome};
 
 /// Never returns if all goes well.
-pub fn launch(core: usize, program: &[String]) -> Outcome<()> {
+pub fn launch(core: Option<usize>, program: &[String]) -> Outcome<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .because(|| "cannot ask to be killed with the parent".into())?;
-    pin(core)?;
+    core.map_or(Ok(()), pin)?;
     raise_descriptors()?;
     let [name, arguments @ ..] = program else { return Err(Failure::new("launch: no program is named")) };
     Err(Failure::new(format!("cannot start {name}: {}", Command::new(name).args(arguments).exec())))

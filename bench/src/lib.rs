@@ -1,5 +1,5 @@
-//! Measures a notifier node beside the least that a server can do, and beside its peers. `README.md` says how to use it
-//! and how to read what it prints.
+//! Measures a notifier node beside the least that a server can do, and beside its peers, and lives with one for an
+//! hour. `README.md` says how to use it and how to read what it prints.
 
 pub mod cli;
 pub mod clock;
@@ -21,6 +21,7 @@ pub mod resume;
 pub mod rig;
 pub mod scenario;
 pub mod sink;
+pub mod soak;
 pub mod suite;
 pub mod svg;
 pub mod swarm;

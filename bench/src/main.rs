@@ -4,12 +4,11 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::SystemTime,
 };
 
 use clap::Parser as _;
 use notifier_bench::{
-    cli::{Cli, Resume, Run, Word},
+    cli::{Cli, Resume, Run, Soak, Word},
     clock,
     failure::{Failure, Outcome},
     floor, intake, launch, naive,
@@ -17,7 +16,7 @@ use notifier_bench::{
     resume::{self, Amounts},
     rig::{Ground, Scratch},
     scenario::{self, Sizes},
-    sink,
+    sink, soak,
     suite::Suite,
     svg, swarm, table,
     target::{self, Programs, Target},
@@ -29,6 +28,7 @@ fn main() -> ExitCode {
         None => measure(cli.run),
         Some(Word::Report { file, svg }) => report(&file, svg.as_deref()).map(|()| true),
         Some(Word::Resume(how)) => resume(how),
+        Some(Word::Soak(how)) => soak(how),
         Some(Word::Floor { place, batch }) => floor::serve(place.listen, place.nats, batch).map(|()| true),
         Some(Word::Naive { place }) => naive::serve(place.listen, place.nats).map(|()| true),
         Some(Word::Sink { place }) => sink::serve(place.listen, place.nats).map(|()| true),
@@ -65,6 +65,20 @@ fn resume(how: Resume) -> Outcome<bool> {
     Target::named("notifier", &programs)?.check(&programs)?;
     let scratch = Scratch::new()?;
     resume::run(&Ground { programs, server_core, load_core, scratch: scratch.path().to_owned() }, &amounts)
+}
+
+/// Returns whether everything went as it must.
+fn soak(how: Soak) -> Outcome<bool> {
+    let Soak { node, nats_server, minutes, clients, seed, out, quick } = how;
+    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
+    let course = if quick { soak::Course::quick(seed) } else { soak::Course::full(minutes, clients, seed) };
+    swarm::check_descriptors(course.clients, launch::raise_descriptors()?)?;
+    let programs = Programs { node, nats_server, centrifugo: None, ws: PathBuf::new() };
+    programs.check()?;
+    Target::named("notifier", &programs)?.check(&programs)?;
+    let scratch = Scratch::new()?;
+    // Nothing is measured against anything here, so everybody may use all cores.
+    soak::run(&Ground { programs, server_core: 0, load_core: 0, scratch: scratch.path().to_owned() }, &course, &out)
 }
 
 /// Fails unless there are two cores; this program stays on the second one.
@@ -116,8 +130,7 @@ fn measure(run: Run) -> Outcome<bool> {
 }
 
 fn default_out() -> PathBuf {
-    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/results")).join(format!("{}.json", clock::date(seconds)))
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/results")).join(format!("{}.json", clock::date(clock::unix())))
 }
 
 /// Where and how it runs, for people.

@@ -30,6 +30,15 @@ impl Metrics {
             .ok_or_else(|| Failure::new(format!("the node has no metric {series}")))
     }
 
+    /// The sum of a series over all its labels.
+    pub fn sum(&self, series: &str) -> f64 {
+        let values = self.0.lines().filter_map(|line| {
+            let labels = line.strip_prefix(series)?.strip_prefix('{')?;
+            labels.rsplit_once(' ')?.1.parse::<f64>().ok()
+        });
+        values.sum()
+    }
+
     /// The value of a counter.
     pub fn counter(&self, series: &str) -> Outcome<u64> {
         self.value(series).map(|value| value as u64)
@@ -46,6 +55,15 @@ pub fn await_ready(internal: SocketAddr) -> Outcome<()> {
         sleep(Duration::from_millis(5));
     }
     Ok(())
+}
+
+/// How many tasks the node at `internal` has.
+pub fn tasks(internal: SocketAddr) -> Outcome<u64> {
+    let cannot = || "the node does not tell its tasks".to_owned();
+    let answer = get(internal, "/debug/state")?;
+    let (_, body) = answer.split_once("\r\n\r\n").ok_or_else(|| Failure::new(cannot()))?;
+    let state: serde_json::Value = serde_json::from_str(body).because(cannot)?;
+    state["tasks"].as_u64().ok_or_else(|| Failure::new(cannot()))
 }
 
 fn get(internal: SocketAddr, path: &str) -> Outcome<String> {

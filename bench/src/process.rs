@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal};
+
 use crate::{
     failure::{Because as _, Failure, Outcome},
     usage,
@@ -26,14 +28,25 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` on `core`, its output in a file in `scratch`, and waits until it listens at `address`.
-    pub fn start(name: &str, core: usize, command: &Command, scratch: &Path, address: SocketAddr) -> Outcome<Self> {
+    /// Starts `command`, its output in a file in `scratch`, and waits until it listens at `address`. Without a `core` it
+    /// may use all.
+    pub fn start(
+        name: &str,
+        core: Option<usize>,
+        command: &Command,
+        scratch: &Path,
+        address: SocketAddr,
+    ) -> Outcome<Self> {
         let log = scratch.join(format!("{name}.log"));
         let cannot = || format!("cannot start {name}");
         let output = File::create(&log).because(|| format!("cannot write {}", log.display()))?;
         let this = std::env::current_exe().because(cannot)?;
         let mut launch = Command::new(this);
-        launch.args(["launch", "--core", &core.to_string(), "--"]).arg(command.get_program()).args(command.get_args());
+        launch.arg("launch");
+        if let Some(core) = core {
+            launch.args(["--core", &core.to_string()]);
+        }
+        launch.arg("--").arg(command.get_program()).args(command.get_args());
         // A setting of whoever runs this must not reach the server.
         for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("NOTIFIER_")) {
             launch.env_remove(key);
@@ -77,6 +90,14 @@ impl Process {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let last = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
         Failure::new(format!("{} {what}; the last it said: {last}", self.name))
+    }
+
+    /// Sends it `signal`, and returns when it has gone.
+    pub fn end(mut self, signal: Signal) -> Outcome<()> {
+        let cannot = || format!("cannot end {}", self.name);
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).because(cannot)?;
+        self.child.wait().because(|| format!("cannot wait for {}", self.name))?;
+        Ok(())
     }
 
     /// Its number.

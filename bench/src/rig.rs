@@ -113,10 +113,10 @@ impl Rig {
             if target.stored {
                 command.arg("-js").arg("-sd").arg(empty_folder(scratch, "jetstream")?);
             }
-            Some(Process::start("nats-server", ground.load_core, &command, scratch, nats_address)?)
+            Some(Process::start("nats-server", Some(ground.load_core), &command, scratch, nats_address)?)
         };
         let command = target.command(&Places { programs, listen, internal, nats: nats_address, scratch })?;
-        let mut server = Process::start(&target.name, ground.server_core, &command, scratch, listen)?;
+        let mut server = Process::start(&target.name, Some(ground.server_core), &command, scratch, listen)?;
         if nats.is_none() {
             server.await_port(nats_address)?; // it opens one port after the other
         }

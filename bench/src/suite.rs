@@ -1,9 +1,10 @@
 //! A whole run: for each repetition each scenario, for each scenario all targets one after the other, so that ratios
 //! are from the same minutes.
 
-use std::{collections::BTreeMap, path::PathBuf, time::SystemTime};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
+    clock,
     failure::Outcome,
     results::{Cell, Results, STRANGERS},
     rig::Ground,
@@ -31,7 +32,7 @@ pub struct Suite {
 impl Suite {
     /// Runs.
     pub fn run(&self, machine: BTreeMap<String, String>) -> Outcome<Results> {
-        let begun = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let begun = clock::unix();
         let mut results = Results { format: 1, begun, machine, cells: Vec::new() };
         for run in 1..=self.runs {
             for scenario in &self.scenarios {

@@ -9,7 +9,8 @@ use crate::{
     table,
 };
 
-const WIDTH: f64 = 720.0;
+/// Units of all pictures from side to side.
+pub(crate) const WIDTH: f64 = 720.0;
 const NAME: f64 = 130.0;
 const VALUE: f64 = 150.0;
 const BAR: f64 = 14.0;
@@ -92,7 +93,8 @@ fn y_text(y: f64) -> f64 {
     y + BAR - 3.0
 }
 
-fn frame(title: &str, body: &str, height: f64) -> String {
+/// A picture with its title; all is as wide as [`WIDTH`].
+pub(crate) fn frame(title: &str, body: &str, height: f64) -> String {
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{title}">
 <style>
@@ -102,11 +104,13 @@ text {{ font: 12px system-ui, sans-serif; fill: #1f2328 }}
 .own {{ fill: #0969da }}
 .other {{ fill: #afb8c1 }}
 line {{ stroke: #1f2328; stroke-dasharray: 3 3 }}
+polyline {{ fill: none; stroke: #0969da }}
 @media (prefers-color-scheme: dark) {{
 text {{ fill: #e6edf3 }}
 .own {{ fill: #4493f8 }}
 .other {{ fill: #57606a }}
 line {{ stroke: #e6edf3 }}
+polyline {{ stroke: #4493f8 }}
 }}
 </style>
 <text class="title" x="0" y="16">{title}</text>

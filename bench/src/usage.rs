@@ -40,6 +40,12 @@ pub fn memory(pid: u32) -> Outcome<Memory> {
     Ok(Memory { resident: kilobytes(&rollup, "Rss:")? * 1024, peak: kilobytes(&status, "VmHWM:")? * 1024 })
 }
 
+/// How many entries a folder of process `pid` has: `fd` its open descriptors, `task` its threads.
+pub fn entries(pid: u32, folder: &str) -> Outcome<usize> {
+    let entries = fs::read_dir(format!("/proc/{pid}/{folder}")).because(|| format!("process {pid} has ended"))?;
+    Ok(entries.count())
+}
+
 /// Forgets the peak of process `pid`: from now on it is that of what follows.
 pub fn forget_peak(pid: u32) -> Outcome<()> {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").because(|| format!("cannot reset the peak of process {pid}"))

@@ -16,6 +16,7 @@ use crate::{
     calendar::unix_millis,
     config::Delivery,
     journal::{
+        gaps::Gaps,
         record::Record,
         sequence::EVENT_BYTES,
         source::{Source, Stretch},
@@ -69,13 +70,14 @@ impl Keeper {
     /// Keeps it for ever.
     pub(crate) async fn keep(self) {
         let mut told = false;
+        let mut gaps = Gaps::new(self.metrics.clone());
         let mut checked = Instant::now();
         loop {
             let due = self.record.take_doubt() || checked.elapsed() >= TAIL_CHECK;
             if due {
                 checked = Instant::now();
             }
-            match self.attend(due).await {
+            match self.attend(due, &mut gaps).await {
                 Ok(()) => {
                     told = false;
                     self.record.expire();
@@ -93,11 +95,16 @@ impl Keeper {
         }
     }
 
-    async fn attend(&self, due: bool) -> Result<(), ReadError> {
+    async fn attend(&self, due: bool, gaps: &mut Gaps) -> Result<(), ReadError> {
         if due || !self.record.is_ready() {
             self.check().await?;
         }
-        self.close_holes().await?;
+        if !self.record.is_ready() {
+            // The stream has begun anew, which clients are told.
+            gaps.report();
+            gaps.closed();
+        }
+        self.close_holes(gaps).await?;
         if !self.record.is_ready() {
             tracing::info!(stream = self.name, "the stream is followed");
             self.record.make_ready();
@@ -174,27 +181,23 @@ impl Keeper {
         Ok(by_bytes.max(by_age))
     }
 
-    async fn close_holes(&self) -> Result<(), ReadError> {
+    async fn close_holes(&self, gaps: &mut Gaps) -> Result<(), ReadError> {
         while let Some((from, to)) = self.record.hole() {
-            let begun = Instant::now();
             // At the start it is the window that is filled.
-            let ready = self.record.is_ready();
-            if ready {
-                self.metrics.gaps_detected.increment(1);
+            if self.record.is_ready() {
+                gaps.found();
             }
-            let lost = self.close(from, to, ready).await?;
-            if ready {
-                let fate = if lost { &self.metrics.gaps_reported } else { &self.metrics.gaps_healed };
-                fate.increment(1);
-                self.metrics.heal_time.record(begun.elapsed());
-            }
+            self.close(from, to, gaps).await?;
+            gaps.closed();
         }
+        // The tail may have brought what could not be read.
+        gaps.closed();
         Ok(())
     }
 
-    /// Reads what is missing. True when some of it is lost.
-    async fn close(&self, from: u64, to: u64, ready: bool) -> Result<bool, ReadError> {
-        let mut lost = false;
+    /// Reads what is missing.
+    async fn close(&self, from: u64, to: u64, gaps: &mut Gaps) -> Result<(), ReadError> {
+        let ready = self.record.is_ready();
         let mut next = from;
         while next <= to {
             let generation = self.record.generation();
@@ -202,18 +205,18 @@ impl Keeper {
             let through = through.min(to);
             let stored = events.iter().filter(|stored| stored.seq <= through).count() as u64;
             // Noted before anybody can pass by there.
-            if ready && next + stored <= through {
-                lost |= self.explain(next, through).await?;
+            if ready && next + stored <= through && self.explain(next, through).await? {
+                gaps.report();
             }
             self.record.fill(generation, events, through);
             self.record.advanced.notify_one();
             next = through + 1;
         }
-        Ok(lost)
+        Ok(())
     }
 
     /// Some of these are not stored. What was deleted one by one is passed over;
-    /// what retention took is a loss.
+    /// what retention took is a loss. Returns whether it is.
     async fn explain(&self, from: u64, through: u64) -> Result<bool, ReadError> {
         let state = self.source.state().await?;
         let lost = state.first > from && self.record.delivery() != Delivery::Latest;

@@ -225,3 +225,25 @@ async fn a_permission_that_is_taken_away_ends_its_subscription_and_nothing_else(
     assert_eq!(node.metric("notifier_connections").await, 2.0);
     assert_eq!(node.internal("/readyz").await.0, 200);
 }
+
+/// What the tail does not bring and the stream does not give at first is found again with each attempt to read it.
+#[tokio::test]
+async fn a_gap_that_cannot_be_read_at_first_is_one_gap_all_the_same() {
+    let silent = settings().replace("\"ntf.SHOP.>\", ", "");
+    let blind = ["DIRECT.GET", "STREAM.MSG.GET"]
+        .iter()
+        .fold(silent.clone(), |settings, question| settings.replace(&format!("\"$JS.API.{question}.SHOP\", "), ""));
+    let mut server = NatsServer::jetstream_with(&silent).await;
+    let node = node(&server, |_| {}).await;
+    let refused = node.metric(VIOLATIONS).await;
+    let service = cart(&server).await;
+    let store = server.store();
+    let with = |settings: &str| format!("jetstream {{ store_dir: {store:?} }}\n{settings}");
+    server.reload(&with(&blind));
+    soon("an acknowledgement", service.request("shop.order.17", "1".into())).await.expect("stored");
+    // Its copy, its leader, and the leader again.
+    node.until_metric(VIOLATIONS, |count| count >= refused + 3.0).await;
+    server.reload(&with(&silent));
+    node.until_metric("notifier_gaps_healed_total", |count| count == 1.0).await;
+    assert_eq!(node.metric("notifier_gaps_detected_total").await, 1.0);
+}

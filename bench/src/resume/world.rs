@@ -50,7 +50,7 @@ impl<'a> World<'a> {
         let mut command = Command::new(&ground.programs.nats_server);
         command.args(["-a", &address.ip().to_string(), "-p", &address.port().to_string(), "-js", "-sd"]);
         command.arg(empty_folder(&ground.scratch, "jetstream")?);
-        let nats = Process::start("nats-server", ground.load_core, &command, &ground.scratch, address)?;
+        let nats = Process::start("nats-server", Some(ground.load_core), &command, &ground.scratch, address)?;
         Ok(Self { ground, address, nats })
     }
 
@@ -75,7 +75,7 @@ impl<'a> World<'a> {
         command.args(["serve", "--anonymous", "--nats", &format!("nats://{}", self.address), "--config"]).arg(file);
         command.args(["--listen", &listen.to_string(), "--internal-listen", &internal.to_string()]);
         let begun = Instant::now();
-        let process = Process::start(name, self.ground.server_core, &command, &self.ground.scratch, listen)?;
+        let process = Process::start(name, Some(self.ground.server_core), &command, &self.ground.scratch, listen)?;
         operator::await_ready(internal)?;
         Ok(Node { process, listen, internal, ready: begun.elapsed().as_secs_f64() })
     }

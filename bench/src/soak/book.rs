@@ -1,0 +1,102 @@
+//! What all clients have seen together: counts, and what must not happen with its first case.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use crate::clock::{self, SECOND};
+
+/// What an outage explains may show for so long after its end: a request waits 5 s for its answer.
+const AFTERMATH: u64 = 10 * SECOND;
+
+/// What happened, by kind.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pages: Mutex<Pages>,
+    weather: Weather,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    counts: BTreeMap<&'static str, u64>,
+    faults: BTreeMap<&'static str, Fault>,
+}
+
+/// What must not happen, and did.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) count: u64,
+    /// The first time it did.
+    pub(super) first: String,
+}
+
+/// Until when the absence of NATS explains things, on [`clock`].
+#[derive(Debug, Default)]
+pub(super) struct Weather(AtomicU64);
+
+impl Book {
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something that may happen has happened.
+    pub(super) fn count(&self, what: &'static str) {
+        *self.pages().counts.entry(what).or_default() += 1;
+    }
+
+    /// Something that must not happen has happened.
+    pub(super) fn fault(&self, what: &'static str, how: impl FnOnce() -> String) {
+        let mut pages = self.pages();
+        pages.faults.entry(what).or_insert_with(|| Fault { count: 0, first: how() }).count += 1;
+    }
+
+    /// The same, unless NATS was away, or too slow, at some moment since `since`.
+    pub(super) fn unless_outage(&self, since: u64, what: &'static str, how: impl FnOnce() -> String) {
+        if self.weather.explains(since) {
+            self.count("explained by NATS, which was away or slow");
+        } else {
+            self.fault(what, how);
+        }
+    }
+
+    /// What may happen, and how often it did.
+    pub(super) fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.pages().counts.clone()
+    }
+
+    /// What must not happen, and did.
+    pub(super) fn faults(&self) -> BTreeMap<&'static str, Fault> {
+        self.pages().faults.clone()
+    }
+
+    /// When NATS goes and when it is back.
+    pub(super) fn weather(&self) -> &Weather {
+        &self.weather
+    }
+}
+
+impl Weather {
+    /// NATS is about to go.
+    pub(super) fn breaks(&self) {
+        self.0.store(u64::MAX, Relaxed);
+    }
+
+    /// NATS is back, and the node is connected to it.
+    pub(super) fn clears(&self) {
+        self.0.store(clock::now() + AFTERMATH, Relaxed);
+    }
+
+    /// NATS has kept a service waiting though it is there: the machine has too much else to do.
+    pub(super) fn clouds(&self) {
+        self.0.fetch_max(clock::now() + AFTERMATH, Relaxed);
+    }
+
+    /// Whether NATS, or what followed from its absence, was to be reckoned with at some moment since `since`.
+    pub(super) fn explains(&self, since: u64) -> bool {
+        self.0.load(Relaxed) > since
+    }
+}

@@ -40,6 +40,9 @@ const JUDGED: Duration = Duration::from_secs(20 * 60);
 /// How long the node may take to be as it was, when the last client has gone.
 const SETTLING: Duration = Duration::from_secs(30);
 
+/// Between two looks at a node that is to become quiet.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// How an hour goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Course {
@@ -84,6 +87,7 @@ pub fn run(ground: &Ground, course: &Course, out: &Path) -> Outcome<bool> {
     fs::create_dir_all(out).because(|| format!("cannot create {}", out.display()))?;
     let mut world = World::start(ground)?;
     let mut random = fastrand::Rng::with_seed(course.seed);
+    sleep(PAUSE); // the questions whether it is ready have had connections too
     let before = Sample::take(&world, Instant::now())?;
     let life = Life::begin(&world, course, &mut random)?;
     let begun = Instant::now();
@@ -128,12 +132,12 @@ pub fn run(ground: &Ground, course: &Course, out: &Path) -> Outcome<bool> {
 fn settled(world: &World<'_>, begun: Instant, before: &Sample) -> Outcome<(Sample, Metrics)> {
     let deadline = Instant::now() + SETTLING;
     loop {
+        sleep(PAUSE);
         let after = Sample::take(world, begun)?;
         let metrics = Metrics::of(world.internal)?;
         let even = judge::balances(&metrics)?.iter().all(Balance::holds);
         if (even && judge::left(before, &after).is_empty()) || Instant::now() > deadline {
             return Ok((after, metrics));
         }
-        sleep(Duration::from_millis(200));
     }
 }

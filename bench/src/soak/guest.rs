@@ -120,8 +120,8 @@ pub(super) struct Guest {
     random: fastrand::Rng,
     scanner: Scanner,
     standings: Vec<Standing>,
-    /// Number of the next event that it publishes on its own subject.
-    own: u64,
+    /// Number of the next event that it publishes on its own subject, and whether it was published already.
+    own: (u64, bool),
     /// Of the live subjects of this connection: the number that must come next, and when the last one came.
     live: HashMap<String, (u64, u64)>,
     asked: BTreeMap<u64, (Asked, u64)>,
@@ -148,7 +148,7 @@ impl Guest {
             random: fastrand::Rng::with_seed(seed),
             scanner: Scanner::default(),
             standings: Vec::new(),
-            own: 0,
+            own: (0, false),
             live: HashMap::new(),
             asked: BTreeMap::new(),
             id: 0,
@@ -384,7 +384,13 @@ impl Guest {
     /// The next event of its own subject, or the last one again while nobody has said that it is stored.
     fn publish_own(&mut self, out: &mut Vec<ClientFrame>) {
         if !self.asked.values().any(|(asked, _)| matches!(asked, Asked::Own)) {
-            let publish = publish(&format!("soak.own.{}", self.user), format!("{}-{}", self.user, self.own), self.own);
+            let (number, repeated) = self.own;
+            let subject = format!("soak.own.{}", self.user);
+            if repeated {
+                self.house.ledger.repeats(&subject, number);
+            }
+            self.own.1 = true;
+            let publish = publish(&subject, format!("{}-{number}", self.user), number);
             out.push(self.ask(Asked::Own, publish));
         }
     }
@@ -433,7 +439,9 @@ impl Guest {
             }
             Some(Body::Published(_)) => {
                 book.count("events published by clients");
-                self.own += u64::from(matches!(asked, Some((Asked::Own, _))));
+                if matches!(asked, Some((Asked::Own, _))) {
+                    self.own = (self.own.0 + 1, false);
+                }
             }
             Some(Body::Response(_)) => book.count("requests answered"),
             Some(Body::Fetched(_)) => book.count("fetches answered"),

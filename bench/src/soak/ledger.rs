@@ -2,12 +2,15 @@
 //! 2 and so on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 #[derive(Debug, Default)]
-pub(super) struct Ledger(Mutex<BTreeMap<String, Stored>>);
+pub(super) struct Ledger {
+    subjects: Mutex<BTreeMap<String, Stored>>,
+    repeated: Mutex<BTreeSet<(String, u64)>>,
+}
 
 /// The events of one subject.
 #[derive(Clone, Debug)]
@@ -27,7 +30,7 @@ pub(super) struct Last {
 
 impl Ledger {
     fn subjects(&self) -> MutexGuard<'_, BTreeMap<String, Stored>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next event of `subject` is stored at `seq` of `stream`.
@@ -35,6 +38,16 @@ impl Ledger {
         let mut subjects = self.subjects();
         let stored = subjects.entry(subject.into()).or_insert_with(|| Stored { stream, seqs: Vec::new() });
         stored.seqs.push(seq);
+    }
+
+    /// An event is about to be published again under the same id, because nobody has said that it is stored.
+    pub(super) fn repeats(&self, subject: &str, number: u64) {
+        self.repeated.lock().unwrap_or_else(PoisonError::into_inner).insert((subject.into(), number));
+    }
+
+    /// Whether an event was published more than once: then a server that was killed meanwhile may have stored it twice.
+    pub(super) fn was_repeated(&self, subject: &str, number: u64) -> bool {
+        self.repeated.lock().unwrap_or_else(PoisonError::into_inner).contains(&(subject.into(), number))
     }
 
     /// Whether the event with this number is the first one of its subject behind `start`. True for subjects that are

@@ -48,13 +48,14 @@ pub(super) struct Sample {
 impl Sample {
     pub(super) fn take(world: &World<'_>, begun: Instant) -> Outcome<Self> {
         let pid = world.node.pid();
-        let metrics = Metrics::of(world.internal)?;
+        // Descriptors come before the questions, whose connections are some too.
         let mut figures = vec![
             world.node.memory()?.resident as f64,
             usage::entries(pid, "fd")? as f64,
             operator::tasks(world.internal)? as f64,
             usage::entries(pid, "task")? as f64,
         ];
+        let metrics = Metrics::of(world.internal)?;
         for series in SERIES {
             figures.push(metrics.value(series)?);
         }

@@ -143,6 +143,7 @@ impl Source {
                 return;
             }
             house.book.weather().clouds();
+            house.ledger.repeats(&self.subject, self.next);
             house.book.count("publishes repeated for want of an acknowledgement");
             sleep(RETRY).await;
         }

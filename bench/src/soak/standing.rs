@@ -100,6 +100,9 @@ impl Standing {
             None if durable && !ledger.is_first_after(&event.subject, number, self.start) => {
                 book.fault("lost at the seam", told);
             }
+            Some(next) if number + 1 == *next && ledger.was_repeated(&event.subject, number) => {
+                book.count("stored twice by NATS, as its publisher had to repeat it");
+            }
             Some(next) if number < *next => book.fault("twice or out of order", told),
             Some(next) if number > *next && durable => {
                 book.fault("lost", || format!("{}, expected {next}", told()));
@@ -188,6 +191,18 @@ mod tests {
     #[test]
     fn what_comes_again_under_another_sequence_is_noticed() {
         assert_eq!(faults(DURABLE, &[(7, 1), (9, 2), (10, 1), (11, 2)]), ["twice or out of order"]);
+    }
+
+    #[test]
+    fn what_had_to_be_published_again_may_be_stored_twice() {
+        let book = Book::default();
+        let (mut standing, ledger) = begun(&book, DURABLE);
+        ledger.repeats("soak.d.0.0", 1);
+        for (seq, number) in [(7, 1), (8, 1), (9, 2)] {
+            standing.stored(&event(DURABLE, seq), number, &ledger, &book);
+        }
+        standing.audit(&ledger, &book);
+        assert!(book.faults().is_empty(), "{:?}", book.faults());
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod known;
 mod links;
 mod names;
 mod page;
+#[path = "../it/world/port.rs"]
+mod port;
 mod shell;
 mod snippet;
 mod transcript;

@@ -2,13 +2,11 @@
 //! own, and free ports in place of the usual ones.
 
 use std::{
-    collections::HashSet,
     fs,
-    net::TcpListener,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{LazyLock, Mutex},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -21,7 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{block::Step, expectation::Learned, transcript::Command};
+use crate::{block::Step, expectation::Learned, port::free_port, transcript::Command};
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 const NODE: &str = env!("CARGO_BIN_EXE_notifier");
@@ -219,20 +217,6 @@ fn moved(ports: &[(&str, u16)], text: &str) -> String {
         port.map_or_else(|| found[0].to_owned(), |(_, port)| port.to_string())
     };
     USUAL.replace_all(text, free).into_owned()
-}
-
-/// A port that nobody listens on, below those that systems give to clients:
-/// nobody gets it by chance before it is used.
-fn free_port() -> u16 {
-    static TAKEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
-    let mut taken = TAKEN.lock().expect("no test panics here");
-    loop {
-        let port = fastrand::u16(10_000..32_000);
-        if !taken.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            taken.insert(port);
-            return port;
-        }
-    }
 }
 
 /// A tool of the tests: where it is, says the script that fetches it.

@@ -11,7 +11,7 @@ use hyper::Request;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::world::{TestNode, Ws, eventually, free_port, node::ask};
+use super::world::{TestNode, Ws, eventually, free_address, node::ask};
 
 #[tokio::test]
 async fn connections_above_the_limit_are_told_so_and_counted() {
@@ -41,7 +41,7 @@ impl Drop for Process {
 
 #[tokio::test]
 async fn running_out_of_descriptors_harms_nobody_who_is_there() {
-    let (clients, internal) = (free_port().await, free_port().await);
+    let (clients, internal) = (free_address(), free_address());
     let command = format!(
         "ulimit -n 40; exec {} serve --anonymous --listen {clients} --internal-listen {internal}",
         env!("CARGO_BIN_EXE_notifier")
@@ -81,7 +81,7 @@ async fn running_out_of_descriptors_harms_nobody_who_is_there() {
 
 #[tokio::test]
 async fn a_log_that_nobody_reads_does_not_stop_the_service() {
-    let (clients, internal) = (free_port().await, free_port().await);
+    let (clients, internal) = (free_address(), free_address());
     let mut process = Command::new(env!("CARGO_BIN_EXE_notifier"))
         .args(["serve", "--anonymous", "--listen", &clients, "--internal-listen", &internal])
         .env("NOTIFIER_BROKER__KIND", "memory")

@@ -5,7 +5,7 @@ use std::{process::Stdio, time::Duration};
 use serde_json::json;
 use tokio::{net::TcpStream, process::Command};
 
-use super::world::{NatsServer, TestNode, Ws, eventually, free_port, soon};
+use super::world::{NatsServer, TestNode, Ws, eventually, free_address, soon};
 
 #[tokio::test]
 async fn clients_are_told_to_move_before_they_are_closed() {
@@ -106,7 +106,7 @@ async fn the_state_of_a_leaving_node_counts_who_is_left() {
 #[tokio::test]
 async fn sigterm_under_load_ends_with_exit_code_0_and_every_client_told() {
     let nats = NatsServer::start().await;
-    let (clients, internal) = (free_port().await, free_port().await);
+    let (clients, internal) = (free_address(), free_address());
     let mut process = Command::new(env!("CARGO_BIN_EXE_notifier"))
         .args(["serve", "--anonymous", "--nats", &nats.url()])
         .args(["--listen", &clients, "--internal-listen", &internal])

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     lifetime::shop,
-    world::{NatsServer, TestNode, Ws, eventually, free_port, node::ask, soon, tokens},
+    world::{NatsServer, TestNode, Ws, eventually, free_address, node::ask, soon, tokens},
 };
 
 /// Asks a node for something.
@@ -301,7 +301,7 @@ async fn a_node_that_cannot_know_what_is_revoked_lets_no_token_in() {
     let mut config = super::world::node::config();
     settings(&mut config, "alone");
     config.broker.kind = BrokerKind::Nats;
-    config.broker.nats.urls = vec![format!("nats://{}", free_port().await)];
+    config.broker.nats.urls = vec![format!("nats://{}", free_address())];
     let node = TestNode::start(config).await;
     let bearer = format!("Bearer {}", issued("u42", "t1", -10));
     let answer = node.post("/v1/publish/shop.a", &[("authorization", &bearer)], "1".into()).await;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 
-use super::world::{NatsServer, free_port, soon};
+use super::world::{NatsServer, free_address, soon};
 
 /// Two streams, as a shop has them.
 const SHOP: &str = r#"
@@ -282,7 +282,7 @@ async fn the_command_says_what_differs_and_what_it_did() {
 
 #[tokio::test]
 async fn the_command_ends_soon_where_it_cannot_work() {
-    let nowhere = format!("nats://{}", free_port().await);
+    let nowhere = format!("nats://{}", free_address());
     let start = tokio::time::Instant::now();
     let (code, _, problem) = run("check", SHOP, &nowhere).await;
     assert_eq!(code, Some(1), "{problem}");

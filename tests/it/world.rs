@@ -6,6 +6,7 @@ pub mod fake_nats;
 pub mod frame;
 pub mod nats_server;
 pub mod node;
+pub mod port;
 pub mod shop;
 pub mod signing;
 pub mod small_disk;
@@ -40,8 +41,7 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut question: impl
     .await;
 }
 
-/// A port that was free a moment ago.
-pub async fn free_port() -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    listener.local_addr().expect("an address").to_string()
+/// An address that nobody listens on, and that nobody gets by chance.
+pub fn free_address() -> String {
+    format!("127.0.0.1:{}", port::free_port())
 }

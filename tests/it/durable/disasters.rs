@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use tokio::{net::TcpStream, process, time::sleep};
 
 use super::{
-    super::world::{NatsServer, TestNode, eventually, free_port, node::ask, soon},
+    super::world::{NatsServer, TestNode, eventually, free_address, node::ask, soon},
     Kind, Shop, numbers, positions,
 };
 
@@ -111,7 +111,7 @@ async fn a_new_address_of_nats_is_found() {
     let port = nats.url().rsplit(':').next().expect("a port").to_owned();
     let hosts = NamedTempFile::new().expect("a file");
     fs::write(hosts.path(), "127.0.0.9 nats.test\n127.0.0.1 localhost\n").expect("room");
-    let (address, internal) = (free_port().await, free_port().await);
+    let (address, internal) = (free_address(), free_address());
     let script = "mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"";
     let mut node = process::Command::new("unshare")
         .args(["--mount", "sh", "-c", script, "sh"])

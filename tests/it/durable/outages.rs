@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use tokio::process::Command;
 
 use super::{
-    super::world::{NatsServer, TestNode, Ws, free_port, shop::STREAMS, soon},
+    super::world::{NatsServer, TestNode, Ws, free_address, shop::STREAMS, soon},
     Kind, Shop, numbers, positions,
 };
 
@@ -178,8 +178,8 @@ async fn ends(nats: &NatsServer, streams: &str) -> (Option<i32>, String) {
     let settings = format!(
         "[server]\nlisten = \"{}\"\ninternal_listen = \"{}\"\n[broker.nats]\nurls = [\"{}\"]\n\
          [auth]\nmode = \"anonymous\"\n{streams}",
-        free_port().await,
-        free_port().await,
+        free_address(),
+        free_address(),
         nats.url()
     );
     std::fs::write(file.path(), settings).expect("room");

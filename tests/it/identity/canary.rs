@@ -9,7 +9,7 @@ use hyper::Request;
 use serde_json::json;
 use tokio::{net::TcpStream, process::Command as Process};
 
-use crate::world::{Ws, eventually, free_port, node::ask, tokens};
+use crate::world::{Ws, eventually, free_address, node::ask, tokens};
 
 /// In every token of this test, as a claim and as a signature: none of it may
 /// be seen anywhere.
@@ -17,7 +17,7 @@ const CANARY: &str = "canary-in-the-coal-mine";
 
 #[tokio::test]
 async fn no_token_is_ever_written_down() {
-    let (clients, internal) = (free_port().await, free_port().await);
+    let (clients, internal) = (free_address(), free_address());
     let folder = tempfile::tempdir().expect("a folder");
     let (config, secret, log) =
         (folder.path().join("notifier.toml"), folder.path().join("secret"), folder.path().join("log"));

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     identity::published,
     world::{
-        TestNode, Ws, eventually, free_port,
+        TestNode, Ws, eventually, free_address,
         signing::{Answers, KeyServer, SigningKey, set},
         tokens,
     },
@@ -224,7 +224,7 @@ async fn nobody_with_a_good_token_is_refused_while_keys_change_and_their_server_
 
 #[tokio::test]
 async fn a_server_of_keys_that_is_not_there_is_told_as_such() {
-    let nowhere = free_port().await;
+    let nowhere = free_address();
     let node = TestNode::with(|config| {
         let mut issuer = tokens::issuer(&[Algorithm::ES256]);
         issuer.jwks_url = Some(format!("http://{nowhere}/keys"));

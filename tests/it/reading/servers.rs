@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 use super::{flows, reported, roomy};
-use crate::world::{FakeNats, NatsServer, TestNode, Ws, eventually, free_port, node::config, soon};
+use crate::world::{FakeNats, NatsServer, TestNode, Ws, eventually, free_address, node::config, soon};
 
 /// A node that begins to look for these servers.
 async fn node_of(urls: Vec<String>, change: impl FnOnce(&mut Config)) -> TestNode {
@@ -34,7 +34,7 @@ async fn reads_from(server: &NatsServer, pattern: &str) -> bool {
 #[tokio::test]
 async fn a_configured_server_that_is_not_there_is_passed_over() {
     let server = NatsServer::start().await;
-    let absent = format!("nats://127.0.0.1:{}", free_port().await.rsplit(':').next().expect("a port"));
+    let absent = format!("nats://127.0.0.1:{}", free_address().rsplit(':').next().expect("a port"));
     // Where a node begins is left to chance.
     for _ in 0..4 {
         let node = node_of(vec![absent.clone(), server.url()], |_| {}).await;

@@ -24,7 +24,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{NatsServer, Ws, eventually, free_port, soon};
+use super::{NatsServer, Ws, eventually, free_address, soon};
 
 /// A running node. Dropping it aborts it; [`TestNode::stop`] lets it leave.
 pub struct TestNode {
@@ -249,7 +249,7 @@ async fn begin(
     environment: &[(&str, &str)],
     log: Option<&File>,
 ) -> Option<(Child, NamedTempFile, SocketAddr, SocketAddr)> {
-    let (address, internal) = (free_port().await, free_port().await);
+    let (address, internal) = (free_address(), free_address());
     let file = NamedTempFile::new().expect("a file");
     let settings = format!(
         "[server]\nlisten = \"{address}\"\ninternal_listen = \"{internal}\"\n\

@@ -77,7 +77,10 @@ bench-check: ## Check the benchmark, and that it still works
 	  --targets floor,floor16,notifier,notifier-proto,naive
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- --quick \
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh) \
-	  --targets notifier-durable --scenarios fanout,personal,unwanted
+	  --targets notifier-durable,notifier-full-durable --scenarios fanout,personal,unwanted
+	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- --quick \
+	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh) \
+	  --targets notifier-full --scenarios idle,connect,storm,topics
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- resume --quick \
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
 

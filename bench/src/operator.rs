@@ -3,7 +3,8 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    thread::sleep,
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    thread::{self, JoinHandle, sleep},
     time::{Duration, Instant},
 };
 
@@ -11,6 +12,9 @@ use crate::failure::{Because as _, Failure, Outcome};
 
 /// How long a node may take to be ready: it may have to fill its window first.
 const READY: Duration = Duration::from_secs(120);
+
+/// How often a scraper reads.
+const SCRAPE: Duration = Duration::from_secs(1);
 
 /// The metrics of a node at one moment.
 #[derive(Debug)]
@@ -46,6 +50,35 @@ pub fn await_ready(internal: SocketAddr) -> Outcome<()> {
         sleep(Duration::from_millis(5));
     }
     Ok(())
+}
+
+/// Reads a node's metrics again and again, as a monitoring system does, on a thread of its own; on the clients' core,
+/// where the thread that starts it is. Dropping it ends that.
+#[derive(Debug)]
+pub struct Scraper {
+    thread: JoinHandle<Outcome<()>>,
+    _stop: Sender<()>,
+}
+
+impl Scraper {
+    /// Begins.
+    pub fn start(internal: SocketAddr) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            loop {
+                Metrics::of(internal)?;
+                if stopped.recv_timeout(SCRAPE) == Err(RecvTimeoutError::Disconnected) {
+                    return Ok(());
+                }
+            }
+        });
+        Self { thread, _stop: stop }
+    }
+
+    /// Fails if there was nothing to read.
+    pub fn check(&self) -> Outcome<()> {
+        if self.thread.is_finished() { Err(Failure::new("the node's metrics could not be read")) } else { Ok(()) }
+    }
 }
 
 fn get(internal: SocketAddr, path: &str) -> Outcome<String> {

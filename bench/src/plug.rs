@@ -28,13 +28,13 @@ pub struct Step {
 }
 
 impl Plug {
-    /// The request that opens a connection.
-    pub fn upgrade(self) -> Vec<u8> {
+    /// The request that opens a connection, of a client with this token.
+    pub fn upgrade(self, token: Option<&str>) -> Vec<u8> {
         match self {
-            Self::NotifierJson => frame::upgrade("/v1/ws", Some("notifier.v1.json")),
-            Self::NotifierProto => frame::upgrade("/v1/ws", Some("notifier.v1.proto")),
-            Self::Nats | Self::Plain => frame::upgrade("/", None),
-            Self::Centrifugo => frame::upgrade("/connection/websocket", None),
+            Self::NotifierJson => frame::upgrade("/v1/ws", Some("notifier.v1.json"), token),
+            Self::NotifierProto => frame::upgrade("/v1/ws", Some("notifier.v1.proto"), token),
+            Self::Nats | Self::Plain => frame::upgrade("/", None, token),
+            Self::Centrifugo => frame::upgrade("/connection/websocket", None, token),
         }
     }
 

@@ -12,8 +12,11 @@ use crate::{
     drive::{Drive, Pace, Pump},
     failure::{Because as _, Failure, Outcome},
     feed::Feed,
-    operator,
+    names::Names,
+    operator::{self, Scraper},
+    passes::Passes,
     process::{Process, free_addresses},
+    settings::ISSUER_FILE,
     sink,
     swarm::{Opened, Role, Swarm, WINDOW, own_cpu},
     target::{Places, Programs, Server, Target},
@@ -21,7 +24,7 @@ use crate::{
 };
 
 /// First token of all subjects.
-const PREFIX: &str = "bench";
+const FIRST: &str = "bench";
 
 /// After so long without a delivery, what is missing will not come.
 const PATIENCE: u64 = 3 * SECOND;
@@ -58,6 +61,7 @@ pub struct Rig {
     pub internal: SocketAddr,
     target: Target,
     nats: Option<Process>,
+    scraper: Option<Scraper>,
     /// Strangers' CPU in percent of a core, of each measurement.
     pub strangers: Vec<f64>,
 }
@@ -113,22 +117,25 @@ impl Rig {
         } else {
             let mut command = Command::new(&programs.nats_server);
             command.args(["-a", &nats_address.ip().to_string(), "-p", &nats_address.port().to_string()]);
-            if target.stored {
+            if target.has_streams() {
                 command.arg("-js").arg("-sd").arg(empty_folder(scratch, "jetstream")?);
             }
             Some(Process::start("nats-server", ground.load_core, &command, scratch, nats_address)?)
         };
+        let passes = if target.full { Some(Passes::issue(&scratch.join(ISSUER_FILE))?) } else { None };
         let command = target.command(&Places { programs, listen, internal, nats: nats_address, scratch })?;
         let mut server = Process::start(&target.name, ground.server_core, &command, scratch, listen)?;
         if nats.is_none() {
             server.await_port(nats_address)?; // it opens one port after the other
         }
-        if target.stored {
+        if target.has_streams() {
             operator::await_ready(internal)?; // until then it makes the stream
         }
-        let feed = Feed::connect(nats_address, PREFIX)?;
-        let swarm = Swarm::new(listen, PREFIX)?;
-        Ok(Self { swarm, feed, server, internal, target: target.clone(), nats, strangers: Vec::new() })
+        let names = if target.full { Names::wide(FIRST) } else { Names::plain(FIRST) };
+        let feed = Feed::connect(nats_address, names)?;
+        let swarm = Swarm::new(listen, names, passes)?;
+        let scraper = target.full.then(|| Scraper::start(internal));
+        Ok(Self { swarm, feed, server, internal, target: target.clone(), nats, scraper, strangers: Vec::new() })
     }
 
     /// `count` clients, the first ones of subject `first`, `members` to each subject.
@@ -224,6 +231,7 @@ impl Rig {
         };
         self.swarm.audit(&self.feed.published);
         self.server.check()?;
+        self.scraper.as_ref().map_or(Ok(()), Scraper::check)?;
         self.conclude(&before, &after, std::array::from_fn(|group| deliveries[group] - counted[group]))
     }
 

@@ -25,6 +25,8 @@ use crate::{
     clock,
     failure::{Because as _, Failure, Outcome},
     marker::{PROBE, Scanner},
+    names::Names,
+    passes::Passes,
     plug::Plug,
     usage,
 };
@@ -88,14 +90,15 @@ pub struct Swarm {
     buffer: Vec<u8>,
     /// What has arrived.
     pub tally: Tally,
-    /// The clients' names for their subjects.
-    prefix: String,
+    names: Names,
+    /// Their tokens, where they need any.
+    passes: Option<Passes>,
     warm: usize,
 }
 
 impl Swarm {
-    /// No clients yet, of the server at `server`; subjects are `prefix` and a number.
-    pub fn new(server: SocketAddr, prefix: &str) -> Outcome<Self> {
+    /// No clients yet, of the server at `server`.
+    pub fn new(server: SocketAddr, names: Names, passes: Option<Passes>) -> Outcome<Self> {
         let SocketAddr::V4(server) = server else { return Err(Failure::new("servers listen on IPv4 here")) };
         Ok(Self {
             server,
@@ -107,14 +110,10 @@ impl Swarm {
             scanner: Scanner::default(),
             buffer: vec![0; BUFFER],
             tally: Tally::default(),
-            prefix: prefix.into(),
+            names,
+            passes,
             warm: 0,
         })
-    }
-
-    /// The name of a subject.
-    pub fn subject(&self, number: u32) -> String {
-        format!("{}.{number}", self.prefix)
     }
 
     /// Connections that receive events.

@@ -76,12 +76,15 @@ impl Swarm {
                 cut: false,
             });
         }
+        if let Some(passes) = &mut self.passes {
+            passes.prepare(self.connections.len())?;
+        }
         self.work_off(first..first + roles.len(), window, |swarm, at, begun| {
             let role = swarm.connections[at].role;
             let socket = swarm.connect(at, role.narrow)?;
             epoll::add(&swarm.poll, &socket, epoll::EventData::new_u64(at as u64), epoll::EventFlags::OUT)
                 .because(|| "cannot watch a socket".into())?;
-            let step = if subscribe { role.plug.enter(&swarm.subject(role.subject)) } else { role.plug.hello() };
+            let step = if subscribe { role.plug.enter(&swarm.names.asked(role.subject)) } else { role.plug.hello() };
             swarm.connections[at].socket = Some(socket);
             swarm.connections[at].stage = Stage::Opening;
             let opening = Opening { begun, connecting: true, lost: false, upgrading: true, step, received: Vec::new() };
@@ -94,7 +97,7 @@ impl Swarm {
     pub fn subscribe(&mut self) -> Outcome<Opened> {
         self.work_off(0..self.connections.len(), WINDOW, |swarm, at, begun| {
             let role = swarm.connections[at].role;
-            let step = role.plug.subscribe(&swarm.subject(role.subject));
+            let step = role.plug.subscribe(&swarm.names.asked(role.subject));
             swarm.connections[at].stage = Stage::Opening;
             if let Some(socket) = &swarm.connections[at].socket {
                 say(socket, &step.say)?;
@@ -163,7 +166,8 @@ impl Swarm {
             }
             opening.connecting = false;
             opening.lost = clock::now() - opening.begun > LOST;
-            say(socket, &connection.role.plug.upgrade())?;
+            let token = self.passes.as_ref().map(|passes| passes.of(at));
+            say(socket, &connection.role.plug.upgrade(token))?;
             return epoll::modify(&self.poll, socket, epoll::EventData::new_u64(at as u64), epoll::EventFlags::IN)
                 .because(|| "cannot watch a socket".into());
         }

@@ -73,7 +73,7 @@ impl Feed {
         if self.published.len() <= at {
             self.published.resize(at + 1, 0);
         }
-        let sequence = self.published[at];
+        let sequence = marker::numbered(subject, self.published[at]);
         self.published[at] += 1;
         self.put(subject, Marker { sequence, time }, size);
     }

@@ -32,6 +32,9 @@ const PATIENCE: u64 = 3 * SECOND;
 /// How long the first delivery of a window may take: on a machine with other work the server may get no time at all.
 const RAMP: u64 = 20 * SECOND;
 
+/// How long a probe of each of many subjects may take, nanoseconds for one: the next ones would wait behind them.
+const PROBE: u64 = 50_000;
+
 /// How long to let nats-server work, which is on this core too, before looking at the publisher's socket again.
 const SHORT: u64 = 200_000;
 
@@ -141,7 +144,8 @@ impl Rig {
     /// `count` clients, the first ones of subject `first`, `members` to each subject.
     pub fn roles(&self, count: usize, first: u32, members: usize, group: usize) -> Vec<Role> {
         let plug = self.target.plug;
-        (0..count).map(|at| Role { plug, subject: first + (at / members) as u32, group, narrow: false }).collect()
+        let role = |at| Role { plug, subject: first + (at / members) as u32, subjects: 1, group, narrow: false };
+        (0..count).map(role).collect()
     }
 
     /// Lets `roles` in and subscribes them.
@@ -158,7 +162,7 @@ impl Rig {
     /// Sends events that count nowhere until everybody has received one: `subscribed` means different things elsewhere.
     pub fn warm_up(&mut self, subjects: u32) -> Outcome<()> {
         let deadline = clock::now() + 30 * SECOND;
-        let mut pause = SECOND / 4;
+        let mut pause = (SECOND / 4).max(u64::from(subjects) * PROBE);
         while !self.swarm.all_warm() {
             if clock::now() > deadline {
                 return Err(Failure::new("some clients receive nothing although they are subscribed"));

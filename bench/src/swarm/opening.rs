@@ -71,10 +71,11 @@ impl Swarm {
                 socket: None,
                 stage: Stage::Closed,
                 role,
-                next: 0,
+                places: self.next.len(),
                 warm: false,
                 cut: false,
             });
+            self.next.resize(self.next.len() + role.subjects as usize, 0);
         }
         if let Some(passes) = &mut self.passes {
             passes.prepare(self.connections.len())?;
@@ -84,7 +85,7 @@ impl Swarm {
             let socket = swarm.connect(at, role.narrow)?;
             epoll::add(&swarm.poll, &socket, epoll::EventData::new_u64(at as u64), epoll::EventFlags::OUT)
                 .because(|| "cannot watch a socket".into())?;
-            let step = if subscribe { role.plug.enter(&swarm.names.asked(role.subject)) } else { role.plug.hello() };
+            let step = if subscribe { role.plug.enter(&swarm.asked(role)) } else { role.plug.hello() };
             swarm.connections[at].socket = Some(socket);
             swarm.connections[at].stage = Stage::Opening;
             let opening = Opening { begun, connecting: true, lost: false, upgrading: true, step, received: Vec::new() };
@@ -93,7 +94,7 @@ impl Swarm {
         })
     }
 
-    /// Everybody who has said hello subscribes.
+    /// Everybody who has said hello subscribes to its first subject.
     pub fn subscribe(&mut self) -> Outcome<Opened> {
         self.work_off(0..self.connections.len(), WINDOW, |swarm, at, begun| {
             let role = swarm.connections[at].role;
@@ -107,6 +108,11 @@ impl Swarm {
             swarm.openings.insert(at, opening);
             Ok(())
         })
+    }
+
+    /// What a client subscribes to.
+    fn asked(&self, role: Role) -> Vec<String> {
+        (role.subject..role.subject + role.subjects).map(|subject| self.names.asked(subject)).collect()
     }
 
     fn work_off(
@@ -189,7 +195,7 @@ impl Swarm {
                 say(socket, &opening.step.say)?;
             }
         }
-        if memchr::memmem::find(&opening.received, opening.step.until).is_some() {
+        if opening.step.is_done(&opening.received) {
             connection.stage = Stage::Live;
             let opening = self.openings.remove(&at);
             self.finished.push((at, opening));

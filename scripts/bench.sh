@@ -18,11 +18,14 @@ if [ -z "${NOTIFIER:-}" ]; then
 fi
 nats_server=$("$repo/scripts/nats-server.sh")
 
-if [ "${1:-}" = resume ]; then
-  shift
-  say "building the benchmark"
-  bench resume --node "$NOTIFIER" --nats-server "$nats_server" "$@"
-fi
+case ${1:-} in
+  resume | startup)
+    word=$1
+    shift
+    say "building the benchmark"
+    bench "$word" --node "$NOTIFIER" --nats-server "$nats_server" "$@"
+    ;;
+esac
 
 peer=$repo/bench/peers/ws
 if ! { runs node --version && runs npm --version; }; then

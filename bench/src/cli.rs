@@ -74,6 +74,8 @@ pub enum Word {
     },
     /// Kills nodes and measures how their clients resume elsewhere: the window, NATS, the replay.
     Resume(Resume),
+    /// Measures how long a node takes to be ready, and how large its program is.
+    Startup(Startup),
     /// Serves as the least that a server can do.
     #[command(hide = true)]
     Floor {
@@ -139,6 +141,32 @@ pub struct Resume {
     #[arg(long, default_value_t = 1)]
     pub load_core: usize,
     /// Few clients and events: shows that everything works, not how well.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// How to measure the start.
+#[derive(Args, Debug)]
+pub struct Startup {
+    /// The node.
+    #[arg(long, value_name = "PATH", default_value = "target/release/notifier")]
+    pub node: PathBuf,
+    /// The nats-server.
+    #[arg(long, value_name = "PATH", default_value = "nats-server")]
+    pub nats_server: PathBuf,
+    /// Events in the stream that a node finds.
+    #[arg(long, default_value_t = 100_000)]
+    pub events: u64,
+    /// Starts of each kind.
+    #[arg(long, default_value_t = 10)]
+    pub times: usize,
+    /// The core of the nodes.
+    #[arg(long, default_value_t = 0)]
+    pub server_core: usize,
+    /// The core of the nats-server.
+    #[arg(long, default_value_t = 1)]
+    pub load_core: usize,
+    /// Few events, two starts: shows that everything works, not how well.
     #[arg(long)]
     pub quick: bool,
 }

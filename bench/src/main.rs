@@ -9,7 +9,7 @@ use std::{
 
 use clap::Parser as _;
 use notifier_bench::{
-    cli::{Cli, Resume, Run, Word},
+    cli::{Cli, Resume, Run, Startup, Word},
     clock,
     failure::{Failure, Outcome},
     floor, intake, launch, naive,
@@ -17,7 +17,7 @@ use notifier_bench::{
     resume::{self, Amounts},
     rig::{Ground, Scratch},
     scenario::{self, Sizes},
-    sink,
+    sink, startup,
     suite::Suite,
     svg, swarm, table,
     target::{self, Programs, Target},
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         None => measure(cli.run),
         Some(Word::Report { file, svg }) => report(&file, svg.as_deref()).map(|()| true),
         Some(Word::Resume(how)) => resume(how),
+        Some(Word::Startup(how)) => startup(how).map(|()| true),
         Some(Word::Floor { place, batch }) => floor::serve(place.listen, place.nats, batch).map(|()| true),
         Some(Word::Naive { place }) => naive::serve(place.listen, place.nats).map(|()| true),
         Some(Word::Sink { place }) => sink::serve(place.listen, place.nats).map(|()| true),
@@ -59,12 +60,30 @@ fn resume(how: Resume) -> Outcome<bool> {
     let Resume { node, nats_server, clients, events, server_core, load_core, quick } = how;
     let amounts = if quick { Amounts::quick() } else { Amounts::full(clients, events) };
     swarm::check_descriptors(amounts.clients + amounts.bystanders, launch::raise_descriptors()?)?;
+    let scratch = Scratch::new()?;
+    resume::run(&nodes(node, nats_server, server_core, load_core, &scratch)?, &amounts)
+}
+
+fn startup(how: Startup) -> Outcome<()> {
+    let Startup { node, nats_server, events, times, server_core, load_core, quick } = how;
+    let (events, times) = if quick { (1_000, 2) } else { (events, times) };
+    let scratch = Scratch::new()?;
+    startup::run(&nodes(node, nats_server, server_core, load_core, &scratch)?, events, times)
+}
+
+/// The ground for nodes and a nats-server.
+fn nodes(
+    node: PathBuf,
+    nats_server: PathBuf,
+    server_core: usize,
+    load_core: usize,
+    scratch: &Scratch,
+) -> Outcome<Ground> {
     apart(server_core, load_core)?;
     let programs = Programs { node, nats_server, centrifugo: None, ws: PathBuf::new() };
     programs.check()?;
     Target::named("notifier", &programs)?.check(&programs)?;
-    let scratch = Scratch::new()?;
-    resume::run(&Ground { programs, server_core, load_core, scratch: scratch.path().to_owned() }, &amounts)
+    Ok(Ground { programs, server_core, load_core, scratch: scratch.path().to_owned() })
 }
 
 /// Fails unless there are two cores; this program stays on the second one.

@@ -8,10 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::failure::{Because as _, Failure, Outcome};
+use crate::{
+    failure::{Because as _, Failure, Outcome},
+    process::Process,
+};
 
 /// How long a node may take to be ready: it may have to fill its window first.
 const READY: Duration = Duration::from_secs(120);
+
+/// How often it is asked meanwhile: often, because the time until then is measured.
+const POLL: Duration = Duration::from_micros(500);
 
 /// How often a scraper reads.
 const SCRAPE: Duration = Duration::from_secs(1);
@@ -40,14 +46,15 @@ impl Metrics {
     }
 }
 
-/// Waits until the node at `internal` is ready.
-pub fn await_ready(internal: SocketAddr) -> Outcome<()> {
+/// Waits until `node`, which answers operators at `internal`, is ready.
+pub fn await_ready(node: &mut Process, internal: SocketAddr) -> Outcome<()> {
     let deadline = Instant::now() + READY;
     while !get(internal, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+        node.check()?;
         if Instant::now() > deadline {
             return Err(Failure::new(format!("the node is not ready after {} s", READY.as_secs())));
         }
-        sleep(Duration::from_millis(5));
+        sleep(POLL);
     }
     Ok(())
 }

@@ -132,7 +132,7 @@ impl Rig {
             server.await_port(nats_address)?; // it opens one port after the other
         }
         if target.has_streams() {
-            operator::await_ready(internal)?; // until then it makes the stream
+            operator::await_ready(&mut server, internal)?; // until then it makes the stream
         }
         let names = if target.full { Names::wide(FIRST) } else { Names::plain(FIRST) };
         let feed = Feed::connect(nats_address, names)?;

@@ -7,8 +7,8 @@ SHELL := bash
 DESCRIPTORS := ulimit -n $$(ulimit -Hn) 2>/dev/null || true;
 ARGS ?=
 
-.PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench bench-check \
-        gates hot-path fuzz chaos loadtest loadtest-smoke conformance image clean
+.PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
+        bench-check profile gates hot-path fuzz chaos loadtest loadtest-smoke conformance image clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ bench-check: ## Check the benchmark, and that it still works
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- resume --quick \
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
+
+profile: ## Where a node's time goes, as a flame graph: make profile ARGS='--scenarios personal'
+	$(DESCRIPTORS) scripts/profile.sh $(ARGS)
 
 gates: ## Count the instructions of the hot path, and fail where they have grown by 5 %
 	PATH="$$(scripts/gungraun.sh):$$PATH" cargo bench --locked --bench instructions

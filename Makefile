@@ -7,8 +7,8 @@ SHELL := bash
 DESCRIPTORS := ulimit -n $$(ulimit -Hn) 2>/dev/null || true;
 ARGS ?=
 
-.PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench bench-check \
-        gates hot-path fuzz chaos soak loadtest loadtest-smoke conformance image clean
+.PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
+        bench-check profile gates hot-path fuzz chaos soak loadtest loadtest-smoke conformance image clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,11 +77,19 @@ bench-check: ## Check the benchmark, and that it still works
 	  --targets floor,floor16,notifier,notifier-proto,naive
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- --quick \
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh) \
-	  --targets notifier-durable --scenarios fanout,personal,unwanted
+	  --targets notifier-durable,notifier-full-durable --scenarios fanout,personal,unwanted
+	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- --quick \
+	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh) \
+	  --targets notifier-full --scenarios idle,connect,storm,topics
+	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- startup --quick \
+	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- resume --quick \
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- soak --quick \
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
+
+profile: ## Where a node's time goes, as a flame graph: make profile ARGS='--scenarios personal'
+	$(DESCRIPTORS) scripts/profile.sh $(ARGS)
 
 gates: ## Count the instructions of the hot path, and fail where they have grown by 5 %
 	PATH="$$(scripts/gungraun.sh):$$PATH" cargo bench --locked --bench instructions

@@ -19,7 +19,7 @@ fi
 nats_server=$("$repo/scripts/nats-server.sh")
 
 case ${1:-} in
-  resume | soak)
+  resume | soak | startup)
     word=$1
     shift
     say "building the benchmark"

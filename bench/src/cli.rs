@@ -31,7 +31,8 @@ pub struct Run {
     /// The folder of the `ws` peer, installed.
     #[arg(long, value_name = "PATH", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/ws"))]
     pub ws: PathBuf,
-    /// What to measure. Without it: all, centrifugo if its path is given.
+    /// What to measure. Without it: all but notifier-durable, notifier-full and notifier-full-durable; centrifugo if
+    /// its path is given.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub targets: Vec<String>,
     /// Another build of the node, under a name of its own; may be repeated.
@@ -75,6 +76,8 @@ pub enum Word {
     Resume(Resume),
     /// Lives with a node for an hour: clients come and go, and NATS too. Nothing may grow, and nothing be left.
     Soak(Soak),
+    /// Measures how long a node takes to be ready, and how large its program is.
+    Startup(Startup),
     /// Serves as the least that a server can do.
     #[command(hide = true)]
     Floor {
@@ -166,6 +169,32 @@ pub struct Soak {
     #[arg(long, value_name = "DIR", default_value = "target/soak")]
     pub out: PathBuf,
     /// Few clients, a quarter of a minute: shows that everything works and nothing is left, not what grows.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// How to measure the start.
+#[derive(Args, Debug)]
+pub struct Startup {
+    /// The node.
+    #[arg(long, value_name = "PATH", default_value = "target/release/notifier")]
+    pub node: PathBuf,
+    /// The nats-server.
+    #[arg(long, value_name = "PATH", default_value = "nats-server")]
+    pub nats_server: PathBuf,
+    /// Events in the stream that a node finds.
+    #[arg(long, default_value_t = 100_000)]
+    pub events: u64,
+    /// Starts of each kind.
+    #[arg(long, default_value_t = 10)]
+    pub times: usize,
+    /// The core of the nodes.
+    #[arg(long, default_value_t = 0)]
+    pub server_core: usize,
+    /// The core of the nats-server.
+    #[arg(long, default_value_t = 1)]
+    pub load_core: usize,
+    /// Few events, two starts: shows that everything works, not how well.
     #[arg(long)]
     pub quick: bool,
 }

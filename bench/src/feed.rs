@@ -9,6 +9,7 @@ use std::{
 use crate::{
     failure::{Because as _, Failure, Outcome},
     marker::{self, Marker, PROBE},
+    names::Names,
     nats::{self, Command},
 };
 
@@ -16,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Feed {
     socket: TcpStream,
-    prefix: String,
+    names: Names,
     out: Vec<u8>,
     sent: usize,
     heard: Vec<u8>,
@@ -31,8 +32,8 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Connects to the nats-server at `address`; subjects are `prefix` and a number.
-    pub fn connect(address: SocketAddr, prefix: &str) -> Outcome<Self> {
+    /// Connects to the nats-server at `address`; subjects have these `names`.
+    pub fn connect(address: SocketAddr, names: Names) -> Outcome<Self> {
         let cannot = || format!("cannot connect to the nats-server at {address}");
         let socket = TcpStream::connect(address).because(cannot)?;
         socket.set_nodelay(true).because(cannot)?;
@@ -41,7 +42,7 @@ impl Feed {
             b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n".to_vec();
         let mut feed = Self {
             socket,
-            prefix: prefix.into(),
+            names,
             out,
             sent: 0,
             heard: Vec::new(),
@@ -72,7 +73,7 @@ impl Feed {
         if self.published.len() <= at {
             self.published.resize(at + 1, 0);
         }
-        let sequence = self.published[at];
+        let sequence = marker::numbered(subject, self.published[at]);
         self.published[at] += 1;
         self.put(subject, Marker { sequence, time }, size);
     }
@@ -87,19 +88,19 @@ impl Feed {
     fn put(&mut self, subject: u32, marker: Marker, size: usize) {
         self.payload.clear();
         marker::write_payload(&mut self.payload, marker, size);
-        let prefix = &self.prefix;
+        let name = self.names.event(subject);
         // Writing to memory does not fail.
         let _ = if self.headers {
             let sequence = marker.sequence.wrapping_add(1);
             let last = marker.sequence;
             let head = format!(
-                "NATS/1.0\r\nNats-Stream: BENCH\r\nNats-Subject: {prefix}.{subject}\r\nNats-Sequence: {sequence}\r\n\
+                "NATS/1.0\r\nNats-Stream: BENCH\r\nNats-Subject: {name}\r\nNats-Sequence: {sequence}\r\n\
                  Nats-Time-Stamp: 2026-11-22T10:00:00.123456789Z\r\nNats-Last-Sequence: {last}\r\n\r\n"
             );
             let whole = head.len() + size;
-            write!(self.out, "HPUB {prefix}.{subject} {} {whole}\r\n{head}", head.len())
+            write!(self.out, "HPUB {name} {} {whole}\r\n{head}", head.len())
         } else {
-            write!(self.out, "PUB {prefix}.{subject} {size}\r\n")
+            write!(self.out, "PUB {name} {size}\r\n")
         };
         self.out.extend_from_slice(&self.payload);
         self.out.extend_from_slice(b"\r\n");

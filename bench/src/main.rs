@@ -8,7 +8,7 @@ use std::{
 
 use clap::Parser as _;
 use notifier_bench::{
-    cli::{Cli, Resume, Run, Soak, Word},
+    cli::{Cli, Resume, Run, Soak, Startup, Word},
     clock,
     failure::{Failure, Outcome},
     floor, intake, launch, naive,
@@ -16,7 +16,7 @@ use notifier_bench::{
     resume::{self, Amounts},
     rig::{Ground, Scratch},
     scenario::{self, Sizes},
-    sink, soak,
+    sink, soak, startup,
     suite::Suite,
     svg, swarm, table,
     target::{self, Programs, Target},
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Some(Word::Report { file, svg }) => report(&file, svg.as_deref()).map(|()| true),
         Some(Word::Resume(how)) => resume(how),
         Some(Word::Soak(how)) => soak(how),
+        Some(Word::Startup(how)) => startup(how).map(|()| true),
         Some(Word::Floor { place, batch }) => floor::serve(place.listen, place.nats, batch).map(|()| true),
         Some(Word::Naive { place }) => naive::serve(place.listen, place.nats).map(|()| true),
         Some(Word::Sink { place }) => sink::serve(place.listen, place.nats).map(|()| true),
@@ -59,12 +60,40 @@ fn resume(how: Resume) -> Outcome<bool> {
     let Resume { node, nats_server, clients, events, server_core, load_core, quick } = how;
     let amounts = if quick { Amounts::quick() } else { Amounts::full(clients, events) };
     swarm::check_descriptors(amounts.clients + amounts.bystanders, launch::raise_descriptors()?)?;
+    let scratch = Scratch::new()?;
+    resume::run(&nodes(node, nats_server, server_core, load_core, &scratch)?, &amounts)
+}
+
+fn startup(how: Startup) -> Outcome<()> {
+    let Startup { node, nats_server, events, times, server_core, load_core, quick } = how;
+    let (events, times) = if quick { (1_000, 2) } else { (events, times) };
+    let scratch = Scratch::new()?;
+    startup::run(&nodes(node, nats_server, server_core, load_core, &scratch)?, events, times)
+}
+
+/// The ground for nodes and a nats-server, each on a core of its own.
+fn nodes(
+    node: PathBuf,
+    nats_server: PathBuf,
+    server_core: usize,
+    load_core: usize,
+    scratch: &Scratch,
+) -> Outcome<Ground> {
     apart(server_core, load_core)?;
+    ground(node, nats_server, server_core, load_core, scratch)
+}
+
+fn ground(
+    node: PathBuf,
+    nats_server: PathBuf,
+    server_core: usize,
+    load_core: usize,
+    scratch: &Scratch,
+) -> Outcome<Ground> {
     let programs = Programs { node, nats_server, centrifugo: None, ws: PathBuf::new() };
     programs.check()?;
     Target::named("notifier", &programs)?.check(&programs)?;
-    let scratch = Scratch::new()?;
-    resume::run(&Ground { programs, server_core, load_core, scratch: scratch.path().to_owned() }, &amounts)
+    Ok(Ground { programs, server_core, load_core, scratch: scratch.path().to_owned() })
 }
 
 /// Returns whether everything went as it must.
@@ -73,12 +102,9 @@ fn soak(how: Soak) -> Outcome<bool> {
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
     let course = if quick { soak::Course::quick(seed) } else { soak::Course::full(minutes, clients, seed) };
     swarm::check_descriptors(course.clients, launch::raise_descriptors()?)?;
-    let programs = Programs { node, nats_server, centrifugo: None, ws: PathBuf::new() };
-    programs.check()?;
-    Target::named("notifier", &programs)?.check(&programs)?;
     let scratch = Scratch::new()?;
     // Nothing is measured against anything here, so everybody may use all cores.
-    soak::run(&Ground { programs, server_core: 0, load_core: 0, scratch: scratch.path().to_owned() }, &course, &out)
+    soak::run(&ground(node, nats_server, 0, 0, &scratch)?, &course, &out)
 }
 
 /// Fails unless there are two cores; this program stays on the second one.

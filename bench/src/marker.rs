@@ -15,10 +15,20 @@ const DIGITS: usize = 16;
 /// One event as a client sees it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Marker {
-    /// Its place among the events of its subject, from 0; or [`PROBE`].
+    /// Its place among the events of its subject, from 0, with the [`numbered`] subject; or [`PROBE`].
     pub sequence: u64,
     /// When it was published, or should have been, on [`crate::clock`].
     pub time: u64,
+}
+
+/// The sequence of the event number `place` of a subject: clients that have several subjects tell them apart by it.
+pub fn numbered(subject: u32, place: u64) -> u64 {
+    u64::from(subject) << 32 | place
+}
+
+/// The subject in a sequence, and the place among its events.
+pub fn parts(sequence: u64) -> (u32, u64) {
+    ((sequence >> 32) as u32, sequence & u64::from(u32::MAX))
 }
 
 /// Appends a payload of exactly `size` bytes, valid JSON, that holds `marker`.

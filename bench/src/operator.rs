@@ -3,14 +3,24 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    thread::sleep,
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    thread::{self, JoinHandle, sleep},
     time::{Duration, Instant},
 };
 
-use crate::failure::{Because as _, Failure, Outcome};
+use crate::{
+    failure::{Because as _, Failure, Outcome},
+    process::Process,
+};
 
 /// How long a node may take to be ready: it may have to fill its window first.
 const READY: Duration = Duration::from_secs(120);
+
+/// How often it is asked meanwhile: often, because the time until then is measured.
+const POLL: Duration = Duration::from_micros(500);
+
+/// How often a scraper reads.
+const SCRAPE: Duration = Duration::from_secs(1);
 
 /// The metrics of a node at one moment.
 #[derive(Debug)]
@@ -45,14 +55,15 @@ impl Metrics {
     }
 }
 
-/// Waits until the node at `internal` is ready.
-pub fn await_ready(internal: SocketAddr) -> Outcome<()> {
+/// Waits until `node`, which answers operators at `internal`, is ready.
+pub fn await_ready(node: &mut Process, internal: SocketAddr) -> Outcome<()> {
     let deadline = Instant::now() + READY;
     while !get(internal, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+        node.check()?;
         if Instant::now() > deadline {
             return Err(Failure::new(format!("the node is not ready after {} s", READY.as_secs())));
         }
-        sleep(Duration::from_millis(5));
+        sleep(POLL);
     }
     Ok(())
 }
@@ -64,6 +75,35 @@ pub fn tasks(internal: SocketAddr) -> Outcome<u64> {
     let (_, body) = answer.split_once("\r\n\r\n").ok_or_else(|| Failure::new(cannot()))?;
     let state: serde_json::Value = serde_json::from_str(body).because(cannot)?;
     state["tasks"].as_u64().ok_or_else(|| Failure::new(cannot()))
+}
+
+/// Reads a node's metrics again and again, as a monitoring system does, on a thread of its own; on the clients' core,
+/// where the thread that starts it is. Dropping it ends that.
+#[derive(Debug)]
+pub struct Scraper {
+    thread: JoinHandle<Outcome<()>>,
+    _stop: Sender<()>,
+}
+
+impl Scraper {
+    /// Begins.
+    pub fn start(internal: SocketAddr) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            loop {
+                Metrics::of(internal)?;
+                if stopped.recv_timeout(SCRAPE) == Err(RecvTimeoutError::Disconnected) {
+                    return Ok(());
+                }
+            }
+        });
+        Self { thread, _stop: stop }
+    }
+
+    /// Fails if there was nothing to read.
+    pub fn check(&self) -> Outcome<()> {
+        if self.thread.is_finished() { Err(Failure::new("the node's metrics could not be read")) } else { Ok(()) }
+    }
 }
 
 fn get(internal: SocketAddr, path: &str) -> Outcome<String> {

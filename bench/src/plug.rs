@@ -25,16 +25,25 @@ pub struct Step {
     pub say: Vec<u8>,
     /// Nothing for "nothing to wait for".
     pub until: &'static [u8],
+    /// How often those have to come.
+    pub times: usize,
+}
+
+impl Step {
+    /// Whether `received` is what was waited for.
+    pub fn is_done(&self, received: &[u8]) -> bool {
+        self.until.is_empty() || memchr::memmem::find_iter(received, self.until).take(self.times).count() == self.times
+    }
 }
 
 impl Plug {
-    /// The request that opens a connection.
-    pub fn upgrade(self) -> Vec<u8> {
+    /// The request that opens a connection, of a client with this token.
+    pub fn upgrade(self, token: Option<&str>) -> Vec<u8> {
         match self {
-            Self::NotifierJson => frame::upgrade("/v1/ws", Some("notifier.v1.json")),
-            Self::NotifierProto => frame::upgrade("/v1/ws", Some("notifier.v1.proto")),
-            Self::Nats | Self::Plain => frame::upgrade("/", None),
-            Self::Centrifugo => frame::upgrade("/connection/websocket", None),
+            Self::NotifierJson => frame::upgrade("/v1/ws", Some("notifier.v1.json"), token),
+            Self::NotifierProto => frame::upgrade("/v1/ws", Some("notifier.v1.proto"), token),
+            Self::Nats | Self::Plain => frame::upgrade("/", None, token),
+            Self::Centrifugo => frame::upgrade("/connection/websocket", None, token),
         }
     }
 
@@ -65,12 +74,16 @@ impl Plug {
         }
     }
 
-    /// Says hello and subscribes to `subject`, in one frame where the protocol can.
-    pub fn enter(self, subject: &str) -> Step {
+    /// Says hello and subscribes to `subjects`, in one frame where the protocol can. Of several only the node's JSON
+    /// clients take more than the first.
+    pub fn enter(self, subjects: &[String]) -> Step {
+        let subject = subjects.first().map_or("", String::as_str);
         match self {
             Self::NotifierJson => {
-                let connect = format!("{{\"connect\":{{\"subscriptions\":[{{\"subject\":\"{subject}\"}}]}}}}");
-                step(TEXT, connect.as_bytes(), b"\"subscribed\"")
+                let asked: Vec<String> =
+                    subjects.iter().map(|subject| format!("{{\"subject\":\"{subject}\"}}")).collect();
+                let connect = format!("{{\"connect\":{{\"subscriptions\":[{}]}}}}", asked.join(","));
+                Step { times: subjects.len(), ..step(TEXT, connect.as_bytes(), b"\"subscribed\"") }
             }
             Self::NotifierProto => step(BINARY, &proto::connect(Some(subject)), PROTO_LIVE),
             Self::Nats => {
@@ -109,7 +122,7 @@ const NATS_CONNECT: &[u8] =
 const PROTO_LIVE: &[u8] = b"\x12\x04live";
 
 fn step(opcode: u8, payload: &[u8], until: &'static [u8]) -> Step {
-    Step { say: frame::from_client(opcode, payload), until }
+    Step { say: frame::from_client(opcode, payload), until, times: 1 }
 }
 
 /// Frames of `notifier.v1.proto`, by hand: all lengths here fit one byte.
@@ -144,13 +157,24 @@ mod tests {
     #[test]
     fn each_protocol_enters_in_its_own_words() {
         let json = br#"{"connect":{"subscriptions":[{"subject":"b.0"}]}}"#;
-        assert_eq!(said(&Plug::NotifierJson.enter("b.0")), json);
-        assert_eq!(said(&Plug::NotifierProto.enter("b.0")), b"\x0a\x09\x12\x07\x1a\x05\x0a\x03b.0");
+        let one = ["b.0".to_owned()];
+        assert_eq!(said(&Plug::NotifierJson.enter(&one)), json);
+        assert_eq!(said(&Plug::NotifierProto.enter(&one)), b"\x0a\x09\x12\x07\x1a\x05\x0a\x03b.0");
         assert_eq!(said(&Plug::NotifierProto.hello()), b"\x0a\x02\x12\x00");
         assert_eq!(said(&Plug::NotifierProto.subscribe("b.0")), b"\x0a\x07\x1a\x05\x0a\x03b.0");
-        assert!(said(&Plug::Nats.enter("b.0")).ends_with(b"}\r\nSUB b.0 1\r\nPING\r\n"));
-        assert_eq!(said(&Plug::Plain.enter("b.0")), b"b.0");
-        assert_eq!(said(&Plug::Centrifugo.enter("b.0")).split(|byte| *byte == b'\n').count(), 2);
+        assert!(said(&Plug::Nats.enter(&one)).ends_with(b"}\r\nSUB b.0 1\r\nPING\r\n"));
+        assert_eq!(said(&Plug::Plain.enter(&one)), b"b.0");
+        assert_eq!(said(&Plug::Centrifugo.enter(&one)).split(|byte| *byte == b'\n').count(), 2);
+    }
+
+    #[test]
+    fn who_asks_for_several_subjects_waits_for_each() {
+        let several = ["b.0".to_owned(), "b.1".to_owned()];
+        let step = Plug::NotifierJson.enter(&several);
+        assert_eq!(said(&step), br#"{"connect":{"subscriptions":[{"subject":"b.0"},{"subject":"b.1"}]}}"#);
+        let answer = br#"{"welcome":{}}{"subscribed":{}}"#;
+        assert!(!step.is_done(answer));
+        assert!(step.is_done(&[&answer[..], br#"{"subscribed":{}}"#].concat()));
     }
 
     #[test]

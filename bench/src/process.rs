@@ -37,6 +37,13 @@ impl Process {
         scratch: &Path,
         address: SocketAddr,
     ) -> Outcome<Self> {
+        let mut process = Self::spawn(name, core, command, scratch)?;
+        process.await_port(address)?;
+        Ok(process)
+    }
+
+    /// The same, and waits for nothing.
+    pub fn spawn(name: &str, core: Option<usize>, command: &Command, scratch: &Path) -> Outcome<Self> {
         let log = scratch.join(format!("{name}.log"));
         let cannot = || format!("cannot start {name}");
         let output = File::create(&log).because(|| format!("cannot write {}", log.display()))?;
@@ -59,9 +66,7 @@ impl Process {
         }
         launch.stdin(Stdio::null()).stdout(output.try_clone().because(cannot)?).stderr(output);
         let child = launch.spawn().because(cannot)?;
-        let mut process = Self { name: name.into(), child, log };
-        process.await_port(address)?;
-        Ok(process)
+        Ok(Self { name: name.into(), child, log })
     }
 
     /// Waits until it listens at `address` too.

@@ -4,7 +4,6 @@
 mod bulk;
 mod bystanders;
 mod guests;
-mod line;
 mod reader;
 mod storm;
 mod world;

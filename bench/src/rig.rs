@@ -12,8 +12,11 @@ use crate::{
     drive::{Drive, Pace, Pump},
     failure::{Because as _, Failure, Outcome},
     feed::Feed,
-    operator,
+    names::Names,
+    operator::{self, Scraper},
+    passes::Passes,
     process::{Process, free_addresses},
+    settings::ISSUER_FILE,
     sink,
     swarm::{Opened, Role, Swarm, WINDOW, own_cpu},
     target::{Places, Programs, Server, Target},
@@ -21,10 +24,16 @@ use crate::{
 };
 
 /// First token of all subjects.
-const PREFIX: &str = "bench";
+const FIRST: &str = "bench";
 
 /// After so long without a delivery, what is missing will not come.
 const PATIENCE: u64 = 3 * SECOND;
+
+/// How long the first delivery of a window may take: on a machine with other work the server may get no time at all.
+const RAMP: u64 = 20 * SECOND;
+
+/// How long a probe of each of many subjects may take, nanoseconds for one: the next ones would wait behind them.
+const PROBE: u64 = 50_000;
 
 /// How long to let nats-server work, which is on this core too, before looking at the publisher's socket again.
 const SHORT: u64 = 200_000;
@@ -55,6 +64,7 @@ pub struct Rig {
     pub internal: SocketAddr,
     target: Target,
     nats: Option<Process>,
+    scraper: Option<Scraper>,
     /// Strangers' CPU in percent of a core, of each measurement.
     pub strangers: Vec<f64>,
 }
@@ -110,28 +120,32 @@ impl Rig {
         } else {
             let mut command = Command::new(&programs.nats_server);
             command.args(["-a", &nats_address.ip().to_string(), "-p", &nats_address.port().to_string()]);
-            if target.stored {
+            if target.has_streams() {
                 command.arg("-js").arg("-sd").arg(empty_folder(scratch, "jetstream")?);
             }
             Some(Process::start("nats-server", Some(ground.load_core), &command, scratch, nats_address)?)
         };
+        let passes = if target.full { Some(Passes::issue(&scratch.join(ISSUER_FILE))?) } else { None };
         let command = target.command(&Places { programs, listen, internal, nats: nats_address, scratch })?;
         let mut server = Process::start(&target.name, Some(ground.server_core), &command, scratch, listen)?;
         if nats.is_none() {
             server.await_port(nats_address)?; // it opens one port after the other
         }
-        if target.stored {
-            operator::await_ready(internal)?; // until then it makes the stream
+        if target.has_streams() {
+            operator::await_ready(&mut server, internal)?; // until then it makes the stream
         }
-        let feed = Feed::connect(nats_address, PREFIX)?;
-        let swarm = Swarm::new(listen, PREFIX)?;
-        Ok(Self { swarm, feed, server, internal, target: target.clone(), nats, strangers: Vec::new() })
+        let names = if target.full { Names::wide(FIRST) } else { Names::plain(FIRST) };
+        let feed = Feed::connect(nats_address, names)?;
+        let swarm = Swarm::new(listen, names, passes)?;
+        let scraper = target.full.then(|| Scraper::start(internal));
+        Ok(Self { swarm, feed, server, internal, target: target.clone(), nats, scraper, strangers: Vec::new() })
     }
 
     /// `count` clients, the first ones of subject `first`, `members` to each subject.
     pub fn roles(&self, count: usize, first: u32, members: usize, group: usize) -> Vec<Role> {
         let plug = self.target.plug;
-        (0..count).map(|at| Role { plug, subject: first + (at / members) as u32, group, narrow: false }).collect()
+        let role = |at| Role { plug, subject: first + (at / members) as u32, subjects: 1, group, narrow: false };
+        (0..count).map(role).collect()
     }
 
     /// Lets `roles` in and subscribes them.
@@ -148,7 +162,7 @@ impl Rig {
     /// Sends events that count nowhere until everybody has received one: `subscribed` means different things elsewhere.
     pub fn warm_up(&mut self, subjects: u32) -> Outcome<()> {
         let deadline = clock::now() + 30 * SECOND;
-        let mut pause = SECOND / 4;
+        let mut pause = (SECOND / 4).max(u64::from(subjects) * PROBE);
         while !self.swarm.all_warm() {
             if clock::now() > deadline {
                 return Err(Failure::new("some clients receive nothing although they are subscribed"));
@@ -174,19 +188,20 @@ impl Rig {
 
     /// Publishes as `drives` say for `seconds` and measures. Where a window drives, the measurement begins when the
     /// first window has been delivered and ends with the publishing: the server never runs dry in between. Otherwise it
-    /// begins with the first event and ends with the last delivery.
+    /// begins with the first event and ends with the last delivery. Where a window drives and nothing has been
+    /// delivered after `seconds`, it goes on until something has been.
     pub fn measure(&mut self, drives: &[Drive], seconds: f64) -> Outcome<Measured> {
         let windowed = drives.iter().any(|drive| matches!(drive.pace, Pace::Window(_)));
         let start = self.deliveries();
         let mut pumps: Vec<Pump> = drives.iter().map(|drive| Pump::new(drive, start)).collect();
         self.feed.attend()?;
         if windowed {
-            let deadline = clock::now() + 20 * SECOND;
+            let deadline = clock::now() + RAMP;
             while !pumps.iter().all(|pump| pump.ramped(self.deliveries())) {
                 self.pump(&mut pumps, deadline)?;
                 if clock::now() > deadline {
                     self.server.check()?;
-                    return Err(Failure::new("the first events took longer than 20 s"));
+                    return Err(Failure::new(format!("the first events took longer than {} s", RAMP / SECOND)));
                 }
             }
         }
@@ -195,8 +210,14 @@ impl Rig {
         let counted = self.deliveries();
         let end = before.at + clock::nanos(seconds);
         let mut attended = before.at;
-        while clock::now() < end {
-            self.pump(&mut pumps, end)?;
+        loop {
+            let now = clock::now();
+            // A rate is of deliveries: there has to be one, however short the time is or little of it the server gets.
+            let late = windowed && now < end + RAMP && self.deliveries() == counted;
+            if now >= end && !late {
+                break;
+            }
+            self.pump(&mut pumps, if late { now + SHORT } else { end })?;
             if clock::now() - attended > SECOND / 10 {
                 attended = clock::now();
                 self.feed.attend()?;
@@ -214,6 +235,7 @@ impl Rig {
         };
         self.swarm.audit(&self.feed.published);
         self.server.check()?;
+        self.scraper.as_ref().map_or(Ok(()), Scraper::check)?;
         self.conclude(&before, &after, std::array::from_fn(|group| deliveries[group] - counted[group]))
     }
 

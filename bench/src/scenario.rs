@@ -3,6 +3,7 @@
 mod connect;
 mod fair;
 mod fanout;
+mod growth;
 mod heartbeat;
 mod idle;
 mod mixed;
@@ -34,6 +35,8 @@ pub struct Sizes {
     pub rate: f64,
     /// Events a second of `unwanted`.
     pub unwanted: f64,
+    /// What the numbers of `growth` are divided by.
+    pub growth: usize,
     /// How long each measurement takes.
     pub seconds: f64,
     /// How long `heartbeat` takes: one interval of the servers' Pings.
@@ -53,6 +56,7 @@ impl Sizes {
             subjects: 1_000,
             rate: 10_000.0,
             unwanted: 50_000.0,
+            growth: 1,
             seconds,
             heartbeat: 25.0,
             stall: 5.0,
@@ -62,7 +66,7 @@ impl Sizes {
 
     /// Clients of the scenario with the most.
     pub fn most_clients(&self) -> usize {
-        self.small + self.large
+        (self.small + self.large).max(growth::MOST_CLIENTS / self.growth)
     }
 
     /// Small ones: they show that everything works, not how well.
@@ -73,6 +77,7 @@ impl Sizes {
             subjects: 40,
             rate: 400.0,
             unwanted: 2_000.0,
+            growth: 50,
             seconds: 0.2,
             heartbeat: 1.0,
             stall: 0.5,
@@ -120,6 +125,7 @@ impl Bench<'_> {
         self.cell.faults.lost += faults.lost;
         self.cell.faults.duplicated += faults.duplicated;
         self.cell.faults.reordered += faults.reordered;
+        self.cell.faults.strayed += faults.strayed;
         self.cell.faults.closed += faults.closed;
         self.cell.strangers = rig.strangers.iter().copied().fold(self.cell.strangers, f64::max);
     }
@@ -228,6 +234,7 @@ pub const ALL: &[Scenario] = &[
     heartbeat::SCENARIO,
     nats_in::SCENARIO,
     unwanted::SCENARIO,
+    growth::SCENARIO,
 ];
 
 /// The scenario with this name.

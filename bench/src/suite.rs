@@ -78,8 +78,8 @@ fn report(cell: &Cell) {
     }
     if !faults.none() {
         line += &format!(
-            "  WRONG: {} lost, {} duplicated, {} reordered, {} connections ended",
-            faults.lost, faults.duplicated, faults.reordered, faults.closed
+            "  WRONG: {} lost, {} duplicated, {} reordered, {} strayed, {} connections ended",
+            faults.lost, faults.duplicated, faults.reordered, faults.strayed, faults.closed
         );
     }
     eprintln!("{line}");

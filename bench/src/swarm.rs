@@ -24,7 +24,9 @@ pub use tally::{Faults, Group, Tally};
 use crate::{
     clock,
     failure::{Because as _, Failure, Outcome},
-    marker::{PROBE, Scanner},
+    marker::{self, PROBE, Scanner},
+    names::Names,
+    passes::Passes,
     plug::Plug,
     usage,
 };
@@ -43,12 +45,21 @@ const SOURCES: usize = 8;
 pub struct Role {
     /// How it speaks.
     pub plug: Plug,
-    /// The one subject it subscribes to.
+    /// The first subject it subscribes to.
     pub subject: u32,
+    /// How many it subscribes to, one after the other.
+    pub subjects: u32,
     /// Whose latencies its belong to.
     pub group: usize,
     /// Whether the kernel may keep only little for it: for clients that are to stop reading.
     pub narrow: bool,
+}
+
+impl Role {
+    /// Which of its subjects this is, if any.
+    fn place(&self, subject: u32) -> Option<usize> {
+        subject.checked_sub(self.subject).filter(|at| *at < self.subjects).map(|at| at as usize)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,8 +77,8 @@ struct Connection {
     socket: Option<OwnedFd>,
     stage: Stage,
     role: Role,
-    /// The sequence that must come next.
-    next: u64,
+    /// Where in [`Swarm::next`] its subjects are.
+    places: usize,
     /// Whether an event has ever arrived.
     warm: bool,
     /// Whether the last read ended inside of a marker; then the beginning is in [`Swarm::tails`].
@@ -80,6 +91,8 @@ pub struct Swarm {
     server: SocketAddrV4,
     poll: OwnedFd,
     connections: Vec<Connection>,
+    /// The event that must come next, of each subject of each connection.
+    next: Vec<u64>,
     openings: HashMap<usize, opening::Opening>,
     /// Who has left `openings`, and how; nothing if it must try again.
     finished: Vec<(usize, Option<opening::Opening>)>,
@@ -88,33 +101,31 @@ pub struct Swarm {
     buffer: Vec<u8>,
     /// What has arrived.
     pub tally: Tally,
-    /// The clients' names for their subjects.
-    prefix: String,
+    names: Names,
+    /// Their tokens, where they need any.
+    passes: Option<Passes>,
     warm: usize,
 }
 
 impl Swarm {
-    /// No clients yet, of the server at `server`; subjects are `prefix` and a number.
-    pub fn new(server: SocketAddr, prefix: &str) -> Outcome<Self> {
+    /// No clients yet, of the server at `server`.
+    pub fn new(server: SocketAddr, names: Names, passes: Option<Passes>) -> Outcome<Self> {
         let SocketAddr::V4(server) = server else { return Err(Failure::new("servers listen on IPv4 here")) };
         Ok(Self {
             server,
             poll: epoll::create(epoll::CreateFlags::CLOEXEC).because(|| "cannot create an epoll".into())?,
             connections: Vec::new(),
+            next: Vec::new(),
             openings: HashMap::new(),
             finished: Vec::new(),
             tails: HashMap::new(),
             scanner: Scanner::default(),
             buffer: vec![0; BUFFER],
             tally: Tally::default(),
-            prefix: prefix.into(),
+            names,
+            passes,
             warm: 0,
         })
-    }
-
-    /// The name of a subject.
-    pub fn subject(&self, number: u32) -> String {
-        format!("{}.{number}", self.prefix)
     }
 
     /// Connections that receive events.
@@ -192,10 +203,17 @@ impl Swarm {
             if marker.sequence == PROBE {
                 return;
             }
-            if marker.sequence == connection.next {
-                connection.next += 1;
+            let (subject, sequence) = marker::parts(marker.sequence);
+            let Some(place) = connection.role.place(subject) else {
+                self.tally.faults.strayed += 1;
+                return;
+            };
+            let place = connection.places + place;
+            let next = &mut self.next[place];
+            if sequence == *next {
+                *next += 1;
             } else {
-                self.tally.faults.unexpected(at, &mut connection.next, marker.sequence);
+                self.tally.faults.unexpected(place, next, sequence);
             }
             self.tally.groups[connection.role.group].arrived(now, marker.time);
         });
@@ -215,10 +233,13 @@ impl Swarm {
 
     /// Compares with what was published: `published[subject]` events. What is missing counts as lost.
     pub fn audit(&mut self, published: &[u64]) {
-        for connection in self.connections.iter_mut().filter(|connection| connection.stage == Stage::Live) {
-            let due = published.get(connection.role.subject as usize).copied().unwrap_or(0);
-            self.tally.faults.lost += due.saturating_sub(connection.next);
-            connection.next = due;
+        for connection in self.connections.iter().filter(|connection| connection.stage == Stage::Live) {
+            let subjects = connection.role.subject..connection.role.subject + connection.role.subjects;
+            for (subject, next) in subjects.zip(&mut self.next[connection.places..]) {
+                let due = published.get(subject as usize).copied().unwrap_or(0);
+                self.tally.faults.lost += due.saturating_sub(*next);
+                *next = due;
+            }
         }
     }
 
@@ -244,6 +265,7 @@ impl Swarm {
             }
         }
         self.connections.clear();
+        self.next.clear();
         self.openings.clear();
         self.tails.clear();
         self.warm = 0;

@@ -169,8 +169,8 @@ fn remarks(text: &mut String, results: &Results, scenario: &str) {
         }
         if !faults.none() {
             lines.push(format!(
-                "**{target}, run {run}: {} lost, {} duplicated, {} reordered events; {} connections ended.**",
-                faults.lost, faults.duplicated, faults.reordered, faults.closed
+                "**{target}, run {run}: {} lost, {} duplicated, {} reordered, {} strayed events; {} connections ended.**",
+                faults.lost, faults.duplicated, faults.reordered, faults.strayed, faults.closed
             ));
         }
         if cell.strangers > STRANGERS {

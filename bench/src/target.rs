@@ -10,6 +10,7 @@ use std::{
 use crate::{
     failure::{Because as _, Failure, Outcome},
     plug::Plug,
+    settings,
 };
 
 /// A kind of server.
@@ -54,26 +55,16 @@ pub struct Target {
     pub plug: Plug,
     /// Whether the events of the benchmark are stored in JetStream, and durable.
     pub stored: bool,
+    /// Whether everything is on that a node can do for its clients: tokens, grants, denials, limits, streams; and its
+    /// metrics are read.
+    pub full: bool,
 }
 
 /// The names of the targets that are measured when none is named; those that need a path are not among them.
 pub const NAMES: &[&str] = &["floor", "floor16", "notifier", "notifier-proto", "naive", "ws", "nats"];
 
-/// The target whose events are stored.
-pub const DURABLE: &str = "notifier-durable";
-
-/// What makes them so. In memory, because the disk is not what is measured.
-const STREAM: &str = "\
-[[streams]]
-name = \"BENCH\"
-subjects = [\"bench.>\"]
-storage = \"memory\"
-
-[[subjects]]
-pattern = \"bench.>\"
-delivery = \"durable\"
-stream = \"BENCH\"
-";
+/// Nodes that are measured only where they are named: with stored events, with everything on, with both.
+pub const NAMED: &[&str] = &["notifier-durable", "notifier-full", "notifier-full-durable"];
 
 /// Where the programs are that are not part of this one.
 #[derive(Clone, Debug)]
@@ -132,21 +123,26 @@ impl Target {
             "naive" => (Server::Naive, Plug::Plain),
             "ws" => (Server::Ws, Plug::Plain),
             "nats" => (Server::Nats, Plug::Nats),
-            "notifier" => (Server::Notifier(programs.node.clone()), Plug::NotifierJson),
+            "notifier" | "notifier-durable" | "notifier-full" | "notifier-full-durable" => {
+                (Server::Notifier(programs.node.clone()), Plug::NotifierJson)
+            }
             "notifier-proto" => (Server::Notifier(programs.node.clone()), Plug::NotifierProto),
-            DURABLE => (Server::Notifier(programs.node.clone()), Plug::NotifierJson),
             "centrifugo" => match &programs.centrifugo {
                 Some(path) => (Server::Centrifugo(path.clone()), Plug::Centrifugo),
                 None => return Err(Failure::new("the target centrifugo needs --centrifugo PATH")),
             },
             _ => {
-                let known = NAMES.join(", ");
-                return Err(Failure::new(format!(
-                    "there is no target {name}; there are {known}, {DURABLE}, centrifugo"
-                )));
+                let known = [NAMES, NAMED].concat().join(", ");
+                return Err(Failure::new(format!("there is no target {name}; there are {known}, centrifugo")));
             }
         };
-        Ok(Self { name: name.into(), server, plug, stored: name == DURABLE })
+        Ok(Self {
+            name: name.into(),
+            server,
+            plug,
+            stored: matches!(name, "notifier-durable" | "notifier-full-durable"),
+            full: matches!(name, "notifier-full" | "notifier-full-durable"),
+        })
     }
 
     /// Another build of the node, from `NAME=PATH`.
@@ -154,7 +150,8 @@ impl Target {
         let Some((name, path)) = assignment.split_once('=') else {
             return Err(Failure::new(format!("--compare {assignment}: must be NAME=PATH")));
         };
-        Ok(Self { name: name.into(), server: Server::Notifier(path.into()), plug: Plug::NotifierJson, stored: false })
+        let (server, plug) = (Server::Notifier(path.into()), Plug::NotifierJson);
+        Ok(Self { name: name.into(), server, plug, stored: false, full: false })
     }
 
     /// The bare subscribers.
@@ -164,6 +161,7 @@ impl Target {
             server: Server::Sink(reader),
             plug: Plug::Plain,
             stored: false,
+            full: false,
         })
     }
 
@@ -175,6 +173,11 @@ impl Target {
     /// Whether it is one of the floors.
     pub fn is_floor(&self) -> bool {
         matches!(self.server, Server::Floor { .. })
+    }
+
+    /// Whether it follows a stream: that of the benchmark's events, or one beside them.
+    pub fn has_streams(&self) -> bool {
+        self.stored || self.full
     }
 
     /// The command that serves clients at `listen`, fed by the nats-server at `nats`. Files go to `scratch`.
@@ -211,15 +214,13 @@ impl Target {
             }
             Server::Notifier(path) => {
                 let mut command = Command::new(path);
-                command.args(["serve", "--nats", &format!("nats://{nats}"), "--anonymous"]);
+                command.args(["serve", "--nats", &format!("nats://{nats}")]);
                 command.args(["--listen", &listen.to_string(), "--internal-listen", &internal.to_string()]);
-                // What is measured is what it can do, not what it lets one address do at once.
-                for limit in ["CONNECTIONS_PER_SECOND", "CONNECTIONS_BURST"] {
-                    command.env(format!("NOTIFIER_LIMITS__{limit}"), "1000000");
-                }
-                if self.stored {
-                    command.arg("--config").arg(write(scratch, "durable.toml", STREAM)?);
-                }
+                command.arg("--config").arg(write(
+                    scratch,
+                    "node.toml",
+                    &settings::of_node(self.stored, self.full, scratch),
+                )?);
                 command
             }
             Server::Centrifugo(path) => {

@@ -5,10 +5,11 @@ use std::thread;
 
 use notifier::proto::Position;
 
-use super::{Amounts, line::Line, reader, world::World};
+use super::{Amounts, reader, world::World};
 use crate::{
     failure::{Failure, Outcome},
     launch,
+    line::Line,
     rig::Ground,
     table,
 };

@@ -12,12 +12,13 @@ use crate::{
     drive::{Drive, Pace, Pump},
     failure::{Because as _, Failure, Outcome},
     feed::Feed,
+    names::Names,
     plug::Plug,
     swarm::{Faults, Role, Swarm, WINDOW},
 };
 
-/// First token of their subject, which nobody stores.
-const PREFIX: &str = "live";
+/// Their subject, which nobody stores.
+const NAMES: Names = Names::plain("live");
 
 /// Events a second: one every 20 ms.
 const RATE: f64 = 50.0;
@@ -59,9 +60,9 @@ impl Bystanders {
 }
 
 fn attend(listen: SocketAddr, nats: SocketAddr, count: usize, asked: &Receiver<Sender<f64>>) -> Outcome<Faults> {
-    let mut feed = Feed::connect(nats, PREFIX)?;
-    let mut swarm = Swarm::new(listen, PREFIX)?;
-    let role = Role { plug: Plug::NotifierJson, subject: 0, group: 0, narrow: false };
+    let mut feed = Feed::connect(nats, NAMES)?;
+    let mut swarm = Swarm::new(listen, NAMES, None)?;
+    let role = Role { plug: Plug::NotifierJson, subject: 0, subjects: 1, group: 0, narrow: false };
     swarm.open(&vec![role; count], true, WINDOW)?;
     let drive = Drive { subjects: 0..1, members: count as u64, payload: PAYLOAD, pace: Pace::Every(RATE), group: 0 };
     let mut pump = Pump::new(&drive, [0, 0]);

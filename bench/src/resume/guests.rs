@@ -20,9 +20,10 @@ use tokio::{
     time::sleep,
 };
 
-use super::{line::Line, world::Node};
+use super::world::Node;
 use crate::{
     failure::{Because as _, Failure, Outcome},
+    line::Line,
     marker::Scanner,
 };
 

@@ -9,11 +9,11 @@ use super::{
     Amounts,
     bystanders::Bystanders,
     guests::{Guests, Harm},
-    line::Line,
     world::{Bill, Node, World},
 };
 use crate::{
     failure::{Failure, Outcome},
+    line::Line,
     swarm::Faults,
     table,
 };

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, process::Command, time::Instant};
 
-use super::line::Line;
 use crate::{
     failure::{Because as _, Outcome},
+    line::Line,
     operator::{self, Metrics},
     process::{Process, free_addresses},
     rig::{Ground, empty_folder},
@@ -75,8 +75,8 @@ impl<'a> World<'a> {
         command.args(["serve", "--anonymous", "--nats", &format!("nats://{}", self.address), "--config"]).arg(file);
         command.args(["--listen", &listen.to_string(), "--internal-listen", &internal.to_string()]);
         let begun = Instant::now();
-        let process = Process::start(name, Some(self.ground.server_core), &command, &self.ground.scratch, listen)?;
-        operator::await_ready(internal)?;
+        let mut process = Process::start(name, Some(self.ground.server_core), &command, &self.ground.scratch, listen)?;
+        operator::await_ready(&mut process, internal)?;
         Ok(Node { process, listen, internal, ready: begun.elapsed().as_secs_f64() })
     }
 

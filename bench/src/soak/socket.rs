@@ -63,7 +63,7 @@ impl Socket {
         let stream = socket.connect(address).await.map_err(lost)?;
         stream.set_nodelay(true).map_err(lost)?;
         let mut socket = Self { stream, encoding, heard: Vec::new(), at: 0 };
-        socket.write(&frame::upgrade("/v1/ws", Some(encoding.subprotocol()))).await?;
+        socket.write(&frame::upgrade("/v1/ws", Some(encoding.subprotocol()), None)).await?;
         loop {
             socket.read().await?;
             if let Some(end) = memchr::memmem::find(&socket.heard, b"\r\n\r\n") {

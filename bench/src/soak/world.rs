@@ -115,8 +115,8 @@ impl<'a> World<'a> {
         let mut command = Command::new(&ground.programs.node);
         command.args(["serve", "--nats", &format!("nats://{nats}"), "--config"]).arg(file);
         command.args(["--listen", &listen.to_string(), "--internal-listen", &internal.to_string()]);
-        let node = Process::start("node", None, &command, &ground.scratch, listen)?;
-        operator::await_ready(internal)?;
+        let mut node = Process::start("node", None, &command, &ground.scratch, listen)?;
+        operator::await_ready(&mut node, internal)?;
         Ok(Self { ground, nats, listen, internal, node, server: Some(server) })
     }
 

@@ -71,17 +71,21 @@ impl Swarm {
                 socket: None,
                 stage: Stage::Closed,
                 role,
-                next: 0,
+                places: self.next.len(),
                 warm: false,
                 cut: false,
             });
+            self.next.resize(self.next.len() + role.subjects as usize, 0);
+        }
+        if let Some(passes) = &mut self.passes {
+            passes.prepare(self.connections.len())?;
         }
         self.work_off(first..first + roles.len(), window, |swarm, at, begun| {
             let role = swarm.connections[at].role;
             let socket = swarm.connect(at, role.narrow)?;
             epoll::add(&swarm.poll, &socket, epoll::EventData::new_u64(at as u64), epoll::EventFlags::OUT)
                 .because(|| "cannot watch a socket".into())?;
-            let step = if subscribe { role.plug.enter(&swarm.subject(role.subject)) } else { role.plug.hello() };
+            let step = if subscribe { role.plug.enter(&swarm.asked(role)) } else { role.plug.hello() };
             swarm.connections[at].socket = Some(socket);
             swarm.connections[at].stage = Stage::Opening;
             let opening = Opening { begun, connecting: true, lost: false, upgrading: true, step, received: Vec::new() };
@@ -90,11 +94,11 @@ impl Swarm {
         })
     }
 
-    /// Everybody who has said hello subscribes.
+    /// Everybody who has said hello subscribes to its first subject.
     pub fn subscribe(&mut self) -> Outcome<Opened> {
         self.work_off(0..self.connections.len(), WINDOW, |swarm, at, begun| {
             let role = swarm.connections[at].role;
-            let step = role.plug.subscribe(&swarm.subject(role.subject));
+            let step = role.plug.subscribe(&swarm.names.asked(role.subject));
             swarm.connections[at].stage = Stage::Opening;
             if let Some(socket) = &swarm.connections[at].socket {
                 say(socket, &step.say)?;
@@ -104,6 +108,11 @@ impl Swarm {
             swarm.openings.insert(at, opening);
             Ok(())
         })
+    }
+
+    /// What a client subscribes to.
+    fn asked(&self, role: Role) -> Vec<String> {
+        (role.subject..role.subject + role.subjects).map(|subject| self.names.asked(subject)).collect()
     }
 
     fn work_off(
@@ -163,7 +172,8 @@ impl Swarm {
             }
             opening.connecting = false;
             opening.lost = clock::now() - opening.begun > LOST;
-            say(socket, &connection.role.plug.upgrade())?;
+            let token = self.passes.as_ref().map(|passes| passes.of(at));
+            say(socket, &connection.role.plug.upgrade(token))?;
             return epoll::modify(&self.poll, socket, epoll::EventData::new_u64(at as u64), epoll::EventFlags::IN)
                 .because(|| "cannot watch a socket".into());
         }
@@ -185,7 +195,7 @@ impl Swarm {
                 say(socket, &opening.step.say)?;
             }
         }
-        if memchr::memmem::find(&opening.received, opening.step.until).is_some() {
+        if opening.step.is_done(&opening.received) {
             connection.stage = Stage::Live;
             let opening = self.openings.remove(&at);
             self.finished.push((at, opening));

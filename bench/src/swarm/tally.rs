@@ -49,14 +49,17 @@ pub struct Faults {
     pub duplicated: u64,
     /// Events that arrived after a later one.
     pub reordered: u64,
+    /// Events of subjects that the connection has not asked for.
+    #[serde(default)]
+    pub strayed: u64,
     /// Connections that the server ended.
     pub closed: u64,
     #[serde(skip)]
-    gaps: HashSet<(usize, u64)>,
+    gaps: HashSet<(usize, u64)>, // of a connection's subject
 }
 
 impl Faults {
-    /// Connection `at` got `sequence` and not the one it must get next.
+    /// Of the subject of a connection that has place `at`, `sequence` came and not the one that must come next.
     pub(super) fn unexpected(&mut self, at: usize, next: &mut u64, sequence: u64) {
         if sequence > *next {
             self.lost += sequence - *next;
@@ -72,7 +75,7 @@ impl Faults {
 
     /// Whether nothing went wrong.
     pub fn none(&self) -> bool {
-        self.lost + self.duplicated + self.reordered + self.closed == 0
+        self.lost + self.duplicated + self.reordered + self.strayed + self.closed == 0
     }
 }
 

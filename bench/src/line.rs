@@ -26,18 +26,19 @@ const SILENCE: Duration = Duration::from_secs(20);
 
 /// The connection.
 #[derive(Debug)]
-pub(super) struct Line {
+pub struct Line {
     socket: TcpStream,
     buffer: Vec<u8>,
     heard: Vec<u8>,
     /// Where in `heard` to go on.
     at: usize,
     /// Events stored: the sequence of the last one, where nobody else publishes.
-    pub(super) stored: u64,
+    pub stored: u64,
 }
 
 impl Line {
-    pub(super) fn connect(address: SocketAddr) -> Outcome<Self> {
+    /// Connects to the nats-server at `address`.
+    pub fn connect(address: SocketAddr) -> Outcome<Self> {
         let cannot = || format!("cannot connect to the nats-server at {address}");
         let mut socket = TcpStream::connect(address).because(cannot)?;
         socket.set_nodelay(true).because(cannot)?;
@@ -49,7 +50,7 @@ impl Line {
     }
 
     /// Stores events of 128 bytes: subjects, and the number that each carries. Returns when all are stored.
-    pub(super) fn store(&mut self, events: impl Iterator<Item = (String, u64)>) -> Outcome<()> {
+    pub fn store(&mut self, events: impl Iterator<Item = (String, u64)>) -> Outcome<()> {
         let mut events = events.peekable();
         let (mut out, mut payload) = (Vec::new(), Vec::new());
         while events.peek().is_some() {
@@ -77,7 +78,7 @@ impl Line {
 
     /// Reads `count` events of `stream` from a sequence on, batch by batch, and does nothing with them but count.
     /// Returns how many came in order.
-    pub(super) fn read(&mut self, stream: &str, first: u64, count: u64) -> Outcome<u64> {
+    pub fn read(&mut self, stream: &str, first: u64, count: u64) -> Outcome<u64> {
         let scanner = Scanner::default();
         let mut in_order = 0;
         for seq in (first..first + count).step_by(BATCH as usize) {

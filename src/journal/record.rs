@@ -146,8 +146,9 @@ impl Record {
         state.log.set_floor(next - 1);
         state.losses = Losses::default();
         state.fanned = None;
-        state.sequence.begin(next);
-        state.sequence.know(stream.last);
+        let State { sequence, log, .. } = &mut *state;
+        sequence.begin(next, |stored| keep(log, stored));
+        sequence.know(stream.last);
     }
 
     /// What the stream was found to be, the same as before.

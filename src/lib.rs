@@ -38,3 +38,4 @@ pub mod trie;
 pub mod subject;
 pub mod origin;
 pub mod proto;
+pub mod sync;

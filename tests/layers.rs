@@ -46,6 +46,7 @@ const FLOORS: &[&str] = &[
     "subject",
     "origin",
     "proto",
+    "sync",
 ];
 
 /// Outside crates that only these floors may name.

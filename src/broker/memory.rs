@@ -4,7 +4,7 @@
 
 mod store;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     metrics::{BrokerEvent, Drop as Dropped, Metrics},
     subject::Pattern,
+    sync::{Mutex, MutexGuard},
     trie::Trie,
 };
 use store::Store;

@@ -3,7 +3,7 @@
 //! is something to read.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,7 @@ use crate::{
     },
     log::{Bounds, Log},
     subject::Pattern,
+    sync::{Mutex, MutexGuard},
 };
 
 /// Bytes of events that may be in memory beyond the window because they are not

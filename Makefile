@@ -8,7 +8,7 @@ DESCRIPTORS := ulimit -n $$(ulimit -Hn) 2>/dev/null || true;
 ARGS ?=
 
 .PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
-        bench-check profile gates hot-path fuzz chaos soak loadtest loadtest-smoke conformance image clean
+        bench-check profile gates hot-path fuzz chaos soak loadtest loadtest-smoke conformance image model clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ tools: ## Install what the tests need (idempotent)
 	scripts/promtool.sh > /dev/null
 	scripts/peers.sh > /dev/null
 
-check: fmt-check lint test doc shell-check deploy-check loadtest-smoke bench-check gates ## All that CI runs
+check: fmt-check lint test model doc shell-check deploy-check loadtest-smoke bench-check gates ## All that CI runs
 
 fmt: ## Format the code
 	cargo fmt
@@ -41,6 +41,7 @@ fmt-check:
 
 lint: ## Clippy, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --features model --lib --test model -- -D warnings
 
 doc: ## Build the documentation of the code, private items included
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
@@ -110,6 +111,10 @@ MINUTES ?= 60
 OUT ?= target/soak
 soak: ## Live with a node for an hour; nothing may grow or be left: make soak MINUTES=60 SEED=7 OUT=target/soak
 	$(DESCRIPTORS) scripts/bench.sh soak --minutes $(MINUTES) $(addprefix --seed ,$(SEED)) --out $(OUT)
+
+model: ## Run what tasks do to each other in thousands of orders: make model ITERATIONS=20000 SEED=3
+	$(if $(ITERATIONS),ITERATIONS=$(ITERATIONS)) $(if $(SEED),SEED=$(SEED)) \
+	  cargo test --locked --features model --test model $(ARGS)
 
 conformance: tools ## The WebSocket conformance suite's reference runner besides the one in `make test`
 	$(DESCRIPTORS) cargo test --locked --test conformance -- --include-ignored

@@ -4,16 +4,13 @@
 use std::{any::Any, convert::Infallible, future::Future, io, panic::AssertUnwindSafe, sync::Arc, thread};
 
 use futures_util::FutureExt as _;
-use tokio::{
-    runtime::{Builder, Handle},
-    sync::oneshot,
-};
+use tokio::{runtime::Builder, sync::oneshot};
 use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFuture},
     task::TaskTracker,
 };
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, sync::Handle};
 
 /// Owner of all tasks of one node. Clones share the same tasks.
 #[derive(Clone, Debug)]
@@ -51,7 +48,7 @@ impl Tasks {
                 tracing::error!(reason = describe(&*panic), "a client's task panicked; only that client is affected");
             }
         });
-        self.tracker.spawn_on(task, &self.runtime);
+        self.run(task);
     }
 
     /// Runs a task that others depend on, until the stop signal. Its panic
@@ -65,7 +62,7 @@ impl Tasks {
                 () = vital => {}
             }
         };
-        self.tracker.spawn_on(task, &self.runtime);
+        self.run(task);
     }
 
     /// The same on a thread and a runtime of its own: however many tasks are
@@ -94,8 +91,13 @@ impl Tasks {
             // Nothing is sent; it resolves when the thread is through.
             let _ = ended.await;
         };
-        self.tracker.spawn_on(owner, &self.runtime);
+        self.run(owner);
         Ok(())
+    }
+
+    fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // What it comes to is known by the tracker.
+        drop(self.runtime.spawn(self.tracker.track_future(task)));
     }
 
     /// A task whose panic fails the node.

@@ -41,6 +41,7 @@ use crate::{
     metrics::Metrics,
     outbox::Outbox,
     proto::Position,
+    sync::yield_now,
 };
 use channel::Channel;
 use courier::Courier;
@@ -162,7 +163,7 @@ impl Hub {
                 wanted = true;
                 if deliveries >= TURN {
                     deliveries = 0;
-                    tokio::task::yield_now().await;
+                    yield_now().await;
                 }
             }
             if alone && linger.after(wanted, Instant::now()) {
@@ -202,7 +203,7 @@ impl Hub {
             if deliveries < TURN {
                 return wanted || channel.is_busy();
             }
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
     }
 }

@@ -22,7 +22,7 @@ mod survey;
 
 use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 pub use place::{Cursor, Gap, Reason, Step};
 pub use reader::{Part, Reader};
@@ -35,6 +35,7 @@ use crate::{
     metrics::Metrics,
     proto::Position,
     subject::{Pattern, Subject},
+    sync::sleep,
 };
 use keeper::{Keeper, Lag};
 use record::Record;

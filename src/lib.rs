@@ -39,3 +39,4 @@ pub mod subject;
 pub mod origin;
 pub mod calendar;
 pub mod proto;
+pub mod sync;

@@ -10,18 +10,19 @@
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use bytes::{Buf as _, Bytes};
-use tokio::{sync::Notify, time::timeout};
+use tokio::sync::Notify;
 
 use crate::{
     close::CloseReason,
     drain::Tasks,
     metrics::{Drop as Dropped, Metrics},
     socket::{Chunk, Wire, frame_head},
+    sync::{Mutex, MutexGuard, sleep, timeout},
 };
 
 /// Bytes joined into one WebSocket message: a browser should not wait long for
@@ -241,7 +242,7 @@ impl Outbox {
         }
         let (outbox, close_time) = (Arc::downgrade(self), self.policy.close_time);
         self.policy.tasks.spawn(async move {
-            tokio::time::sleep(close_time).await;
+            sleep(close_time).await;
             if let Some(outbox) = outbox.upgrade() {
                 outbox.wire.shut_down();
             }

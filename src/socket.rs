@@ -13,6 +13,8 @@ mod client;
 mod connection_id;
 mod decoder;
 mod handshake;
+#[cfg(feature = "model")]
+mod pipe;
 mod wire;
 
 pub use chunk::{Chunk, MessageKind, frame_head};
@@ -20,4 +22,6 @@ pub use client::{ClientError, ClientSocket};
 pub use connection_id::{ConnectionId, NoConnectionId};
 pub use decoder::{Decoder, Incoming};
 pub use handshake::{Upgrade, accept};
+#[cfg(feature = "model")]
+pub use pipe::{Flaw, Pipe};
 pub use wire::Wire;

@@ -47,6 +47,7 @@ const FLOORS: &[&str] = &[
     "origin",
     "calendar",
     "proto",
+    "sync",
 ];
 
 /// Outside crates that only these floors may name.

@@ -6,7 +6,7 @@ mod store;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -28,6 +28,7 @@ use crate::{
     config::Config,
     metrics::{BrokerEvent, Drop as Dropped, Metrics},
     subject::Pattern,
+    sync::{Mutex, MutexGuard},
     trie::Trie,
 };
 use store::Store;

@@ -4,8 +4,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{task::yield_now, time::sleep};
-
 use crate::{
     broker::{Message, PageSize},
     classes::StreamIndex,
@@ -21,6 +19,7 @@ use crate::{
     outbox::Offer,
     socket::Chunk,
     subject::Pattern,
+    sync::{sleep, yield_now},
 };
 
 /// Events read and sent together.

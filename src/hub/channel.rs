@@ -2,10 +2,7 @@
 //! stream are handed out in its order, to one connection as to all, so that a
 //! sequence says everything about what a client has.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     broker::{Message, PageSize},
@@ -17,6 +14,7 @@ use crate::{
     journal::{Cursor, Journal, Step},
     proto::Position,
     subject::Pattern,
+    sync::{Mutex, MutexGuard},
     trie::Trie,
 };
 

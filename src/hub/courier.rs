@@ -2,7 +2,7 @@
 //! whoever brings the events; a long one has a task of its own, which yields
 //! after each slice of members.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use slab::Slab;
 
@@ -17,6 +17,7 @@ use crate::{
     },
     journal::Cursor,
     metrics::Metrics,
+    sync::{Mutex, yield_now},
 };
 
 /// Members of a turn that needs no task of its own, about a millisecond.
@@ -66,7 +67,7 @@ impl Courier {
                     for (group, numbers) in &wanted {
                         for slice in slices(group) {
                             handing.give_all(&lock(&slice), numbers);
-                            tokio::task::yield_now().await;
+                            yield_now().await;
                         }
                     }
                     self.finish(&channel, handing, end);
@@ -82,7 +83,7 @@ impl Courier {
                                 self.let_catch_up(&channel, member);
                             }
                         }
-                        tokio::task::yield_now().await;
+                        yield_now().await;
                     }
                 }
             }

@@ -9,7 +9,7 @@
 //! What is denied to it is asked for each event of a pattern that some denial
 //! overlaps, and of no other.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::{
     codec::Encoding,
@@ -17,6 +17,7 @@ use crate::{
     hub::{missing::Overflow, place::Place, seats::Seats},
     outbox::Outbox,
     subject::{Pattern, Subject},
+    sync::{Mutex, MutexGuard},
 };
 
 /// One connection in the hub.

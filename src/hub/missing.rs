@@ -2,9 +2,9 @@
 //! not the connection: it is told which of its subscriptions miss some, before
 //! anything else that these bring.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
-use crate::subject::Pattern;
+use crate::{subject::Pattern, sync::Mutex};
 
 /// Which patterns miss something; nothing while none does.
 // Boxed: every connection has one, and nearly none of them anything in it.

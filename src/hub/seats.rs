@@ -2,7 +2,7 @@
 //! for stays in the stream: the connection lags, and catches up from there.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, PoisonError,
     atomic::{AtomicU32, Ordering},
 };
 
@@ -11,6 +11,7 @@ use crate::{
     hub::place::Place,
     journal::Cursor,
     subject::{Pattern, Subject},
+    sync::{Mutex, MutexGuard},
 };
 
 /// One connection in the streams that it follows.

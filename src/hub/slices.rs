@@ -1,11 +1,14 @@
 //! Members of one pattern, in slices: whoever goes through a long list takes
 //! one slice at a time, and no lock is held for longer than that.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use slab::Slab;
 
-use crate::hub::place::Place;
+use crate::{
+    hub::place::Place,
+    sync::{Mutex, MutexGuard},
+};
 
 /// Members per slice: a quarter of a millisecond of writes, after which others
 /// get their turn.

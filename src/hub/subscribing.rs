@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep},
-};
+use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -33,6 +30,7 @@ use crate::{
     proto::Position,
     socket::Chunk,
     subject::Pattern,
+    sync::sleep,
 };
 
 /// How long a stream may be unreadable before a subscription is refused; the

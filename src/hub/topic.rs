@@ -5,10 +5,7 @@
 //! slice at a time and yields in between, so it holds neither its worker, nor
 //! the intake, nor the lock that joining and leaving need.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use slab::Slab;
 use tokio::sync::oneshot;
@@ -25,6 +22,7 @@ use crate::{
     metrics::Drop as Dropped,
     socket::Chunk,
     subject::Pattern,
+    sync::{Mutex, MutexGuard, yield_now},
 };
 
 /// Slices that need no task of their own: 256 members, about a millisecond.
@@ -100,7 +98,7 @@ impl Topic {
     /// The broker has confirmed the feed: members get events from here on.
     pub(crate) async fn open(&self) {
         while !self.admit_some() {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
     }
 
@@ -135,7 +133,7 @@ impl Topic {
             let mut tally = Tally::default();
             for standing in self.slices() {
                 delivery.give_all(&lock(&standing), &mut tally);
-                tokio::task::yield_now().await;
+                yield_now().await;
             }
             delivery.account(&mut tally);
         }

@@ -1,16 +1,14 @@
 //! Live patterns that somebody on this node is subscribed to. The first member
 //! of a pattern opens its feed at the broker, the last one closes it.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     broker::{Broker, Feed, FeedId},
     hub::{slices::lock, topic::Topic},
     metrics::Metrics,
     subject::Pattern,
+    sync::{Mutex, MutexGuard},
 };
 
 /// Topics by pattern, and by what their events are known.

@@ -3,10 +3,12 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, PoisonError, Weak},
 };
 
 use tokio::sync::OnceCell;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Reads under way, by what they read.
 #[derive(Debug)]

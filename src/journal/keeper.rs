@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
 use crate::{
     broker::{PageSize, Query, ReadError, StreamState},
@@ -22,6 +22,7 @@ use crate::{
         source::{Source, Stretch},
     },
     metrics::Metrics,
+    sync::{sleep, timeout},
 };
 
 /// How often the stream is asked for its last sequence.

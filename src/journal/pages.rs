@@ -3,7 +3,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock, PoisonError},
 };
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     },
     log::{Bounds, Log},
     subject::Pattern,
+    sync::{Mutex, MutexGuard},
 };
 
 /// Pages that are kept for others who come by. A page has at most about 1 MiB.

@@ -3,7 +3,7 @@
 //! is something to read.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,7 @@ use crate::{
     },
     log::{Bounds, Log},
     subject::Pattern,
+    sync::{Mutex, MutexGuard},
 };
 
 /// Bytes of events that may be in memory beyond the window because they are not
@@ -146,8 +147,9 @@ impl Record {
         state.log.set_floor(next - 1);
         state.losses = Losses::default();
         state.fanned = None;
-        state.sequence.begin(next);
-        state.sequence.know(stream.last);
+        let State { sequence, log, .. } = &mut *state;
+        sequence.begin(next, |stored| keep(log, stored));
+        sequence.know(stream.last);
     }
 
     /// What the stream was found to be, the same as before.

@@ -30,12 +30,14 @@ impl Sequence {
         self.next.saturating_sub(1)
     }
 
-    /// Says where to begin. What was held and comes before is dropped.
-    pub(crate) fn begin(&mut self, next: u64) {
+    /// Says where to begin, and hands out what is in order from there. What was
+    /// held and comes before is dropped.
+    pub(crate) fn begin(&mut self, next: u64, mut out: impl FnMut(Stored)) {
         self.next = next;
         self.held = self.held.split_off(&next);
         self.bytes = self.held.values().map(size).sum();
         self.known = next.saturating_sub(1);
+        self.release(&mut out);
     }
 
     /// Notes that events are stored up to here.
@@ -136,16 +138,28 @@ mod tests {
             sequence.take(stored(seq), |stored| out.push(stored.seq));
         }
         assert!(out.is_empty() && sequence.hole().is_none());
-        sequence.begin(6);
+        sequence.begin(6, |stored| out.push(stored.seq));
         assert_eq!(sequence.hole(), Some((6, 6)));
         sequence.fill(stored(6), |stored| out.push(stored.seq));
         assert_eq!((out, sequence.head(), sequence.hole()), (vec![6, 7, 8, 9], 9, None));
     }
 
+    /// Otherwise it would wait for the event after it, which may never come.
+    #[test]
+    fn what_has_come_already_when_the_beginning_is_known_leaves_at_once() {
+        let mut sequence = Sequence::default();
+        let mut out = Vec::new();
+        for seq in [5, 6, 7, 9] {
+            sequence.take(stored(seq), |stored| out.push(stored.seq));
+        }
+        sequence.begin(6, |stored| out.push(stored.seq));
+        assert_eq!((out, sequence.head(), sequence.hole()), (vec![6, 7], 7, Some((8, 8))));
+    }
+
     #[test]
     fn a_last_event_that_is_known_of_and_missing_is_a_hole() {
         let mut sequence = Sequence::default();
-        sequence.begin(3);
+        sequence.begin(3, |_| panic!("nothing is there"));
         assert_eq!(sequence.hole(), None);
         sequence.know(4);
         assert_eq!(sequence.hole(), Some((3, 4)));
@@ -158,13 +172,17 @@ mod tests {
         /// are filled, everything has left once and in order.
         #[test]
         fn everything_leaves_once_and_in_order(
+            early in prop::collection::vec(1..40_u64, 0..10),
             arrivals in prop::collection::vec(1..40_u64, 0..80),
             gone in prop::collection::btree_set(1..40_u64, 0..10),
         ) {
             let mut sequence = Sequence::default();
-            sequence.begin(1);
-            sequence.know(40);
             let mut out = Vec::new();
+            for seq in early.into_iter().filter(|seq| !gone.contains(seq)) {
+                sequence.take(stored(seq), |stored| out.push(stored.seq));
+            }
+            sequence.begin(1, |stored| out.push(stored.seq));
+            sequence.know(40);
             for seq in arrivals.into_iter().filter(|seq| !gone.contains(seq)) {
                 sequence.take(stored(seq), |stored| out.push(stored.seq));
             }

@@ -2,7 +2,7 @@
 //! from the stream that several of them need.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,7 @@ use crate::{
         survey::{Newest, Survey},
     },
     subject::{Pattern, Subject},
+    sync::Mutex,
 };
 
 /// How old an answer may be to the question what the stream has.

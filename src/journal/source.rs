@@ -2,15 +2,14 @@
 //! broker's servers answers.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
-
-use tokio::time::sleep;
 
 use crate::{
     broker::{Broker, Page, PageSize, Query, ReadError, Stored, StreamState},
     classes::StreamIndex,
+    sync::{Mutex, sleep},
 };
 
 /// A page of a sequential read. JetStream sends it without flow control.

@@ -5,17 +5,18 @@
 use std::{
     collections::BTreeMap,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::oneshot, time::sleep};
+use tokio::sync::oneshot;
 
 use crate::{
     broker::{Message, PageSize, Query, ReadError},
     drain::Tasks,
     journal::{record::Record, source::Source},
     subject::Pattern,
+    sync::{Mutex, MutexGuard, sleep},
     trie::Trie,
 };
 

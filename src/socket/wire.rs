@@ -16,6 +16,8 @@ use bytes::Bytes;
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
+#[cfg(feature = "model")]
+use crate::socket::pipe::Pipe;
 use crate::{
     socket::connection_id::{ConnectionId, Number},
     tls::{self, Session},
@@ -40,15 +42,8 @@ enum Line {
     Plain(TcpStream),
     /// On the heap: most nodes have their TLS in front, and pay nothing for ours.
     Secured(Box<Session>),
-}
-
-impl Line {
-    fn socket(&self) -> &TcpStream {
-        match self {
-            Self::Plain(socket) => socket,
-            Self::Secured(session) => session.socket(),
-        }
-    }
+    #[cfg(feature = "model")]
+    Model(std::sync::Arc<Pipe>),
 }
 
 impl Wire {
@@ -62,6 +57,12 @@ impl Wire {
     pub fn encrypted(stream: tls::Stream) -> (Self, Bytes) {
         let (session, ahead) = Session::of(stream);
         (Self::over(Line::Secured(Box::new(session))), ahead.into())
+    }
+
+    /// Takes the socket of a model.
+    #[cfg(feature = "model")]
+    pub fn model(pipe: std::sync::Arc<Pipe>) -> Self {
+        Self::over(Line::Model(pipe))
     }
 
     fn over(line: Line) -> Self {
@@ -81,6 +82,8 @@ impl Wire {
         let read = match &self.line {
             Line::Plain(socket) => socket.try_read(buffer)?,
             Line::Secured(session) => session.try_read(buffer)?,
+            #[cfg(feature = "model")]
+            Line::Model(_) => return Err(io::ErrorKind::WouldBlock.into()),
         };
         self.last_read.store(now(), Ordering::Relaxed);
         Ok(read)
@@ -95,6 +98,8 @@ impl Wire {
         match &self.line {
             Line::Plain(socket) => socket.try_write(bytes),
             Line::Secured(session) => write_records(session, bytes),
+            #[cfg(feature = "model")]
+            Line::Model(pipe) => pipe.try_write(&[IoSlice::new(bytes)]),
         }
     }
 
@@ -107,12 +112,20 @@ impl Wire {
             Line::Plain(socket) => socket.try_write_vectored(bytes),
             // One record at most; who has more calls again.
             Line::Secured(session) => session.try_write(bytes),
+            #[cfg(feature = "model")]
+            Line::Model(pipe) => pipe.try_write(bytes),
         }
     }
 
     /// Ready when there may be something to read. Polled by one task only.
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.line.socket().poll_read_ready(context)
+        let socket = match &self.line {
+            Line::Plain(socket) => socket,
+            Line::Secured(session) => session.socket(),
+            #[cfg(feature = "model")]
+            Line::Model(_) => return Poll::Pending,
+        };
+        socket.poll_read_ready(context)
     }
 
     /// Resolves when the kernel may take more.
@@ -120,7 +133,13 @@ impl Wire {
     /// # Errors
     /// When the stream is broken.
     pub async fn writable(&self) -> io::Result<()> {
-        self.line.socket().writable().await
+        let socket = match &self.line {
+            Line::Plain(socket) => socket,
+            Line::Secured(session) => session.socket(),
+            #[cfg(feature = "model")]
+            Line::Model(pipe) => return pipe.writable().await,
+        };
+        socket.writable().await
     }
 
     /// How long ago the peer was last heard.
@@ -143,13 +162,23 @@ impl Wire {
         if let Line::Secured(session) = &self.line {
             session.finish();
         }
-        // It may be closed already, which is what is wanted.
-        let _ = SockRef::from(self.line.socket()).shutdown(Shutdown::Write);
+        self.shut(Shutdown::Write);
     }
 
     /// Ends both directions; the reading task sees the end of the stream.
     pub fn shut_down(&self) {
-        let _ = SockRef::from(self.line.socket()).shutdown(Shutdown::Both);
+        self.shut(Shutdown::Both);
+    }
+
+    fn shut(&self, how: Shutdown) {
+        let socket = match &self.line {
+            Line::Plain(socket) => socket,
+            Line::Secured(session) => session.socket(),
+            #[cfg(feature = "model")]
+            Line::Model(pipe) => return pipe.finish(),
+        };
+        // It may be closed already, which is what is wanted.
+        let _ = SockRef::from(socket).shutdown(how);
     }
 }
 

@@ -1,0 +1,129 @@
+//! The same for models. A step is what happens between two points at which another task may go on: before a lock is
+//! taken, before and after it is given back, and wherever a task waits. What tokio's channels and notifications do is
+//! one step each.
+
+use std::{
+    future::Future,
+    ops::{Deref, DerefMut},
+    sync::{LockResult, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use shuttle::{
+    future::JoinHandle,
+    sync::{
+        self,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+pub use shuttle::future::yield_now;
+
+/// What takes less is over at any later step. What takes longer ends when a model says so: so nothing is put right by
+/// somebody who looks again after seconds.
+const SOON: Duration = Duration::from_secs(1);
+
+shuttle::lazy_static! {
+    static ref LATER: CancellationToken = CancellationToken::new();
+}
+
+/// Ends all waiting for a time, of this run of a model.
+pub fn let_time_pass() {
+    LATER.cancel();
+}
+
+/// Waits for a time.
+pub async fn sleep(time: Duration) {
+    if time >= SOON {
+        LATER.cancelled().await;
+    }
+    yield_now().await;
+}
+
+/// It has taken too long.
+#[derive(Clone, Copy, Debug)]
+pub struct Elapsed;
+
+/// Waits for something, for a time at most.
+///
+/// # Errors
+/// When it has taken too long.
+pub async fn timeout<F: Future>(time: Duration, future: F) -> Result<F::Output, Elapsed> {
+    tokio::select! {
+        biased;
+        output = future => Ok(output),
+        () = sleep(time) => Err(Elapsed),
+    }
+}
+
+/// Begins tasks.
+#[derive(Clone, Debug)]
+pub struct Handle(());
+
+impl Handle {
+    /// That of the model which runs.
+    pub fn current() -> Self {
+        Self(())
+    }
+
+    /// Begins a task.
+    pub fn spawn<F: Future<Output: Send> + Send + 'static>(&self, task: F) -> JoinHandle<F::Output> {
+        shuttle::future::spawn(task)
+    }
+}
+
+/// A lock.
+#[derive(Debug, Default)]
+pub struct Mutex<T>(sync::Mutex<T>);
+
+/// Holds a lock.
+#[derive(Debug)]
+pub struct MutexGuard<'m, T> {
+    // In this order: others may go on once it is given back, not only before.
+    held: sync::MutexGuard<'m, T>,
+    _after: Step,
+}
+
+#[derive(Debug)]
+struct Step;
+
+impl<T> Mutex<T> {
+    /// A lock around something.
+    pub fn new(value: T) -> Self {
+        Self(sync::Mutex::new(value))
+    }
+
+    /// Takes it, as soon as nobody else has it.
+    ///
+    /// # Errors
+    /// When somebody has panicked who had it.
+    pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        let guard = |held| MutexGuard { held, _after: Step };
+        self.0.lock().map(guard).map_err(|poisoned| PoisonError::new(guard(poisoned.into_inner())))
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.held
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.held
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            // Whoever looks at something shared lets others go on before.
+            AtomicBool::new(false).load(Ordering::SeqCst);
+        }
+    }
+}

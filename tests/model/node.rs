@@ -1,0 +1,187 @@
+//! All of a node between its broker, which is in the process, and the sockets of its clients.
+
+use std::sync::{Arc, OnceLock};
+
+use notifier::{
+    broker::{self, Broker, Message},
+    close::CloseReason,
+    codec::Encoding,
+    config::{Config, Overflow, Size},
+    grants::{Grants, Rules},
+    hub::{Attachment, Follower, Hub, Plan, Wish},
+    identity::Identity,
+    journal::Journal,
+    outbox::{Outbox, Policy},
+    proto::{Envelope, Event, Goaway, Ping, Position, ServerFrame, server_frame::Body},
+    subject::{Pattern, Subject},
+};
+
+use crate::{
+    explore::any,
+    ground::{Ground, LONG, connection},
+    peer::Peer,
+};
+
+/// What is below `shop` is stored, what is below `news` is not.
+const SETTINGS: &str = r#"
+[broker]
+kind = "memory"
+
+[[streams]]
+name = "SHOP"
+subjects = ["shop.>"]
+
+[[subjects]]
+pattern = "shop.>"
+delivery = "durable"
+stream = "SHOP"
+
+[[grants]]
+role = "wide"
+subscribe = ["shop.>", "news.>"]
+
+[[grants]]
+role = "narrow"
+subscribe = ["shop.>", "news.>"]
+deny = ["shop.b", "news.b"]
+"#;
+
+/// Bytes and frames that may wait for one client: three events or so.
+pub(crate) const SHORT: (usize, usize) = (400, 3);
+
+/// Everything.
+pub(crate) const ENDLESS: (usize, usize) = (usize::MAX, usize::MAX);
+
+/// A node without listeners.
+#[derive(Clone)]
+pub(crate) struct Node {
+    ground: Ground,
+    broker: Arc<dyn Broker>,
+    hub: Arc<Hub>,
+    rules: Arc<Rules>,
+    journal: Arc<Journal>,
+    policy: Arc<Policy>,
+}
+
+/// A client of it.
+pub(crate) struct Client {
+    pub(crate) attachment: Attachment,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) peer: Peer,
+}
+
+impl Node {
+    /// One with so much in memory of what is stored, and queues of that length.
+    pub(crate) async fn new(window: Size, queue: (usize, usize), overflow: Overflow) -> Self {
+        static CONFIG: OnceLock<Config> = OnceLock::new();
+        let mut config = CONFIG.get_or_init(|| toml::from_str(SETTINGS).expect("settings")).clone();
+        config.streams[0].window.bytes = window;
+        let ground = Ground::new();
+        let Ground { metrics, tasks } = &ground;
+        let (broker, intakes) = broker::connect(&config, metrics, tasks).await.expect("a broker");
+        let classes = broker.classes().clone();
+        let journals = Journal::all(&config, &classes, &broker, tasks, metrics);
+        let journal = journals[0].clone();
+        let plan = Plan {
+            broker: broker.clone(),
+            intakes,
+            classes: classes.clone(),
+            journals,
+            backlog_bytes: usize::MAX,
+            overflow,
+            replay_events: u64::MAX,
+        };
+        let hub = Hub::new(plan, tasks, metrics).expect("a hub");
+        let policy = ground.policy(queue.0, queue.1, LONG);
+        Self { ground, broker, hub, rules: Arc::new(Rules::new(&config, classes)), journal, policy }
+    }
+
+    /// A client whose socket takes up to so many bytes at once.
+    pub(crate) fn connect(&self, most: usize) -> Client {
+        let (outbox, peer) = connection(self.policy.clone(), 1 + any(most), None);
+        Client { attachment: self.hub.attach(outbox.clone(), Encoding::Json), outbox, peer }
+    }
+
+    /// Some clients, all with one socket that takes all.
+    pub(crate) fn crowd(&self, size: usize, subject: &str) -> (Vec<Attachment>, Arc<Outbox>) {
+        let (outbox, _) = connection(self.ground.policy(ENDLESS.0, ENDLESS.1, LONG), usize::MAX, None);
+        let join = |_| {
+            let mut attachment = self.hub.attach(outbox.clone(), Encoding::Json);
+            attachment.join(&pattern(subject), Wish::default());
+            attachment
+        };
+        ((0..size).map(join).collect(), outbox)
+    }
+
+    /// Waits until it is known what is stored.
+    pub(crate) async fn ready(&self) {
+        self.journal.ready().await;
+    }
+
+    pub(crate) async fn publish(&self, subject: &str, number: u64) {
+        let envelope = Envelope { data: number.to_string().into(), ..Envelope::default() };
+        let message = Message::new(Subject::parse(subject).expect("a subject"), envelope);
+        self.broker.publish(message).await.expect("published");
+    }
+
+    /// What somebody wants who has everything up to a sequence.
+    pub(crate) fn after(&self, seq: u64) -> Wish {
+        let Position { stream, epoch, .. } = self.journal.position(self.journal.head());
+        Wish { after: vec![Position { stream, epoch, seq }], ..Wish::default() }
+    }
+
+    /// Tells a client how far it is, as a heartbeat does.
+    pub(crate) fn beat(&self, outbox: &Arc<Outbox>, follower: &Follower) {
+        let positions = self.hub.positions(follower);
+        let ping = Body::Ping(Ping { positions, broker: String::new() });
+        outbox.push(&Encoding::Json.frame(&ServerFrame { reply_to: 0, body: Some(ping) }));
+    }
+
+    /// What those with a role may do.
+    pub(crate) fn grants(&self, role: &str) -> Grants {
+        let identity = Identity { user: "u".into(), roles: vec![role.into()], ..Identity::default() };
+        self.rules.grant(identity).expect("grants")
+    }
+
+    /// Ends all.
+    pub(crate) async fn end(self) {
+        self.ground.end().await;
+    }
+}
+
+impl Client {
+    pub(crate) fn join(&mut self, subject: &str, wish: Wish) {
+        self.attachment.join(&pattern(subject), wish);
+    }
+
+    pub(crate) fn leave(&mut self, subject: &str) {
+        assert!(self.attachment.leave(&pattern(subject)), "it was subscribed");
+    }
+
+    /// Sends a frame of its own, behind all that was sent before.
+    pub(crate) fn mark(&self) {
+        let goaway = Body::Goaway(Goaway::default());
+        assert!(self.outbox.push(&Encoding::Json.frame(&ServerFrame { reply_to: 0, body: Some(goaway) })));
+    }
+
+    /// Goes, and reads what is left.
+    pub(crate) async fn end(mut self) -> Vec<Body> {
+        drop(self.attachment);
+        self.outbox.close(CloseReason::Normal);
+        let mut left = Vec::new();
+        while let Some(frame) = self.peer.frame().await {
+            left.push(frame);
+        }
+        assert!(!self.peer.is_torn());
+        left
+    }
+}
+
+/// The number of an event.
+pub(crate) fn number(event: &Event) -> u64 {
+    std::str::from_utf8(&event.data).expect("text").parse().expect("a number")
+}
+
+pub(crate) fn pattern(subject: &str) -> Pattern {
+    Pattern::parse(subject).expect("a pattern")
+}

@@ -7,51 +7,29 @@
 //! that drains it; whatever has piled up by then leaves as ONE WebSocket
 //! message, so a client that lags gets fewer, larger messages.
 
+mod policy;
+mod waiting;
+
 use std::{
-    collections::VecDeque,
-    io::{self, IoSlice},
+    io,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use bytes::{Buf as _, Bytes};
-use tokio::sync::Notify;
+use bytes::Bytes;
+
+pub use policy::Policy;
 
 use crate::{
     close::CloseReason,
-    drain::Tasks,
-    metrics::{Drop as Dropped, Metrics},
-    socket::{Chunk, Wire, frame_head},
+    metrics::Drop as Dropped,
+    socket::{Chunk, Wire},
     sync::{Mutex, MutexGuard, sleep, timeout},
 };
-
-/// Bytes joined into one WebSocket message: a browser should not wait long for
-/// the first event of a batch.
-const BATCH_BYTES: usize = 64 * 1024;
-
-/// Buffers given to one vectored write. Linux takes 1024; gains end far below.
-const BATCH_BUFFERS: usize = 128;
+use waiting::Waiting;
 
 /// No moment: the client waits for what may come.
 const IN_USE: u32 = u32::MAX;
-
-/// What all outboxes of a node share.
-#[derive(Debug)]
-pub struct Policy {
-    /// Bytes that may wait. One frame may exceed it, so that an event larger
-    /// than the limit still reaches a client that keeps up.
-    pub bytes: usize,
-    /// Frames that may wait.
-    pub frames: usize,
-    /// From our Close to the end of the connection, whatever the peer does.
-    pub close_time: Duration,
-    /// A peer that takes nothing for so long while something waits is closed.
-    pub stall_time: Duration,
-    /// Owner of the tasks that drain.
-    pub tasks: Tasks,
-    /// Where it counts.
-    pub metrics: Arc<Metrics>,
-}
 
 /// The queue of one client.
 #[derive(Debug)]
@@ -88,18 +66,6 @@ pub enum Offer {
     Full,
     /// The connection is closed.
     Closed,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    /// Framed and begun: has to be finished, or the stream would lose its frames.
-    begun: VecDeque<Bytes>,
-    /// Not begun: may be joined, or dropped.
-    queue: VecDeque<Chunk>,
-    /// Bytes in `queue`.
-    bytes: usize,
-    /// Told when there is room again, or never will be.
-    room: Arc<Notify>,
 }
 
 impl Outbox {
@@ -177,7 +143,7 @@ impl Outbox {
                     return false;
                 }
                 match &state.waiting {
-                    Some(waiting) if !waiting.has_room(&self.policy) => waiting.room.clone().notified_owned(),
+                    Some(waiting) if !waiting.has_room(&self.policy) => waiting.room().clone().notified_owned(),
                     _ => return true,
                 }
             };
@@ -228,17 +194,16 @@ impl Outbox {
             return;
         }
         if let (true, Some(waiting)) = (reason.drops_queue(), &mut state.waiting) {
-            let events: u64 = waiting.queue.drain(..).map(|chunk| u64::from(chunk.events())).sum();
+            let (bytes, events) = waiting.drop_queue();
             let why = if reason == CloseReason::SlowConsumer { Dropped::SlowConsumer } else { Dropped::Revoked };
             self.policy.metrics.drops.of(why).increment(events);
-            self.policy.metrics.outbox_bytes.decrement(waiting.bytes as f64);
-            waiting.bytes = 0;
+            self.policy.metrics.outbox_bytes.decrement(bytes as f64);
         }
         self.send_locked(state, &frame);
         state.closed.get_or_insert(reason);
         match &state.waiting {
             None => self.wire.finish(),
-            Some(waiting) => waiting.room.notify_waiters(),
+            Some(waiting) => waiting.room().notify_waiters(),
         }
         let (outbox, close_time) = (Arc::downgrade(self), self.policy.close_time);
         self.policy.tasks.spawn(async move {
@@ -251,12 +216,11 @@ impl Outbox {
 
     fn send_locked(self: &Arc<Self>, state: &mut State, chunk: &Chunk) -> bool {
         if state.held && state.waiting.is_none() {
-            self.begin_waiting(state, VecDeque::new());
+            self.begin_waiting(state, None);
         }
         if let Some(waiting) = &mut state.waiting {
             self.policy.metrics.outbox_bytes.increment(chunk.len() as f64);
-            waiting.bytes += chunk.len();
-            waiting.queue.push_back(chunk.clone());
+            waiting.add(chunk);
             return true;
         }
         let written = match self.wire.try_write(chunk.as_bytes()) {
@@ -268,13 +232,13 @@ impl Outbox {
                 return false;
             }
         };
-        self.begin_waiting(state, VecDeque::from([chunk.as_bytes().slice(written..)]));
+        self.begin_waiting(state, Some(chunk.as_bytes().slice(written..)));
         self.policy.tasks.spawn(self.clone().drain());
         true
     }
 
-    fn begin_waiting(&self, state: &mut State, begun: VecDeque<Bytes>) {
-        state.waiting = Some(Box::new(Waiting { begun, ..Waiting::default() }));
+    fn begin_waiting(&self, state: &mut State, begun: Option<Bytes>) {
+        state.waiting = Some(Box::new(Waiting::behind(begun)));
         self.policy.metrics.outboxes_waiting.increment(1);
     }
 
@@ -323,23 +287,21 @@ impl Outbox {
         let mut state = self.lock();
         let Some(waiting) = &mut state.waiting else { return Ok(true) };
         loop {
-            if waiting.begun.is_empty() {
+            if !waiting.has_begun() {
                 self.policy.metrics.outbox_bytes.decrement(waiting.begin_next() as f64);
             }
-            if waiting.begun.is_empty() {
+            if !waiting.has_begun() {
                 self.forget_waiting(&mut state);
                 if state.closed.is_some() {
                     self.wire.finish();
                 }
                 return Ok(true);
             }
-            let buffers: Vec<IoSlice<'_>> =
-                waiting.begun.iter().take(BATCH_BUFFERS).map(|bytes| IoSlice::new(bytes)).collect();
-            match self.wire.try_write_vectored(&buffers) {
+            match self.wire.try_write_vectored(&waiting.buffers()) {
                 Ok(written) => {
                     waiting.advance(written);
                     if waiting.has_room(&self.policy) {
-                        waiting.room.notify_waiters();
+                        waiting.room().notify_waiters();
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -350,8 +312,8 @@ impl Outbox {
 
     fn forget_waiting(&self, state: &mut State) {
         if let Some(waiting) = state.waiting.take() {
-            waiting.room.notify_waiters();
-            self.policy.metrics.outbox_bytes.decrement(waiting.bytes as f64);
+            waiting.room().notify_waiters();
+            self.policy.metrics.outbox_bytes.decrement(waiting.bytes() as f64);
             self.policy.metrics.outboxes_waiting.decrement(1);
         }
     }
@@ -373,68 +335,6 @@ impl Drop for Outbox {
     fn drop(&mut self) {
         let mut state = std::mem::take(&mut *self.lock());
         self.forget_waiting(&mut state);
-    }
-}
-
-impl Waiting {
-    /// Whether it has no room for this. An answer may exceed the bounds once
-    /// more: who reads slowly what is stored has a full queue all the time.
-    fn is_full_for(&self, policy: &Policy, chunk: &Chunk) -> bool {
-        self.is_full(policy, if chunk.events() == 0 { 2 } else { 1 })
-    }
-
-    /// Whether it holds as much as it may, or a multiple of that.
-    fn is_full(&self, policy: &Policy, scale: usize) -> bool {
-        self.bytes >= policy.bytes.saturating_mul(scale) || self.queue.len() >= policy.frames.saturating_mul(scale)
-    }
-
-    fn has_room(&self, policy: &Policy) -> bool {
-        self.bytes <= policy.bytes / 2 && self.queue.len() <= policy.frames / 2
-    }
-
-    /// Frames the next message: one control frame, or as many data chunks as
-    /// fit under one head. Returns the bytes that left the queue.
-    fn begin_next(&mut self) -> usize {
-        let Some(first) = self.queue.front() else { return 0 };
-        let kind = first.kind();
-        let mut body = 0;
-        let mut count = 0;
-        let mut left = 0;
-        for chunk in &self.queue {
-            let fits = count == 0 || (body + chunk.len() <= BATCH_BYTES && 2 * count < BATCH_BUFFERS);
-            if chunk.kind() != kind || !fits || (count > 0 && kind.is_none()) {
-                break;
-            }
-            body += chunk.body().len();
-            left += chunk.len();
-            count += 1;
-        }
-        match kind {
-            Some(kind) if count > 1 => {
-                let separator = kind.separator();
-                self.begun.push_back(frame_head(kind, body + separator.len() * (count - 1)));
-                for (index, chunk) in self.queue.drain(..count).enumerate() {
-                    if index > 0 && !separator.is_empty() {
-                        self.begun.push_back(Bytes::from_static(separator));
-                    }
-                    self.begun.push_back(chunk.body());
-                }
-            }
-            _ => self.begun.extend(self.queue.drain(..count).map(|chunk| chunk.as_bytes().clone())),
-        }
-        self.bytes -= left;
-        left
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        while let Some(first) = self.begun.front_mut() {
-            if written < first.len() {
-                first.advance(written);
-                return;
-            }
-            written -= first.len();
-            self.begun.pop_front();
-        }
     }
 }
 

@@ -1,0 +1,23 @@
+//! What all outboxes of a node share.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{drain::Tasks, metrics::Metrics};
+
+/// What all outboxes of a node share.
+#[derive(Debug)]
+pub struct Policy {
+    /// Bytes that may wait. One frame may exceed it, so that an event larger
+    /// than the limit still reaches a client that keeps up.
+    pub bytes: usize,
+    /// Frames that may wait.
+    pub frames: usize,
+    /// From our Close to the end of the connection, whatever the peer does.
+    pub close_time: Duration,
+    /// A peer that takes nothing for so long while something waits is closed.
+    pub stall_time: Duration,
+    /// Owner of the tasks that drain.
+    pub tasks: Tasks,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+}

@@ -16,7 +16,7 @@ use shuttle::{
 };
 
 /// Orders in which each model is run: a second or two.
-const ITERATIONS: usize = 400;
+const ITERATIONS: usize = 200;
 
 /// A model with hundreds of members is run in fewer orders by so much.
 const LONG: usize = 10;

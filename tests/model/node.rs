@@ -46,8 +46,8 @@ subscribe = ["shop.>", "news.>"]
 deny = ["shop.b", "news.b"]
 "#;
 
-/// Bytes and frames that may wait for one client: three events or so.
-pub(crate) const SHORT: (usize, usize) = (400, 3);
+/// Bytes and frames that may wait for one client: two events or so.
+pub(crate) const SHORT: (usize, usize) = (400, 2);
 
 /// Everything.
 pub(crate) const ENDLESS: (usize, usize) = (usize::MAX, usize::MAX);

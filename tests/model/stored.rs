@@ -17,8 +17,8 @@ use crate::{
 /// The last event. Those with odd numbers are on `shop.a`, the others on `shop.b`.
 const LAST: u64 = 6;
 
-/// Bytes that a socket takes at once, at most: two events.
-const SOCKET: usize = 200;
+/// Bytes that a socket takes at once, at most: one event, so that a client lags more often than not.
+const SOCKET: usize = 120;
 
 /// More than take a turn at once: it has a task of its own.
 const MANY: usize = 260;

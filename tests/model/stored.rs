@@ -216,7 +216,12 @@ fn overlapping() {
         }
         published.await.expect("a publisher");
         let client = Client { attachment: other.await.expect("another"), outbox, peer };
-        client.end().await.iter().for_each(|frame| assert!(matches!(frame, Body::Subscribed(_)), "{frame:?}"));
+        // What was on its way for the second pattern still comes, in its place.
+        for frame in client.end().await {
+            if !matches!(frame, Body::Subscribed(_)) {
+                progress.take(&frame);
+            }
+        }
         node.end().await;
     });
 }

@@ -114,5 +114,8 @@ mod tests {
         assert_eq!(backlog.add(vec![event(1_000), event(1), event(1)], 1_000), 2);
         assert_eq!(sizes(&backlog.take()), [1_000]);
         assert_eq!(backlog.add(vec![event(1)], 1_000), 0);
+        // What an event takes besides its data counts too.
+        let mut backlog = Backlog::default();
+        assert_eq!(backlog.add(vec![event(10); 5], 2 * (EVENT_BYTES + 10)), 3);
     }
 }

@@ -363,3 +363,6 @@ pub(crate) fn keep(log: &mut Log<Arc<Message>>, stored: Stored) {
         log.append(stored.seq, event.subject.clone(), bytes, event);
     }
 }
+
+#[cfg(test)]
+mod tests;

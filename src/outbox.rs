@@ -482,14 +482,11 @@ mod tests {
         Chunk::message(kind, |out| out.resize(bytes, b'x'))
     }
 
-    /// Chunks of some sizes: mostly of one kind, and now and then one that is never joined.
+    /// Chunks of some sizes, all of one kind or of all kinds.
     fn chunks(sizes: &'static [usize], most: usize) -> impl Strategy<Value = Vec<Chunk>> {
-        let chunk = prop_oneof![
-            20 => select(sizes).prop_map(|bytes| data(MessageKind::Text, bytes)),
-            1 => select(sizes).prop_map(|bytes| data(MessageKind::Binary, bytes)),
-            1 => Just(Chunk::ping()),
-        ];
-        vec(chunk, 0..most)
+        let text = || select(sizes).prop_map(|bytes| data(MessageKind::Text, bytes));
+        let binary = select(sizes).prop_map(|bytes| data(MessageKind::Binary, bytes));
+        prop_oneof![vec(text(), 0..most), vec(prop_oneof![8 => text(), 2 => binary, 1 => Just(Chunk::ping())], 0..most),]
     }
 
     /// Whether a chunk may follow others in one message.

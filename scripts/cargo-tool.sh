@@ -8,6 +8,7 @@ tool=${1:?a tool}
 case $tool in
   cargo-deny) version=0.20.2 ;;
   cargo-cyclonedx) version=0.5.9 ;;
+  cargo-mutants) version=27.1.0 ;;
   *) die "no version of $tool is pinned here" ;;
 esac
 alone "$tool"

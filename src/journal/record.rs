@@ -103,7 +103,7 @@ impl Record {
         let mut state = self.lock();
         let before = state.sequence.head();
         for stored in arrived {
-            if stored.seq <= state.sequence.head() && state.generation > 0 {
+            if stored.seq <= state.sequence.head() {
                 // It was read meanwhile; or the stream has begun anew.
                 state.unsure = true;
                 self.attention.notify_one();
@@ -146,8 +146,9 @@ impl Record {
         state.log.set_floor(next - 1);
         state.losses = Losses::default();
         state.fanned = None;
-        state.sequence.begin(next);
-        state.sequence.know(stream.last);
+        let State { sequence, log, .. } = &mut *state;
+        sequence.begin(next, |stored| keep(log, stored));
+        sequence.know(stream.last);
     }
 
     /// What the stream was found to be, the same as before.

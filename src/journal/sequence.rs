@@ -30,12 +30,14 @@ impl Sequence {
         self.next.saturating_sub(1)
     }
 
-    /// Says where to begin. What was held and comes before is dropped.
-    pub(crate) fn begin(&mut self, next: u64) {
+    /// Says where to begin, and hands out what was held and is in order from
+    /// there. What was held and comes before is dropped.
+    pub(crate) fn begin(&mut self, next: u64, mut out: impl FnMut(Stored)) {
         self.next = next;
         self.held = self.held.split_off(&next);
         self.bytes = self.held.values().map(size).sum();
         self.known = next.saturating_sub(1);
+        self.release(&mut out);
     }
 
     /// Notes that events are stored up to here.
@@ -136,16 +138,27 @@ mod tests {
             sequence.take(stored(seq), |stored| out.push(stored.seq));
         }
         assert!(out.is_empty() && sequence.hole().is_none());
-        sequence.begin(6);
+        sequence.begin(6, |_| panic!("it is held back"));
         assert_eq!(sequence.hole(), Some((6, 6)));
         sequence.fill(stored(6), |stored| out.push(stored.seq));
         assert_eq!((out, sequence.head(), sequence.hole()), (vec![6, 7, 8, 9], 9, None));
     }
 
     #[test]
+    fn what_was_held_and_is_first_leaves_at_once() {
+        let mut sequence = Sequence::default();
+        let mut out = Vec::new();
+        for seq in [5, 6, 7, 9] {
+            sequence.take(stored(seq), |_| panic!("it is not known where to begin"));
+        }
+        sequence.begin(6, |stored| out.push(stored.seq));
+        assert_eq!((&out[..], sequence.head(), sequence.hole()), (&[6, 7][..], 7, Some((8, 8))));
+    }
+
+    #[test]
     fn a_last_event_that_is_known_of_and_missing_is_a_hole() {
         let mut sequence = Sequence::default();
-        sequence.begin(3);
+        sequence.begin(3, |_| panic!("nothing is there"));
         assert_eq!(sequence.hole(), None);
         sequence.know(4);
         assert_eq!(sequence.hole(), Some((3, 4)));
@@ -162,7 +175,7 @@ mod tests {
             gone in prop::collection::btree_set(1..40_u64, 0..10),
         ) {
             let mut sequence = Sequence::default();
-            sequence.begin(1);
+            sequence.begin(1, |_| panic!("nothing is there"));
             sequence.know(40);
             let mut out = Vec::new();
             for seq in arrivals.into_iter().filter(|seq| !gone.contains(seq)) {

@@ -22,15 +22,20 @@ fn at(generation: u32, seq: u64) -> Cursor {
 
 /// A record of a stream that is new, with room for so many events.
 fn record(events: u64, delivery: Delivery) -> Record {
+    let record = unbegun(events, delivery);
+    record.begin(StreamState { first: 1, ..StreamState::default() }, 1);
+    record.make_ready();
+    record
+}
+
+/// The same, before anything is known of the stream.
+fn unbegun(events: u64, delivery: Delivery) -> Record {
     let text = "[[streams]]\nname = \"S\"\nsubjects = [\"a.>\"]\n".to_owned();
     let config: Config = load(Some(&Source { origin: "test".into(), text }), [], &Default::default()).expect("TOML");
     let mut stream = config.streams.into_iter().next().expect("a stream");
     stream.window.bytes = (events * EACH).into();
     stream.window.age = config::Span::seconds(60);
-    let record = Record::new(&stream, delivery);
-    record.begin(StreamState { first: 1, ..StreamState::default() }, 1);
-    record.make_ready();
-    record
+    Record::new(&stream, delivery)
 }
 
 fn stored(seq: u64, data: Bytes) -> Stored {
@@ -170,6 +175,21 @@ fn whoever_passes_by_a_loss_is_told() {
     assert_eq!(step(&record, at(1, 8), ALL), Some((vec![9, 10], at(1, 10))));
     assert_eq!(look(&record, at(1, 3), "a.>", 10, ALL), "[4, 5], on from 1/5");
     assert_eq!(look(&record, at(1, 6), "a.>", 10, ALL), "expired 7..8, on from 1/8");
+}
+
+#[test]
+fn what_comes_before_it_is_known_where_the_stream_is_belongs_to_it() {
+    let record = unbegun(100, Delivery::Durable);
+    assert!(!record.take([event(4), event(5), event(7)]));
+    record.begin(StreamState { first: 1, last: 4, ..StreamState::default() }, 4);
+    assert_eq!((record.head(), record.floor(), record.hole()), (at(1, 5), 3, Some((6, 6))));
+    record.make_ready();
+    assert!(record.take([event(6)]), "nothing else has to come for it to go on");
+    assert_eq!(record.head(), at(1, 7));
+    // Where it begins anew, nobody knows of which of the two streams that was.
+    record.take([event(9)]);
+    record.begin(StreamState { epoch: 2, first: 1, last: 9, ..StreamState::default() }, 9);
+    assert_eq!((record.head(), record.hole()), (at(2, 8), Some((9, 9))));
 }
 
 #[test]

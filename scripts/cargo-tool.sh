@@ -9,6 +9,7 @@ case $tool in
   cargo-deny) version=0.20.2 ;;
   cargo-cyclonedx) version=0.5.9 ;;
   inferno) version=0.12.8 program=inferno-flamegraph ;;
+  cargo-mutants) version=27.1.0 ;;
   *) die "no version of $tool is pinned here" ;;
 esac
 alone "$tool"

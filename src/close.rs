@@ -108,6 +108,16 @@ mod tests {
     }
 
     #[test]
+    fn who_may_not_have_it_or_does_not_read_it_gets_nothing_more() {
+        for reason in [CloseReason::SlowConsumer, CloseReason::TokenExpired, CloseReason::Revoked] {
+            assert!(reason.drops_queue(), "{reason:?}");
+        }
+        for reason in [CloseReason::Draining, CloseReason::RateLimited, CloseReason::BadFrame] {
+            assert!(!reason.drops_queue(), "{reason:?}");
+        }
+    }
+
+    #[test]
     fn reasons_fit_a_control_frame_and_have_codes_of_their_own() {
         let mut codes: Vec<u16> = CloseReason::ALL.iter().map(|reason| reason.code()).collect();
         codes.dedup();

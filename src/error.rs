@@ -155,3 +155,24 @@ impl From<Refusal> for proto::Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_a_connection_says_so_and_with_which_code() {
+        for code in Code::ALL {
+            let told = code.meaning().split("Ends the connection with ").nth(1).map(|rest| rest.trim_end_matches('.'));
+            assert_eq!(told, code.close().map(|reason| reason.code().to_string()).as_deref(), "{}", code.label());
+        }
+    }
+
+    #[test]
+    fn a_subject_of_any_length_is_told_in_part() {
+        let refusal = Refusal::bad_subject(&"\u{e4}".repeat(SUBJECT_BYTES + 1), "is longer than that");
+        let told = proto::Error::from(refusal);
+        assert_eq!((told.code.as_str(), told.message.as_str()), ("bad_subject", "the subject is longer than that"));
+        assert_eq!((told.subject, told.retryable), ("\u{e4}".repeat(SUBJECT_BYTES), false));
+    }
+}

@@ -19,6 +19,8 @@ mod sequence;
 mod shelf;
 mod source;
 mod survey;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 

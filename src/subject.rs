@@ -251,6 +251,8 @@ mod tests {
             ("foo*", WildcardInToken),
             ("*foo.a", WildcardInToken),
             ("a.b>", WildcardInToken),
+            ("**", WildcardInToken),
+            ("a.>>", WildcardInToken),
             (">.a", TailNotLast),
             ("a.>.b", TailNotLast),
             ("a.>.>", TailNotLast),
@@ -263,7 +265,8 @@ mod tests {
             assert!(Pattern::parse(text).is_ok(), "{text}");
             assert_eq!(Subject::parse(text), Err(Wildcard), "{text}");
         }
-        for text in ["a", "a.b-c_d", "shop.cart.u42", "a.m\u{fc}ller", "$JS.API"] {
+        let (longest, most) = (&long[1..], &many[2..]);
+        for text in ["a", "a.b-c_d", "shop.cart.u42", "a.m\u{fc}ller", "$JS.API", longest, most] {
             assert!(Subject::parse(text).is_ok(), "{text}");
         }
     }

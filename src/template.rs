@@ -176,7 +176,7 @@ mod tests {
                     prop_assert_eq!(filled.as_str(), format!("shop.{value}.*"));
                     prop_assert!(!value.contains(['.', '*', '>']));
                 }
-                Err(problem) => prop_assert_eq!(problem, Unfilled::Unclean("sub".into())),
+                Err(problem) => prop_assert_eq!((problem, is_clean(&value)), (Unfilled::Unclean("sub".into()), false)),
             }
         }
     }

@@ -139,6 +139,7 @@ mod tests {
                     trie.remove(pattern, |value| *value == index);
                 }
             }
+            prop_assert_eq!(trie.is_empty(), (0..patterns.len()).all(|index| removed[index]));
             for subject in &subjects {
                 let mut found = Vec::new();
                 trie.each(subject, |index| found.push(*index));

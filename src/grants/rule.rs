@@ -60,7 +60,6 @@ impl Line {
     pub(crate) fn concerns(&self, identity: &Identity) -> bool {
         match self.role.as_str() {
             "*" => true,
-            "anonymous" if identity.is_anonymous() => true,
             role => identity.roles.iter().any(|held| held == role),
         }
     }

@@ -193,6 +193,43 @@ fn a_missing_claim_gives_nothing_but_takes_everything_where_it_denies() {
 }
 
 #[test]
+fn the_user_stands_for_sub_where_the_token_has_none() {
+    let rules = rules("[auth]\nmode = \"anonymous\"\n[[grants]]\nrole = \"*\"\nsubscribe = [\"shop.cart.{sub}.>\"]");
+    // Another claim may say who the user is.
+    let who = |claims| Identity { user: "u42".into(), ..identity(claims) };
+    for (identity, subject, expected) in [
+        (who(json!({"oid": "u42"})), "shop.cart.u42.a", None),
+        (who(json!({"oid": "u42", "sub": null})), "shop.cart.u42.a", None),
+        (who(json!({"oid": "u42", "sub": "s1"})), "shop.cart.s1.a", None),
+        (who(json!({"oid": "u42", "sub": "s1"})), "shop.cart.u42.a", Some(Code::Forbidden)),
+        // Nobody's token lacks something here: it gives nothing, and is no reason to keep them out.
+        (Identity::anonymous(), "shop.cart.u42.a", Some(Code::Forbidden)),
+    ] {
+        let answer = rules.grant(identity).expect("granted").subscribe(subject);
+        assert_eq!(answer.err().map(|refusal| refusal.code), expected, "{subject}");
+    }
+}
+
+#[test]
+fn a_message_names_some_of_many_roles() {
+    let rules = rules(SHOP);
+    for (count, end) in [(8, "r7, r8 covers"), (9, "r7, r8 and 1 more covers"), (30, "r7, r8 and 22 more covers")] {
+        let roles: Vec<String> = (1..=count).map(|number| format!("r{number}")).collect();
+        let grants = rules.grant(identity(json!({"sub": "u1", "roles": roles}))).expect("granted");
+        let refusal = grants.subscribe("a").expect_err("not granted");
+        assert!(refusal.message.contains(end), "{refusal}");
+    }
+}
+
+#[test]
+fn whoever_has_no_token_shares_one_set_of_grants() {
+    let rules = rules(SHOP);
+    let [first, second] = [(); 2].map(|()| rules.grant(Identity::anonymous()).expect("granted"));
+    let [one, other] = [(); 2].map(|()| rules.grant(somebody("u42")).expect("granted"));
+    assert!(first.are(&second) && !one.are(&other) && !one.are(&first));
+}
+
+#[test]
 fn an_explanation_names_the_rules_that_had_a_say() {
     let rules = rules(SHOP);
     let grants = rules.grant(somebody("u42")).expect("granted");
@@ -220,6 +257,11 @@ fn an_explanation_names_the_rules_that_had_a_say() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    let text = grants.explain(Verb::Subscribe, "shop.cart.u42.a").to_string();
+    assert!(text.contains("subscribe `shop.cart.{sub}.>` = `shop.cart.u42.>`: grants it"), "{text}");
+    let effects = |subject| grants.explain(Verb::Subscribe, subject).rules.into_iter().map(|said| said.effect);
+    assert!(effects("shop.order.1").eq([Effect::ClaimMissing, Effect::Grants]));
+    assert!(effects("shop.order.*").eq([Effect::ClaimMissing, Effect::LiteralOnly]));
     let text = grants.explain(Verb::Subscribe, "shop.order.*").to_string();
     assert!(text.contains("denied: subscribe shop.order.*") && text.contains("one by one"), "{text}");
 }

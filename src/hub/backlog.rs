@@ -102,8 +102,12 @@ mod tests {
             prop_assert_eq!(&cut, &taken);
             prop_assert_eq!(taken.concat(), lengths);
             prop_assert_eq!(backlog.bytes, 0);
-            for batch in cut {
+            for batch in &cut {
                 prop_assert!(batch.len() <= BATCH && (batch.len() == 1 || batch.iter().sum::<usize>() <= BATCH_BYTES));
+            }
+            for pair in cut.windows(2) {
+                let fits = pair[0].len() < BATCH && pair[0].iter().sum::<usize>() + pair[1][0] <= BATCH_BYTES;
+                prop_assert!(!fits, "what could leave together does");
             }
         }
     }
@@ -114,5 +118,8 @@ mod tests {
         assert_eq!(backlog.add(vec![event(1_000), event(1), event(1)], 1_000), 2);
         assert_eq!(sizes(&backlog.take()), [1_000]);
         assert_eq!(backlog.add(vec![event(1)], 1_000), 0);
+        // What an event takes besides its data counts too.
+        let mut backlog = Backlog::default();
+        assert_eq!(backlog.add(vec![event(10); 5], 2 * (EVENT_BYTES + 10)), 3);
     }
 }

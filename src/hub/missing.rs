@@ -39,3 +39,24 @@ impl Overflow {
         next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_dropped_is_told_once_and_before_anything_else_is_sent() {
+        let overflow = Overflow::default();
+        let [a, b] = ["a", "b"].map(|text| Pattern::parse(text).expect("a pattern"));
+        let early = || -> bool { panic!("it was not told yet") };
+        assert_eq!(overflow.next(), None);
+        assert_eq!(overflow.send(&a, || true), (true, false));
+        assert_eq!(overflow.send(&a, || false), (false, true), "it has to be told from now on");
+        assert_eq!(overflow.send(&a, early), (false, false));
+        assert_eq!(overflow.send(&b, early), (false, false));
+        assert_eq!((overflow.next(), overflow.next()), (Some(b.clone()), Some(a)));
+        assert_eq!(overflow.send(&b, early), (false, false), "it is being told");
+        assert_eq!((overflow.next(), overflow.next(), overflow.next()), (Some(b.clone()), None, None));
+        assert_eq!(overflow.send(&b, || true), (true, false));
+    }
+}

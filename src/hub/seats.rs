@@ -208,3 +208,104 @@ fn edition() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: StreamIndex = StreamIndex(1);
+
+    fn at(generation: u32, seq: u64) -> Cursor {
+        Cursor { generation, seq }
+    }
+
+    fn pattern(text: &str) -> Pattern {
+        Pattern::parse(text).expect(text)
+    }
+
+    /// Seats of one connection that follows these patterns, from a cursor on.
+    fn seats(patterns: &[&str], from: Cursor) -> Seats {
+        let seats = Seats::default();
+        for (key, text) in (0..).zip(patterns) {
+            seats
+                .enter(STREAM, &pattern(text), Place { slice: 0, key }, from, |pattern| pattern.as_str() == "denied.>");
+        }
+        seats
+    }
+
+    #[test]
+    fn whoever_is_not_beyond_a_loss_comes_by_it_once() {
+        let rows = [
+            ("at its beginning", at(1, 10), at(1, 20), Some(at(1, 10))),
+            ("before it, as all are", at(1, 5), at(1, 20), Some(at(1, 10))),
+            ("within it", at(1, 15), at(1, 20), Some(at(1, 15))),
+            ("at its end", at(1, 20), at(1, 20), None),
+            ("beyond it", at(1, 25), at(1, 20), None),
+            ("in the stream of before", at(1, 25), at(2, 5), Some(at(1, 25))),
+            ("in the new stream", at(2, 5), at(2, 5), None),
+        ];
+        for (name, sent, end, from) in rows {
+            let seats = seats(&["a"], sent);
+            assert_eq!(seats.come_by(STREAM, at(1, 10), end), from.is_some(), "{name}");
+            assert_eq!(seats.all(), [(STREAM, from)], "{name}");
+            assert!(!seats.come_by(STREAM, at(1, 10), end), "{name}: it is on its way");
+            assert!(!seats.come_by(StreamIndex(0), at(1, 10), end), "{name}: it follows no such stream");
+        }
+    }
+
+    #[test]
+    fn one_task_serves_a_connection_that_lags_until_it_is_up_again() {
+        let seats = seats(&["a"], at(1, 3));
+        let (first, second) = (Server::default(), Server::default());
+        assert!(!seats.lags(STREAM) && !seats.take_on(STREAM, &first));
+        assert_eq!(
+            seats.with(STREAM, |seat| (seat.fall_behind(at(1, 2)), seat.fall_behind(at(1, 9)))),
+            Some((true, false))
+        );
+        assert!(seats.lags(STREAM) && !seats.lags(StreamIndex(0)));
+        assert!(seats.take_on(STREAM, &first) && !seats.take_on(STREAM, &second) && !seats.take_on(STREAM, &first));
+        assert_eq!(seats.serve(STREAM, &second, |_| ()), None);
+        assert_eq!(seats.serve(STREAM, &first, |seat| seat.behind()), Some((vec![pattern("a")], at(1, 3))));
+        seats.serve(STREAM, &first, |seat| seat.catch_up(at(1, 8)));
+        assert_eq!(seats.serve(STREAM, &first, |_| ()), None);
+        assert_eq!((seats.all(), seats.lags(STREAM)), (vec![(STREAM, None)], false));
+        assert_eq!(seats.with(STREAM, |seat| seat.sent), Some(at(1, 8)));
+        assert!(!seats.take_on(STREAM, &second));
+    }
+
+    #[test]
+    fn a_seat_lasts_as_long_as_its_patterns() {
+        let seats = seats(&["a", "b.*"], at(1, 3));
+        assert_eq!(seats.place(STREAM, &pattern("b.*")), Some(Place { slice: 0, key: 1 }));
+        assert_eq!((seats.place(STREAM, &pattern("b.c")), seats.place(StreamIndex(0), &pattern("a"))), (None, None));
+        let looks = |seat: &mut Seat| {
+            seat.pending = 5;
+            let wants = ["a", "b.c"].map(|text| seat.wants(&Subject::parse(text).expect(text)));
+            (seat.has_several(), wants, seat.is_for(&[pattern("a"), pattern("b.*")]), seat.edition())
+        };
+        let (several, wants, whole, edition) = seats.with(STREAM, looks).expect("a seat");
+        assert_eq!((several, wants, whole), (true, [true, true], true));
+
+        assert_eq!(seats.leave(StreamIndex(0), &pattern("a")), 0);
+        assert_eq!(seats.leave(STREAM, &pattern("a")), 0, "another pattern still waits for it");
+        let (several, wants, whole, later) = seats.with(STREAM, looks).expect("a seat");
+        assert_eq!((several, wants, whole), (false, [false, true], false));
+        assert_ne!(edition, later);
+        assert!(!seats.is_empty());
+        assert_eq!(seats.leave(STREAM, &pattern("b.*")), 5);
+        assert!(seats.is_empty() && seats.with(STREAM, |_| ()).is_none());
+    }
+
+    #[test]
+    fn a_seat_is_filtered_while_one_of_its_patterns_is() {
+        let filtered = |seats: &Seats| seats.with(STREAM, |seat| seat.filtered);
+        assert_eq!(filtered(&seats(&["a", "b"], at(1, 3))), Some(false));
+        assert_eq!(filtered(&seats(&["a", "denied.>"], at(1, 3))), Some(true));
+        let seats = seats(&["denied.>", "a"], at(1, 3));
+        assert_eq!(filtered(&seats), Some(true));
+        seats.filter(|_| false);
+        assert_eq!(filtered(&seats), Some(false));
+        seats.filter(|pattern| pattern.as_str() == "a");
+        assert_eq!(filtered(&seats), Some(true));
+    }
+}

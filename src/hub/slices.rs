@@ -86,3 +86,44 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic in here is fatal to the node (a vital task), so nobody meets the rest of it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, option, prelude::*, sample::Index};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn everybody_keeps_their_place_and_no_slice_is_too_long(
+            steps in vec(option::weighted(0.4, any::<Index>()), 1..200),
+        ) {
+            let mut slices = Slices::default();
+            let (mut there, mut most) = (Vec::new(), 0);
+            for (number, leaves) in steps.into_iter().enumerate() {
+                match leaves {
+                    Some(who) if !there.is_empty() => {
+                        let (place, _) = there.swap_remove(who.index(there.len()));
+                        let mut told = false;
+                        slices.leave(place, || told = true);
+                        prop_assert!(told);
+                    }
+                    _ => slices.enter(|place| {
+                        there.push((place, number));
+                        number
+                    }),
+                }
+                most = most.max(there.len());
+                prop_assert_eq!((slices.standing(), slices.len()), (there.len(), most.div_ceil(SLICE)));
+                for (place, number) in &there {
+                    let mut found = None;
+                    slices.with(*place, |standing| found = Some(*standing));
+                    prop_assert_eq!(found, Some(*number));
+                }
+            }
+            let lengths: Vec<usize> = (0..).map_while(|index| slices.get(index)).map(|slice| lock(&slice).len()).collect();
+            prop_assert_eq!(lengths.iter().sum::<usize>(), there.len());
+            prop_assert!(lengths.iter().all(|length| *length <= SLICE), "{:?}", lengths);
+        }
+    }
+}

@@ -37,7 +37,38 @@ impl Losses {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whoever_goes_on_is_told_all_that_was_lost_and_nothing_else(
+            ranges in vec((0..4_u64, 0..4_u64), 0..20),
+            upto in 0..80_u64,
+        ) {
+            let (mut losses, mut lost, mut next) = (Losses::default(), BTreeSet::new(), 1);
+            for (stored, more) in ranges {
+                let (from, to) = (next + stored, next + stored + more);
+                losses.add(from, to, 0);
+                lost.extend(from..=to);
+                next = to + 1;
+            }
+            for seq in 0..upto {
+                // How far what follows is lost, if it is.
+                let end = (seq..).find(|seq| !lost.contains(&(seq + 1))).unwrap_or(seq);
+                let expected = if end > seq && end <= upto {
+                    (seq, Some(Gap { from: seq + 1, to: end, reason: Reason::Expired }))
+                } else {
+                    ((seq..upto).find(|seq| lost.contains(&(seq + 1))).unwrap_or(upto), None)
+                };
+                prop_assert_eq!(losses.after(seq, upto), expected, "{} {}", seq, upto);
+            }
+            prop_assert_eq!(losses.after(upto, upto).0, upto);
+        }
+    }
 
     #[test]
     fn who_comes_by_is_told_what_was_lost_there() {

@@ -104,7 +104,7 @@ impl Record {
         let mut state = self.lock();
         let before = state.sequence.head();
         for stored in arrived {
-            if stored.seq <= state.sequence.head() && state.generation > 0 {
+            if stored.seq <= state.sequence.head() {
                 // It was read meanwhile; or the stream has begun anew.
                 state.unsure = true;
                 self.attention.notify_one();
@@ -365,3 +365,6 @@ pub(crate) fn keep(log: &mut Log<Arc<Message>>, stored: Stored) {
         log.append(stored.seq, event.subject.clone(), bytes, event);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,3 +68,26 @@ impl<N: Default> Children<N> {
         self.first.is_none() && self.others.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_that_was_large_once_does_not_stay_so() {
+        let mut children = Children::<u32>::default();
+        for number in 0..1_000 {
+            *children.grow(&number.to_string()) = number;
+        }
+        for number in 0..1_000 {
+            children.remove(&number.to_string());
+            assert_eq!((children.get(&number.to_string()), children.iter().count()), (None, 999 - number as usize));
+            if let Some(others) = &children.others {
+                let (length, capacity) = (others.len(), others.capacity());
+                // A map has more room than it is asked for, up to twice as much.
+                assert!(capacity <= SPARE || capacity <= 8 * length + 8, "room for {capacity}, {length} children");
+            }
+        }
+        assert!(children.is_empty());
+    }
+}

@@ -97,3 +97,23 @@ impl Seqs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_was_long_once_does_not_stay_so() {
+        let mut seqs = Seqs::default();
+        (1..=1_000).for_each(|seq| assert_eq!(seqs.push(seq, usize::MAX), None));
+        // From both ends and from the middle.
+        for seq in (1..=500).chain(900..=1_000).chain(501..=899) {
+            seqs.remove(seq);
+            if let Seqs::Many(queue) = &seqs {
+                let (length, capacity) = (queue.len(), queue.capacity());
+                assert!(capacity <= SPARE || capacity <= 4 * length + 3, "room for {capacity}, {length} sequences");
+            }
+        }
+        assert!(matches!(seqs, Seqs::None));
+    }
+}

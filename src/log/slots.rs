@@ -145,3 +145,25 @@ impl<V> Slots<V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_holes_nor_spare_places_outgrow_the_events() {
+        let mut slots = Slots::default();
+        for seq in 1..=2_000 {
+            slots.push(seq, Entry { subject: Subject::parse("a").expect("a subject"), bytes: 1, value: () });
+        }
+        let first = |slots: &Slots<()>| slots.first().map(|(seq, _)| seq);
+        // The first and the last stay until the end, so no hole is at an end before.
+        for seq in (2..2_000).chain([1, 2_000]) {
+            assert!(slots.take(seq).is_some() && slots.take(seq).is_none());
+            let (places, capacity) = (slots.slots.len(), slots.slots.capacity());
+            assert!(places <= SPARE || places <= 2 * slots.len() + 1, "{places} places for {} events", slots.len());
+            assert!(capacity <= SPARE || capacity <= 4 * places + 3, "room for {capacity}, {places} places");
+        }
+        assert_eq!((first(&slots), slots.slots.len(), slots.len(), slots.bytes()), (None, 0, 0, 0));
+    }
+}

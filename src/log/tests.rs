@@ -295,6 +295,7 @@ proptest! {
             }
             prop_assert_eq!((log.floor(), log.head()), (model.floor, model.head));
             prop_assert_eq!((log.len(), log.bytes()), (model.events.len(), model.bytes()));
+            prop_assert_eq!(log.is_empty(), model.events.is_empty());
             prop_assert_eq!(log.first(), model.events.first().map(|event| event.0));
             prop_assert_eq!(log.front().map(|(seq, value)| (seq, *value)), log.first().map(|seq| (seq, seq)));
             prop_assert_eq!(log.last(), model.events.last().map(|event| event.0));

@@ -131,3 +131,103 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+    use crate::{drain::Tasks, metrics::Metrics, socket::MessageKind};
+
+    #[tokio::test]
+    async fn a_queue_is_full_at_its_bound_and_has_room_at_half_of_it() {
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let (close_time, stall_time, tasks) = (Duration::ZERO, Duration::ZERO, Tasks::new(metrics.clone()));
+        let policy = Policy { bytes: 100, frames: 4, close_time, stall_time, tasks, metrics };
+        let rows = [
+            // Bytes, frames; full for an event, full for an answer, with room.
+            (0, 0, false, false, true),
+            (50, 2, false, false, true),
+            (51, 2, false, false, false),
+            (50, 3, false, false, false),
+            (99, 3, false, false, false),
+            (100, 3, true, false, false),
+            (99, 4, true, false, false),
+            (199, 7, true, false, false),
+            (200, 7, true, true, false),
+            (199, 8, true, true, false),
+        ];
+        let answer = Chunk::ping();
+        for (bytes, frames, full, full_twice, room) in rows {
+            let queue = std::iter::repeat_n(answer.clone(), frames).collect();
+            let waiting = Waiting { bytes, queue, ..Waiting::default() };
+            assert_eq!(waiting.is_full_for(&policy, &answer.clone().carrying(1)), full, "{bytes} {frames}");
+            assert_eq!(waiting.is_full_for(&policy, &answer), full_twice, "{bytes} {frames}");
+            assert_eq!(waiting.has_room(&policy), room, "{bytes} {frames}");
+        }
+    }
+
+    fn data(kind: MessageKind, bytes: usize) -> Chunk {
+        Chunk::message(kind, |out| out.resize(bytes, b'x'))
+    }
+
+    /// Chunks of some sizes, all of one kind or of all kinds.
+    fn chunks(sizes: &'static [usize], most: usize) -> impl Strategy<Value = Vec<Chunk>> {
+        let text = || select(sizes).prop_map(|bytes| data(MessageKind::Text, bytes));
+        let binary = select(sizes).prop_map(|bytes| data(MessageKind::Binary, bytes));
+        prop_oneof![vec(text(), 0..most), vec(prop_oneof![8 => text(), 2 => binary, 1 => Just(Chunk::ping())], 0..most),]
+    }
+
+    /// Whether a chunk may follow others in one message.
+    fn joins(others: &[Chunk], next: &Chunk) -> bool {
+        let kind = others[0].kind();
+        let bytes: usize = others.iter().map(|chunk| chunk.body().len()).sum();
+        kind.is_some() && next.kind() == kind && bytes + next.len() <= BATCH_BYTES && others.len() < BATCH_BUFFERS / 2
+    }
+
+    fn joined(chunks: &[Chunk]) -> Chunk {
+        match (chunks, chunks[0].kind()) {
+            ([_, _, ..], Some(kind)) => {
+                let bodies: Vec<Bytes> = chunks.iter().map(Chunk::body).collect();
+                Chunk::message(kind, |out| out.extend(bodies.join(kind.separator())))
+            }
+            _ => chunks[0].clone(),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        /// However little the socket takes at a time.
+        #[test]
+        fn what_waits_leaves_in_order_and_joined_as_far_as_it_may_be(
+            chunks in prop_oneof![chunks(&[0, 1, 2], 200), chunks(&[100, 32_764, 32_768, 65_528, 65_536], 8)],
+            takes in vec(1..70_000_usize, 1..8),
+        ) {
+            let bytes = chunks.iter().map(Chunk::len).sum();
+            let mut waiting = Waiting { bytes, queue: chunks.iter().cloned().collect(), ..Waiting::default() };
+            let (mut rest, mut takes) = (&chunks[..], takes.into_iter().cycle());
+            while let Some(first) = rest.first() {
+                let mut count = 1;
+                while rest.get(count).is_some_and(|next| joins(&rest[..count], next)) {
+                    count += 1;
+                }
+                let (together, more) = rest.split_at(count);
+                let left: usize = together.iter().map(Chunk::len).sum();
+                prop_assert_eq!(waiting.begin_next(), left, "beginning with {:?}", first.kind());
+                prop_assert!(waiting.begun.len() <= BATCH_BUFFERS);
+                let mut written = Vec::new();
+                while !waiting.begun.is_empty() {
+                    let begun: Vec<u8> = waiting.begun.iter().flatten().copied().collect();
+                    let take = takes.next().unwrap_or(1).min(begun.len());
+                    written.extend_from_slice(&begun[..take]);
+                    waiting.advance(take);
+                }
+                prop_assert!(written == joined(together).as_bytes()[..], "{} together", count);
+                rest = more;
+            }
+            prop_assert_eq!((waiting.begin_next(), waiting.bytes, waiting.queue.len()), (0, 0, 0));
+        }
+    }
+}

@@ -295,6 +295,11 @@ mod tests {
             (flat, true),
             (format!("\"{}\"", "[".repeat(1_000)), true),
             (format!("{}1{}", "{\"a\":".repeat(61), "}".repeat(61)), false),
+            // As deep as it may be, and with more beside it.
+            (format!("[[],{}]", nested(DATA_DEPTH - 1)), true),
+            (format!("[[],{}]", nested(DATA_DEPTH)), false),
+            // What closes in a string closes nothing.
+            (format!("[[\"]]\",{}]]", nested(DATA_DEPTH - 1)), false),
         ];
         for (data, embedded) in rows {
             assert_eq!(embeddable("", data.as_bytes()).is_some(), embedded, "{}", &data[..data.len().min(80)]);

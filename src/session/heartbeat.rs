@@ -34,6 +34,8 @@ mod tests {
         let s = Duration::from_secs;
         let rows = [
             ("it answered", s(24), s(25), 1, Some(0)),
+            ("it answered within the grain of the clock", s(25), s(25), 1, Some(0)),
+            ("it spoke last just before it was asked", s(25) + GRAIN, s(25), 0, Some(1)),
             ("it left one unanswered", s(30), s(25), 0, Some(1)),
             ("it left two unanswered", s(50), s(25), 1, None),
             ("the node was suspended for an hour after an answer", s(3_599), s(3_600), 0, Some(0)),

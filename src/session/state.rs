@@ -173,7 +173,7 @@ fn envelope(event: Event) -> Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::{Pong, Publish, Request};
+    use crate::proto::{Pong, Position, Publish, Request, Unsubscribed};
 
     fn decide(held: usize, frame: ClientFrame) -> Effect {
         let has = |pattern: &Pattern| pattern.as_str() == "held";
@@ -228,6 +228,49 @@ mod tests {
         let question = Question { subject: "a".into(), timeout_ms: 5, ..Question::default() };
         let asked = decide(0, ClientFrame { id: 7, body: Some(ClientBody::Request(request)) });
         assert_eq!(asked, Effect::Ask(7, question));
+    }
+
+    #[test]
+    fn a_subscription_of_connect_is_one_like_any_other_that_awaits_no_answer() {
+        let after = vec![Position { stream: "S".into(), epoch: "1".into(), seq: 5 }];
+        let grants = Grants::anonymous(std::sync::Arc::default());
+        let limits = Limits::default();
+        let standing = Standing { grants: &grants, limits: &limits, held: 0, has: &|_| false };
+        let resume = |subject: &str| {
+            standing.resume(Subscription { subject: subject.into(), after: after.clone(), snapshot: true })
+        };
+        let pattern = Pattern::parse("a.*").expect("a pattern");
+        assert_eq!(resume("a.*"), Effect::Join(pattern, Wish { reply_to: 0, after: after.clone(), snapshot: true }));
+        let Effect::Refuse(0, refusal) = resume("a..b") else { panic!("a refusal") };
+        assert_eq!(refusal.code, Code::BadSubject);
+    }
+
+    #[test]
+    fn leaving_is_answered_when_an_answer_is_awaited() {
+        let leave = |id, subject: &str| {
+            decide(1, ClientFrame { id, body: Some(ClientBody::Unsubscribe(Unsubscribe { subject: subject.into() })) })
+        };
+        let pattern = Pattern::parse("a.*").expect("a pattern");
+        let answer = Unsubscribed { subject: "a.*".into(), reason: String::new() };
+        let answer = ServerFrame { reply_to: 7, body: Some(Body::Unsubscribed(answer)) };
+        assert_eq!(leave(7, "a.*"), Effect::Leave(pattern.clone(), Some(answer)));
+        assert_eq!(leave(0, "a.*"), Effect::Leave(pattern.clone(), None));
+        assert_eq!(code(leave(7, "a..b")), Some(Code::BadSubject));
+        let lost = Unsubscribed { subject: "a.*".into(), reason: "grant_revoked".into() };
+        assert_eq!(revoked(&pattern), ServerFrame { reply_to: 0, body: Some(Body::Unsubscribed(lost)) });
+    }
+
+    #[test]
+    fn a_token_renews_a_connection_of_its_own_user_only() {
+        let who = |user: &str, issuer: &str| Identity {
+            user: user.into(),
+            issuer: Some(issuer.into()),
+            ..Identity::default()
+        };
+        assert_eq!(same_user(&who("u1", "a"), &who("u1", "a")), Ok(()));
+        for other in [who("u2", "a"), who("u1", "b"), who("u2", "b"), Identity::anonymous()] {
+            assert_eq!(same_user(&who("u1", "a"), &other).expect_err("another one").code, Code::Forbidden);
+        }
     }
 
     #[test]

@@ -61,6 +61,8 @@ proptest! {
         let asked = Pattern::parse(&asked.replace("{sub}", user)).expect("a pattern");
         let all: Vec<Subject> = universe().into_iter().filter(|subject| asked.matches(subject)).collect();
 
+        prop_assert_eq!(grants.has_denials(), !deny.is_empty());
+
         let concrete = asked.literal().is_some();
         let granted = all.iter().all(|subject| {
             matches(&subscribe, subject) || (concrete && matches(&literal, subject))

@@ -1,0 +1,239 @@
+//! A record keeps what is not fanned out yet, and beyond that the window.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::{
+    broker::Place,
+    config::{Config, Source, load},
+    proto::Envelope,
+    subject::Subject,
+};
+
+/// No bound for a part.
+const ALL: PageSize = PageSize { events: usize::MAX, bytes: usize::MAX };
+
+/// What the events of these tests take in memory.
+const EACH: u64 = 500;
+
+fn at(generation: u32, seq: u64) -> Cursor {
+    Cursor { generation, seq }
+}
+
+/// A record of a stream that is new, with room for so many events.
+fn record(events: u64, delivery: Delivery) -> Record {
+    let record = unbegun(events, delivery);
+    record.begin(StreamState { first: 1, ..StreamState::default() }, 1);
+    record.make_ready();
+    record
+}
+
+/// The same, before anything is known of the stream.
+fn unbegun(events: u64, delivery: Delivery) -> Record {
+    let text = "[[streams]]\nname = \"S\"\nsubjects = [\"a.>\"]\n".to_owned();
+    let config: Config = load(Some(&Source { origin: "test".into(), text }), [], &Default::default()).expect("TOML");
+    let mut stream = config.streams.into_iter().next().expect("a stream");
+    stream.window.bytes = (events * EACH).into();
+    stream.window.age = config::Span::seconds(60);
+    Record::new(&stream, delivery)
+}
+
+fn stored(seq: u64, data: Bytes) -> Stored {
+    let envelope = Envelope { data, ..Envelope::default() };
+    let subject = Subject::parse(if seq % 2 == 0 { "a.even" } else { "a.odd" }).expect("a subject");
+    let place = Some(Place { stream: "S".into(), seq });
+    Stored { seq, event: Some(Arc::new(Message { place, ..Message::new(subject, envelope) })) }
+}
+
+/// An event with 100 bytes of data.
+fn event(seq: u64) -> Stored {
+    stored(seq, Bytes::from_static(&[0; 100]))
+}
+
+fn seqs(events: &[Arc<Message>]) -> Vec<u64> {
+    events.iter().map(|event| event.seq()).collect()
+}
+
+/// What a step brings: events or the word that some are lost, and up to where.
+fn step(record: &Record, cursor: Cursor, size: PageSize) -> Option<(Vec<u64>, Cursor)> {
+    record.step(cursor, size).map(|step| match step {
+        Step::Events(events, cursor) => (seqs(&events), cursor),
+        Step::Lost(cursor) => (Vec::new(), cursor),
+    })
+}
+
+fn look(record: &Record, cursor: Cursor, pattern: &str, upto: u64, size: PageSize) -> String {
+    let found = match record.look(cursor, &[Pattern::parse(pattern).expect("a pattern")], upto, size) {
+        Look::Events(events, cursor) => (format!("{:?}", seqs(&events)), Some(cursor)),
+        Look::Lost(Gap { from, to, reason }, cursor) => (format!("{} {from}..{to}", reason.label()), Some(cursor)),
+        Look::Older(floor) => (format!("older than {floor}"), None),
+        Look::End => ("end".into(), None),
+    };
+    found.1.map_or(found.0.clone(), |at| format!("{}, on from {}/{}", found.0, at.generation, at.seq))
+}
+
+#[test]
+fn who_fans_out_gets_everything_in_parts_and_in_order() {
+    let record = record(100, Delivery::Durable);
+    assert_eq!(step(&record, at(0, 0), ALL), Some((vec![], at(1, 0))), "it begins where the stream is");
+    assert!(record.take((1..=10).map(event)));
+    assert!(!record.take([event(12)]), "a hole holds it back");
+    let parts = [
+        (0, PageSize { events: 4, ..ALL }, vec![1, 2, 3, 4]),
+        (4, PageSize { bytes: 299, ..ALL }, vec![5, 6]),
+        (6, PageSize { bytes: 1, ..ALL }, vec![7]),
+        (7, PageSize { bytes: 200, ..ALL }, vec![8, 9]),
+        (9, ALL, vec![10]),
+    ];
+    for (from, size, expected) in parts {
+        let end = at(1, expected.last().copied().unwrap_or(from));
+        assert_eq!(step(&record, at(1, from), size), Some((expected, end)), "from {from}");
+    }
+    assert_eq!((step(&record, at(1, 10), ALL), record.hole()), (None, Some((11, 11))));
+    record.fill(2, vec![event(11)], 11);
+    assert_eq!(record.head(), at(1, 10), "that was read of another stream");
+    record.fill(1, vec![event(11)], 11);
+    assert_eq!((record.head(), record.hole()), (at(1, 12), None));
+}
+
+#[test]
+fn what_is_not_fanned_out_stays_and_the_window_bounds_the_rest() {
+    let record = record(2, Delivery::Durable);
+    record.take((1..=5).map(event));
+    assert_eq!((record.floor(), record.witness()), (3, Some(4)), "nobody fans out yet");
+    assert_eq!(step(&record, at(0, 0), ALL), Some((vec![], at(1, 5))));
+    record.take((6..=9).map(event));
+    assert_eq!(record.floor(), 5);
+    assert_eq!(step(&record, at(1, 5), ALL), Some((vec![6, 7, 8, 9], at(1, 9))));
+    assert_eq!(step(&record, at(1, 9), ALL), None);
+    record.expire();
+    assert_eq!(record.floor(), 7);
+}
+
+#[test]
+fn what_is_older_than_the_window_goes_but_not_the_newest_values() {
+    for (delivery, floor) in [(Delivery::Durable, 1), (Delivery::Latest, 0)] {
+        let record = record(100, delivery);
+        let mut old = event(1);
+        let Some(message) = old.event.as_mut().and_then(Arc::get_mut) else { panic!("an event") };
+        // A machine that has just started knows no such time.
+        let Some(arrived) = message.arrived.checked_sub(Duration::from_secs(61)) else { return };
+        message.arrived = arrived;
+        record.take([old, event(2)]);
+        assert_eq!(record.floor(), floor, "{delivery:?}");
+    }
+}
+
+#[test]
+fn what_comes_while_too_much_waits_for_its_fan_out_is_read_later() {
+    const MIB: usize = 1024 * 1024;
+    static DATA: [u8; MIB] = [0; MIB];
+    let record = record(0, Delivery::Durable);
+    step(&record, at(0, 0), ALL);
+    let most = (BEHIND_BYTES / MIB) as u64;
+    record.take((1..=most + 2).map(|seq| stored(seq, Bytes::from_static(&DATA))));
+    assert_eq!((record.head(), record.hole()), (at(1, most), None), "there is no room to read it");
+    assert_eq!(step(&record, at(1, most), ALL), None);
+    assert_eq!(record.hole(), Some((most + 1, most + 2)), "there is room again");
+}
+
+#[test]
+fn a_reader_finds_what_is_in_memory_and_is_told_what_is_not() {
+    let record = record(2, Delivery::Durable);
+    record.confirm(StreamState { first: 2, ..StreamState::default() });
+    record.take((1..=5).map(event));
+    let one = PageSize { bytes: 199, ..ALL };
+    let rows = [
+        (at(0, 7), "a.>", 9, ALL, "reset 8..0, on from 1/1"),
+        (at(1, 2), "a.>", 9, ALL, "older than 3"),
+        (at(1, 3), "a.>", 9, ALL, "[4, 5], on from 1/5"),
+        (at(1, 3), "a.>", 4, ALL, "[4], on from 1/4"),
+        (at(1, 3), "a.odd", 9, ALL, "[5], on from 1/5"),
+        (at(1, 3), "b", 9, ALL, "[], on from 1/5"),
+        (at(1, 3), "a.>", 9, one, "[4], on from 1/4"),
+        (at(1, 3), "a.>", 9, PageSize { bytes: 1, ..ALL }, "[4], on from 1/4"),
+        (at(1, 3), "a.>", 9, PageSize { bytes: 200, ..ALL }, "[4, 5], on from 1/5"),
+        (at(1, 3), "a.>", 9, PageSize { events: 1, ..ALL }, "[4], on from 1/4"),
+        (at(1, 3), "a.>", 3, ALL, "end"),
+        (at(1, 5), "a.>", 9, ALL, "end"),
+        (at(1, 6), "a.>", 9, ALL, "end"),
+    ];
+    for (cursor, pattern, upto, size, expected) in rows {
+        assert_eq!(look(&record, cursor, pattern, upto, size), expected, "{cursor:?} {pattern} {upto} {size:?}");
+    }
+}
+
+#[test]
+fn whoever_passes_by_a_loss_is_told() {
+    let record = record(100, Delivery::Durable);
+    step(&record, at(0, 0), ALL);
+    record.take((1..=5).map(event));
+    record.lose(6, 8);
+    record.fill(1, vec![event(9), event(10)], 10);
+    assert_eq!(step(&record, at(1, 3), ALL), Some((vec![4, 5], at(1, 5))));
+    assert_eq!(step(&record, at(1, 5), ALL), Some((vec![], at(1, 8))));
+    assert_eq!(step(&record, at(1, 8), ALL), Some((vec![9, 10], at(1, 10))));
+    assert_eq!(look(&record, at(1, 3), "a.>", 10, ALL), "[4, 5], on from 1/5");
+    assert_eq!(look(&record, at(1, 6), "a.>", 10, ALL), "expired 7..8, on from 1/8");
+}
+
+#[test]
+fn what_comes_before_it_is_known_where_the_stream_is_belongs_to_it() {
+    let record = unbegun(100, Delivery::Durable);
+    assert!(!record.take([event(4), event(5), event(7)]));
+    record.begin(StreamState { first: 1, last: 4, ..StreamState::default() }, 4);
+    assert_eq!((record.head(), record.floor(), record.hole()), (at(1, 5), 3, Some((6, 6))));
+    record.make_ready();
+    assert!(record.take([event(6)]), "nothing else has to come for it to go on");
+    assert_eq!(record.head(), at(1, 7));
+    // Where it begins anew, nobody knows of which of the two streams that was.
+    record.take([event(9)]);
+    record.begin(StreamState { epoch: 2, first: 1, last: 9, ..StreamState::default() }, 9);
+    assert_eq!((record.head(), record.hole()), (at(2, 8), Some((9, 9))));
+}
+
+#[test]
+fn a_stream_that_begins_anew_voids_what_was_known() {
+    let record = record(100, Delivery::Durable);
+    assert!(record.has_begun() && record.is_ready());
+    record.take((1..=5).map(event));
+    record.make_unready();
+    assert!(!record.has_begun() && step(&record, at(1, 5), ALL).is_none());
+    assert!(!record.take([event(6)]), "nothing is handed out while it is not known what the stream is");
+    record.begin(StreamState { epoch: 2, first: 1, last: 3, ..StreamState::default() }, 2);
+    assert!(record.has_begun() && !record.is_ready());
+    assert_eq!((record.generation(), record.floor(), record.hole()), (2, 1, Some((2, 3))));
+    record.fill(2, vec![event(2), event(3)], 3);
+    record.make_ready();
+    assert_eq!(step(&record, at(1, 5), ALL), Some((vec![], at(2, 1))), "all that is in memory is new");
+    assert_eq!(step(&record, at(2, 1), ALL), Some((vec![2, 3], at(2, 3))));
+}
+
+#[test]
+fn doubt_is_raised_by_what_should_have_been_here_already() {
+    let record = record(100, Delivery::Durable);
+    assert!(record.take_doubt() && !record.take_doubt());
+    record.take((1..=3).map(event));
+    assert!(!record.take_doubt());
+    assert!(!record.take([event(3)]));
+    assert!(record.take_doubt());
+    record.doubt();
+    assert!(record.take_doubt());
+}
+
+#[test]
+fn the_newest_values_say_whether_older_ones_may_be_missing() {
+    let record = record(100, Delivery::Latest);
+    record.begin(StreamState { first: 1, last: 5, ..StreamState::default() }, 3);
+    record.fill(2, (3..=5).map(event).collect(), 5);
+    let newest = |most| {
+        let (events, floor, cursor) = record.newest(&[Pattern::parse("a.*").expect("a pattern")], most);
+        (events.map(|events| seqs(&events)), floor, cursor)
+    };
+    assert_eq!(newest(2), (Some(vec![4, 5]), 2, at(2, 5)));
+    assert_eq!(newest(1), (None, 2, at(2, 5)));
+    for (first, floor) in [(2, 2), (3, 0)] {
+        record.confirm(StreamState { first, last: 5, ..StreamState::default() });
+        assert_eq!(newest(2).1, floor, "the stream begins with {first}");
+    }
+}

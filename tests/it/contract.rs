@@ -41,7 +41,7 @@ struct Desk {
     broker: Arc<dyn Broker>,
     /// What the intake brings: it is read all the time, since answers of the
     /// broker come in there too.
-    coming: mpsc::UnboundedReceiver<Arrived>,
+    coming: mpsc::Receiver<Arrived>,
     arrived: Arrived,
     _nats: Option<NatsServer>,
 }
@@ -58,7 +58,7 @@ impl Desk {
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         let tasks = Tasks::new(metrics.clone());
         let (broker, intakes) = broker::connect(&config, &metrics, &tasks).await.expect("a broker");
-        let (sender, coming) = mpsc::unbounded_channel();
+        let (sender, coming) = mpsc::channel(64);
         tokio::spawn(read(intakes.into_iter().next().expect("an intake"), sender));
         let mut desk = Self { broker, coming, arrived: Arrived::default(), _nats: nats };
         // Nothing is read from NATS before something is wanted.
@@ -111,11 +111,10 @@ impl Desk {
     }
 }
 
-async fn read(mut intake: Box<dyn Intake>, reader: mpsc::UnboundedSender<Arrived>) {
+async fn read(mut intake: Box<dyn Intake>, reader: mpsc::Sender<Arrived>) {
     let mut arrived = Arrived::default();
-    while !reader.is_closed() {
+    while reader.send(std::mem::take(&mut arrived)).await.is_ok() {
         intake.next(&mut arrived).await;
-        let _ = reader.send(std::mem::take(&mut arrived));
     }
 }
 

@@ -40,7 +40,7 @@ fn unbegun(events: u64, delivery: Delivery) -> Record {
 
 fn stored(seq: u64, data: Bytes) -> Stored {
     let envelope = Envelope { data, ..Envelope::default() };
-    let subject = Subject::parse(if seq % 2 == 0 { "a.even" } else { "a.odd" }).expect("a subject");
+    let subject = Subject::parse(if seq.is_multiple_of(2) { "a.even" } else { "a.odd" }).expect("a subject");
     let place = Some(Place { stream: "S".into(), seq });
     Stored { seq, event: Some(Arc::new(Message { place, ..Message::new(subject, envelope) })) }
 }

@@ -128,6 +128,7 @@ async fn two_who_resume_at_the_same_place_are_independent(kind: Kind) {
     let shop = Shop::open(kind).await;
     let (_, _, subscribed) = shop.resume("cart.*", &json!([])).await;
     shop.publish("cart.u1", 1..=100).await;
+    shop.until_followed().await;
     let mut after = positions(&subscribed);
     after[0]["seq"] = 40.into();
     let (one, other) = tokio::join!(shop.resume("cart.*", &after), shop.resume("cart.*", &after));

@@ -6,8 +6,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use crate::broker::Message;
 
-/// Events sent together: what waits together leaves as one message.
-const BATCH: usize = 64;
+/// Events sent together: what waits together leaves as one message. As many as
+/// a word has bits (`delivery.rs`).
+const BATCH: usize = u64::BITS as usize;
 
 /// Bytes of data sent together, beyond one event: a client's queue is bounded
 /// in bytes, and takes one chunk more than that.

@@ -86,19 +86,25 @@ impl<'a> Delivery<'a> {
     /// Gives the events that no earlier pattern of this member delivers and
     /// that are not denied to it.
     fn give_share(&self, member: &Arc<Member>, tally: &mut Tally) {
-        let mut denied = 0;
-        let mine = |message: &&Arc<Message>| {
-            let share = member.share(self.pattern, &message.subject);
-            denied += u64::from(share == Share::Denied);
-            share == Share::Mine
-        };
-        let messages: Vec<Arc<Message>> = self.messages.iter().filter(mine).cloned().collect();
+        let (mut mine, mut denied) = (0_u64, 0);
+        for (place, message) in self.messages.iter().enumerate() {
+            match member.share(self.pattern, &message.subject) {
+                Share::Mine => mine |= 1 << place,
+                Share::Denied => denied += 1,
+                Share::Others => {}
+            }
+        }
         tally.owed += denied;
         tally.denied += denied;
-        match messages.len() {
+        match mine.count_ones() as usize {
             0 => {}
+            // The usual case costs no look at the others, and nothing of its own.
             all if all == self.messages.len() => self.give(member, tally),
-            some => self.push(member, &member.encoding().events(&messages), some, tally),
+            some => {
+                let places = (0..self.messages.len()).filter(|place| mine & (1 << place) != 0);
+                let messages: Vec<_> = places.map(|place| self.messages[place].clone()).collect();
+                self.push(member, &member.encoding().events(&messages), some, tally);
+            }
         }
     }
 

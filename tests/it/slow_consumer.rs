@@ -48,6 +48,8 @@ async fn a_client_that_lags_gets_everything_in_order_in_fewer_messages() {
     let node = TestNode::with(|config| {
         config.limits.outbox_bytes = "64MiB".parse().expect("a size");
         config.limits.outbox_frames = 100_000;
+        // It takes nothing for as long as the publishing lasts.
+        config.limits.stall_time = Duration::from_secs(60).into();
     })
     .await;
     let mut client = node.client().await;

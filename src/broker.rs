@@ -57,8 +57,8 @@ pub async fn connect(config: &Config, metrics: &Arc<Metrics>, tasks: &Tasks) -> 
 /// Why a broker cannot even be looked for.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    /// A subject of a stream is none.
-    #[error(transparent)]
+    /// The prefix of a stream, or a pattern, is none.
+    #[error("a stream's republish_prefix, or the pattern of a rule in subjects: it {0}")]
     Subject(#[from] BadSubject),
     /// The settings of NATS cannot be used.
     #[error(transparent)]

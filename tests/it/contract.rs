@@ -7,7 +7,6 @@ use notifier::{
     broker::{self, Arrived, Broker, FeedId, Intake, Link, Message, PageSize, Query, RequestError},
     calendar::unix_millis,
     classes::StreamIndex,
-    config::BrokerKind,
     drain::Tasks,
     metrics::Metrics,
     proto::Envelope,
@@ -48,11 +47,8 @@ struct Desk {
 
 impl Desk {
     async fn open(kind: Kind) -> Self {
-        let nats = match kind {
-            Kind::Memory => None,
-            Kind::Nats => Some(NatsServer::jetstream().await),
-        };
-        let mut config = Shop::config(nats.as_ref(), |config| config.broker.kind = BrokerKind::Memory);
+        let nats = kind.server().await;
+        let mut config = Shop::config(nats.as_ref(), |_| {});
         // What arrives comes out of one intake.
         config.broker.nats.read_connections = 1;
         let metrics = Arc::new(Metrics::new().expect("metrics"));

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use notifier::{
     broker,
     codec::Encoding,
-    config::{BrokerKind, Config},
+    config::Config,
     drain::Tasks,
     grants::{Grants, Rules},
     hub::{Attachment, Hub, Plan, Wish},
@@ -51,14 +51,8 @@ struct Hall {
 
 impl Hall {
     async fn open(kind: Kind, change: impl FnOnce(&mut Config)) -> Self {
-        let nats = match kind {
-            Kind::Memory => None,
-            Kind::Nats => Some(NatsServer::jetstream().await),
-        };
-        let mut config = Shop::config(nats.as_ref(), change);
-        if nats.is_none() {
-            config.broker.kind = BrokerKind::Memory;
-        }
+        let nats = kind.server().await;
+        let config = Shop::config(nats.as_ref(), change);
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         let tasks = Tasks::new(metrics.clone());
         let (broker, intakes) = broker::connect(&config, &metrics, &tasks).await.expect("a broker");

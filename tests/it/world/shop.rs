@@ -14,6 +14,16 @@ pub enum Kind {
     Nats,
 }
 
+impl Kind {
+    /// The server that it needs.
+    pub async fn server(self) -> Option<NatsServer> {
+        match self {
+            Self::Memory => None,
+            Self::Nats => Some(NatsServer::jetstream().await),
+        }
+    }
+}
+
 /// `SHOP` keeps `cart.>` and `order.>`, `PRICES` the newest of each `price.*`;
 /// everything else is live.
 pub struct Shop {
@@ -54,10 +64,7 @@ impl Shop {
 
     /// With other settings.
     pub async fn with(kind: Kind, change: impl FnOnce(&mut Config)) -> Self {
-        let nats = match kind {
-            Kind::Memory => None,
-            Kind::Nats => Some(NatsServer::jetstream().await),
-        };
+        let nats = kind.server().await;
         let node = Self::node(nats.as_ref(), change).await;
         Self::of(nats, node)
     }

@@ -143,6 +143,12 @@ impl Node {
         self.rules.grant(identity).expect("grants")
     }
 
+    /// Ends all, with a client who gets nothing more.
+    pub(crate) async fn end_with(self, client: Client) {
+        assert!(client.end().await.is_empty());
+        self.end().await;
+    }
+
     /// Ends all.
     pub(crate) async fn end(self) {
         self.ground.end().await;

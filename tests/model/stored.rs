@@ -180,8 +180,7 @@ fn resuming() {
         client.join("shop.>", node.after(progress.at.expect("a beginning")));
         progress.read_on(&mut client).await;
         published.await.expect("a publisher");
-        assert!(client.end().await.is_empty());
-        node.end().await;
+        node.end_with(client).await;
     });
 }
 
@@ -255,8 +254,7 @@ fn leaving() {
         client.join("shop.>", node.after(progress.at.expect("a beginning")));
         progress.read_on(&mut client).await;
         published.await.expect("a publisher");
-        assert!(client.end().await.is_empty());
-        node.end().await;
+        node.end_with(client).await;
     });
 }
 
@@ -348,8 +346,7 @@ fn crowded() {
         progress.read_on(&mut client).await;
         published.await.expect("a publisher");
         drop(crowd);
-        assert!(client.end().await.is_empty());
-        node.end().await;
+        node.end_with(client).await;
     });
 }
 

@@ -16,7 +16,7 @@ use crate::{
     metrics::{Metrics, Undelivered},
     outbox::Offer,
     socket::Chunk,
-    subject::Pattern,
+    subject::{Pattern, Subject},
 };
 
 /// A member in its place in a topic.
@@ -34,6 +34,15 @@ pub(crate) struct Delivery<'a> {
     fan_out: &'a FanOut,
     /// All events in one chunk, by encoding.
     whole: [OnceCell<Chunk>; 2],
+    runs: OnceCell<Vec<Run<'a>>>,
+}
+
+/// Events of one subject that follow one another: what becomes of one becomes
+/// of all.
+struct Run<'a> {
+    subject: &'a Subject,
+    /// A bit for each, by their places among all.
+    places: u64,
 }
 
 /// What was handed out, for the counters.
@@ -57,7 +66,7 @@ pub(crate) struct Tally {
 
 impl<'a> Delivery<'a> {
     pub(crate) fn new(pattern: &'a Pattern, messages: &'a [Arc<Message>], fan_out: &'a FanOut) -> Self {
-        Self { pattern, messages, fan_out, whole: [const { OnceCell::new() }; 2] }
+        Self { pattern, messages, fan_out, whole: [const { OnceCell::new() }; 2], runs: OnceCell::new() }
     }
 
     /// Gives the events to all who stand there.
@@ -86,11 +95,11 @@ impl<'a> Delivery<'a> {
     /// Gives the events that no earlier pattern of this member delivers and
     /// that are not denied to it.
     fn give_share(&self, member: &Arc<Member>, tally: &mut Tally) {
-        let (mut mine, mut denied) = (0_u64, 0);
-        for (place, message) in self.messages.iter().enumerate() {
-            match member.share(self.pattern, &message.subject) {
-                Share::Mine => mine |= 1 << place,
-                Share::Denied => denied += 1,
+        let (mut mine, mut denied) = (0, 0);
+        for Run { subject, places } in self.runs() {
+            match member.share(self.pattern, subject) {
+                Share::Mine => mine |= places,
+                Share::Denied => denied += u64::from(places.count_ones()),
                 Share::Others => {}
             }
         }
@@ -106,6 +115,19 @@ impl<'a> Delivery<'a> {
                 self.push(member, &member.encoding().events(&messages), some, tally);
             }
         }
+    }
+
+    fn runs(&self) -> &[Run<'a>] {
+        self.runs.get_or_init(|| {
+            let mut begins = 0;
+            let alike = self.messages.chunk_by(|one, next| one.subject == next.subject);
+            let run = |events: &'a [Arc<Message>]| {
+                let places = (u64::MAX >> (u64::BITS as usize - events.len())) << begins;
+                begins += events.len();
+                Run { subject: &events[0].subject, places }
+            };
+            alike.map(run).collect()
+        })
     }
 
     fn push(&self, member: &Arc<Member>, chunk: &Chunk, events: usize, tally: &mut Tally) {

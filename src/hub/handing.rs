@@ -126,8 +126,10 @@ impl<'a> Handing<'a> {
             return self.offer(member, seat, numbers, 0);
         }
         let events = self.events;
-        let may = |number: &u32| !member.denies(&events[*number as usize].subject);
-        let allowed: Vec<u32> = numbers.iter().copied().filter(may).collect();
+        let subject = |number: &u32| &events[*number as usize].subject;
+        let alike = numbers.chunk_by(|one, next| subject(one) == subject(next));
+        let allowed = alike.filter(|alike| !member.denies(subject(&alike[0])));
+        let allowed: Vec<u32> = allowed.flatten().copied().collect();
         self.offer(member, seat, &allowed, numbers.len() - allowed.len())
     }
 

@@ -13,15 +13,12 @@ use crate::{
         channel::{Channel, Follower, Group, Turn},
         handing::Handing,
         member::Member,
-        slices::lock,
+        slices::{FEW, lock},
     },
     journal::Cursor,
     metrics::Metrics,
     sync::{Mutex, yield_now},
 };
-
-/// Members of a turn that needs no task of its own, about a millisecond.
-const FEW: usize = 256;
 
 /// What the fan-outs of all streams share.
 #[derive(Clone, Debug)]

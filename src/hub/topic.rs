@@ -17,16 +17,13 @@ use crate::{
         delivery::{Delivery, Standing, Tally},
         fan_out::FanOut,
         member::Member,
-        slices::{Slices, lock},
+        slices::{FEW_SLICES, Slices, lock},
     },
     metrics::Drop as Dropped,
     socket::Chunk,
     subject::Pattern,
     sync::{Mutex, MutexGuard, yield_now},
 };
-
-/// Slices that need no task of their own: 256 members, about a millisecond.
-const FEW_SLICES: usize = 8;
 
 /// Members admitted before others get their turn.
 const ADMITTED: usize = 256;

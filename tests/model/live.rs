@@ -9,8 +9,8 @@ use shuttle::future::{JoinHandle, block_on, spawn};
 use tokio::sync::oneshot;
 
 use crate::{
-    explore::{a_while, holds, holds_for_many},
-    node::{Client, ENDLESS, Node, SHORT, number, pattern},
+    explore::{a_while, holds},
+    node::{Client, ENDLESS, MANY, Node, SHORT, number, pattern},
 };
 
 /// The last event. Those with odd numbers are on `news.a`, the others on `news.b`.
@@ -21,9 +21,6 @@ const END: u64 = LAST + 1;
 
 /// Bytes that a socket takes at once, at most: some events.
 const SOCKET: usize = 400;
-
-/// More than get their events at once: there is a task for them.
-const MANY: usize = 260;
 
 async fn node() -> Node {
     Node::new(Size::kib(1024), ENDLESS, Overflow::Close).await
@@ -142,7 +139,7 @@ fn who_joins_gets_each_event_from_there_on() {
 
 #[test]
 fn a_long_list_with_a_task_of_its_own_does_the_same() {
-    holds_for_many(|| joining(MANY));
+    holds(|| joining(MANY));
 }
 
 fn overlapping() {

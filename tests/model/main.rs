@@ -7,4 +7,6 @@ mod live;
 mod node;
 mod outbox;
 mod peer;
+mod progress;
+mod seams;
 mod stored;

@@ -52,6 +52,9 @@ pub(crate) const SHORT: (usize, usize) = (400, 2);
 /// Everything.
 pub(crate) const ENDLESS: (usize, usize) = (usize::MAX, usize::MAX);
 
+/// More members than get their events at once: there is a task for them.
+pub(crate) const MANY: usize = 20;
+
 /// A node without listeners.
 #[derive(Clone)]
 pub(crate) struct Node {
@@ -122,6 +125,13 @@ impl Node {
         let envelope = Envelope { data: number.to_string().into(), ..Envelope::default() };
         let message = Message::new(Subject::parse(subject).expect("a subject"), envelope);
         self.broker.publish(message).await.expect("published");
+    }
+
+    /// Waits until a client has got everything up to a sequence, or it is in its outbox.
+    pub(crate) async fn handed_out(&self, follower: &Follower, seq: u64) {
+        while self.hub.positions(follower).iter().all(|position| position.seq < seq) {
+            notifier::sync::yield_now().await;
+        }
     }
 
     /// What somebody wants who has everything up to a sequence.

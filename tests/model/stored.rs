@@ -5,31 +5,22 @@ use notifier::{
     close::CloseReason,
     config::{Overflow, Size},
     hub::Wish,
-    proto::{Event, server_frame::Body},
+    proto::server_frame::Body,
 };
 use shuttle::future::{JoinHandle, block_on, spawn};
 
 use crate::{
-    explore::{a_while, any, holds, holds_for_many},
-    node::{Client, Node, SHORT, number, pattern},
+    explore::{a_while, any, holds},
+    node::{Client, MANY, Node, SHORT, pattern},
+    progress::{LAST, Progress, Share, subject},
 };
-
-/// The last event. Those with odd numbers are on `shop.a`, the others on `shop.b`.
-const LAST: u64 = 6;
 
 /// Bytes that a socket takes at once, at most: one event, so that a client lags more often than not.
 const SOCKET: usize = 120;
 
-/// More than take a turn at once: it has a task of its own.
-const MANY: usize = 260;
-
 /// Everything in memory, or hardly more than one event.
 async fn node() -> Node {
     Node::new(if any(2) == 0 { Size::kib(1024) } else { Size::from(500) }, SHORT, Overflow::Close).await
-}
-
-fn subject(number: u64) -> &'static str {
-    if number % 2 == 1 { "shop.a" } else { "shop.b" }
 }
 
 /// Publishes events from one number to the last.
@@ -40,95 +31,6 @@ fn publish(node: &Node, from: u64) -> JoinHandle<()> {
             node.publish(subject(number), number).await;
         }
     })
-}
-
-/// What a client has of the stream.
-#[derive(Default)]
-struct Progress {
-    /// Everything up to here, once it is known where it began.
-    at: Option<u64>,
-    /// Whether it is subscribed.
-    live: bool,
-    /// Which events are for it.
-    share: Share,
-    /// The last event that the connection was sent.
-    seen: u64,
-    /// Whether another subscription of the connection may bring what is not for this one.
-    others: bool,
-}
-
-/// Which of the events that match are for somebody.
-#[derive(Clone, Copy, Default, PartialEq)]
-enum Share {
-    #[default]
-    All,
-    /// From some event on those on `shop.a` only.
-    Less,
-    /// Those on `shop.a`.
-    Half,
-}
-
-impl Progress {
-    fn after(seq: u64) -> Self {
-        Self { at: Some(seq), ..Self::default() }
-    }
-
-    fn is_done(&self) -> bool {
-        self.live && self.at >= Some(if self.share == Share::All { LAST } else { LAST - 1 })
-    }
-
-    /// Takes a frame; it has to be the next one.
-    fn take(&mut self, frame: &Body) {
-        match frame {
-            Body::Subscribed(subscribed) => {
-                let [position] = &subscribed.positions[..] else { panic!("{subscribed:?}") };
-                assert!(!self.live, "told twice");
-                self.live = true;
-                let had = self.at.unwrap_or(position.seq);
-                assert!(had == position.seq || self.passes_over(had, position.seq + 1), "{position:?} behind {had}");
-                self.at = Some(position.seq);
-            }
-            Body::Replay(replay) => {
-                assert!(!self.live && !replay.snapshot);
-                replay.events.iter().for_each(|event| self.event(event));
-            }
-            Body::Event(event) => {
-                assert!(self.live || self.others, "before `subscribed`");
-                assert!(event.seq > self.seen, "{} behind {}", event.seq, self.seen);
-                if !self.others || (self.live && self.at < Some(event.seq)) {
-                    self.event(event);
-                }
-                self.seen = event.seq;
-            }
-            Body::Ping(ping) => {
-                for position in &ping.positions {
-                    let has = self.at.expect("a beginning");
-                    assert!(has >= position.seq, "told to have {} with {has}", position.seq);
-                }
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn event(&mut self, event: &Event) {
-        assert_eq!(event.seq, number(event));
-        let had = self.at.expect("a beginning");
-        let denied = self.share == Share::Half && event.seq.is_multiple_of(2);
-        assert!(!denied && (event.seq == had + 1 || self.passes_over(had, event.seq)), "{} behind {had}", event.seq);
-        self.at = Some(event.seq);
-    }
-
-    /// Whether what comes between is the one event that is not for it.
-    fn passes_over(&self, had: u64, next: u64) -> bool {
-        self.share != Share::All && next == had + 2 && (had + 1).is_multiple_of(2)
-    }
-
-    async fn read_on(&mut self, client: &mut Client) {
-        while !self.is_done() {
-            let frame = client.peer.frame().await.expect("it goes on");
-            self.take(&frame);
-        }
-    }
 }
 
 fn joining() {
@@ -352,5 +254,5 @@ fn crowded() {
 
 #[test]
 fn a_turn_with_a_task_of_its_own_does_the_same() {
-    holds_for_many(crowded);
+    holds(crowded);
 }

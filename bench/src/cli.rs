@@ -19,12 +19,9 @@ pub struct Cli {
 /// How to measure.
 #[derive(Args, Debug)]
 pub struct Run {
-    /// The node to measure.
-    #[arg(long, value_name = "PATH", default_value = "target/release/notifier")]
-    pub node: PathBuf,
-    /// The nats-server that feeds all targets and is one itself.
-    #[arg(long, value_name = "PATH", default_value = "nats-server")]
-    pub nats_server: PathBuf,
+    /// What is measured.
+    #[command(flatten)]
+    pub servers: Servers,
     /// Centrifugo, for the target of that name.
     #[arg(long, value_name = "PATH")]
     pub centrifugo: Option<PathBuf>,
@@ -47,18 +44,37 @@ pub struct Run {
     /// How long each measurement takes.
     #[arg(long, default_value_t = 1.5)]
     pub seconds: f64,
-    /// The core of the server under test.
-    #[arg(long, default_value_t = 0)]
-    pub server_core: usize,
-    /// The core of the clients and of the nats-server that feeds.
-    #[arg(long, default_value_t = 1)]
-    pub load_core: usize,
+    /// Where it runs.
+    #[command(flatten)]
+    pub cores: Cores,
     /// Few clients, short, once: shows that everything works, not how well.
     #[arg(long)]
     pub quick: bool,
     /// Where the results go. Without it: bench/results/DATE.json.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// The programs that everything needs.
+#[derive(Args, Debug)]
+pub struct Servers {
+    /// The node to measure.
+    #[arg(long, value_name = "PATH", default_value = "target/release/notifier")]
+    pub node: PathBuf,
+    /// The nats-server that feeds it, and all else that is measured.
+    #[arg(long, value_name = "PATH", default_value = "nats-server")]
+    pub nats_server: PathBuf,
+}
+
+/// Which cores are whose.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Cores {
+    /// The core of the server under test.
+    #[arg(long, default_value_t = 0)]
+    pub server_core: usize,
+    /// The core of the clients and of the nats-server.
+    #[arg(long, default_value_t = 1)]
+    pub load_core: usize,
 }
 
 /// What this program can do besides measuring.
@@ -124,24 +140,18 @@ pub enum Word {
 /// How to measure resuming.
 #[derive(Args, Debug)]
 pub struct Resume {
-    /// The node.
-    #[arg(long, value_name = "PATH", default_value = "target/release/notifier")]
-    pub node: PathBuf,
-    /// The nats-server.
-    #[arg(long, value_name = "PATH", default_value = "nats-server")]
-    pub nats_server: PathBuf,
+    /// What is measured.
+    #[command(flatten)]
+    pub servers: Servers,
     /// Clients, each with a pattern of its own.
     #[arg(long, default_value_t = 10_000)]
     pub clients: usize,
     /// Events of the long replay.
     #[arg(long, default_value_t = 1_000_000)]
     pub events: u64,
-    /// The core of the nodes.
-    #[arg(long, default_value_t = 0)]
-    pub server_core: usize,
-    /// The core of the clients and of the nats-server.
-    #[arg(long, default_value_t = 1)]
-    pub load_core: usize,
+    /// Where it runs.
+    #[command(flatten)]
+    pub cores: Cores,
     /// Few clients and events: shows that everything works, not how well.
     #[arg(long)]
     pub quick: bool,
@@ -150,12 +160,9 @@ pub struct Resume {
 /// How to live with a node.
 #[derive(Args, Debug)]
 pub struct Soak {
-    /// The node.
-    #[arg(long, value_name = "PATH", default_value = "target/release/notifier")]
-    pub node: PathBuf,
-    /// The nats-server.
-    #[arg(long, value_name = "PATH", default_value = "nats-server")]
-    pub nats_server: PathBuf,
+    /// What is measured.
+    #[command(flatten)]
+    pub servers: Servers,
     /// For how long clients come and go.
     #[arg(long, default_value_t = 60.0)]
     pub minutes: f64,
@@ -176,24 +183,18 @@ pub struct Soak {
 /// How to measure the start.
 #[derive(Args, Debug)]
 pub struct Startup {
-    /// The node.
-    #[arg(long, value_name = "PATH", default_value = "target/release/notifier")]
-    pub node: PathBuf,
-    /// The nats-server.
-    #[arg(long, value_name = "PATH", default_value = "nats-server")]
-    pub nats_server: PathBuf,
+    /// What is measured.
+    #[command(flatten)]
+    pub servers: Servers,
     /// Events in the stream that a node finds.
     #[arg(long, default_value_t = 100_000)]
     pub events: u64,
     /// Starts of each kind.
     #[arg(long, default_value_t = 10)]
     pub times: usize,
-    /// The core of the nodes.
-    #[arg(long, default_value_t = 0)]
-    pub server_core: usize,
-    /// The core of the nats-server.
-    #[arg(long, default_value_t = 1)]
-    pub load_core: usize,
+    /// Where it runs.
+    #[command(flatten)]
+    pub cores: Cores,
     /// Few events, two starts: shows that everything works, not how well.
     #[arg(long)]
     pub quick: bool,

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Parser as _;
 use notifier_bench::{
-    cli::{Cli, Resume, Run, Soak, Startup, Word},
+    cli::{Cli, Cores, Resume, Run, Servers, Soak, Startup, Word},
     clock,
     failure::{Failure, Outcome},
     floor, intake, launch, naive,
@@ -57,58 +57,48 @@ fn report(file: &Path, svg: Option<&Path>) -> Outcome<()> {
 
 /// Returns whether everything went as it must.
 fn resume(how: Resume) -> Outcome<bool> {
-    let Resume { node, nats_server, clients, events, server_core, load_core, quick } = how;
+    let Resume { servers, clients, events, cores, quick } = how;
     let amounts = if quick { Amounts::quick() } else { Amounts::full(clients, events) };
     swarm::check_descriptors(amounts.clients + amounts.bystanders, launch::raise_descriptors()?)?;
     let scratch = Scratch::new()?;
-    resume::run(&nodes(node, nats_server, server_core, load_core, &scratch)?, &amounts)
+    resume::run(&nodes(servers, cores, &scratch)?, &amounts)
 }
 
 fn startup(how: Startup) -> Outcome<()> {
-    let Startup { node, nats_server, events, times, server_core, load_core, quick } = how;
+    let Startup { servers, events, times, cores, quick } = how;
     let (events, times) = if quick { (1_000, 2) } else { (events, times) };
     let scratch = Scratch::new()?;
-    startup::run(&nodes(node, nats_server, server_core, load_core, &scratch)?, events, times)
+    startup::run(&nodes(servers, cores, &scratch)?, events, times)
 }
 
 /// The ground for nodes and a nats-server, each on a core of its own.
-fn nodes(
-    node: PathBuf,
-    nats_server: PathBuf,
-    server_core: usize,
-    load_core: usize,
-    scratch: &Scratch,
-) -> Outcome<Ground> {
-    apart(server_core, load_core)?;
-    ground(node, nats_server, server_core, load_core, scratch)
+fn nodes(servers: Servers, cores: Cores, scratch: &Scratch) -> Outcome<Ground> {
+    apart(cores)?;
+    ground(servers, cores, scratch)
 }
 
-fn ground(
-    node: PathBuf,
-    nats_server: PathBuf,
-    server_core: usize,
-    load_core: usize,
-    scratch: &Scratch,
-) -> Outcome<Ground> {
+fn ground(servers: Servers, cores: Cores, scratch: &Scratch) -> Outcome<Ground> {
+    let Servers { node, nats_server } = servers;
     let programs = Programs { node, nats_server, centrifugo: None, ws: PathBuf::new() };
     programs.check()?;
     Target::named("notifier", &programs)?.check(&programs)?;
+    let Cores { server_core, load_core } = cores;
     Ok(Ground { programs, server_core, load_core, scratch: scratch.path().to_owned() })
 }
 
 /// Returns whether everything went as it must.
 fn soak(how: Soak) -> Outcome<bool> {
-    let Soak { node, nats_server, minutes, clients, seed, out, quick } = how;
+    let Soak { servers, minutes, clients, seed, out, quick } = how;
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
     let course = if quick { soak::Course::quick(seed) } else { soak::Course::full(minutes, clients, seed) };
     swarm::check_descriptors(course.clients, launch::raise_descriptors()?)?;
     let scratch = Scratch::new()?;
     // Nothing is measured against anything here, so everybody may use all cores.
-    soak::run(&ground(node, nats_server, 0, 0, &scratch)?, &course, &out)
+    soak::run(&ground(servers, Cores { server_core: 0, load_core: 0 }, &scratch)?, &course, &out)
 }
 
 /// Fails unless there are two cores; this program stays on the second one.
-fn apart(server_core: usize, load_core: usize) -> Outcome<()> {
+fn apart(Cores { server_core, load_core }: Cores) -> Outcome<()> {
     if server_core == load_core {
         return Err(Failure::new(
             "--server-core and --load-core must differ: the clients would take the server's time",
@@ -124,8 +114,9 @@ fn measure(run: Run) -> Outcome<bool> {
     let runs = if run.quick { 1 } else { run.runs };
     let limit = launch::raise_descriptors()?;
     swarm::check_descriptors(sizes.most_clients(), limit)?;
-    apart(run.server_core, run.load_core)?;
-    let programs = Programs { node: run.node, nats_server: run.nats_server, centrifugo: run.centrifugo, ws: run.ws };
+    apart(run.cores)?;
+    let Servers { node, nats_server } = run.servers;
+    let programs = Programs { node, nats_server, centrifugo: run.centrifugo, ws: run.ws };
     let mut names: Vec<&str> = run.targets.iter().map(String::as_str).collect();
     if names.is_empty() {
         names.extend(target::NAMES.iter().filter(|name| **name != "ws" || programs.ws_installed()));
@@ -145,7 +136,7 @@ fn measure(run: Run) -> Outcome<bool> {
         run.scenarios.iter().map(|name| scenario::named(name)).collect::<Outcome<Vec<_>>>()?
     };
     let scratch = Scratch::new()?;
-    let (server_core, load_core) = (run.server_core, run.load_core);
+    let Cores { server_core, load_core } = run.cores;
     let ground = Ground { programs, server_core, load_core, scratch: scratch.path().to_owned() };
     let out = run.out.unwrap_or_else(default_out);
     let suite = Suite { ground, sizes, targets, scenarios, runs, out };

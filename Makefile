@@ -19,8 +19,10 @@ demo: ## Build and run on the embedded broker, with a live page and sample event
 run: ## Run a node: make run ARGS='--nats nats://127.0.0.1:4222 --anonymous'
 	cargo run --locked --release -- serve $(ARGS)
 
+# Most tests wait, for a server or a timeout: three for each core keep it busy.
 test: tools ## Install what the tests need, and pass them all
-	$(DESCRIPTORS) NATS_SERVER=$$(scripts/nats-server.sh) CHAOS_SEED=$${CHAOS_SEED:-7} cargo test --locked
+	$(DESCRIPTORS) RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((3 * $$(getconf _NPROCESSORS_ONLN)))} \
+	  NATS_SERVER=$$(scripts/nats-server.sh) CHAOS_SEED=$${CHAOS_SEED:-7} cargo test --locked
 
 tools: ## Install what the tests need (idempotent)
 	scripts/nats-server.sh > /dev/null

@@ -74,3 +74,17 @@ impl Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_further_on_in_the_same_stream_is_beyond() {
+        let at = |generation, seq| Cursor { generation, seq };
+        assert!(at(1, 5).is_beyond(at(1, 4)));
+        for (one, other) in [(at(1, 5), at(1, 5)), (at(1, 4), at(1, 5)), (at(2, 5), at(1, 4)), (at(1, 5), at(2, 4))] {
+            assert!(!one.is_beyond(other), "{one:?} {other:?}");
+        }
+    }
+}

@@ -116,4 +116,14 @@ mod tests {
         }
         assert!(matches!(seqs, Seqs::None));
     }
+
+    #[test]
+    fn what_is_not_there_cannot_be_removed() {
+        let mut seqs = Seqs::default();
+        for held in [vec![], vec![3], vec![3, 5]] {
+            held.last().into_iter().for_each(|seq| assert_eq!(seqs.push(*seq, usize::MAX), None));
+            seqs.remove(4);
+            assert_eq!(seqs.between(0, u64::MAX).collect::<Vec<_>>(), held);
+        }
+    }
 }

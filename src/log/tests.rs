@@ -169,6 +169,11 @@ fn the_newest_of_each_subject_is_all_or_none() {
     let every = log.newest(&patterns(&["shop.lamp.*.added", "shop.lamp.>"]), 100_000, 3_125);
     assert_eq!(every.map(|found| found.len()), Some(3_125));
     assert!(log.newest(&patterns(&["shop.lamp.*.added", "shop.lamp.>"]), 100_000, 3_124).is_none());
+    for most in [3_125, 3_126] {
+        // Found three times each, they are more than fit: looked at meanwhile, they are not.
+        let found = log.newest(&patterns(&["shop.lamp.*.added", "shop.lamp.>", "shop.lamp.*.*"]), 100_000, most);
+        assert_eq!(found.map(|found| found.len()), Some(3_125), "{most}");
+    }
     let then = log.newest(&patterns(&["shop.cart.u77.*"]), 60_000, 10);
     assert_eq!(then.map(|found| seqs(&found)), Some(vec![50_077]));
 }

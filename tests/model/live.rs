@@ -22,6 +22,9 @@ const END: u64 = LAST + 1;
 /// Bytes that a socket takes at once, at most: some events.
 const SOCKET: usize = 400;
 
+/// One event, at most.
+const NARROW: usize = 60;
+
 async fn node() -> Node {
     Node::new(Size::kib(1024), ENDLESS, Overflow::Close).await
 }
@@ -211,15 +214,23 @@ fn once_given_up_nothing_comes_and_who_comes_back_gets_each_event_from_there_on(
 fn overflowing() {
     block_on(async {
         let node = Node::new(Size::kib(1024), SHORT, Overflow::Drop).await;
-        let mut client = node.connect(SOCKET);
+        let mut client = node.connect(NARROW);
         let mut progress = Progress::default();
         client.join("news.>", Wish::default());
         progress.until_live(&mut client).await;
         progress.last = Some(0);
-        publish(&node).await.expect("a publisher");
+        let mut witness = node.witness("news.>").await;
+        let (mut got, mut seen) = (0, 0);
+        // One by one, and nobody reads them: there is no room for the last ones.
+        for number in 1..=LAST {
+            node.publish(subject(number), number).await;
+            assert!(matches!(witness.peer.frame().await, Some(Body::Event(_))));
+            seen += 1;
+        }
         node.publish("news.a", END).await;
         while !progress.is_done() {
             let frame = client.peer.frame().await.expect("it goes on");
+            got += events(&frame);
             progress.take(&frame);
             if progress.misses {
                 // It may have been the last one that was missed. Who tells it has to get on: nobody is faster for ever.
@@ -227,9 +238,17 @@ fn overflowing() {
                 node.publish("news.a", END).await;
             }
         }
-        client.end().await;
-        node.end().await;
+        got += client.end().await.iter().map(events).sum::<usize>();
+        seen += witness.end().await.iter().map(events).sum::<usize>();
+        let values = node.end().await;
+        assert_eq!(values.of("notifier_deliveries_total"), (got + seen) as f64);
+        assert!(values.of("notifier_undelivered_total") > 0.0);
     });
+}
+
+/// One, if it is an event.
+fn events(frame: &Body) -> usize {
+    usize::from(matches!(frame, Body::Event(_)))
 }
 
 #[test]

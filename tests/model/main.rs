@@ -3,6 +3,7 @@
 
 mod explore;
 mod ground;
+mod latest;
 mod live;
 mod node;
 mod outbox;

@@ -18,11 +18,11 @@ use notifier::{
 
 use crate::{
     explore::any,
-    ground::{Ground, LONG, connection},
+    ground::{Ground, LONG, Values, connection},
     peer::Peer,
 };
 
-/// What is below `shop` is stored, what is below `news` is not.
+/// What is below `shop` is stored, of what is below `state` the newest values are, and what is below `news` is not.
 const SETTINGS: &str = r#"
 [broker]
 kind = "memory"
@@ -31,10 +31,20 @@ kind = "memory"
 name = "SHOP"
 subjects = ["shop.>"]
 
+[[streams]]
+name = "STATE"
+subjects = ["state.>"]
+max_messages_per_subject = 1
+
 [[subjects]]
 pattern = "shop.>"
 delivery = "durable"
 stream = "SHOP"
+
+[[subjects]]
+pattern = "state.>"
+delivery = "latest"
+stream = "STATE"
 
 [[grants]]
 role = "wide"
@@ -105,6 +115,15 @@ impl Node {
         Client { attachment: self.hub.attach(outbox.clone(), Encoding::Json), outbox, peer }
     }
 
+    /// A client with room for all, who sees when something is handed out.
+    pub(crate) async fn witness(&self, subject: &str) -> Client {
+        let (outbox, peer) = connection(self.ground.policy(ENDLESS.0, ENDLESS.1, LONG), usize::MAX, None);
+        let mut client = Client { attachment: self.hub.attach(outbox.clone(), Encoding::Json), outbox, peer };
+        client.join(subject, Wish::default());
+        assert!(matches!(client.peer.frame().await, Some(Body::Subscribed(_))));
+        client
+    }
+
     /// Some clients, all with one socket that takes all.
     pub(crate) fn crowd(&self, size: usize, subject: &str) -> (Vec<Attachment>, Arc<Outbox>) {
         let (outbox, _) = connection(self.ground.policy(ENDLESS.0, ENDLESS.1, LONG), usize::MAX, None);
@@ -159,9 +178,9 @@ impl Node {
         self.end().await;
     }
 
-    /// Ends all.
-    pub(crate) async fn end(self) {
-        self.ground.end().await;
+    /// Ends all. What the series say then.
+    pub(crate) async fn end(self) -> Values {
+        self.ground.end().await
     }
 }
 

@@ -142,6 +142,43 @@ fn who_lagged_and_begins_anew_is_served_by_one_task() {
     holds_in_many(anew);
 }
 
+fn one_of_two() {
+    block_on(async {
+        let node = node(ENDLESS).await;
+        let mut client = node.connect(ALL);
+        for subject in ["shop.a", "shop.b"] {
+            client.join(subject, Wish::default());
+            assert!(matches!(client.peer.frame().await, Some(Body::Subscribed(_))));
+        }
+        // Behind the client, so that a turn goes on once the client has been asked.
+        let crowd = node.crowd(MANY, "shop.>");
+        node.publish("shop.b", 1).await;
+        let published = publish(&node, "shop.a", 2..=3, 1);
+        a_while(60).await;
+        client.leave("shop.b");
+        client.mark();
+        let (mut given_up, mut last) = (false, 0);
+        while !given_up || last < 3 {
+            match client.peer.frame().await.expect("it goes on") {
+                Body::Goaway(_) => given_up = true,
+                Body::Event(event) => {
+                    assert!(event.subject == "shop.a" || !given_up, "of what is given up");
+                    last = number(&event);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        published.await.expect("a publisher");
+        drop(crowd);
+        node.end_with(client).await;
+    });
+}
+
+#[test]
+fn who_gives_up_one_of_two_gets_nothing_more_of_it() {
+    holds_in_many(one_of_two);
+}
+
 fn live() {
     block_on(async {
         let node = Node::new(Size::kib(1024), ENDLESS, Overflow::Close).await;

@@ -15,6 +15,8 @@ mod pages;
 mod place;
 mod reader;
 mod record;
+#[cfg(test)]
+mod script;
 mod sequence;
 mod shelf;
 mod source;

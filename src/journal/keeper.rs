@@ -227,3 +227,6 @@ impl Keeper {
         Ok(lost)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,3 +118,66 @@ impl Source {
         Ok(page.through >= seq || page.events.first().is_some_and(|event| event.seq >= seq))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::journal::script::{Script, Scripted, stream};
+
+    fn source(script: Script) -> (Arc<Scripted>, Source) {
+        let broker = Scripted::new(script);
+        (broker.clone(), Source::new(broker as Arc<dyn Broker>, StreamIndex(0)))
+    }
+
+    /// How often the copy and the leader were read.
+    fn reads(broker: &Scripted) -> (usize, usize) {
+        (broker.copy.load(Ordering::Relaxed), broker.leader.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_does_not_answer_is_passed_by_for_a_while() {
+        let fails = (1, Some(ReadError::Timeout));
+        let (broker, source) = source(Script { state: stream(1, 1, 10), fails, ..Script::default() });
+        for expected in [(1, 1), (1, 2)] {
+            let stretch = source.stretch(1, 10).await.expect("a stretch");
+            assert_eq!((stretch.events.len(), stretch.through, reads(&broker)), (10, 10, expected));
+        }
+        *source.distrusted.lock().expect("a time") = Instant::now().checked_sub(DISTRUST);
+        assert_eq!(source.stretch(1, 10).await.expect("a stretch").through, 10);
+        assert_eq!(reads(&broker), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_does_not_get_on_is_passed_by() {
+        let (broker, source) = source(Script { state: stream(1, 1, 10), copy: Some(5), ..Script::default() });
+        assert_eq!(source.stretch(6, 10).await.expect("a stretch").through, 10);
+        assert_eq!(reads(&broker), (PATIENT, 1));
+    }
+
+    #[tokio::test]
+    async fn a_copy_has_an_event_when_it_has_passed_by_there() {
+        for unfit in [false, true] {
+            let (_, source) = source(Script { state: stream(1, 3, 10), copy: Some(8), unfit, ..Script::default() });
+            for (seq, has) in [(2, true), (8, true), (9, false), (10, false)] {
+                assert_eq!(source.has(seq).await, Ok(has), "{seq} {unfit}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_pages_of_a_read_are_those_of_events_of_average_size() {
+        let state = |messages, bytes| StreamState { messages, bytes, ..StreamState::default() };
+        let rows = [
+            (state(0, 0), 1_001, 2),
+            (state(10, 10 * 128), 1_000, 1),
+            (state(10, 10 * 128), 3_001, 4),
+            (state(10, 10 * 64 * 1024), 33, 3),
+            (state(1, 8 * 1024 * 1024), 5, 5),
+        ];
+        for (state, sequences, expected) in rows {
+            assert_eq!(pages(&state, sequences), expected, "{state:?} {sequences}");
+        }
+    }
+}

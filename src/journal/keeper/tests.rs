@@ -1,0 +1,129 @@
+//! What a keeper makes of what a stream says of itself.
+
+use super::*;
+use crate::{
+    broker::Broker,
+    classes::StreamIndex,
+    config::{Config, Source as Text, load},
+    journal::{
+        place::{Cursor, Step},
+        script::{BYTES, Script, Scripted, stream},
+    },
+};
+
+/// One that follows a stream, with room in its window for so many of its events.
+struct Kept {
+    keeper: Keeper,
+    broker: Arc<Scripted>,
+    gaps: Gaps,
+}
+
+impl Kept {
+    fn new(script: Script, window: u64, delivery: Delivery) -> Self {
+        let text = "[[streams]]\nname = \"S\"\nsubjects = [\"a.>\"]\n".to_owned();
+        let config: Config = load(Some(&Text { origin: "test".into(), text }), [], &Default::default()).expect("TOML");
+        let mut stream = config.streams.into_iter().next().expect("a stream");
+        stream.window.bytes = (window * (BYTES + EVENT_BYTES as u64)).into();
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let broker = Scripted::new(script);
+        let keeper = Keeper {
+            name: "S".into(),
+            record: Arc::new(Record::new(&stream, delivery)),
+            source: Source::new(broker.clone() as Arc<dyn Broker>, StreamIndex(0)),
+            lag: Lag::new(metrics.clone()),
+            metrics: metrics.clone(),
+        };
+        Self { keeper, broker, gaps: Gaps::new(metrics) }
+    }
+
+    /// One that has ten events, of a window of a hundred.
+    async fn of_ten() -> Self {
+        let mut kept =
+            Self::new(Script { state: stream(1, 1, 10), since: Some(1), ..Script::default() }, 100, Delivery::Durable);
+        assert_eq!(kept.attend().await, Ok(()));
+        assert_eq!(kept.steps(0), ["events 1 to 10"]);
+        kept
+    }
+
+    async fn attend(&mut self) -> Result<(), ReadError> {
+        self.keeper.attend(true, &mut self.gaps).await
+    }
+
+    /// What comes behind a sequence, as whoever fans out gets it.
+    fn steps(&self, after: u64) -> Vec<String> {
+        let record = &self.keeper.record;
+        let mut cursor = Cursor { generation: record.generation(), seq: after };
+        let mut steps = Vec::new();
+        while let Some(step) = record.step(cursor, PageSize { events: usize::MAX, bytes: usize::MAX }) {
+            let (what, upto) = match step {
+                Step::Lost(upto) => ("lost".to_owned(), upto),
+                Step::Events(events, upto) => (format!("events {}", events[0].seq()), upto),
+            };
+            steps.push(format!("{what} to {}", upto.seq));
+            cursor = upto;
+        }
+        steps
+    }
+
+    /// Gaps: found, healed, told.
+    fn counts(&self) -> [u64; 3] {
+        let text = self.keeper.metrics.render();
+        ["detected", "healed", "reported"].map(|what| {
+            let value = text.lines().find_map(|line| line.strip_prefix(&format!("notifier_gaps_{what}_total ")));
+            value.expect("a series").parse().expect("a number")
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_retention_took_of_a_hole_is_lost_and_what_it_left_comes() {
+    let mut kept = Kept::of_ten().await;
+    kept.broker.script().state = stream(1, 16, 20);
+    assert_eq!(kept.attend().await, Ok(()));
+    assert_eq!(kept.steps(10), ["lost to 15", "events 16 to 20"]);
+    assert_eq!(kept.counts(), [1, 0, 1]);
+}
+
+#[tokio::test]
+async fn a_hole_that_cannot_be_read_at_first_is_one_and_heals() {
+    let mut kept = Kept::of_ten().await;
+    {
+        let mut script = kept.broker.script();
+        (script.state, script.fails) = (stream(1, 1, 20), (1, Some(ReadError::Unavailable)));
+    }
+    assert_eq!(kept.attend().await, Err(ReadError::Unavailable));
+    assert_eq!(kept.attend().await, Ok(()));
+    assert_eq!(kept.steps(10), ["events 11 to 20"]);
+    assert_eq!(kept.counts(), [1, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_leader_that_is_wrong_for_a_moment_does_not_begin_the_stream_anew() {
+    let mut kept = Kept::of_ten().await;
+    kept.broker.script().wrong = (2, 7);
+    assert_eq!(kept.attend().await, Ok(()));
+    assert_eq!(kept.keeper.record.generation(), 1);
+    kept.broker.script().state = stream(2, 1, 7);
+    assert_eq!(kept.attend().await, Ok(()));
+    assert_eq!((kept.keeper.record.generation(), kept.steps(0)), (2, vec!["events 1 to 7".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_window_begins_where_its_bytes_and_its_age_allow_it() {
+    let state = stream(1, 1, 100);
+    let rows = [
+        // Since when events are young enough; the stream; its delivery; where the window begins.
+        (Some(95), state, Delivery::Durable, 95),
+        (Some(80), state, Delivery::Durable, 91),
+        (None, state, Delivery::Durable, 101),
+        (Some(97), stream(1, 97, 100), Delivery::Durable, 97),
+        (Some(95), state, Delivery::Latest, 91),
+        (None, stream(1, 101, 100), Delivery::Durable, 101),
+        // Its events are fewer than its sequences, and so larger than they seem.
+        (Some(1), StreamState { messages: 30, ..state }, Delivery::Durable, 95),
+    ];
+    for (since, state, delivery, begins) in rows {
+        let kept = Kept::new(Script { since, state, ..Script::default() }, 10, delivery);
+        assert_eq!(kept.keeper.window_begin(&state).await, Ok(begins), "{since:?} {state:?} {delivery:?}");
+    }
+}

@@ -1,0 +1,147 @@
+//! A broker of one stream that answers what a test says: for what real ones do only in an accident.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+
+use crate::{
+    broker::{
+        Broker, BrokerState, Feed, Message, Page, PageSize, PublishError, Query, ReadError, Receipt, Stored,
+        StreamState,
+    },
+    classes::{Classes, StreamIndex},
+    proto::Envelope,
+    subject::{Pattern, Subject},
+};
+
+/// Bytes of each event.
+pub(crate) const BYTES: u64 = 100;
+
+/// What it answers.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    pub(crate) state: StreamState,
+    /// How often it still tells another last sequence, and which.
+    pub(crate) wrong: (usize, u64),
+    /// The last sequence that its copy has; that of the stream without it.
+    pub(crate) copy: Option<u64>,
+    /// Whether what the copy has cannot be read.
+    pub(crate) unfit: bool,
+    /// How often a read still fails, and how.
+    pub(crate) fails: (usize, Option<ReadError>),
+    /// The first event that is young enough.
+    pub(crate) since: Option<u64>,
+}
+
+/// Answers it.
+#[derive(Debug)]
+pub(crate) struct Scripted {
+    script: Mutex<Script>,
+    /// How often the copy and the leader were read.
+    pub(crate) copy: AtomicUsize,
+    pub(crate) leader: AtomicUsize,
+}
+
+/// A stream with all events between two sequences.
+pub(crate) fn stream(epoch: u64, first: u64, last: u64) -> StreamState {
+    let messages = (last + 1).saturating_sub(first);
+    StreamState { epoch, first, last, messages, bytes: messages * BYTES }
+}
+
+impl Scripted {
+    pub(crate) fn new(script: Script) -> Arc<Self> {
+        Arc::new(Self { script: Mutex::new(script), copy: AtomicUsize::new(0), leader: AtomicUsize::new(0) })
+    }
+
+    pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().expect("a script")
+    }
+
+    fn page(&self, from: u64, last: u64, size: PageSize) -> Page {
+        let state = self.script().state;
+        let event = |seq| {
+            let envelope = Envelope { data: vec![0; BYTES as usize].into(), ..Envelope::default() };
+            let message = Message::new(Subject::parse("a.b").expect("a subject"), envelope);
+            let place = Some(crate::broker::Place { stream: "S".into(), seq });
+            Stored { seq, event: Some(Arc::new(Message { place, ..message })) }
+        };
+        let events: Vec<_> = (from.max(state.first)..=last).map(event).take(size.events).collect();
+        let through = events.last().map_or(0, |event| event.seq);
+        Page { events, through, more: through < last, passed_over: false }
+    }
+}
+
+#[async_trait]
+impl Broker for Scripted {
+    fn classes(&self) -> &Arc<Classes> {
+        unreachable!("nobody asks")
+    }
+
+    fn state(&self) -> &BrokerState {
+        unreachable!("nobody asks")
+    }
+
+    fn open(&self, _: &Pattern) -> Feed {
+        unreachable!("nobody asks")
+    }
+
+    fn tail(&self, _: StreamIndex) -> Feed {
+        unreachable!("nobody asks")
+    }
+
+    async fn publish(&self, _: Message) -> Result<(), PublishError> {
+        unreachable!("nobody asks")
+    }
+
+    async fn store(&self, _: StreamIndex, _: Message) -> Result<Receipt, PublishError> {
+        unreachable!("nobody asks")
+    }
+
+    async fn read(&self, _: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError> {
+        self.copy.fetch_add(1, Ordering::Relaxed);
+        let (from, last) = {
+            let mut script = self.script();
+            if let (times @ 1.., Some(error)) = (script.fails.0, script.fails.1.clone()) {
+                script.fails.0 = times - 1;
+                return Err(error);
+            }
+            let last = script.copy.unwrap_or(script.state.last);
+            match query {
+                Query::From(from) if script.unfit => {
+                    return Ok(Page {
+                        through: if *from <= last { last } else { 0 },
+                        passed_over: true,
+                        ..Page::default()
+                    });
+                }
+                Query::From(from) => (*from, last),
+                Query::Since(_) => (script.since.unwrap_or(last + 1), last),
+                other => unreachable!("nobody asks for {other:?}"),
+            }
+        };
+        Ok(self.page(from, last, size))
+    }
+
+    async fn read_leader(&self, _: StreamIndex, from: u64) -> Result<Page, ReadError> {
+        self.leader.fetch_add(1, Ordering::Relaxed);
+        let last = self.script().state.last;
+        Ok(self.page(from, last, super::source::PAGE))
+    }
+
+    async fn stream_state(&self, _: StreamIndex) -> Result<StreamState, ReadError> {
+        let mut script = self.script();
+        if let (times @ 1.., last) = script.wrong {
+            script.wrong.0 = times - 1;
+            return Ok(StreamState { last, ..script.state });
+        }
+        Ok(script.state)
+    }
+
+    async fn gone(&self, _: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
+        let state = self.script().state;
+        Ok((from < state.first).then_some((state.first - 1).min(to)))
+    }
+}

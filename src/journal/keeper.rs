@@ -96,7 +96,8 @@ impl Keeper {
         }
     }
 
-    async fn attend(&self, due: bool, gaps: &mut Gaps) -> Result<(), ReadError> {
+    /// One round of that, with a look at the stream if one is due.
+    pub(crate) async fn attend(&self, due: bool, gaps: &mut Gaps) -> Result<(), ReadError> {
         if due || !self.record.is_ready() {
             self.check().await?;
         }

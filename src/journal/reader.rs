@@ -244,3 +244,6 @@ fn expired(after: u64, first: u64) -> Part {
 fn gap(after: u64, first: u64) -> Option<Gap> {
     (first > after + 1).then(|| Gap { from: after + 1, to: first - 1, reason: Reason::Expired })
 }
+
+#[cfg(test)]
+mod tests;

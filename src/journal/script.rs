@@ -13,6 +13,14 @@ use crate::{
         StreamState,
     },
     classes::{Classes, StreamIndex},
+    config::{Config, Delivery, Source as Text, load},
+    journal::{
+        keeper::{Keeper, Lag},
+        record::Record,
+        sequence::EVENT_BYTES,
+        source::{PAGE, Source},
+    },
+    metrics::Metrics,
     proto::Envelope,
     subject::{Pattern, Subject},
 };
@@ -45,10 +53,28 @@ pub(crate) struct Scripted {
     pub(crate) leader: AtomicUsize,
 }
 
-/// A stream with all events between two sequences.
+/// A stream with all events between two sequences, all of one subject, `a.b`.
 pub(crate) fn stream(epoch: u64, first: u64, last: u64) -> StreamState {
     let messages = (last + 1).saturating_sub(first);
     StreamState { epoch, first, last, messages, bytes: messages * BYTES }
+}
+
+/// One that follows such a stream, with room in its window for so many of its events.
+pub(crate) fn keeper(script: Script, window: u64, delivery: Delivery) -> (Keeper, Arc<Scripted>) {
+    let text = "[[streams]]\nname = \"S\"\nsubjects = [\"a.>\"]\n".to_owned();
+    let config: Config = load(Some(&Text { origin: "test".into(), text }), [], &Default::default()).expect("TOML");
+    let mut stream = config.streams.into_iter().next().expect("a stream");
+    stream.window.bytes = (window * (BYTES + EVENT_BYTES as u64)).into();
+    let metrics = Arc::new(Metrics::new().expect("metrics"));
+    let broker = Scripted::new(script);
+    let keeper = Keeper {
+        name: "S".into(),
+        record: Arc::new(Record::new(&stream, delivery)),
+        source: Source::new(broker.clone(), StreamIndex(0)),
+        lag: Lag::new(metrics.clone()),
+        metrics,
+    };
+    (keeper, broker)
 }
 
 impl Scripted {
@@ -117,9 +143,9 @@ impl Broker for Scripted {
                         ..Page::default()
                     });
                 }
-                Query::From(from) => (*from, last),
+                Query::From(from) | Query::Of(_, from) => (*from, last),
+                Query::Newest { upto, .. } => (*upto.min(&last), *upto.min(&last)),
                 Query::Since(_) => (script.since.unwrap_or(last + 1), last),
-                other => unreachable!("nobody asks for {other:?}"),
             }
         };
         Ok(self.page(from, last, size))
@@ -128,7 +154,7 @@ impl Broker for Scripted {
     async fn read_leader(&self, _: StreamIndex, from: u64) -> Result<Page, ReadError> {
         self.leader.fetch_add(1, Ordering::Relaxed);
         let last = self.script().state.last;
-        Ok(self.page(from, last, super::source::PAGE))
+        Ok(self.page(from, last, PAGE))
     }
 
     async fn stream_state(&self, _: StreamIndex) -> Result<StreamState, ReadError> {

@@ -1,14 +1,9 @@
 //! What a keeper makes of what a stream says of itself.
 
 use super::*;
-use crate::{
-    broker::Broker,
-    classes::StreamIndex,
-    config::{Config, Source as Text, load},
-    journal::{
-        place::{Cursor, Step},
-        script::{BYTES, Script, Scripted, stream},
-    },
+use crate::journal::{
+    place::{Cursor, Step},
+    script::{Script, Scripted, keeper, stream},
 };
 
 /// One that follows a stream, with room in its window for so many of its events.
@@ -20,20 +15,9 @@ struct Kept {
 
 impl Kept {
     fn new(script: Script, window: u64, delivery: Delivery) -> Self {
-        let text = "[[streams]]\nname = \"S\"\nsubjects = [\"a.>\"]\n".to_owned();
-        let config: Config = load(Some(&Text { origin: "test".into(), text }), [], &Default::default()).expect("TOML");
-        let mut stream = config.streams.into_iter().next().expect("a stream");
-        stream.window.bytes = (window * (BYTES + EVENT_BYTES as u64)).into();
-        let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let broker = Scripted::new(script);
-        let keeper = Keeper {
-            name: "S".into(),
-            record: Arc::new(Record::new(&stream, delivery)),
-            source: Source::new(broker.clone() as Arc<dyn Broker>, StreamIndex(0)),
-            lag: Lag::new(metrics.clone()),
-            metrics: metrics.clone(),
-        };
-        Self { keeper, broker, gaps: Gaps::new(metrics) }
+        let (keeper, broker) = keeper(script, window, delivery);
+        let gaps = Gaps::new(keeper.metrics.clone());
+        Self { keeper, broker, gaps }
     }
 
     /// One that has ten events, of a window of a hundred.

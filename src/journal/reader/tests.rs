@@ -1,0 +1,84 @@
+//! What a reader says of what retention takes while it reads.
+
+use super::*;
+use crate::{
+    config::Delivery,
+    drain::Tasks,
+    journal::{
+        gaps::Gaps,
+        script::{Script, Scripted, keeper, stream},
+    },
+};
+
+/// The last event when reading begins; the last ten are in memory.
+const LAST: u64 = 1_500;
+
+/// What is below that.
+const BELOW: u64 = LAST - 10;
+
+/// Reads such a stream from its beginning, after its first page.
+async fn reader(pattern: &str) -> (Reader, Arc<Scripted>, u64) {
+    let script = Script { state: stream(1, 1, LAST), since: Some(1), ..Script::default() };
+    let (keeper, broker) = keeper(script, LAST - BELOW, Delivery::Durable);
+    let metrics = keeper.metrics.clone();
+    keeper.attend(true, &mut Gaps::new(metrics.clone())).await.expect("it can be read");
+    assert_eq!(keeper.record.floor(), BELOW);
+    let subjects = vec![Pattern::parse("a.>").expect("a pattern")];
+    let shelf = Shelf::new(keeper.record, keeper.source, subjects, Tasks::new(metrics.clone()));
+    let patterns = vec![Pattern::parse(pattern).expect("a pattern")];
+    let mut reader = Reader::new(Arc::new(shelf), patterns, Cursor { generation: 1, seq: 0 }, metrics);
+    let first = part(&mut reader).await.expect("a page");
+    assert!(first.starts_with("1 to "), "{first}");
+    let page = reader.cursor().seq;
+    assert!((1..1_001).contains(&page), "{page}");
+    (reader, broker, page)
+}
+
+/// The next part, in words; nothing at the end.
+async fn part(reader: &mut Reader) -> Option<String> {
+    let size = PageSize { events: usize::MAX, bytes: usize::MAX };
+    match reader.next(LAST, size).await.expect("it can be read") {
+        Part::Events(events) => {
+            assert!(events.windows(2).all(|pair| pair[0].seq() + 1 == pair[1].seq()), "{events:?}");
+            Some(format!("{} to {}", events[0].seq(), events[events.len() - 1].seq()))
+        }
+        Part::Lost(gap) => Some(format!("{} to {} {}", gap.from, gap.to, gap.reason.label())),
+        Part::End => None,
+    }
+}
+
+async fn rest(mut reader: Reader) -> Vec<String> {
+    let mut rest = Vec::new();
+    while let Some(part) = part(&mut reader).await {
+        rest.push(part);
+    }
+    rest
+}
+
+#[tokio::test]
+async fn who_reads_in_order_is_told_where_it_comes_by() {
+    let (reader, broker, page) = reader("a.>").await;
+    broker.script().state = stream(1, 1_201, LAST);
+    assert_eq!(
+        rest(reader).await,
+        [format!("{} to 1200 expired", page + 1), "1201 to 1490".into(), "1491 to 1500".into()]
+    );
+}
+
+#[tokio::test]
+async fn who_reads_in_order_still_gets_what_is_in_memory() {
+    let (reader, broker, page) = reader("a.>").await;
+    broker.script().state = stream(1, LAST + 100, LAST + 200);
+    assert_eq!(rest(reader).await, [format!("{} to 1490 expired", page + 1), "1491 to 1500".into()]);
+}
+
+#[tokio::test]
+async fn who_reads_by_subject_is_told_once_it_is_through() {
+    let (reader, broker, page) = reader("a.b").await;
+    broker.script().state = stream(1, 1_201, LAST);
+    // Of a reader who stops here it is known as well.
+    let lost = reader.lost(page).await.expect("it can be asked").map(|gap| (gap.from, gap.to));
+    assert_eq!(lost, Some((1, page)));
+    let rest = rest(reader).await;
+    assert_eq!(rest, ["1201 to 1490", "1 to 1200 expired", "1491 to 1500"]);
+}

@@ -16,8 +16,8 @@ const LAST: u64 = 1_500;
 /// What is below that.
 const BELOW: u64 = LAST - 10;
 
-/// Reads such a stream from its beginning, after its first page.
-async fn reader(pattern: &str) -> (Reader, Arc<Scripted>, u64) {
+/// Reads such a stream from its beginning.
+async fn begin(pattern: &str) -> (Reader, Arc<Scripted>) {
     let script = Script { state: stream(1, 1, LAST), since: Some(1), ..Script::default() };
     let (keeper, broker) = keeper(script, LAST - BELOW, Delivery::Durable);
     let metrics = keeper.metrics.clone();
@@ -26,7 +26,12 @@ async fn reader(pattern: &str) -> (Reader, Arc<Scripted>, u64) {
     let subjects = vec![Pattern::parse("a.>").expect("a pattern")];
     let shelf = Shelf::new(keeper.record, keeper.source, subjects, Tasks::new(metrics.clone()));
     let patterns = vec![Pattern::parse(pattern).expect("a pattern")];
-    let mut reader = Reader::new(Arc::new(shelf), patterns, Cursor { generation: 1, seq: 0 }, metrics);
+    (Reader::new(Arc::new(shelf), patterns, Cursor { generation: 1, seq: 0 }, metrics), broker)
+}
+
+/// The same, after its first page.
+async fn reader(pattern: &str) -> (Reader, Arc<Scripted>, u64) {
+    let (mut reader, broker) = begin(pattern).await;
     let first = part(&mut reader).await.expect("a page");
     assert!(first.starts_with("1 to "), "{first}");
     let page = reader.cursor().seq;
@@ -81,4 +86,50 @@ async fn who_reads_by_subject_is_told_once_it_is_through() {
     assert_eq!(lost, Some((1, page)));
     let rest = rest(reader).await;
     assert_eq!(rest, ["1201 to 1490", "1 to 1200 expired", "1491 to 1500"]);
+}
+
+#[tokio::test]
+async fn who_reads_by_subject_still_gets_what_was_known_and_what_is_in_memory() {
+    let (reader, broker, _) = reader("a.b").await;
+    broker.script().state = stream(1, LAST + 100, LAST + 200);
+    assert_eq!(rest(reader).await, ["1490 to 1490", "1 to 1490 expired", "1491 to 1500"]);
+}
+
+#[tokio::test]
+async fn what_a_copy_does_not_tell_by_subject_comes_in_order() {
+    for error in [ReadError::Lagging, ReadError::Timeout, ReadError::TooManySubjects] {
+        let (mut reader, broker) = begin("a.b").await;
+        broker.script().fails = (1, Some(error));
+        assert_eq!(part(&mut reader).await.as_deref(), Some("1 to 1000"));
+        assert_eq!(rest(reader).await, ["1001 to 1490", "1491 to 1500"]);
+    }
+    let (reader, broker, page) = reader("a.b").await;
+    broker.script().fails = (1, Some(ReadError::Lagging));
+    assert_eq!(rest(reader).await, [format!("{} to 1000", page + 1), "1001 to 1490".into(), "1491 to 1500".into()]);
+}
+
+#[tokio::test]
+async fn a_copy_that_lags_is_not_asked_by_subject() {
+    let (mut reader, broker) = begin("a.b").await;
+    broker.script().copy = Some(1_200);
+    let mut parts = vec![part(&mut reader).await.expect("a page")];
+    parts.extend(rest(reader).await);
+    assert_eq!(parts, ["1 to 1000", "1001 to 1200", "1201 to 1490", "1491 to 1500"]);
+}
+
+#[tokio::test]
+async fn while_the_broker_is_away_reading_fails_and_then_goes_on() {
+    let all = PageSize { events: usize::MAX, bytes: usize::MAX };
+    for pages in [0, 1] {
+        let (mut reader, broker) = begin("a.b").await;
+        for _ in 0..pages {
+            part(&mut reader).await.expect("a page");
+        }
+        broker.script().fails = (1, Some(ReadError::Unavailable));
+        let before = reader.cursor();
+        assert_eq!(reader.next(LAST, all).await.err(), Some(ReadError::Unavailable));
+        assert_eq!(reader.cursor(), before);
+        let next = part(&mut reader).await.expect("a page");
+        assert!(next.starts_with(&format!("{} to ", before.seq + 1)), "{next}");
+    }
 }

@@ -110,7 +110,7 @@ async fn what_is_replayed_leaves_out_what_is_denied(kind: Kind) {
         let mut last = 0;
         for number in 0..150 {
             let subject = if number % 3 == 0 { "cart.u1" } else { "cart.secret.x" };
-            last = node.inject(subject, number.to_string()).await;
+            last = shop.inject(subject, number.to_string()).await;
         }
         shop.until_followed().await;
         let (mut client, replayed, again) = shop.resume("cart.>", &subscribed["positions"]).await;
@@ -140,7 +140,7 @@ async fn what_is_read_leaves_out_what_is_denied(kind: Kind) {
     let node = &shop.node;
     for number in 0..60 {
         let subject = if number % 6 == 0 { "cart.u1".to_owned() } else { format!("cart.secret.s{number}") };
-        node.inject(&subject, number.to_string()).await;
+        shop.inject(&subject, number.to_string()).await;
     }
     shop.until_followed().await;
     let mut client = node.client().await;

@@ -124,9 +124,20 @@ impl Shop {
         assert_eq!(answer.status(), 200, "{:?}", answer.body());
         let published = serde_json::from_slice::<Value>(answer.body()).expect("JSON")["published"].take();
         if let (Some(stream), Some(seq)) = (published["stream"].as_str(), published["seq"].as_u64()) {
-            self.stored.lock().expect("no panic").insert(stream.to_owned(), seq);
+            self.note(stream, seq);
         }
         published
+    }
+
+    /// Publishes something into `SHOP` as a service does, and returns its sequence.
+    pub async fn inject(&self, subject: &str, data: String) -> u64 {
+        let seq = self.node.inject(subject, data).await;
+        self.note("SHOP", seq);
+        seq
+    }
+
+    fn note(&self, stream: &str, seq: u64) {
+        self.stored.lock().expect("no panic").insert(stream.to_owned(), seq);
     }
 
     /// A client that has resumed: with all that is replayed, in order, and the

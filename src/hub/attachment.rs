@@ -75,8 +75,7 @@ impl Held {
 
 impl Followed {
     fn is_live(&self, member: &Member) -> bool {
-        let joined = |channel: &Arc<Channel>| member.seats().place(channel.journal().stream(), &self.pattern).is_some();
-        self.channels.iter().all(joined)
+        self.channels.iter().all(|channel| channel.is_followed(&self.pattern, member))
     }
 }
 

@@ -184,6 +184,14 @@ impl Channel {
         Ok(())
     }
 
+    /// Whether a member follows a pattern: it does as soon as its client can
+    /// have been told so.
+    pub(crate) fn is_followed(&self, pattern: &Pattern, member: &Member) -> bool {
+        // Joining holds this until both is done.
+        let _state = self.lock();
+        member.seats().place(self.journal.stream(), pattern).is_some()
+    }
+
     /// Gives a pattern up; nothing happens where it was never joined. Returns
     /// how many events the connection was still to get.
     pub(crate) fn leave(&self, pattern: &Pattern, member: &Member) -> i64 {

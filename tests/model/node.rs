@@ -195,8 +195,7 @@ impl Client {
 
     /// Sends a frame of its own, behind all that was sent before.
     pub(crate) fn mark(&self) {
-        let goaway = Body::Goaway(Goaway::default());
-        assert!(self.outbox.push(&Encoding::Json.frame(&ServerFrame { reply_to: 0, body: Some(goaway) })));
+        mark(&self.outbox);
     }
 
     /// Goes, and reads what is left.
@@ -210,6 +209,12 @@ impl Client {
         assert!(!self.peer.is_torn());
         left
     }
+}
+
+/// Sends a frame of its own to somebody, behind all that was sent before.
+pub(crate) fn mark(outbox: &Arc<Outbox>) {
+    let goaway = Body::Goaway(Goaway::default());
+    assert!(outbox.push(&Encoding::Json.frame(&ServerFrame { reply_to: 0, body: Some(goaway) })));
 }
 
 /// The number of an event.

@@ -12,7 +12,7 @@ use shuttle::future::{JoinHandle, block_on, spawn};
 
 use crate::{
     explore::{a_while, holds_in_many},
-    node::{Client, ENDLESS, MANY, Node, SHORT, number},
+    node::{Client, ENDLESS, MANY, Node, SHORT, mark, number},
     progress::Progress,
 };
 
@@ -80,9 +80,9 @@ fn a_checkpoint_speaks_of_no_event_that_is_still_handed_out() {
 }
 
 /// Publishes some events one by one: each is handed out, to this follower as to all, before the next one comes.
-async fn one_by_one(node: &Node, follower: &Follower, events: u64) {
+async fn one_by_one(node: &Node, follower: &Follower, subject: &str, events: u64) {
     for number in 1..=events {
-        node.publish("shop.a", number).await;
+        node.publish(subject, number).await;
         node.handed_out(follower, number).await;
     }
 }
@@ -93,7 +93,7 @@ fn lagging(others: usize) {
         let crowd = node.crowd(others, "shop.>");
         let (mut client, mut progress) = follower(&node, SOCKET).await;
         // One is on its way, one waits, and there is no room for the third.
-        one_by_one(&node, &crowd.0[0].follower(), 3).await;
+        one_by_one(&node, &crowd.0[0].follower(), "shop.a", 3).await;
         let published = publish(&node, "shop.a", 4..=8, 8);
         read(&mut client, &mut progress, 8).await;
         published.await.expect("a publisher");
@@ -118,7 +118,7 @@ fn anew() {
         let crowd = node.crowd(1, "shop.>");
         let (mut client, mut progress) = follower(&node, SOCKET).await;
         // One is on its way, two wait, and there is no room for the fourth.
-        one_by_one(&node, &crowd.0[0].follower(), 4).await;
+        one_by_one(&node, &crowd.0[0].follower(), "shop.a", 4).await;
         client.leave("shop.>");
         client.mark();
         client.join("shop.>", node.after(0));
@@ -140,6 +140,78 @@ fn anew() {
 #[test]
 fn who_lagged_and_begins_anew_is_served_by_one_task() {
     holds_in_many(anew);
+}
+
+fn again() {
+    block_on(async {
+        let node = node(ENDLESS).await;
+        let (mut client, mut progress) = follower(&node, ALL).await;
+        let published = publish(&node, "shop.a", 1..=3, 4);
+        a_while(20).await;
+        client.join("shop.>", Wish::default());
+        let mut told = false;
+        while !told || progress.at < Some(3) {
+            match client.peer.frame().await.expect("it goes on") {
+                Body::Subscribed(subscribed) => {
+                    assert!(!told, "told twice");
+                    told = true;
+                    assert!(Some(subscribed.positions[0].seq) <= progress.at, "{subscribed:?}");
+                }
+                frame => progress.take(&frame),
+            }
+        }
+        published.await.expect("a publisher");
+        node.end_with(client).await;
+    });
+}
+
+#[test]
+fn who_subscribes_again_is_told_again_and_misses_nothing() {
+    holds_in_many(again);
+}
+
+fn less() {
+    block_on(async {
+        let node = node(SHORT).await;
+        let crowd = node.crowd(1, "shop.>");
+        let mut client = node.connect(SOCKET);
+        client.attachment.regrant(&node.grants("wide"));
+        client.join("shop.>", Wish::default());
+        assert!(matches!(client.peer.frame().await, Some(Body::Subscribed(_))));
+        // There is no room for the last ones.
+        one_by_one(&node, &crowd.0[0].follower(), "shop.b", 6).await;
+        let Client { mut attachment, outbox, mut peer } = client;
+        let regranted = {
+            let (node, outbox) = (node.clone(), outbox.clone());
+            spawn(async move {
+                a_while(60).await;
+                assert!(attachment.regrant(&node.grants("narrow")).is_empty());
+                mark(&outbox);
+                node.publish("shop.a", 7).await;
+                attachment
+            })
+        };
+        let (mut less, mut last) = (false, 0);
+        while last < 7 {
+            match peer.frame().await.expect("it goes on") {
+                Body::Goaway(_) => less = true,
+                Body::Event(event) => {
+                    assert!(event.subject == "shop.a" || !less, "denied");
+                    assert!(number(&event) == last + 1 || number(&event) == 7, "{} behind {last}", number(&event));
+                    last = number(&event);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let client = Client { attachment: regranted.await.expect("an attachment"), outbox, peer };
+        drop(crowd);
+        node.end_with(client).await;
+    });
+}
+
+#[test]
+fn who_lags_and_is_granted_less_gets_nothing_more_of_what_is_denied() {
+    holds_in_many(less);
 }
 
 fn one_of_two() {

@@ -40,6 +40,8 @@ pub(crate) struct Script {
     pub(crate) unfit: bool,
     /// How often a read still fails, and how.
     pub(crate) fails: (usize, Option<ReadError>),
+    /// Whether each event has a subject of its own, `a.1` and so on.
+    pub(crate) each: bool,
     /// The first event that is young enough.
     pub(crate) since: Option<u64>,
 }
@@ -53,7 +55,7 @@ pub(crate) struct Scripted {
     pub(crate) leader: AtomicUsize,
 }
 
-/// A stream with all events between two sequences, all of one subject, `a.b`.
+/// A stream with all events between two sequences, of one subject, `a.b`, or of one each.
 pub(crate) fn stream(epoch: u64, first: u64, last: u64) -> StreamState {
     let messages = (last + 1).saturating_sub(first);
     StreamState { epoch, first, last, messages, bytes: messages * BYTES }
@@ -87,16 +89,20 @@ impl Scripted {
     }
 
     fn page(&self, from: u64, last: u64, size: PageSize) -> Page {
-        let state = self.script().state;
+        let (state, each, unfit) = {
+            let script = self.script();
+            (script.state, script.each, script.unfit)
+        };
         let event = |seq| {
+            let subject = if each { format!("a.{seq}") } else { "a.b".to_owned() };
             let envelope = Envelope { data: vec![0; BYTES as usize].into(), ..Envelope::default() };
-            let message = Message::new(Subject::parse("a.b").expect("a subject"), envelope);
+            let message = Message::new(Subject::parse(&subject).expect("a subject"), envelope);
             let place = Some(crate::broker::Place { stream: "S".into(), seq });
             Stored { seq, event: Some(Arc::new(Message { place, ..message })) }
         };
         let events: Vec<_> = (from.max(state.first)..=last).map(event).take(size.events).collect();
         let through = events.last().map_or(0, |event| event.seq);
-        Page { events, through, more: through < last, passed_over: false }
+        Page { events, through, more: through < last, passed_over: unfit }
     }
 }
 
@@ -144,6 +150,7 @@ impl Broker for Scripted {
                     });
                 }
                 Query::From(from) | Query::Of(_, from) => (*from, last),
+                Query::Newest { upto, from, .. } if script.each => (*from, *upto.min(&last)),
                 Query::Newest { upto, .. } => (*upto.min(&last), *upto.min(&last)),
                 Query::Since(_) => (script.since.unwrap_or(last + 1), last),
             }

@@ -184,3 +184,71 @@ fn tell(upto: u64, events: Vec<Arc<Message>>, hides: bool, together: Vec<Asked>)
         let _ = asked.answer.send(Ok(Newest { upto, events, hides }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::{
+        config::Delivery,
+        journal::{
+            gaps::Gaps,
+            keeper::Keeper,
+            script::{Script, Scripted, keeper, stream},
+        },
+    };
+
+    /// A stream whose last ten events are in memory.
+    async fn follow(script: Script) -> (Keeper, Arc<Scripted>) {
+        let (keeper, broker) = keeper(Script { since: Some(1), ..script }, 10, Delivery::Durable);
+        keeper.attend(true, &mut Gaps::new(keeper.metrics.clone())).await.expect("it can be read");
+        broker.copy.store(0, Ordering::Relaxed);
+        (keeper, broker)
+    }
+
+    /// What those are told who ask at once, each for one pattern: sequences, and whether some are hidden.
+    async fn answers(keeper: &Keeper, patterns: &[&str]) -> Vec<Result<(Vec<u64>, bool), ReadError>> {
+        let (survey, tasks) = (Arc::<Survey>::default(), Tasks::new(keeper.metrics.clone()));
+        let ask = async |pattern: &str| {
+            let pattern = [Pattern::parse(pattern).expect("a pattern")];
+            let newest = survey.ask(&pattern, &keeper.source, &keeper.record, &tasks).await?;
+            assert_eq!(newest.upto, keeper.record.floor());
+            Ok((newest.events.iter().map(|event| event.seq()).collect(), newest.hides))
+        };
+        join_all(patterns.iter().map(|pattern| ask(pattern))).await
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_at_once_are_asked_for_together_and_apart_where_that_is_too_much() {
+        let patterns = ["a.b", "a.*", "a.c", ">"];
+        let expected = [vec![10], vec![10], vec![], vec![10]].map(|seqs| Ok((seqs, false)));
+        // How often it is too much, and how many questions it takes then.
+        for (too_much, questions) in [(0, 1), (1, 3), (2, 5)] {
+            let (keeper, broker) = follow(Script { state: stream(1, 1, 20), ..Script::default() }).await;
+            broker.script().fails = (too_much, Some(ReadError::TooManySubjects));
+            assert_eq!(answers(&keeper, &patterns).await, expected, "{too_much}");
+            assert_eq!(broker.copy.load(Ordering::Relaxed), questions, "{too_much}");
+        }
+        let (keeper, broker) = follow(Script { state: stream(1, 1, 20), ..Script::default() }).await;
+        broker.script().fails = (1, Some(ReadError::TooManySubjects));
+        assert_eq!(answers(&keeper, &["a.b"]).await, [Err(ReadError::TooManySubjects)]);
+        broker.script().fails = (1, Some(ReadError::Timeout));
+        assert_eq!(answers(&keeper, &["a.b", ">"]).await, [Err(ReadError::Timeout), Err(ReadError::Timeout)]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_many_pages_is_whole_and_says_whether_something_is_hidden() {
+        for unfit in [false, true] {
+            let (keeper, broker) = follow(Script { state: stream(1, 1, 2_500), each: true, ..Script::default() }).await;
+            broker.script().unfit = unfit;
+            assert_eq!(
+                answers(&keeper, &["a.*", "a.7"]).await,
+                [Ok(((1..=2_490).collect(), unfit)), Ok((vec![7], unfit))]
+            );
+            assert_eq!(broker.copy.load(Ordering::Relaxed), 3);
+        }
+    }
+}

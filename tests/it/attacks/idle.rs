@@ -24,9 +24,7 @@ async fn who_wants_nothing_for_the_idle_time_is_closed_with_4020() {
     let both = async { tokio::join!(end_of_a_listener(&mut idle), end_of_a_listener(&mut gave_up)) };
     let busy = async {
         loop {
-            subscribed.ping().await;
-            subscribed.send(json!({"pong": {}})).await;
-            publishes.send(json!({"publish": {"subject": "b", "event": {"data": 1}}})).await;
+            a_round(&mut subscribed, &mut publishes).await;
         }
     };
     let ends = tokio::select! {
@@ -35,10 +33,21 @@ async fn who_wants_nothing_for_the_idle_time_is_closed_with_4020() {
     };
     let end = (4020, "idle".to_owned());
     assert_eq!(ends, (end.clone(), end));
+    // Longer than anybody may be idle.
+    for _ in 0..6 {
+        a_round(&mut subscribed, &mut publishes).await;
+    }
     publishes.subscribe("b").await;
     subscribed.subscribe("b").await;
     drop((idle, gave_up));
     node.until_metric("notifier_connections_closed_total{reason=\"idle\"}", |count| count == 2.0).await;
+}
+
+/// From one heartbeat to the next: one waits for events, the other publishes some.
+async fn a_round(subscribed: &mut Ws, publishes: &mut Ws) {
+    subscribed.ping().await;
+    subscribed.send(json!({"pong": {}})).await;
+    publishes.send(json!({"publish": {"subject": "b", "event": {"data": 1}}})).await;
 }
 
 /// Answers pings until the node closes the connection.

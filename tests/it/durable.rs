@@ -128,6 +128,8 @@ async fn a_pattern_may_reach_stored_and_live_subjects(kind: Kind) {
         subscribed["positions"].as_array().expect("positions").iter().map(|place| place["stream"].clone()).collect();
     streams.sort_by_key(ToString::to_string);
     assert_eq!(streams, ["PRICES", "SHOP"]);
+    // The strongest of what its subjects promise.
+    assert_eq!(subscribed["delivery"], "durable");
     shop.publish("cart.u1", [1]).await;
     assert_eq!(client.stored().await["stream"], "SHOP");
     shop.publish("price.a", [2]).await;

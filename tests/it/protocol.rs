@@ -132,6 +132,8 @@ async fn a_client_that_keeps_the_limits_told_in_welcome_is_never_refused() {
     client.send(json!({"id": 8, "subscribe": {"subject": "d"}})).await;
     let error = client.expect("error").await;
     assert_eq!((&error["replyTo"], &error["error"]["code"]), (&json!(8), &json!("subscription_limit")));
+    // Again is not one more.
+    client.subscribe("c").await;
     client.send(json!({"id": 9, "unsubscribe": {"subject": "a"}})).await;
     client.expect("unsubscribed").await;
     client.subscribe("d").await;

@@ -8,7 +8,7 @@ DESCRIPTORS := ulimit -n $$(ulimit -Hn) 2>/dev/null || true;
 ARGS ?=
 
 .PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
-        bench-check profile gates hot-path fuzz mutants chaos soak loadtest loadtest-smoke conformance image model clean
+        bench-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke conformance image model clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ fuzz: ## Fuzz every decoder and matcher, FUZZ_SECONDS (60) each
 
 mutants: tools ## Change the code bit by bit and list what no test notices: make mutants ARGS='--re src/rate.rs'
 	$(DESCRIPTORS) scripts/mutants.sh $(ARGS)
+
+coverage: tools ## What the tests reach, by file: make coverage ARGS=--html
+	$(DESCRIPTORS) scripts/coverage.sh $(ARGS)
 
 SEED ?=
 SECONDS ?=

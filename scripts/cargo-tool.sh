@@ -10,6 +10,7 @@ case $tool in
   cargo-cyclonedx) version=0.5.9 ;;
   inferno) version=0.12.8 program=inferno-flamegraph ;;
   cargo-mutants) version=27.1.0 ;;
+  cargo-llvm-cov) version=0.9.1 ;;
   *) die "no version of $tool is pinned here" ;;
 esac
 alone "$tool"

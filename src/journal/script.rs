@@ -6,15 +6,17 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::{
     broker::{
-        Broker, BrokerState, Feed, Message, Page, PageSize, PublishError, Query, ReadError, Receipt, Stored,
+        Broker, BrokerState, Feed, Message, Page, PageSize, Place, PublishError, Query, ReadError, Receipt, Stored,
         StreamState,
     },
     classes::{Classes, StreamIndex},
-    config::{Config, Delivery, Source as Text, load},
+    config::{self, Config, Delivery, Source as Text, load},
     journal::{
+        gaps::Gaps,
         keeper::{Keeper, Lag},
         record::Record,
         sequence::EVENT_BYTES,
@@ -26,7 +28,10 @@ use crate::{
 };
 
 /// Bytes of each event.
-pub(crate) const BYTES: u64 = 100;
+const BYTES: u64 = 100;
+
+/// No bound for a part.
+pub(crate) const ALL: PageSize = PageSize { events: usize::MAX, bytes: usize::MAX };
 
 /// What it answers.
 #[derive(Debug, Default)]
@@ -61,11 +66,31 @@ pub(crate) fn stream(epoch: u64, first: u64, last: u64) -> StreamState {
     StreamState { epoch, first, last, messages, bytes: messages * BYTES }
 }
 
-/// One that follows such a stream, with room in its window for so many of its events.
-pub(crate) fn keeper(script: Script, window: u64, delivery: Delivery) -> (Keeper, Arc<Scripted>) {
+/// A stream as an operator sets it.
+pub(crate) fn settings() -> config::Stream {
     let text = "[[streams]]\nname = \"S\"\nsubjects = [\"a.>\"]\n".to_owned();
     let config: Config = load(Some(&Text { origin: "test".into(), text }), [], &Default::default()).expect("TOML");
-    let mut stream = config.streams.into_iter().next().expect("a stream");
+    config.streams.into_iter().next().expect("a stream")
+}
+
+/// An event in it.
+pub(crate) fn stored(seq: u64, subject: &str, data: Bytes) -> Stored {
+    let envelope = Envelope { data, ..Envelope::default() };
+    let message = Message::new(Subject::parse(subject).expect("a subject"), envelope);
+    let place = Some(Place { stream: "S".into(), seq });
+    Stored { seq, event: Some(Arc::new(Message { place, ..message })) }
+}
+
+/// One that has all of such a stream behind it, and so many of its events in memory.
+pub(crate) async fn followed(script: Script, window: u64) -> (Keeper, Arc<Scripted>) {
+    let (keeper, broker) = keeper(Script { since: Some(1), ..script }, window, Delivery::Durable);
+    keeper.attend(true, &mut Gaps::new(keeper.metrics.clone())).await.expect("it can be read");
+    (keeper, broker)
+}
+
+/// One that follows such a stream, with room in its window for so many of its events.
+pub(crate) fn keeper(script: Script, window: u64, delivery: Delivery) -> (Keeper, Arc<Scripted>) {
+    let mut stream = settings();
     stream.window.bytes = (window * (BYTES + EVENT_BYTES as u64)).into();
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let broker = Scripted::new(script);
@@ -95,10 +120,7 @@ impl Scripted {
         };
         let event = |seq| {
             let subject = if each { format!("a.{seq}") } else { "a.b".to_owned() };
-            let envelope = Envelope { data: vec![0; BYTES as usize].into(), ..Envelope::default() };
-            let message = Message::new(Subject::parse(&subject).expect("a subject"), envelope);
-            let place = Some(crate::broker::Place { stream: "S".into(), seq });
-            Stored { seq, event: Some(Arc::new(Message { place, ..message })) }
+            stored(seq, &subject, vec![0; BYTES as usize].into())
         };
         let events: Vec<_> = (from.max(state.first)..=last).map(event).take(size.events).collect();
         let through = events.last().map_or(0, |event| event.seq);

@@ -192,19 +192,14 @@ mod tests {
     use futures_util::future::join_all;
 
     use super::*;
-    use crate::{
-        config::Delivery,
-        journal::{
-            gaps::Gaps,
-            keeper::Keeper,
-            script::{Script, Scripted, keeper, stream},
-        },
+    use crate::journal::{
+        keeper::Keeper,
+        script::{Script, Scripted, followed, stream},
     };
 
     /// A stream whose last ten events are in memory.
     async fn follow(script: Script) -> (Keeper, Arc<Scripted>) {
-        let (keeper, broker) = keeper(Script { since: Some(1), ..script }, 10, Delivery::Durable);
-        keeper.attend(true, &mut Gaps::new(keeper.metrics.clone())).await.expect("it can be read");
+        let (keeper, broker) = followed(script, 10).await;
         broker.copy.store(0, Ordering::Relaxed);
         (keeper, broker)
     }

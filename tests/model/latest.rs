@@ -23,7 +23,7 @@ fn lagging() {
         let node = Node::new(if any(2) == 0 { Size::kib(1024) } else { Size::from(0) }, SHORT, Overflow::Close).await;
         let mut client = node.connect(SOCKET);
         client.join("state.>", Wish::default());
-        while !matches!(client.peer.frame().await.expect("it goes on"), Body::Subscribed(_)) {}
+        while !matches!(client.peer.next().await, Body::Subscribed(_)) {}
         let mut witness = node.witness("state.>").await;
         // One by one, and nobody reads them: there is no room for the last one.
         for number in 1..=LAST / 2 {
@@ -41,7 +41,7 @@ fn lagging() {
         };
         let mut last = 0;
         while last < LAST {
-            let Body::Event(event) = client.peer.frame().await.expect("it goes on") else { panic!("no event") };
+            let Body::Event(event) = client.peer.next().await else { panic!("no event") };
             assert!(number(&event) > last, "{} behind {last}", number(&event));
             last = number(&event);
         }

@@ -87,14 +87,14 @@ impl Progress {
 
     async fn read_on(&mut self, client: &mut Client) {
         while !self.is_done() {
-            let frame = client.peer.frame().await.expect("it goes on");
+            let frame = client.peer.next().await;
             self.take(&frame);
         }
     }
 
     async fn until_live(&mut self, client: &mut Client) {
         while !self.live {
-            let frame = client.peer.frame().await.expect("it goes on");
+            let frame = client.peer.next().await;
             self.take(&frame);
         }
     }
@@ -189,12 +189,7 @@ fn leaving() {
             a_while(30).await;
             client.leave("news.>");
             client.mark();
-            loop {
-                match client.peer.frame().await.expect("it goes on") {
-                    Body::Goaway(_) => break,
-                    frame => progress.take(&frame),
-                }
-            }
+            client.until_mark(|frame| progress.take(frame)).await;
         }
         let mut progress = Progress::default();
         client.join("news.>", Wish::default());
@@ -229,7 +224,7 @@ fn overflowing() {
         }
         node.publish("news.a", END).await;
         while !progress.is_done() {
-            let frame = client.peer.frame().await.expect("it goes on");
+            let frame = client.peer.next().await;
             got += events(&frame);
             progress.take(&frame);
             if progress.misses {
@@ -269,12 +264,7 @@ fn granted_less() {
         let ended = client.attachment.regrant(&node.grants("narrow"));
         assert!(ended.is_empty());
         client.mark();
-        loop {
-            match client.peer.frame().await.expect("it goes on") {
-                Body::Goaway(_) => break,
-                frame => progress.take(&frame),
-            }
-        }
+        client.until_mark(|frame| progress.take(frame)).await;
         progress.half = true;
         progress.until_live(&mut client).await;
         published.await.expect("a publisher");
@@ -305,7 +295,7 @@ fn mixed() {
         client.join(">", node.after(0));
         let (mut live, mut had, mut last) = (false, 0, None);
         while !live || had < LAST || last != Some(END) {
-            match client.peer.frame().await.expect("it goes on") {
+            match client.peer.next().await {
                 Body::Subscribed(_) => {
                     assert!(!live, "told twice");
                     live = true;

@@ -119,8 +119,7 @@ impl Node {
     pub(crate) async fn witness(&self, subject: &str) -> Client {
         let (outbox, peer) = connection(self.ground.policy(ENDLESS.0, ENDLESS.1, LONG), usize::MAX, None);
         let mut client = Client { attachment: self.hub.attach(outbox.clone(), Encoding::Json), outbox, peer };
-        client.join(subject, Wish::default());
-        assert!(matches!(client.peer.frame().await, Some(Body::Subscribed(_))));
+        client.subscribe(subject).await;
         client
     }
 
@@ -189,6 +188,12 @@ impl Client {
         self.attachment.join(&pattern(subject), wish);
     }
 
+    /// Joins, and is told so before anything else.
+    pub(crate) async fn subscribe(&mut self, subject: &str) {
+        self.join(subject, Wish::default());
+        assert!(matches!(self.peer.next().await, Body::Subscribed(_)));
+    }
+
     pub(crate) fn leave(&mut self, subject: &str) {
         assert!(self.attachment.leave(&pattern(subject)), "it was subscribed");
     }
@@ -196,6 +201,16 @@ impl Client {
     /// Sends a frame of its own, behind all that was sent before.
     pub(crate) fn mark(&self) {
         mark(&self.outbox);
+    }
+
+    /// Reads up to its [mark](Self::mark).
+    pub(crate) async fn until_mark(&mut self, mut take: impl FnMut(&Body)) {
+        loop {
+            match self.peer.next().await {
+                Body::Goaway(_) => return,
+                frame => take(&frame),
+            }
+        }
     }
 
     /// Goes, and reads what is left.

@@ -63,6 +63,11 @@ impl Peer {
         self.frames.pop_front()
     }
 
+    /// The next frame of the protocol; there has to be one.
+    pub(crate) async fn next(&mut self) -> Body {
+        self.frame().await.expect("it goes on")
+    }
+
     /// Whether it ends in the middle of a message.
     pub(crate) fn is_torn(&self) -> bool {
         !self.bytes.is_empty()

@@ -94,7 +94,7 @@ impl Progress {
 
     pub(crate) async fn read_on(&mut self, client: &mut Client) {
         while !self.is_done() {
-            let frame = client.peer.frame().await.expect("it goes on");
+            let frame = client.peer.next().await;
             self.take(&frame);
         }
     }

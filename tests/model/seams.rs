@@ -38,7 +38,7 @@ async fn follower(node: &Node, socket: usize) -> (Client, Progress) {
     let mut progress = Progress::after(0);
     client.join("shop.>", Wish::default());
     while !progress.live {
-        progress.take(&client.peer.frame().await.expect("it goes on"));
+        progress.take(&client.peer.next().await);
     }
     (client, progress)
 }
@@ -57,7 +57,7 @@ fn publish(node: &Node, subject: &'static str, numbers: RangeInclusive<u64>, bet
 /// Reads up to an event.
 async fn read(client: &mut Client, progress: &mut Progress, last: u64) {
     while progress.at < Some(last) {
-        progress.take(&client.peer.frame().await.expect("it goes on"));
+        progress.take(&client.peer.next().await);
     }
 }
 
@@ -122,12 +122,7 @@ fn anew() {
         client.leave("shop.>");
         client.mark();
         client.join("shop.>", node.after(0));
-        loop {
-            match client.peer.frame().await.expect("it goes on") {
-                Body::Goaway(_) => break,
-                frame => progress.take(&frame),
-            }
-        }
+        client.until_mark(|frame| progress.take(frame)).await;
         let mut progress = Progress::after(0);
         let published = publish(&node, "shop.a", 5..=6, 8);
         progress.read_on(&mut client).await;
@@ -151,7 +146,7 @@ fn again() {
         client.join("shop.>", Wish::default());
         let mut told = false;
         while !told || progress.at < Some(3) {
-            match client.peer.frame().await.expect("it goes on") {
+            match client.peer.next().await {
                 Body::Subscribed(subscribed) => {
                     assert!(!told, "told twice");
                     told = true;
@@ -176,8 +171,7 @@ fn less() {
         let crowd = node.crowd(1, "shop.>");
         let mut client = node.connect(SOCKET);
         client.attachment.regrant(&node.grants("wide"));
-        client.join("shop.>", Wish::default());
-        assert!(matches!(client.peer.frame().await, Some(Body::Subscribed(_))));
+        client.subscribe("shop.>").await;
         // There is no room for the last ones.
         one_by_one(&node, &crowd.0[0].follower(), "shop.b", 6).await;
         let Client { mut attachment, outbox, mut peer } = client;
@@ -193,7 +187,7 @@ fn less() {
         };
         let (mut less, mut last) = (false, 0);
         while last < 7 {
-            match peer.frame().await.expect("it goes on") {
+            match peer.next().await {
                 Body::Goaway(_) => less = true,
                 Body::Event(event) => {
                     assert!(event.subject == "shop.a" || !less, "denied");
@@ -219,8 +213,7 @@ fn one_of_two() {
         let node = node(ENDLESS).await;
         let mut client = node.connect(ALL);
         for subject in ["shop.a", "shop.b"] {
-            client.join(subject, Wish::default());
-            assert!(matches!(client.peer.frame().await, Some(Body::Subscribed(_))));
+            client.subscribe(subject).await;
         }
         // Behind the client, so that a turn goes on once the client has been asked.
         let crowd = node.crowd(MANY, "shop.>");
@@ -231,7 +224,7 @@ fn one_of_two() {
         client.mark();
         let (mut given_up, mut last) = (false, 0);
         while !given_up || last < 3 {
-            match client.peer.frame().await.expect("it goes on") {
+            match client.peer.next().await {
                 Body::Goaway(_) => given_up = true,
                 Body::Event(event) => {
                     assert!(event.subject == "shop.a" || !given_up, "of what is given up");
@@ -253,19 +246,17 @@ fn who_gives_up_one_of_two_gets_nothing_more_of_it() {
 
 fn live() {
     block_on(async {
-        let node = Node::new(Size::kib(1024), ENDLESS, Overflow::Close).await;
+        let node = node(ENDLESS).await;
         let mut earlier = node.connect(ALL);
-        earlier.join("news.>", Wish::default());
-        assert!(matches!(earlier.peer.frame().await, Some(Body::Subscribed(_))));
+        earlier.subscribe("news.>").await;
         let published = publish(&node, "news.a", 1..=2, 1);
         let mut client = node.connect(ALL);
-        client.join("news.>", Wish::default());
-        assert!(matches!(client.peer.frame().await, Some(Body::Subscribed(_))));
+        client.subscribe("news.>").await;
         published.await.expect("a publisher");
         node.publish("news.a", 3).await;
         let mut last = 0;
         while last < 3 {
-            match client.peer.frame().await.expect("it goes on") {
+            match client.peer.next().await {
                 Body::Event(event) => {
                     assert!(last == 0 || number(&event) == last + 1);
                     last = number(&event);

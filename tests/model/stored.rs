@@ -109,7 +109,7 @@ fn overlapping() {
             attachment
         });
         while !progress.is_done() {
-            match peer.frame().await.expect("it goes on") {
+            match peer.next().await {
                 // Of the second pattern.
                 Body::Subscribed(subscribed) if subscribed.subject == "shop.a" => {}
                 frame => progress.take(&frame),
@@ -145,12 +145,7 @@ fn leaving() {
             a_while(30).await;
             client.leave("shop.>");
             client.mark();
-            loop {
-                match client.peer.frame().await.expect("it goes on") {
-                    Body::Goaway(_) => break,
-                    frame => progress.take(&frame),
-                }
-            }
+            client.until_mark(|frame| progress.take(frame)).await;
             progress.live = false;
         }
         client.join("shop.>", node.after(progress.at.expect("a beginning")));
@@ -217,12 +212,7 @@ fn granted_less() {
         let ended = client.attachment.regrant(&node.grants("narrow"));
         assert!(ended.is_empty());
         client.mark();
-        loop {
-            match client.peer.frame().await.expect("it goes on") {
-                Body::Goaway(_) => break,
-                frame => progress.take(&frame),
-            }
-        }
+        client.until_mark(|frame| progress.take(frame)).await;
         progress.share = Share::Half;
         progress.read_on(&mut client).await;
         published.await.expect("a publisher");

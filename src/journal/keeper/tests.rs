@@ -3,7 +3,7 @@
 use super::*;
 use crate::journal::{
     place::{Cursor, Step},
-    script::{Script, Scripted, keeper, stream},
+    script::{ALL, Script, Scripted, keeper, stream},
 };
 
 /// One that follows a stream, with room in its window for so many of its events.
@@ -38,7 +38,7 @@ impl Kept {
         let record = &self.keeper.record;
         let mut cursor = Cursor { generation: record.generation(), seq: after };
         let mut steps = Vec::new();
-        while let Some(step) = record.step(cursor, PageSize { events: usize::MAX, bytes: usize::MAX }) {
+        while let Some(step) = record.step(cursor, ALL) {
             let (what, upto) = match step {
                 Step::Lost(upto) => ("lost".to_owned(), upto),
                 Step::Events(events, upto) => (format!("events {}", events[0].seq()), upto),

@@ -2,12 +2,8 @@
 
 use super::*;
 use crate::{
-    config::Delivery,
     drain::Tasks,
-    journal::{
-        gaps::Gaps,
-        script::{Script, Scripted, keeper, stream},
-    },
+    journal::script::{ALL, Script, Scripted, followed, stream},
 };
 
 /// The last event when reading begins; the last ten are in memory.
@@ -18,10 +14,9 @@ const BELOW: u64 = LAST - 10;
 
 /// Reads such a stream from its beginning.
 async fn begin(pattern: &str) -> (Reader, Arc<Scripted>) {
-    let script = Script { state: stream(1, 1, LAST), since: Some(1), ..Script::default() };
-    let (keeper, broker) = keeper(script, LAST - BELOW, Delivery::Durable);
+    let script = Script { state: stream(1, 1, LAST), ..Script::default() };
+    let (keeper, broker) = followed(script, LAST - BELOW).await;
     let metrics = keeper.metrics.clone();
-    keeper.attend(true, &mut Gaps::new(metrics.clone())).await.expect("it can be read");
     assert_eq!(keeper.record.floor(), BELOW);
     let subjects = vec![Pattern::parse("a.>").expect("a pattern")];
     let shelf = Shelf::new(keeper.record, keeper.source, subjects, Tasks::new(metrics.clone()));
@@ -41,8 +36,7 @@ async fn reader(pattern: &str) -> (Reader, Arc<Scripted>, u64) {
 
 /// The next part, in words; nothing at the end.
 async fn part(reader: &mut Reader) -> Option<String> {
-    let size = PageSize { events: usize::MAX, bytes: usize::MAX };
-    match reader.next(LAST, size).await.expect("it can be read") {
+    match reader.next(LAST, ALL).await.expect("it can be read") {
         Part::Events(events) => {
             assert!(events.windows(2).all(|pair| pair[0].seq() + 1 == pair[1].seq()), "{events:?}");
             Some(format!("{} to {}", events[0].seq(), events[events.len() - 1].seq()))
@@ -119,7 +113,6 @@ async fn a_copy_that_lags_is_not_asked_by_subject() {
 
 #[tokio::test]
 async fn while_the_broker_is_away_reading_fails_and_then_goes_on() {
-    let all = PageSize { events: usize::MAX, bytes: usize::MAX };
     for pages in [0, 1] {
         let (mut reader, broker) = begin("a.b").await;
         for _ in 0..pages {
@@ -127,7 +120,7 @@ async fn while_the_broker_is_away_reading_fails_and_then_goes_on() {
         }
         broker.script().fails = (1, Some(ReadError::Unavailable));
         let before = reader.cursor();
-        assert_eq!(reader.next(LAST, all).await.err(), Some(ReadError::Unavailable));
+        assert_eq!(reader.next(LAST, ALL).await.err(), Some(ReadError::Unavailable));
         assert_eq!(reader.cursor(), before);
         let next = part(&mut reader).await.expect("a page");
         assert!(next.starts_with(&format!("{} to ", before.seq + 1)), "{next}");

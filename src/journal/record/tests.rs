@@ -3,15 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::{
-    broker::Place,
-    config::{Config, Source, load},
-    proto::Envelope,
-    subject::Subject,
-};
-
-/// No bound for a part.
-const ALL: PageSize = PageSize { events: usize::MAX, bytes: usize::MAX };
+use crate::journal::script::{self, ALL, settings};
 
 /// What the events of these tests take in memory.
 const EACH: u64 = 500;
@@ -30,19 +22,14 @@ fn record(events: u64, delivery: Delivery) -> Record {
 
 /// The same, before anything is known of the stream.
 fn unbegun(events: u64, delivery: Delivery) -> Record {
-    let text = "[[streams]]\nname = \"S\"\nsubjects = [\"a.>\"]\n".to_owned();
-    let config: Config = load(Some(&Source { origin: "test".into(), text }), [], &Default::default()).expect("TOML");
-    let mut stream = config.streams.into_iter().next().expect("a stream");
+    let mut stream = settings();
     stream.window.bytes = (events * EACH).into();
     stream.window.age = config::Span::seconds(60);
     Record::new(&stream, delivery)
 }
 
 fn stored(seq: u64, data: Bytes) -> Stored {
-    let envelope = Envelope { data, ..Envelope::default() };
-    let subject = Subject::parse(if seq.is_multiple_of(2) { "a.even" } else { "a.odd" }).expect("a subject");
-    let place = Some(Place { stream: "S".into(), seq });
-    Stored { seq, event: Some(Arc::new(Message { place, ..Message::new(subject, envelope) })) }
+    script::stored(seq, if seq.is_multiple_of(2) { "a.even" } else { "a.odd" }, data)
 }
 
 /// An event with 100 bytes of data.

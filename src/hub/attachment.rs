@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use tokio::sync::oneshot;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     classes::StreamIndex,
@@ -46,8 +46,8 @@ struct Followed {
     /// Of what is not stored.
     live: Option<Arc<Topic>>,
     channels: Vec<Arc<Channel>>,
-    /// Gives it up, should it not be live yet.
-    given_up: DropGuard,
+    /// Cancelled when it is given up, should it not be live yet.
+    given_up: CancellationToken,
     /// Whether it has come to nothing.
     refused: Arc<AtomicBool>,
 }
@@ -74,6 +74,11 @@ impl Held {
 }
 
 impl Followed {
+    /// Unless it is live already, it will never be.
+    fn stop(&self, member: &Member) {
+        member.seats().alone(|| self.given_up.cancel());
+    }
+
     fn is_live(&self, member: &Member) -> bool {
         self.channels.iter().all(|channel| channel.is_followed(&self.pattern, member))
     }
@@ -120,14 +125,18 @@ impl Attachment {
         if !reach.streams.is_empty() {
             if let Some(Held::Stored(followed)) = self.held.iter().find(|held| held.pattern() == pattern)
                 && wish.is_plain()
-                && followed.is_live(&self.member)
             {
-                // Leaving would lose what comes meanwhile.
-                let mut positions = self.shared.positions(&self.member);
-                positions.retain(|at| followed.channels.iter().any(|channel| channel.journal().name() == at.stream));
-                let encoding = self.member.encoding();
-                self.member.outbox().push(&wish.granted(encoding, pattern, &followed.channels, positions, false));
-                return;
+                // Leaving one that is live would lose what comes meanwhile. First: it
+                // must not become live, and say so, behind our back.
+                followed.stop(&self.member);
+                if followed.is_live(&self.member) {
+                    let mut positions = self.shared.positions(&self.member);
+                    let streams = || followed.channels.iter().map(|channel| channel.journal().name());
+                    positions.retain(|at| streams().any(|name| name == at.stream));
+                    let encoding = self.member.encoding();
+                    self.member.outbox().push(&wish.granted(encoding, pattern, &followed.channels, positions, false));
+                    return;
+                }
             }
             self.leave(pattern);
             return self.follow(pattern, wish, reach.live, reach.streams);
@@ -168,8 +177,7 @@ impl Attachment {
         if let Some(subscribing) = subscribing.at_once() {
             self.shared.tasks.spawn(subscribing.run());
         }
-        let (pattern, given_up) = (pattern.clone(), given_up.drop_guard());
-        let followed = Followed { pattern, live: topic, channels, given_up, refused };
+        let followed = Followed { pattern: pattern.clone(), live: topic, channels, given_up, refused };
         self.hold(Held::Stored(Box::new(followed)));
     }
 
@@ -220,9 +228,9 @@ impl Attachment {
         match held {
             Held::Live(topic) => self.leave_topic(&topic),
             Held::Stored(followed) => {
-                let Followed { pattern, live, channels, given_up, .. } = *followed;
                 // Before it is looked for: it must not join behind our back.
-                self.member.seats().alone(|| drop(given_up));
+                followed.stop(&self.member);
+                let Followed { pattern, live, channels, .. } = *followed;
                 for channel in channels {
                     let pending = channel.leave(&pattern, &self.member);
                     self.shared.metrics.pending.decrement(pending as f64);

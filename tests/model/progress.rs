@@ -79,6 +79,17 @@ impl Progress {
         }
     }
 
+    /// The same for who has subscribed again, and may be told again: where it is by then at the most.
+    pub(crate) fn take_again(&mut self, frame: &Body) {
+        match frame {
+            Body::Subscribed(subscribed) if self.live => {
+                let [position] = &subscribed.positions[..] else { panic!("{subscribed:?}") };
+                assert!(Some(position.seq) <= self.at, "{position:?} behind {:?}", self.at);
+            }
+            frame => self.take(frame),
+        }
+    }
+
     fn event(&mut self, event: &Event) {
         assert_eq!(event.seq, number(event));
         let had = self.at.expect("a beginning");

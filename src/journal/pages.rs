@@ -115,3 +115,25 @@ impl Sheet {
         log.page(patterns, after, through, usize::MAX).events.into_iter().map(|(_, event)| event.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::{
+        classes::StreamIndex,
+        journal::script::{Script, Scripted, stream},
+    };
+
+    #[tokio::test]
+    async fn pages_are_kept_until_the_stream_begins_anew() {
+        let broker = Scripted::new(Script { state: stream(1, 1, 20), ..Script::default() });
+        let pages = Pages::new(Source::new(broker.clone(), StreamIndex(0)));
+        for (generation, seq, reads) in [(1, 1, 1), (1, 20, 1), (2, 1, 2), (2, 20, 2)] {
+            let sheet = pages.page(generation, seq, 20).await.expect("it can be read");
+            assert_eq!((sheet.first(), sheet.through), (Some(1), 20));
+            assert_eq!(broker.copy.load(Ordering::Relaxed), reads, "{generation} {seq}");
+        }
+    }
+}

@@ -156,6 +156,17 @@ mod tests {
         assert_eq!((out, sequence.head(), sequence.hole()), (vec![6, 7], 7, Some((8, 8))));
     }
 
+    /// It may be from before the stream was created anew.
+    #[test]
+    fn what_comes_before_the_beginning_is_known_says_nothing_of_the_end() {
+        let mut sequence = Sequence::default();
+        sequence.take(stored(9), |_| panic!("nothing is expected"));
+        assert_eq!(sequence.known, 0);
+        sequence.begin(3, |_| panic!("nothing is expected"));
+        sequence.take(stored(5), |_| panic!("it waits"));
+        assert_eq!(sequence.known, 5);
+    }
+
     #[test]
     fn a_last_event_that_is_known_of_and_missing_is_a_hole() {
         let mut sequence = Sequence::default();

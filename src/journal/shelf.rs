@@ -161,3 +161,20 @@ impl Shelf {
         self.lines.join((subject.clone(), from), read).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::script::{Script, followed, stream};
+
+    /// Somebody else may have asked before the event was stored.
+    #[tokio::test]
+    async fn an_answer_to_an_earlier_question_is_not_believed_alone() {
+        let (keeper, broker) = followed(Script { state: stream(1, 1, 20), ..Script::default() }, 10).await;
+        let shelf = Shelf::new(keeper.record, keeper.source, Vec::new(), Tasks::new(keeper.metrics));
+        broker.script().wrong = (1, 19);
+        assert_eq!(shelf.has_reached(20).await, Ok(true));
+        assert_eq!(broker.script().wrong.0, 0);
+        assert_eq!(shelf.has_reached(21).await, Ok(false));
+    }
+}

@@ -192,9 +192,12 @@ mod tests {
     use futures_util::future::join_all;
 
     use super::*;
-    use crate::journal::{
-        keeper::Keeper,
-        script::{Script, Scripted, followed, stream},
+    use crate::{
+        journal::{
+            keeper::Keeper,
+            script::{Script, Scripted, followed, stream},
+        },
+        sync::timeout,
     };
 
     /// A stream whose last ten events are in memory.
@@ -245,5 +248,22 @@ mod tests {
             );
             assert_eq!(broker.copy.load(Ordering::Relaxed), 3);
         }
+    }
+
+    #[tokio::test]
+    async fn who_asks_after_an_answer_was_cut_short_gets_one() {
+        let (keeper, _) = follow(Script { state: stream(1, 1, 20), ..Script::default() }).await;
+        let (survey, tasks) = (Arc::<Survey>::default(), Tasks::new(keeper.metrics.clone()));
+        let pattern = [Pattern::parse("a.b").expect("a pattern")];
+        let (answer, answered) = oneshot::channel();
+        *survey.lock() = Waiting { asked: vec![Asked { patterns: pattern.to_vec(), answer }], seen_to: true };
+        // It has begun to wait for others when it ends.
+        let mut seen_to = Box::pin(survey.clone().see_to_all(keeper.source.clone(), keeper.record.clone()));
+        assert!(futures_util::poll!(&mut seen_to).is_pending());
+        drop(seen_to);
+        assert!(answered.await.is_err(), "who waited is told");
+        let newest = survey.ask(&pattern, &keeper.source, &keeper.record, &tasks);
+        let newest = timeout(Duration::from_secs(10), newest).await.expect("somebody sees to it");
+        assert_eq!(newest.map(|newest| newest.events.len()), Ok(1));
     }
 }

@@ -126,3 +126,13 @@ async fn while_the_broker_is_away_reading_fails_and_then_goes_on() {
         assert!(next.starts_with(&format!("{} to ", before.seq + 1)), "{next}");
     }
 }
+
+#[tokio::test]
+async fn what_retention_takes_of_a_subject_without_events_ends_where_memory_begins() {
+    let (mut reader, broker) = begin("a.c").await;
+    // What the stream has is known from here on, for a moment.
+    reader.shelf.state().await.expect("it can be asked");
+    broker.script().state = stream(1, LAST - 3, LAST);
+    assert_eq!(part(&mut reader).await, Some(format!("1 to {BELOW} expired")));
+    assert_eq!(rest(reader).await, [""; 0]);
+}

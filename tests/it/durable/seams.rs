@@ -99,7 +99,7 @@ async fn resuming_at_any_place_while_events_flow_misses_nothing(kind: Kind) {
             config.limits.frames_burst = 100_000;
         })
         .await;
-        let (_client, _, subscribed) = shop.resume("cart.*", &json!([])).await;
+        let (mut client, _, subscribed) = shop.resume("cart.*", &json!([])).await;
         let epoch = subscribed["positions"][0]["epoch"].as_str().expect("an epoch").to_owned();
         let url = format!("ws://{}", shop.node.address);
         let wanderers = (0..CLIENTS).map(|number| wander(url.clone(), epoch.clone(), number));
@@ -113,7 +113,9 @@ async fn resuming_at_any_place_while_events_flow_misses_nothing(kind: Kind) {
                 }
                 None => {
                     for seq in 1..=EVENTS {
-                        shop.publish(&subject(seq), [seq]).await;
+                        shop.inject(&subject(seq), seq.to_string()).await;
+                        // As fast as it is handed out.
+                        client.stored().await;
                     }
                 }
             }

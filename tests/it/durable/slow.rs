@@ -11,6 +11,32 @@ on_every_broker!(
     live_events_are_dropped_and_told_where_that_is_wanted,
 );
 
+#[tokio::test]
+async fn a_slow_reader_of_a_stream_that_begins_anew_is_told_where_it_stands() {
+    let seldom = |config: &mut notifier::config::Config| {
+        narrow(config);
+        config.server.heartbeat = "1h".parse().expect("a time");
+    };
+    let shop = Shop::with(Kind::Nats, seldom).await;
+    let (mut slow, _, subscribed) = shop.resume("cart.*", &json!([])).await;
+    for number in 0..600 {
+        shop.store("cart.u1", &[], &padded(number)).await;
+    }
+    assert_eq!(shop.node.metric("notifier_lagging").await, 1.0);
+    shop.nats().api("STREAM.DELETE.SHOP", &serde_json::Value::Null).await;
+    let frame = loop {
+        let frame = slow.next().await;
+        if frame.get("event").is_none() {
+            break frame;
+        }
+    };
+    assert_eq!(frame["gap"]["reason"], "reset");
+    // Not with the next heartbeat: what it had is void.
+    let position = slow.ping().await["positions"][0].take();
+    assert_eq!((&position["stream"], position.get("seq")), (&json!("SHOP"), None));
+    assert_ne!(position["epoch"], subscribed["positions"][0]["epoch"]);
+}
+
 /// Every event that a connection was to get was delivered, or its end is known.
 async fn balanced(shop: &Shop) {
     let series = |name: &'static str| shop.node.metric(name);

@@ -72,11 +72,6 @@ impl Template {
         &self.text
     }
 
-    /// The claims that it needs.
-    pub fn claims(&self) -> impl Iterator<Item = &str> {
-        self.text.split('.').filter_map(blank)
-    }
-
     /// The pattern, with what `value` says of each claim.
     ///
     /// # Errors
@@ -102,7 +97,8 @@ impl Template {
             }
         }
         // It is one by what was checked; should it be none, it grants nothing.
-        Pattern::parse(&filled).map_err(|_| Unfilled::Unclean(self.claims().next().unwrap_or_default().into()))
+        let first = || self.text.split('.').find_map(blank).unwrap_or_default();
+        Pattern::parse(&filled).map_err(|_| Unfilled::Unclean(first().into()))
     }
 }
 

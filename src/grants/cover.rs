@@ -86,6 +86,14 @@ mod tests {
         all
     }
 
+    #[test]
+    fn the_longest_pattern_covers_no_tail() {
+        let [longest, all] = [vec!["*"; SUBJECT_TOKENS].join("."), ">".to_owned()];
+        let [longest, all] = [longest, all].map(|text| Pattern::parse(&text).expect("a pattern"));
+        assert!(!covers([&longest], &all));
+        assert!(covers([&all], &longest));
+    }
+
     fn pattern() -> impl Strategy<Value = Pattern> {
         let token = prop_oneof![prop::sample::select(NAMED.to_vec()), Just("*")];
         (prop::collection::vec(token, 0..=LONGEST), any::<bool>()).prop_filter_map(

@@ -358,9 +358,8 @@ mod tests {
     fn what_waits_when_the_runtime_ends_counts_no_longer() {
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         let series = |bytes: usize, outboxes: usize| {
-            let text = metrics.render();
-            let says = |line: String| text.lines().any(|has| has == line);
-            says(format!("notifier_outbox_bytes {bytes}")) && says(format!("notifier_outboxes_waiting {outboxes}"))
+            let says = |series: &str, value: usize| metrics.render().contains(&format!("\n{series} {value}\n"));
+            says("notifier_outbox_bytes", bytes) && says("notifier_outboxes_waiting", outboxes)
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (outbox, _peer) = runtime.block_on(async {

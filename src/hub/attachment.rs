@@ -79,7 +79,10 @@ impl Followed {
         member.seats().alone(|| self.given_up.cancel());
     }
 
-    fn is_live(&self, member: &Member) -> bool {
+    /// Whether it is live; where it is not, it never will be.
+    fn stays(&self, member: &Member) -> bool {
+        // Before it is looked at: it must not become live, and say so, behind our back.
+        self.stop(member);
         self.channels.iter().all(|channel| channel.is_followed(&self.pattern, member))
     }
 }
@@ -125,18 +128,14 @@ impl Attachment {
         if !reach.streams.is_empty() {
             if let Some(Held::Stored(followed)) = self.held.iter().find(|held| held.pattern() == pattern)
                 && wish.is_plain()
+                && followed.stays(&self.member)
             {
-                // Leaving one that is live would lose what comes meanwhile. First: it
-                // must not become live, and say so, behind our back.
-                followed.stop(&self.member);
-                if followed.is_live(&self.member) {
-                    let mut positions = self.shared.positions(&self.member);
-                    let streams = || followed.channels.iter().map(|channel| channel.journal().name());
-                    positions.retain(|at| streams().any(|name| name == at.stream));
-                    let encoding = self.member.encoding();
-                    self.member.outbox().push(&wish.granted(encoding, pattern, &followed.channels, positions, false));
-                    return;
-                }
+                // Leaving would lose what comes meanwhile.
+                let mut positions = self.shared.positions(&self.member);
+                positions.retain(|at| followed.channels.iter().any(|channel| channel.journal().name() == at.stream));
+                let encoding = self.member.encoding();
+                self.member.outbox().push(&wish.granted(encoding, pattern, &followed.channels, positions, false));
+                return;
             }
             self.leave(pattern);
             return self.follow(pattern, wish, reach.live, reach.streams);

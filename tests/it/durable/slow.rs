@@ -23,7 +23,7 @@ async fn a_slow_reader_of_a_stream_that_begins_anew_is_told_where_it_stands() {
         shop.store("cart.u1", &[], &padded(number)).await;
     }
     assert_eq!(shop.node.metric("notifier_lagging").await, 1.0);
-    shop.nats().api("STREAM.DELETE.SHOP", &serde_json::Value::Null).await;
+    shop.delete_stream().await;
     let frame = loop {
         let frame = slow.next().await;
         if frame.get("event").is_none() {

@@ -9,11 +9,6 @@ use super::{
     Kind, Shop, numbers, positions,
 };
 
-/// Deletes a stream, as an operator would.
-async fn delete(shop: &Shop) {
-    shop.nats().api("STREAM.DELETE.SHOP", &Value::Null).await;
-}
-
 /// What the stream counts.
 async fn state(shop: &Shop) -> Value {
     shop.nats().api("STREAM.INFO.SHOP", &Value::Null).await["state"].clone()
@@ -52,7 +47,7 @@ async fn who_follows_a_stream_that_is_recreated_is_told_and_goes_on() {
         }
     }
     let settings = settings(&shop).await;
-    delete(&shop).await;
+    shop.delete_stream().await;
     shop.nats().api("STREAM.CREATE.SHOP", &settings).await;
     let mut epochs = Vec::new();
     for (client, subject) in [(&mut literal, "cart.u1"), (&mut wildcard, "cart.*")] {
@@ -81,7 +76,7 @@ async fn a_stream_that_is_deleted_is_created_again_by_the_node() {
     shop.publish("cart.u1", 1..=2).await;
     assert_eq!(numbers(&[client.stored().await, client.stored().await]), [1, 2]);
     for round in 0..3 {
-        delete(&shop).await;
+        shop.delete_stream().await;
         let position = reset(&mut client, "cart.>").await;
         assert_ne!(position["epoch"], subscribed["positions"][0]["epoch"]);
         shop.publish("cart.u1", [round]).await;
@@ -98,7 +93,7 @@ async fn what_is_published_while_a_stream_begins_anew_arrives_once_and_in_order(
     let settings = settings(&shop).await;
     for round in 1..=5 {
         // Before the node can know: it hears of events of a stream it does not know.
-        delete(&shop).await;
+        shop.delete_stream().await;
         shop.nats().api("STREAM.CREATE.SHOP", &settings).await;
         let nats = shop.nats().client().await;
         for number in 1..=20 {

@@ -108,6 +108,11 @@ impl Shop {
         }
     }
 
+    /// Deletes `SHOP`, as an operator would.
+    pub async fn delete_stream(&self) {
+        self.nats().api("STREAM.DELETE.SHOP", &Value::Null).await;
+    }
+
     /// Publishes numbers, and returns the sequence of the last.
     pub async fn publish(&self, subject: &str, numbers: impl IntoIterator<Item = u64>) -> u64 {
         let mut last = 0;

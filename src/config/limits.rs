@@ -98,9 +98,6 @@ pub struct Limits {
     /// Kernel send buffer of one client, bytes. The kernel's own default lets a
     /// stalled client hold megabytes.
     pub send_buffer: Size,
-    /// Data sent and not acknowledged for so long: the peer is gone
-    /// (TCP_USER_TIMEOUT).
-    pub unacknowledged_time: Span,
     /// From our Close frame to the client's.
     pub close_time: Span,
 }
@@ -141,7 +138,6 @@ impl Default for Limits {
             request_time: Span::seconds(5),
             requests_in_flight: 16,
             send_buffer: Size::kib(64),
-            unacknowledged_time: Span::seconds(20),
             close_time: Span::seconds(5),
         }
     }

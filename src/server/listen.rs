@@ -1,5 +1,10 @@
 //! A listening socket. What every client's socket needs is set here once: on
 //! Linux an accepted socket inherits it, so it costs nothing per connection.
+//!
+//! `TCP_USER_TIMEOUT` is not among it. It counts the time that a client's window
+//! is shut as well (tcp(7)), and adds up several such times if what waits is
+//! larger than the window; then the kernel ends the connection without a word
+//! to the client. Who is dead and who is too slow the node decides itself.
 
 use std::{io, net::SocketAddr};
 
@@ -37,8 +42,24 @@ fn open(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
     // A frame must not wait for the acknowledgement of the one before it.
     socket.set_tcp_nodelay(true)?;
     socket.set_send_buffer_size(limits.send_buffer.bytes())?;
-    socket.set_tcp_user_timeout(Some(limits.unacknowledged_time.duration()))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_does_not_end_a_client_that_reads_nothing_for_a_while() {
+        let listener =
+            listen("127.0.0.1:0".parse().expect("an address"), "--listen", &Limits::default()).expect("a port");
+        let _client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+        let (socket, _) = listener.accept().await.expect("a connection");
+        assert_eq!(SockRef::from(&socket).tcp_user_timeout().expect("an option"), None);
+    }
 }

@@ -514,8 +514,8 @@ impl Guest {
     }
 
     fn told(&self, end: &End, begun: u64) -> String {
-        let after = clock::seconds(clock::now() - begun);
-        format!("{} ({:?}), after {after:.1} s: {end}", self.user, self.way)
+        let [after, minute] = [clock::seconds(clock::now() - begun), clock::seconds(clock::now()) / 60.0];
+        format!("{} ({:?}, {:?}), after {after:.1} s, at {minute:.1} min: {end}", self.user, self.temper, self.way)
     }
 
     fn disconnected(&mut self) {

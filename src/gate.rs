@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use crate::{
     config::Limits,
     error::{Code, Refusal},
+    identity::UserKey,
     metrics::AcceptFailure,
     rate::{Meter, Rate},
 };
@@ -230,10 +231,8 @@ impl Permit {
     ///
     /// # Errors
     /// [`Closed::User`].
-    pub fn stand_for_user(&self, user: &str) -> Result<(), Closed> {
-        if user.is_empty() || self.user.load(Ordering::Relaxed) != 0 {
-            return Ok(());
-        }
+    pub fn stand_for_user(&self, user: Option<UserKey<'_>>) -> Result<(), Closed> {
+        let Some(user) = user.filter(|_| self.user.load(Ordering::Relaxed) == 0) else { return Ok(()) };
         count(&self.gate.users, &self.user, self.gate.key(user)).ok_or(Closed::User)
     }
 }
@@ -322,14 +321,16 @@ mod tests {
     #[test]
     fn a_user_has_a_limit_of_their_own_and_nobody_has_none() {
         let gate = gate(|limits| limits.user_connections = 1);
-        let permits: Vec<_> = (0..4).map(|_| gate.enter(None).expect("room")).collect();
-        assert_eq!(permits[0].stand_for_user("u42"), Ok(()));
-        assert_eq!(permits[0].stand_for_user("u42"), Ok(()), "a refresh");
-        assert_eq!(permits[1].stand_for_user("u42"), Err(Closed::User));
-        assert_eq!(permits[1].stand_for_user("u43"), Ok(()));
-        assert_eq!((permits[2].stand_for_user(""), permits[3].stand_for_user("")), (Ok(()), Ok(())));
+        let key = |issuer, user| Some(UserKey { issuer, user });
+        let permits: Vec<_> = (0..5).map(|_| gate.enter(None).expect("room")).collect();
+        assert_eq!(permits[0].stand_for_user(key("a", "u42")), Ok(()));
+        assert_eq!(permits[0].stand_for_user(key("a", "u42")), Ok(()), "a refresh");
+        assert_eq!(permits[1].stand_for_user(key("a", "u42")), Err(Closed::User));
+        assert_eq!(permits[1].stand_for_user(key("a", "u43")), Ok(()));
+        assert_eq!(permits[2].stand_for_user(key("b", "u42")), Ok(()), "another issuer's");
+        assert_eq!((permits[3].stand_for_user(None), permits[4].stand_for_user(None)), (Ok(()), Ok(())));
         drop(permits);
-        assert_eq!(gate.enter(None).expect("room").stand_for_user("u42"), Ok(()));
+        assert_eq!(gate.enter(None).expect("room").stand_for_user(key("a", "u42")), Ok(()));
     }
 
     #[test]

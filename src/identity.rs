@@ -26,7 +26,23 @@ pub struct Identity {
     pub claims: Map<String, Value>,
 }
 
+/// Which user somebody is. Names are given out by issuers, each for itself:
+/// `u1` of two issuers is two users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UserKey<'a> {
+    /// Who issued the token (`iss`).
+    pub issuer: &'a str,
+    /// The user there, never empty.
+    pub user: &'a str,
+}
+
 impl Identity {
+    /// Which user this is; nothing when anonymous.
+    pub fn user_key(&self) -> Option<UserKey<'_>> {
+        let issuer = self.issuer.as_deref().unwrap_or_default();
+        (!self.user.is_empty()).then_some(UserKey { issuer, user: &self.user })
+    }
+
     /// Somebody without a token.
     pub fn anonymous() -> Self {
         Self { roles: vec![ANONYMOUS.into()], ..Self::default() }

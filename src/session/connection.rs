@@ -198,7 +198,7 @@ impl Session {
             Err(why) => return self.refuse(id, why),
         };
         let permit = &self.open.permit;
-        if let Err(closed) = permit.stand_for_user(&grants.identity().user) {
+        if let Err(closed) = permit.stand_for_user(grants.identity().user_key()) {
             return self.refuse(id, permit.refusal(closed));
         }
         let _together = self.open.outbox.hold();

@@ -2,6 +2,7 @@
 //! grants, size and headers, says who sends it, then hands the event to the
 //! broker.
 
+mod event_id;
 mod letter;
 mod stamps;
 

@@ -13,8 +13,12 @@ use crate::proto::Envelope;
 /// Media type of a payload that is an `Envelope` message.
 pub const ENVELOPE: &str = "application/vnd.notifier.v1.envelope+protobuf";
 
-/// JetStream's de-duplication identifier.
+/// JetStream's de-duplication identifier. It is compared over a whole stream,
+/// so that of a client's event is made by the node.
 pub const MSG_ID: &str = "Nats-Msg-Id";
+/// What a client calls its event, percent-encoded. Only nodes write it, so it is
+/// understood in this spelling alone.
+pub const CLIENT_ID: &str = "Notifier-Id";
 /// Media type of the payload.
 pub const CONTENT_TYPE: &str = "Content-Type";
 
@@ -35,9 +39,9 @@ impl Reader {
 
     /// Puts an event together from its headers and payload. Where a header
     /// stands several times, call `headers` so that the last one comes last:
-    /// it counts, because what a server adds it appends. The names of NATS and
-    /// HTTP, spelled as here, count more than other spellings and `ce-*`, in
-    /// whatever order they come.
+    /// it counts, because what a server adds it appends. What a client calls its
+    /// event counts most; the names of NATS and HTTP, spelled as here, count more
+    /// than other spellings and `ce-*`, in whatever order they come.
     ///
     /// # Errors
     /// When the payload claims to be an envelope and is none.
@@ -47,11 +51,12 @@ impl Reader {
         payload: Bytes,
     ) -> Result<Envelope, prost::DecodeError> {
         let mut envelope = Envelope::default();
-        // By rank: CloudEvents, another spelling, the name as it is spelled here.
-        let (mut ids, mut types): ([String; 3], [String; 3]) = Default::default();
+        // By rank: CloudEvents, another spelling, the name as it is spelled here, a client's own.
+        let (mut ids, mut types): ([String; 4], [String; 3]) = Default::default();
         for (name, value) in headers {
             match name.len() {
                 11 if name.eq_ignore_ascii_case(MSG_ID) => ids[1 + usize::from(name == MSG_ID)] = value.into(),
+                11 if name == CLIENT_ID => ids[3] = decoded(value),
                 12 if name.eq_ignore_ascii_case(CONTENT_TYPE) => {
                     types[1 + usize::from(name == CONTENT_TYPE)] = value.into();
                 }
@@ -75,7 +80,6 @@ impl Reader {
                 _ => {}
             }
         }
-        let highest = |ranked: [String; 3]| ranked.into_iter().rfind(|value| !value.is_empty()).unwrap_or_default();
         (envelope.id, envelope.content_type) = (highest(ids), highest(types));
         if envelope.content_type == ENVELOPE {
             return unwrap(envelope, payload);
@@ -87,10 +91,11 @@ impl Reader {
     /// The event as its receivers see it once it has been written as headers
     /// and read again: for a broker that has no headers.
     pub fn reread(&self, mut envelope: Envelope) -> Envelope {
+        let is_id = |name: &str| [MSG_ID, CLIENT_ID].iter().any(|id| id.eq_ignore_ascii_case(name));
         envelope.headers = std::mem::take(&mut envelope.headers)
             .into_iter()
             .map(|(name, value)| (name.to_ascii_lowercase(), value))
-            .filter(|(name, _)| is_cloud_events(name) || self.forwards(name))
+            .filter(|(name, _)| is_cloud_events(name) || self.forwards(name) && !is_id(name))
             .collect();
         envelope
     }
@@ -99,6 +104,11 @@ impl Reader {
     pub fn forwards(&self, name: &str) -> bool {
         self.forward.iter().any(|forwarded| forwarded.eq_ignore_ascii_case(name))
     }
+}
+
+/// The last of some ranked values that says anything.
+fn highest<const RANKS: usize>(ranked: [String; RANKS]) -> String {
+    ranked.into_iter().rfind(|value| !value.is_empty()).unwrap_or_default()
 }
 
 fn is_cloud_events(name: &str) -> bool {
@@ -125,6 +135,12 @@ fn unwrap(outer: Envelope, payload: Bytes) -> Result<Envelope, prost::DecodeErro
     Ok(inner)
 }
 
+/// The identifier by which a stream knows an event again; empty: by none. Where
+/// the node has made one, it stands among the headers.
+pub fn msg_id(envelope: &Envelope) -> &str {
+    envelope.headers.get(MSG_ID).unwrap_or(&envelope.id)
+}
+
 /// The headers that say what an envelope says, for a publisher.
 pub fn written(envelope: &Envelope) -> Vec<(String, String)> {
     let mut headers = Vec::new();
@@ -133,7 +149,7 @@ pub fn written(envelope: &Envelope) -> Vec<(String, String)> {
             headers.push((name.to_owned(), value));
         }
     };
-    add(MSG_ID, envelope.id.clone());
+    add(MSG_ID, msg_id(envelope).to_owned());
     add(CONTENT_TYPE, envelope.content_type.clone());
     if !envelope.r#type.is_empty() || !envelope.source.is_empty() || envelope.time != 0 {
         add("ce-specversion", "1.0".into());
@@ -144,7 +160,7 @@ pub fn written(envelope: &Envelope) -> Vec<(String, String)> {
             add("ce-time", rfc3339(envelope.time).unwrap_or_default());
         }
     }
-    for (name, value) in &envelope.headers {
+    for (name, value) in envelope.headers.iter().filter(|(name, _)| *name != MSG_ID) {
         let value = if is_cloud_events(name) { encoded(value) } else { value.clone() };
         headers.push((name.clone(), value));
     }
@@ -157,7 +173,7 @@ fn decoded(value: &str) -> String {
 
 /// The characters that the CloudEvents HTTP binding (3.1.3.2) wants encoded,
 /// which the NATS binding takes over.
-fn encoded(value: &str) -> String {
+pub(crate) fn encoded(value: &str) -> String {
     const SPECIAL: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ').add(b'"').add(b'%');
     percent_encoding::utf8_percent_encode(value, SPECIAL).to_string()
 }
@@ -210,6 +226,20 @@ mod tests {
     #[test]
     fn the_last_value_of_a_header_counts() {
         assert_eq!(read(&[("Nats-Msg-Id", "forged"), ("Nats-Msg-Id", "true")], b"").id, "true");
+    }
+
+    #[test]
+    fn what_a_client_calls_its_event_is_what_readers_see() {
+        let headers = [("Notifier-Id", "a%20b"), ("Nats-Msg-Id", "ntf.x"), ("ce-id", "c")];
+        assert_eq!(read(&headers, b"").id, "a b");
+        // Nodes write it in one way; any other spelling says nothing.
+        assert_eq!(read(&[("notifier-id", "forged"), ("Nats-Msg-Id", "b")], b"").id, "b");
+        let own = [(MSG_ID.to_owned(), "ntf.x".to_owned()), (CLIENT_ID.to_owned(), "a%20b".to_owned())];
+        let envelope = Envelope { id: "a b".into(), headers: own.into(), ..Envelope::default() };
+        assert_eq!(written(&envelope), [(MSG_ID, "ntf.x"), (CLIENT_ID, "a%20b")].map(|(n, v)| (n.into(), v.into())));
+        let everything = Reader::new(&[MSG_ID.into(), CLIENT_ID.into()]);
+        let reread = everything.reread(envelope);
+        assert_eq!((reread.id.as_str(), reread.headers.len()), ("a b", 0));
     }
 
     #[test]

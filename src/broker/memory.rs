@@ -17,7 +17,7 @@ use crate::{
         arrived::Arrived,
         contract::{Broker, Connection, Intake},
         feed::{Feed, FeedId, FeedIds, Feeds},
-        headers::Reader,
+        headers::{self, Reader},
         message::Message,
         publish_error::PublishError,
         state::BrokerState,
@@ -166,12 +166,13 @@ impl Memory {
     }
 
     fn keep(&self, stream: StreamIndex, mut message: Message) -> Receipt {
+        let id = headers::msg_id(&message.envelope).to_owned();
         message.envelope = self.reader.reread(message.envelope);
         // One lock for storing and telling: followers see the stream's order.
         let mut office = self.post.lock();
         let Office { streams, waiting, bytes, .. } = &mut *office;
         let Followed { store, followed } = &mut streams[stream.0];
-        let (receipt, event) = store.add(message);
+        let (receipt, event) = store.add(message, id);
         // What there is no room for is missed, and read from the stream later.
         if let Some(event) = event.filter(|_| *followed && *bytes < WAITING_BYTES) {
             *bytes += event.envelope.data.len();

@@ -9,7 +9,7 @@ use crate::{
     error::{Code, Refusal},
     grants::Grants,
     proto::Envelope,
-    publish::stamps::stamp,
+    publish::{event_id::name, stamps::stamp},
     socket::ConnectionId,
     subject::Subject,
 };
@@ -47,7 +47,9 @@ pub(crate) fn letter(
     event_bytes: usize,
 ) -> Result<Message, Refusal> {
     check(subject.as_str(), &envelope, event_bytes)?;
-    stamp(&mut envelope.headers, sender.grants.identity(), sender.connection);
+    let identity = sender.grants.identity();
+    name(&mut envelope, identity, &subject);
+    stamp(&mut envelope.headers, identity, sender.connection);
     Ok(Message::new(subject, envelope))
 }
 

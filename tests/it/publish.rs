@@ -1,5 +1,7 @@
 //! Publishing: over WebSocket, HTTP and NATS, and what subscribers see of it.
 
+mod ids;
+
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures_util::StreamExt as _;

@@ -79,7 +79,7 @@ async fn a_client_asks_a_service_and_gets_its_answer() {
     assert!(reply.starts_with("_NTF_INBOX.notifier."), "{reply}");
     let headers = question.headers.as_ref().expect("headers");
     let expected = [
-        ("Nats-Msg-Id", "q1"),
+        ("Notifier-Id", "q1"),
         ("ce-type", "t"),
         ("traceparent", "00-1"),
         ("x-own", "2"),

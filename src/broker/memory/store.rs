@@ -62,12 +62,12 @@ impl Store {
         }
     }
 
-    /// Stores an event; what is returned beside the receipt is the event as it
-    /// is stored, unless it was stored before.
-    pub(crate) fn add(&mut self, message: Message) -> (Receipt, Option<Arc<Message>>) {
+    /// Stores an event under an identifier, empty for none; what is returned
+    /// beside the receipt is the event as it is stored, unless something was
+    /// stored under the same one before.
+    pub(crate) fn add(&mut self, message: Message, id: String) -> (Receipt, Option<Arc<Message>>) {
         let now = Instant::now();
         self.expire(now);
-        let id = message.envelope.id.clone();
         if let Some(seq) = self.ids.get(&id) {
             return (Receipt { seq: *seq, duplicate: true }, None);
         }

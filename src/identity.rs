@@ -1,5 +1,8 @@
 //! Who a client is: what its token says of it. Plain data; it decides nothing.
 
+mod invisible;
+
+pub use invisible::is_invisible;
 use serde_json::{Map, Value};
 
 /// The role of whoever has no token.
@@ -9,7 +12,7 @@ const ANONYMOUS: &str = "anonymous";
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Identity {
     /// The user, as the token's `sub` says; empty when anonymous. At most 128
-    /// bytes, no control characters.
+    /// bytes, no characters that nobody sees.
     pub user: String,
     /// Roles, which grants are given to; `anonymous` without a token.
     pub roles: Vec<String>,

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     Expired,
     #[error("the token does not hold yet (`nbf`); are the clocks right?")]
     NotYetValid,
+    #[error("the token says that it was issued later than now (`iat`); are the clocks right?")]
+    IssuedInFuture,
     #[error("the token's claim `{0}` is missing or not as it has to be")]
     Claim(String),
     #[error("the issuer has no key of the name (`kid`) that the token gives; get a new token")]
@@ -59,6 +61,7 @@ impl Fault {
             Self::Audience => TokenRefusal::Audience,
             Self::Expired => TokenRefusal::Expired,
             Self::NotYetValid => TokenRefusal::NotYetValid,
+            Self::IssuedInFuture => TokenRefusal::IssuedInFuture,
             Self::Claim(_) => TokenRefusal::Claim,
             Self::UnknownKey => TokenRefusal::UnknownKey,
             Self::Signature => TokenRefusal::Signature,

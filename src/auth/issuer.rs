@@ -18,6 +18,7 @@ use crate::{
         pem,
         person::Naming,
     },
+    calendar,
     config::{self, Algorithm, ConfigError},
     identity::Identity,
     metrics::Metrics,
@@ -30,6 +31,8 @@ pub(crate) struct Issuer {
     algorithms: Vec<Algorithm>,
     keys: Keyring,
     naming: Naming,
+    /// By how much its clock may be ahead of ours, seconds.
+    leeway: u64,
 }
 
 impl Issuer {
@@ -44,7 +47,7 @@ impl Issuer {
             (None, Some(path)) => pem::read(path, issuer, &demands)?,
             (None, None) => Keys::default(),
         };
-        Ok(Self::with(issuer, Keyring::fixed(keys)))
+        Ok(Self::with(issuer, Keyring::fixed(keys), leeway))
     }
 
     /// One whose keys are fetched, and who does it.
@@ -65,10 +68,11 @@ impl Issuer {
             DocumentError::Authorities(problem) => invalid("jwks_ca_file", problem.to_string()),
             other => invalid("jwks_url", other.to_string()),
         })?;
+        let leeway = auth.leeway.duration().as_secs();
         let (keys, known, wanted) = Keyring::fetched();
         let keeper = Keeper {
             issuer: issuer.issuer.clone(),
-            demands: Demands::of(issuer, auth.leeway.duration().as_secs()),
+            demands: Demands::of(issuer, leeway),
             document,
             settings: auth.jwks,
             known,
@@ -76,15 +80,16 @@ impl Issuer {
             freshness,
             metrics: metrics.clone(),
         };
-        Ok((Self::with(issuer, keys), keeper))
+        Ok((Self::with(issuer, keys, leeway), keeper))
     }
 
-    fn with(issuer: &config::Issuer, keys: Keyring) -> Self {
+    fn with(issuer: &config::Issuer, keys: Keyring, leeway: u64) -> Self {
         Self {
             name: issuer.issuer.clone(),
             algorithms: issuer.algorithms.clone(),
             keys,
             naming: Naming { user: issuer.user_claim.clone(), roles: issuer.roles_claim.clone() },
+            leeway,
         }
     }
 
@@ -120,6 +125,12 @@ impl Issuer {
             return Err(Fault::Algorithm);
         }
         let claims = self.keys.verify(token, head).await?;
-        self.naming.identity(claims)
+        let identity = self.naming.identity(claims)?;
+        // Revoking a user reaches what was issued until then, so nothing may claim to come from later.
+        let latest = calendar::unix_seconds().saturating_add(self.leeway);
+        if identity.issued_at.is_some_and(|issued| issued > latest) {
+            return Err(Fault::IssuedInFuture);
+        }
+        Ok(identity)
     }
 }

@@ -3,7 +3,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::{auth::fault::Fault, identity::Identity};
+use crate::{
+    auth::fault::Fault,
+    identity::{Identity, is_invisible},
+};
 
 /// Longest name of a user or role, bytes: it becomes part of subjects, which
 /// have 256, and of headers.
@@ -63,7 +66,7 @@ fn roles(claim: Option<&Value>) -> Option<Vec<String>> {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.len() <= NAME_BYTES && !text.chars().any(char::is_control)
+    !text.is_empty() && text.len() <= NAME_BYTES && !text.chars().any(is_invisible)
 }
 
 /// Some issuers write fractions (RFC 7519 section 2, NumericDate).
@@ -113,6 +116,15 @@ mod tests {
             (json!({"sub": "u", "roles": ["a\u{0}"]}), "roles"),
             (json!({"sub": "u", "roles": many}), "roles"),
             (json!({"sub": "u", "jti": 7}), "jti"),
+            // They would look like u1 in a list, or turn a line of the log round.
+            (json!({"sub": "u1\u{200b}"}), "sub"),
+            (json!({"sub": "u\u{202e}1"}), "sub"),
+            (json!({"sub": "u1\u{2066}"}), "sub"),
+            (json!({"sub": "u1\u{2028}"}), "sub"),
+            (json!({"sub": "u1\u{e0061}"}), "sub"),
+            (json!({"sub": "\u{3164}"}), "sub"),
+            (json!({"sub": "u", "roles": ["admin\u{feff}"]}), "roles"),
+            (json!({"sub": "u", "jti": "t\u{200d}"}), "jti"),
         ];
         for (claims, named) in rows {
             assert_eq!(identity(&claims, "sub", "roles"), Err(Fault::Claim(named.into())), "{claims}");

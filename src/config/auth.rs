@@ -37,8 +37,8 @@ pub struct Auth {
     pub cookie: Option<String>,
     /// Bytes of a token. Real ones have 1 to 3 KiB.
     pub token_bytes: Size,
-    /// How far the clocks of an issuer and of this node may be apart, for `exp`
-    /// and `nbf`. At most 10m.
+    /// How far the clocks of an issuer and of this node may be apart, for `exp`,
+    /// `nbf` and `iat`. At most 10m.
     pub leeway: Span,
     /// How long before its token expires a client is told to bring a new one.
     pub expiry_warning: Span,

@@ -183,6 +183,8 @@ label! {
         Expired = "expired",
         /// Its `nbf` is still to come.
         NotYetValid = "not_yet_valid",
+        /// Its `iat` is still to come.
+        IssuedInFuture = "issued_in_future",
         /// A claim is missing, or is not as it has to be.
         Claim = "claim",
         /// Its issuer has no key of that name.

@@ -117,7 +117,12 @@ async fn forged_and_stale_tokens_are_refused_with_one_reason_and_harm_nobody() {
         ("exp as text", with(&key, &json!({"exp": "4102444800"})), "claim"),
         ("exp below zero", with(&key, &json!({"exp": -1})), "claim"),
         ("not yet valid", with(&key, &json!({"nbf": now + 120})), "not_yet_valid"),
+        ("issued in the future", with(&key, &json!({"iat": now + 120})), "issued_in_future"),
+        ("issued at the end of time", with(&key, &json!({"iat": 1e300})), "issued_in_future"),
         ("no user", with(&key, &json!({"sub": null})), "claim"),
+        ("a user who looks like another", with(&key, &json!({"sub": "u1\u{200b}"})), "claim"),
+        ("a user written backwards", with(&key, &json!({"sub": "\u{202e}1u"})), "claim"),
+        ("a token that looks like another", with(&key, &json!({"jti": "t\u{2060}"})), "claim"),
         ("a user with a line feed", with(&key, &json!({"sub": "a\r\nNotifier-User: root"})), "claim"),
         ("roles that are none", with(&key, &json!({"roles": {"admin": true}})), "claim"),
         ("too large", with(&key, &json!({"more": "x".repeat(9000)})), "too_large"),
@@ -188,7 +193,15 @@ async fn clocks_may_be_apart_by_the_leeway_and_no_more() {
     })
     .await;
     let now = tokens::now();
-    let rows = [("exp", now - 30, true), ("exp", now - 90, false), ("nbf", now + 30, true), ("nbf", now + 90, false)];
+    let rows = [
+        ("exp", now - 30, true),
+        ("exp", now - 90, false),
+        ("nbf", now + 30, true),
+        ("nbf", now + 90, false),
+        ("iat", now - 90, true),
+        ("iat", now + 30, true),
+        ("iat", now + 90, false),
+    ];
     for (claim, time, taken) in rows {
         let mut claims = tokens::claims("u42", &[]);
         claims[claim] = time.into();

@@ -27,9 +27,9 @@ use crate::{
     calendar::unix_seconds,
     close::CloseReason,
     drain::Tasks,
-    identity::Identity,
+    identity::{Identity, UserFilter},
     metrics::{Control as Traffic, Metrics},
-    revocation::{Full, Revocation, Revocations, Revoked},
+    revocation::{Full, IssuerName, Revocation, Revocations, Revoked},
     session::Roster,
     socket::ConnectionId,
 };
@@ -63,8 +63,8 @@ pub struct Control {
     metrics: Arc<Metrics>,
 }
 
-/// A request, and where its outcome goes.
-type Call = (Order, oneshot::Sender<Outcome>);
+/// A request, who gave out the names in it, and where its outcome goes.
+type Call = (Order, Option<IssuerName>, oneshot::Sender<Outcome>);
 
 /// What became of a request.
 #[derive(Debug)]
@@ -118,11 +118,12 @@ impl Control {
         )
     }
 
-    /// Has something done everywhere. May be called from any runtime.
+    /// Has something done everywhere. The names in it are those of an issuer, or
+    /// of whatever issuer. May be called from any runtime.
     ///
     /// # Errors
     /// See [`Untaken`].
-    pub async fn ask(&self, order: Order) -> Result<Outcome, Untaken> {
+    pub async fn ask(&self, order: Order, issuer: Option<IssuerName>) -> Result<Outcome, Untaken> {
         if let Order::Revoke(revocations) = &order {
             // Before anybody is told: a list that is full takes nothing.
             for revocation in revocations {
@@ -130,14 +131,14 @@ impl Control {
             }
         }
         let (tell, told) = oneshot::channel();
-        self.calls.try_send((order, tell)).map_err(|_| Untaken::Busy)?;
+        self.calls.try_send((order, issuer, tell)).map_err(|_| Untaken::Busy)?;
         told.await.map_err(|_| Untaken::Busy)
     }
 
     /// A revocation that begins now and is kept for so long.
-    pub fn revocation(what: Revoked, kept: Duration) -> Revocation {
+    pub fn revocation(what: Revoked, issuer: Option<IssuerName>, kept: Duration) -> Revocation {
         let at = unix_seconds();
-        Revocation { what, at, until: at.saturating_add(kept.as_secs()) }
+        Revocation { what, issuer, at, until: at.saturating_add(kept.as_secs()) }
     }
 
     /// Does what is asked for here and on other nodes. Runs until it is dropped.
@@ -152,10 +153,10 @@ impl Control {
         compares.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some((order, tell)) = calls.recv() => {
+                Some((order, issuer, tell)) = calls.recv() => {
                     let control = self.clone();
                     // Whoever asked may have gone.
-                    self.tasks.spawn(async move { drop(tell.send(control.serve(order).await)) });
+                    self.tasks.spawn(async move { drop(tell.send(control.serve(order, issuer).await)) });
                 }
                 heard = hear(&mut ear) => self.hear(heard).await,
                 Ok(()) = link.changed() => {
@@ -172,10 +173,11 @@ impl Control {
     }
 
     /// Does it here, and has the others do it.
-    async fn serve(self: Arc<Self>, order: Order) -> Outcome {
-        let mut answers = vec![self.perform(&order, true).await];
+    async fn serve(self: Arc<Self>, order: Order, issuer: Option<IssuerName>) -> Outcome {
+        let mut answers = vec![self.perform(&order, issuer.as_ref(), true).await];
         let Some(intercom) = self.broker.intercom() else { return Outcome { answers, reached: true } };
-        let reached = self.gather(intercom, order, |answer| answers.push(answer)).await;
+        let message = self.message(order, issuer);
+        let reached = self.gather(intercom, message, |answer| answers.push(answer)).await;
         Outcome { answers, reached }
     }
 
@@ -198,7 +200,7 @@ impl Control {
         let answers = match &message.order {
             Order::Compare { digest } if *digest == self.revocations.digest(unix_seconds()) => return,
             Order::Compare { .. } => self.state_all(),
-            order => vec![self.perform(order, false).await],
+            order => vec![self.perform(order, message.issuer.as_ref(), false).await],
         };
         let Some(reply_to) = reply_to else { return };
         for answer in answers {
@@ -218,19 +220,21 @@ impl Control {
     }
 
     /// Does something on this node; `ours` says that it was asked for here.
-    async fn perform(&self, order: &Order, ours: bool) -> Answer {
+    async fn perform(&self, order: &Order, issuer: Option<&IssuerName>, ours: bool) -> Answer {
+        let issuer = issuer.map(|issuer| issuer.as_str());
         let mut answer = Answer { node: self.node.clone(), ..Answer::default() };
         let connections = match order {
             Order::Disconnect(whom) => {
-                self.roster.close(CloseReason::Disconnected, |identity, id| is(whom, identity, id)).await
+                self.roster.close(CloseReason::Disconnected, |identity, id| is(whom, issuer, identity, id)).await
             }
             Order::Revoke(revocations) => self.learn(revocations.clone(), ours).await,
             Order::Reevaluate { user, within_ms } => {
-                self.roster.hurry(user.as_str(), Duration::from_millis(*within_ms)).await
+                let theirs = UserFilter { user: Some(user.as_str()), issuer };
+                self.roster.hurry(theirs, Duration::from_millis(*within_ms)).await
             }
             Order::List { user, most } => {
                 let user = user.as_ref().map(|user| user.as_str());
-                let (count, listed) = self.roster.list(user, (*most).min(LISTED)).await;
+                let (count, listed) = self.roster.list(UserFilter { user, issuer }, (*most).min(LISTED)).await;
                 answer.listed = listed;
                 count
             }
@@ -265,9 +269,10 @@ impl Control {
         let Some(intercom) = self.broker.intercom() else { return };
         let (mut theirs, mut differ) = (HashSet::new(), false);
         let order = Order::Compare { digest: self.revocations.digest(unix_seconds()) };
+        let message = self.message(order, None);
         let heard = self.heard_itself.load(Ordering::Relaxed);
         let asked = self
-            .gather(intercom, order, |answer| {
+            .gather(intercom, message, |answer| {
                 differ = true;
                 theirs.extend(answer.revocations);
             })
@@ -288,14 +293,14 @@ impl Control {
             let unknown: Vec<_> =
                 self.revocations.all(unix_seconds()).into_iter().filter(|one| !theirs.contains(one)).collect();
             for together in unknown.chunks(TOGETHER) {
-                self.count(intercom.tell(self.message(Order::Revoke(together.to_vec()))).await);
+                self.count(intercom.tell(self.message(Order::Revoke(together.to_vec()), None)).await);
             }
         }
     }
 
-    async fn gather(&self, intercom: &Intercom, order: Order, mut answered: impl FnMut(Answer)) -> bool {
+    async fn gather(&self, intercom: &Intercom, message: Bytes, mut answered: impl FnMut(Answer)) -> bool {
         let asked = intercom
-            .ask(self.message(order), GATHER, |bytes| match Answer::read(bytes) {
+            .ask(message, GATHER, |bytes| match Answer::read(bytes) {
                 Ok(answer) => {
                     self.metrics.control_messages.of(Traffic::Received).increment(1);
                     answered(answer);
@@ -310,8 +315,8 @@ impl Control {
         asked
     }
 
-    fn message(&self, order: Order) -> Bytes {
-        Message { from: self.instance.clone(), order }.write()
+    fn message(&self, order: Order, issuer: Option<IssuerName>) -> Bytes {
+        Message { from: self.instance.clone(), issuer, order }.write()
     }
 
     fn count(&self, sent: bool) {
@@ -343,10 +348,11 @@ async fn hear(ear: &mut Option<Ear>) -> Heard {
     }
 }
 
-fn is(whom: &Whom, identity: &Identity, id: ConnectionId) -> bool {
+fn is(whom: &Whom, issuer: Option<&str>, identity: &Identity, id: ConnectionId) -> bool {
+    let of = |user| UserFilter { user, issuer }.matches(identity);
     match whom {
-        Whom::User(user) => identity.user == user.as_str(),
-        Whom::TokenId(token) => identity.token_id.as_deref() == Some(token.as_str()),
+        Whom::User(user) => of(Some(user.as_str())),
+        Whom::TokenId(token) => of(None) && identity.token_id.as_deref() == Some(token.as_str()),
         Whom::Connection(connection) => connection.as_str().parse() == Ok(id),
     }
 }

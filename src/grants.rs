@@ -62,7 +62,7 @@ impl Rules {
         let open = config.grants.is_empty() && config.auth.mode == Some(AuthMode::Anonymous);
         let grants = if open { vec![rule::everything()] } else { config.grants.clone() };
         // Of rules that do not hold nothing is granted.
-        let lines = rule::lines(&grants).unwrap_or_default().into();
+        let lines = rule::lines(&grants, config.auth.has_several_issuers()).unwrap_or_default().into();
         Self { classes, lines, anonymous: OnceLock::new() }
     }
 
@@ -85,7 +85,8 @@ impl Rules {
         let sheet = Sheet::of(&self.lines, &identity).map_err(|why| unusable(&why))?;
         identity.claims = Map::new();
         let grants = Grants(Arc::new(Granted { classes: self.classes.clone(), identity, sheet }));
-        tracing::debug!(user = grants.0.identity.user, roles = ?grants.0.identity.roles, "granted");
+        let Identity { user, issuer, roles, .. } = &grants.0.identity;
+        tracing::debug!(user, issuer, ?roles, "granted");
         Ok(grants)
     }
 }
@@ -93,7 +94,7 @@ impl Rules {
 impl Grants {
     /// Everything but the system's own subjects.
     pub fn anonymous(classes: Arc<Classes>) -> Self {
-        let lines: Arc<[Line]> = rule::lines(&[rule::everything()]).unwrap_or_default().into();
+        let lines: Arc<[Line]> = rule::lines(&[rule::everything()], false).unwrap_or_default().into();
         let identity = Identity::anonymous();
         let sheet = Sheet::of(&lines, &identity).unwrap_or_default();
         Self(Arc::new(Granted { classes, identity, sheet }))
@@ -171,6 +172,7 @@ impl Grants {
         };
         Explanation {
             user: identity.user.clone(),
+            issuer: identity.issuer.clone(),
             roles: identity.roles.clone(),
             verb,
             subject: subject.to_owned(),

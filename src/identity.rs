@@ -6,7 +6,7 @@ pub use invisible::is_invisible;
 use serde_json::{Map, Value};
 
 /// The role of whoever has no token.
-const ANONYMOUS: &str = "anonymous";
+pub const ANONYMOUS: &str = "anonymous";
 
 /// Who a client is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +37,23 @@ pub struct UserKey<'a> {
     pub issuer: &'a str,
     /// The user there, never empty.
     pub user: &'a str,
+}
+
+/// Whom somebody else means by a name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UserFilter<'a> {
+    /// The user; nothing: everybody.
+    pub user: Option<&'a str>,
+    /// Who gave out the name; nothing: whatever issuer.
+    pub issuer: Option<&'a str>,
+}
+
+impl UserFilter<'_> {
+    /// Whether somebody is meant.
+    pub fn matches(&self, identity: &Identity) -> bool {
+        self.user.is_none_or(|user| identity.user == user)
+            && self.issuer.is_none_or(|issuer| identity.issuer.as_deref() == Some(issuer))
+    }
 }
 
 impl Identity {

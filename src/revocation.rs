@@ -2,11 +2,11 @@
 //! have revoked, each for as long as such tokens may live. Free of I/O and of
 //! clocks; `control` keeps the lists of all nodes the same.
 
+mod fingerprint;
 mod name;
 
 use std::{
     collections::HashMap,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
@@ -14,11 +14,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-pub use name::{NAME_BYTES, Name, NoName};
+pub use name::{IssuerName, NAME_BYTES, Name, NoName};
 
 use crate::identity::Identity;
+use fingerprint::fingerprint;
 
-/// Revocations that are kept at most: some 10 MB with names of usual length.
+/// Revocations that are kept at most: some 15 MB with names of usual length.
 /// More is no longer an exception; let tokens live shorter instead.
 const MOST: usize = 65_536;
 
@@ -38,6 +39,11 @@ pub struct Revocation {
     /// Whose tokens.
     #[serde(flatten)]
     pub what: Revoked,
+    /// Who issued them; absent: whatever issuer, as where there is one and in
+    /// what nodes say that know of none here. Those pass over it, and revoke
+    /// the name with every issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<IssuerName>,
     /// When, seconds since 1970.
     pub at: u64,
     /// How long it is kept, seconds since 1970.
@@ -52,18 +58,25 @@ pub struct Full;
 /// Everything that is revoked, as one node knows it.
 #[derive(Debug)]
 pub struct Revocations {
-    list: RwLock<HashMap<Revoked, Term>>,
+    list: RwLock<HashMap<Key, Kept>>,
     /// By how much the clocks of issuers may differ from ours.
     leeway: u64,
     /// Whether it is known what was revoked before this node started.
     known: watch::Sender<bool>,
 }
 
-/// From when to when it stands, seconds since 1970.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-struct Term {
+/// Whose tokens, and of which issuer, or of any.
+type Key = (Revoked, Option<IssuerName>);
+
+/// From when to when one stands.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Kept {
+    /// Seconds since 1970.
     at: u64,
+    /// Seconds since 1970.
     until: u64,
+    /// What tells it from others; part of the [digest](Revocations::digest).
+    fingerprint: u64,
 }
 
 impl Revocations {
@@ -79,17 +92,24 @@ impl Revocations {
     /// # Errors
     /// [`Full`].
     pub fn add(&self, revocation: Revocation, now: u64) -> Result<bool, Full> {
-        let Revocation { what, at, until } = revocation;
+        let Revocation { what, issuer, at, until } = revocation;
         if until <= now {
             return Ok(false);
         }
+        let key = (what, issuer);
         let mut list = self.write();
-        if list.len() >= MOST && !list.contains_key(&what) {
+        let known = list.get(&key).copied();
+        if list.len() >= MOST && known.is_none() {
             return Err(Full);
         }
-        let term = list.entry(what).or_insert(Term { at: 0, until: 0 });
-        let longer = Term { at: term.at.max(at), until: term.until.max(until) };
-        Ok(std::mem::replace(term, longer) != longer)
+        let before = known.unwrap_or_default();
+        let (at, until) = (before.at.max(at), before.until.max(until));
+        let kept = Kept { at, until, fingerprint: fingerprint(names(&key), [at, until]) };
+        if known == Some(kept) {
+            return Ok(false);
+        }
+        list.insert(key, kept);
+        Ok(true)
     }
 
     /// Whether somebody's token is revoked. A token of a revoked user that does
@@ -99,35 +119,40 @@ impl Revocations {
         if list.is_empty() || identity.is_anonymous() {
             return false;
         }
-        let term = |what: Revoked| list.get(&what).filter(|term| term.until > now);
-        let user = Name::try_from(identity.user.clone()).ok().and_then(|user| term(Revoked::User(user)));
+        let issuer = identity.issuer.clone().and_then(|issuer| IssuerName::try_from(issuer).ok());
+        // Later than this nothing of what was revoked can have been issued.
+        let latest = |what: Revoked| {
+            let mut key = (what, issuer.clone());
+            let own = list.get(&key);
+            key.1 = None;
+            let everybodys = list.get(&key);
+            own.into_iter().chain(everybodys).filter(|kept| kept.until > now).map(|kept| kept.at).max()
+        };
+        let user = Name::try_from(identity.user.clone()).ok().and_then(|user| latest(Revoked::User(user)));
         let token = identity.token_id.clone().and_then(|id| Name::try_from(id).ok());
-        user.is_some_and(|term| identity.issued_at.is_none_or(|issued| issued <= term.at.saturating_add(self.leeway)))
-            || token.is_some_and(|id| term(Revoked::TokenId(id)).is_some())
+        user.is_some_and(|at| identity.issued_at.is_none_or(|issued| issued <= at.saturating_add(self.leeway)))
+            || token.is_some_and(|id| latest(Revoked::TokenId(id)).is_some())
     }
 
     /// Everything that stands, in no order.
     pub fn all(&self, now: u64) -> Vec<Revocation> {
-        let standing = |(what, term): (&Revoked, &Term)| {
-            (term.until > now).then(|| Revocation { what: what.clone(), at: term.at, until: term.until })
+        let standing = |((what, issuer), kept): (&Key, &Kept)| {
+            let Kept { at, until, .. } = *kept;
+            (until > now).then(|| Revocation { what: what.clone(), issuer: issuer.clone(), at, until })
         };
         self.read().iter().filter_map(standing).collect()
     }
 
-    /// The same number on nodes that know the same, and hardly ever otherwise.
+    /// The same number on nodes that know the same, whatever their version, and
+    /// hardly ever otherwise.
     pub fn digest(&self, now: u64) -> u64 {
-        let hash = |(what, term): (&Revoked, &Term)| {
-            let mut hasher = DefaultHasher::new();
-            (what, term).hash(&mut hasher);
-            hasher.finish()
-        };
-        self.read().iter().filter(|(_, term)| term.until > now).map(hash).fold(0, |all, one| all ^ one)
+        self.read().values().filter(|kept| kept.until > now).fold(0, |all, kept| all ^ kept.fingerprint)
     }
 
     /// Forgets what has run out, and tells how many stand.
     pub fn forget(&self, now: u64) -> usize {
         let mut list = self.write();
-        list.retain(|_, term| term.until > now);
+        list.retain(|_, kept| kept.until > now);
         list.len()
     }
 
@@ -148,13 +173,21 @@ impl Revocations {
     }
 
     // Every change leaves the list whole, so a panic elsewhere does not matter.
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<Revoked, Term>> {
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<Key, Kept>> {
         self.list.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Revoked, Term>> {
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Key, Kept>> {
         self.list.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn names((what, issuer): &Key) -> [&str; 3] {
+    let (kind, name) = match what {
+        Revoked::User(name) => ("user", name),
+        Revoked::TokenId(name) => ("tokenId", name),
+    };
+    [kind, name.as_str(), issuer.as_ref().map_or("", |issuer| issuer.as_str())]
 }
 
 #[cfg(test)]
@@ -169,11 +202,15 @@ mod tests {
     }
 
     fn user(user: &str, at: u64, until: u64) -> Revocation {
-        Revocation { what: Revoked::User(name(user)), at, until }
+        Revocation { what: Revoked::User(name(user)), issuer: None, at, until }
     }
 
     fn token(id: &str, until: u64) -> Revocation {
-        Revocation { what: Revoked::TokenId(name(id)), at: 0, until }
+        Revocation { what: Revoked::TokenId(name(id)), issuer: None, at: 0, until }
+    }
+
+    fn of(issuer: &str, revocation: Revocation) -> Revocation {
+        Revocation { issuer: Some(IssuerName::try_from(issuer.to_owned()).expect("a name")), ..revocation }
     }
 
     fn identity(user: &str, id: Option<&str>, issued_at: Option<u64>) -> Identity {
@@ -204,6 +241,32 @@ mod tests {
     }
 
     #[test]
+    fn a_revocation_is_its_issuers_own_unless_it_names_none() {
+        let list = Revocations::new(Duration::ZERO);
+        list.add(of("us", user("u1", 1_000, 2_000)), 1_000).expect("room");
+        list.add(of("them", token("t1", 2_000)), 1_000).expect("room");
+        list.add(user("u2", 1_000, 1_500), 1_000).expect("room");
+        list.add(of("us", user("u2", 1_200, 2_000)), 1_000).expect("room");
+        let rows = [
+            ("us", "u1", "t0", 1_000, true),
+            ("them", "u1", "t0", 1_000, false),
+            ("them", "u9", "t1", 1_000, true),
+            ("us", "u9", "t1", 1_000, false),
+            ("them", "u2", "t0", 1_000, true),
+            ("them", "u2", "t0", 1_600, false),
+            ("us", "u2", "t0", 1_600, true),
+        ];
+        for (issuer, user, id, now, covered) in rows {
+            let issuer = Some(issuer.to_owned());
+            let somebody = Identity { issuer, ..identity(user, Some(id), Some(900)) };
+            assert_eq!(list.covers(&somebody, now), covered, "{somebody:?} {now}");
+        }
+        // The later of both moments counts.
+        let new = |issuer: &str, issued| Identity { issuer: Some(issuer.into()), ..identity("u2", None, Some(issued)) };
+        assert!(list.covers(&new("us", 1_100), 1_400) && !list.covers(&new("them", 1_100), 1_400));
+    }
+
+    #[test]
     fn what_has_run_out_is_neither_taken_nor_kept() {
         let list = Revocations::new(Duration::ZERO);
         assert_eq!(list.add(token("t", 10), 10), Ok(false));
@@ -228,10 +291,12 @@ mod tests {
         /// Nodes that hear the same in any order, any number of times, agree.
         #[test]
         fn lists_that_have_heard_the_same_are_the_same(
-            heard in prop::collection::vec((0..4u8, 0..6u64, 5..9u64, any::<prop::sample::Index>()), 1..12),
+            heard in prop::collection::vec((0..8u8, 0..6u64, 5..9u64, any::<prop::sample::Index>()), 1..12),
         ) {
             let revocation = |(who, at, until, _): &(u8, u64, u64, prop::sample::Index)| {
-                if who % 2 == 0 { user(&format!("u{who}"), *at, *until) } else { token(&format!("t{who}"), *until) }
+                let name = (who % 4).to_string();
+                let one = if who % 2 == 0 { user(&name, *at, *until) } else { token(&name, *until) };
+                if *who < 4 { one } else { of("us", one) }
             };
             let (one, other) = (Revocations::new(Duration::ZERO), Revocations::new(Duration::ZERO));
             for entry in &heard {
@@ -250,10 +315,18 @@ mod tests {
 
     #[test]
     fn a_revocation_reads_back_as_it_was_written() {
-        for revocation in [user("u1", 1, 2), token("t1", 3)] {
+        for revocation in [user("u1", 1, 2), token("t1", 3), of("us", user("u1", 1, 2))] {
             let text = serde_json::to_string(&revocation).expect("JSON");
             assert_eq!(serde_json::from_str::<Revocation>(&text).expect("it reads back"), revocation);
         }
-        assert_eq!(serde_json::to_value(user("u1", 1, 2)).expect("JSON"), json!({"user": "u1", "at": 1, "until": 2}));
+        let old = json!({"user": "u1", "at": 1, "until": 2});
+        assert_eq!(serde_json::to_value(user("u1", 1, 2)).expect("JSON"), old);
+        assert_eq!(
+            serde_json::to_value(of("us", user("u1", 1, 2))).expect("JSON"),
+            json!({"user": "u1", "issuer": "us", "at": 1, "until": 2})
+        );
+        // What a later version adds is passed over, as one before passes over the issuer.
+        let later = json!({"user": "u1", "at": 1, "until": 2, "later": true});
+        assert_eq!(serde_json::from_value::<Revocation>(later).expect("it reads"), user("u1", 1, 2));
     }
 }

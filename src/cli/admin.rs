@@ -23,6 +23,10 @@ pub(crate) enum AdminVerb {
         node: NodeArgs,
         #[command(flatten)]
         whom: Whom,
+        /// Who issued the token of the user, or the token; needed where several
+        /// issuers are configured.
+        #[arg(long, value_name = "NAME", conflicts_with = "connection")]
+        issuer: Option<String>,
         /// Refuse these tokens from now on.
         #[arg(long, conflicts_with = "connection")]
         revoke: bool,
@@ -37,6 +41,9 @@ pub(crate) enum AdminVerb {
         /// The user.
         #[arg(long)]
         user: String,
+        /// Who issued the user's token; needed where several issuers are configured.
+        #[arg(long, value_name = "NAME")]
+        issuer: Option<String>,
         /// Why, for the log.
         #[arg(long, default_value = "")]
         reason: String,
@@ -48,6 +55,9 @@ pub(crate) enum AdminVerb {
         /// Of this user only.
         #[arg(long)]
         user: Option<String>,
+        /// Of those with a token of this issuer only.
+        #[arg(long, value_name = "NAME")]
+        issuer: Option<String>,
     },
 }
 
@@ -77,22 +87,35 @@ pub(crate) struct NodeArgs {
 
 pub(crate) async fn admin(verb: AdminVerb) -> ExitCode {
     let (node, path, body) = match verb {
-        AdminVerb::Disconnect { node, whom: Whom { user, token_id, connection }, revoke, reason } => {
+        AdminVerb::Disconnect { node, whom: Whom { user, token_id, connection }, issuer, revoke, reason } => {
             let mut body = json!({"user": user, "tokenId": token_id, "connection": connection, "reason": reason});
             if revoke {
                 body["revoke"] = true.into();
             }
-            (node, "/admin/disconnect".to_owned(), Some(body))
+            (node, "/admin/disconnect".to_owned(), Some(with_issuer(body, issuer)))
         }
-        AdminVerb::Reevaluate { node, user, reason } => {
-            (node, "/admin/reevaluate".to_owned(), Some(json!({"user": user, "reason": reason})))
+        AdminVerb::Reevaluate { node, user, issuer, reason } => {
+            let body = json!({"user": user, "reason": reason});
+            (node, "/admin/reevaluate".to_owned(), Some(with_issuer(body, issuer)))
         }
-        AdminVerb::Connections { node, user } => {
-            let query = user.map(|user| format!("?user={}", utf8_percent_encode(&user, NON_ALPHANUMERIC)));
-            (node, format!("/admin/connections{}", query.unwrap_or_default()), None)
+        AdminVerb::Connections { node, user, issuer } => {
+            let wanted =
+                [("user", user), ("issuer", issuer)].into_iter().filter_map(|(name, value)| Some((name, value?)));
+            let query: Vec<String> = wanted
+                .map(|(name, value)| format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC)))
+                .collect();
+            (node, format!("/admin/connections?{}", query.join("&")), None)
         }
     };
     report(&format!("http://{}", node.internal), PATIENCE, node.ask(&path, body)).await
+}
+
+/// Only where it is said: nodes of before refuse the field.
+fn with_issuer(mut body: Value, issuer: Option<String>) -> Value {
+    if let Some(issuer) = issuer {
+        body["issuer"] = issuer.into();
+    }
+    body
 }
 
 impl NodeArgs {

@@ -30,8 +30,12 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     settings: Settings,
     /// Their token. Without it, roles and claims, somebody without a token.
-    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["role", "claim"])]
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["role", "claim", "issuer"])]
     token: Option<String>,
+    /// Who issued the token of somebody whose token is not at hand; needed where
+    /// several issuers are configured.
+    #[arg(long, value_name = "NAME")]
+    issuer: Option<String>,
     /// A role of somebody whose token is not at hand; repeat it for several.
     #[arg(long, value_name = "ROLE")]
     role: Vec<String>,
@@ -85,7 +89,7 @@ impl ExplainArgs {
             return Ok(Rules::new(config, classes).grant(auth.identify(self.token.as_deref()).await?)?);
         }
         let rules = Rules::new(config, classes);
-        if self.role.is_empty() && self.claim.is_empty() {
+        if self.role.is_empty() && self.claim.is_empty() && self.issuer.is_none() {
             return Ok(rules.grant(Identity::anonymous())?);
         }
         let claims: Map<String, Value> =
@@ -93,7 +97,28 @@ impl ExplainArgs {
         let user = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
         // Whoever has a token has one that ends.
         let expires_at = Some(u64::MAX);
-        Ok(rules.grant(Identity { user, roles: self.role.clone(), expires_at, claims, ..Identity::default() })?)
+        let issuer = self.issuer(config)?;
+        Ok(rules.grant(Identity {
+            user,
+            roles: self.role.clone(),
+            issuer,
+            expires_at,
+            claims,
+            ..Identity::default()
+        })?)
+    }
+
+    /// Whose token they have: of several issuers the one that is named.
+    fn issuer(&self, config: &Config) -> Result<Option<String>, String> {
+        let known = || config.auth.issuers.iter().map(|issuer| &issuer.issuer);
+        match &self.issuer {
+            Some(named) if known().any(|name| name == named) => Ok(Some(named.clone())),
+            Some(_) => Err(format!("no such issuer is configured; there are: {}", config.auth.issuer_names())),
+            None if config.auth.has_several_issuers() => {
+                Err(format!("choose an issuer with --issuer: {}", config.auth.issuer_names()))
+            }
+            None => Ok(known().next().cloned()),
+        }
     }
 }
 

@@ -94,8 +94,8 @@ fn server_body() -> impl Strategy<Value = ServerBody> {
     });
     prop_oneof![
         event().prop_map(ServerBody::Event),
-        (text(), text(), text(), number(), prop::option::of(limits), number()).prop_map(
-            |(connection, node, user, heartbeat_ms, limits, server_time)| ServerBody::Welcome(Welcome {
+        (text(), text(), text(), number(), prop::option::of(limits), number(), text()).prop_map(
+            |(connection, node, user, heartbeat_ms, limits, server_time, issuer)| ServerBody::Welcome(Welcome {
                 connection,
                 node,
                 user,
@@ -103,6 +103,7 @@ fn server_body() -> impl Strategy<Value = ServerBody> {
                 limits,
                 server_time,
                 token_expires_at: heartbeat_ms,
+                issuer,
             })
         ),
         (text(), text(), positions(), any::<bool>()).prop_map(|(subject, delivery, positions, recovered)| {

@@ -50,6 +50,20 @@ pub struct Auth {
     pub issuers: Vec<Issuer>,
 }
 
+impl Auth {
+    /// Whether tokens of several issuers are taken: then a name says who
+    /// somebody is only together with its issuer.
+    pub fn has_several_issuers(&self) -> bool {
+        self.mode == Some(AuthMode::Jwt) && self.issuers.len() > 1
+    }
+
+    /// Names of the issuers, for messages to operators.
+    pub fn issuer_names(&self) -> String {
+        let names: Vec<&str> = self.issuers.iter().map(|issuer| issuer.issuer.as_str()).collect();
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    }
+}
+
 impl Default for Auth {
     fn default() -> Self {
         Self {

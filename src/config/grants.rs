@@ -4,10 +4,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{error::ConfigError, streams::Stream},
+    config::{auth::Auth, error::ConfigError, streams::Stream},
+    identity::ANONYMOUS,
     subject::Pattern,
     template::Template,
 };
+
+/// In `issuers`: everybody, with a token of whatever issuer or without one.
+pub const EVERYBODY: &str = "*";
 
 /// Patterns in all grants together. Each identity is compared with those of its
 /// roles when it connects, and each request with what came of them.
@@ -23,6 +27,12 @@ const PATTERNS: usize = 4_096;
 pub struct Grant {
     /// The role; `*` for everybody, `anonymous` for those without a token.
     pub role: String,
+    /// Whose tokens it is for: names of `[[auth.issuers]]`, or `*` for everybody,
+    /// with or without a token. With one issuer, and for the role `anonymous`,
+    /// leave it out. With several it has to be there: each of them gives roles
+    /// and names as it likes. A line with `{claim}` is then for one issuer only.
+    #[serde(default)]
+    pub issuers: Vec<String>,
     /// Subjects and patterns to subscribe to and to read stored events of: what
     /// lies in them, wildcards too.
     #[serde(default)]
@@ -60,7 +70,7 @@ impl Grant {
 ///
 /// # Errors
 /// Names the key and the remedy.
-pub(crate) fn check(grants: &[Grant], streams: &[Stream]) -> Result<(), ConfigError> {
+pub(crate) fn check(grants: &[Grant], streams: &[Stream], auth: &Auth) -> Result<(), ConfigError> {
     let republished: Vec<Pattern> =
         streams.iter().filter_map(|stream| Pattern::parse(&format!("{}.>", stream.prefix())).ok()).collect();
     let mut patterns = 0;
@@ -72,6 +82,7 @@ pub(crate) fn check(grants: &[Grant], streams: &[Stream]) -> Result<(), ConfigEr
         if grant.lists().iter().all(|(_, list)| list.is_empty()) {
             return refuse(&key, "grants nothing and denies nothing; add `subscribe = [..]` or remove it");
         }
+        issuers(grant, &format!("{key}.issuers"), auth)?;
         for (name, list) in grant.lists() {
             patterns += list.len();
             list.iter().try_for_each(|text| line(text, &format!("{key}.{name}"), name != "deny", &republished))?;
@@ -84,6 +95,43 @@ pub(crate) fn check(grants: &[Grant], streams: &[Stream]) -> Result<(), ConfigEr
         );
     }
     Ok(())
+}
+
+/// Roles and names are each issuer's own: what one of them says must not give
+/// what another one's users have.
+fn issuers(grant: &Grant, key: &str, auth: &Auth) -> Result<(), ConfigError> {
+    if grant.issuers.is_empty() {
+        return match auth.has_several_issuers() && grant.role != ANONYMOUS {
+            false => Ok(()),
+            true => refuse(
+                key,
+                &format!(
+                    "is not set, but there are several [[auth.issuers]], each with roles and users of its own; say whose \
+                     tokens this is for, as issuers = [\"{}\"], or [\"{EVERYBODY}\"] for everybody",
+                    auth.issuers[0].issuer
+                ),
+            ),
+        };
+    }
+    if grant.role == ANONYMOUS {
+        return refuse(key, "is set, but whoever is `anonymous` has no token of anybody; leave it out");
+    }
+    let is_known = |name: &String| name == EVERYBODY || auth.issuers.iter().any(|issuer| issuer.issuer == *name);
+    if let Some(unknown) = grant.issuers.iter().find(|name| !is_known(name)) {
+        return refuse(key, &format!("`{unknown}` is none of auth.issuers; there are: {}", auth.issuer_names()));
+    }
+    let is_shared = auth.has_several_issuers() && (grant.issuers.len() > 1 || grant.issuers[0] == EVERYBODY);
+    let mut granting = grant.lists().into_iter().filter(|(name, _)| *name != "deny").flat_map(|(_, list)| list);
+    match granting.find(|text| is_shared && text.contains('{')) {
+        None => Ok(()),
+        Some(text) => refuse(
+            key,
+            &format!(
+                "names several, but `{text}` is filled by a claim, and two issuers may give the same value to two \
+                 users; write a [[grants]] entry for each issuer"
+            ),
+        ),
+    }
 }
 
 fn line(text: &str, key: &str, grants: bool, republished: &[Pattern]) -> Result<(), ConfigError> {
@@ -162,6 +210,56 @@ mod tests {
             problem(&format!("[[grants]]\nrole = \"r\"\nsubscribe = [{many}]"))
                 .expect("many")
                 .contains("4097 patterns")
+        );
+    }
+
+    /// Two issuers, and some grants.
+    fn of_two(lines: &str) -> Option<String> {
+        let issuer = |name: &str| {
+            let secret = "0123456789abcdef0123456789abcdef";
+            format!(
+                "[[auth.issuers]]\nissuer = \"{name}\"\naudience = \"n\"\nalgorithms = [\"HS256\"]\nsecret = \"{secret}\"\n"
+            )
+        };
+        let text = format!("[auth]\nmode = \"jwt\"\n{}{}{lines}", issuer("us"), issuer("them"));
+        let source = Source { origin: "test".into(), text };
+        let config: Config = load(Some(&source), [], &Default::default()).expect("it parses");
+        config.validate().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn with_several_issuers_each_grant_says_whose_tokens_it_is_for() {
+        let grant = |role: &str, more: &str| of_two(&format!("[[grants]]\nrole = \"{role}\"\n{more}"));
+        let rows = [
+            ("customer", "subscribe = [\"a\"]", "grants[customer].issuers: is not set"),
+            ("*", "subscribe = [\"a\"]", "as issuers = [\"us\"], or [\"*\"]"),
+            (
+                "r",
+                "issuers = [\"us\", \"others\"]\nsubscribe = [\"a\"]",
+                "`others` is none of auth.issuers; there are: us, them",
+            ),
+            ("r", "issuers = [\"*\"]\nsubscribe = [\"a.{sub}\"]", "grants[r].issuers: names several, but `a.{sub}`"),
+            ("r", "issuers = [\"us\", \"them\"]\npublish = [\"a.{sub}\"]", "write a [[grants]] entry for each issuer"),
+            ("anonymous", "issuers = [\"us\"]\nsubscribe = [\"a\"]", "leave it out"),
+        ];
+        for (role, more, expected) in rows {
+            let problem = grant(role, more).expect(more);
+            assert!(problem.contains(expected), "{more}: {problem}");
+        }
+        for (role, more) in [
+            ("r", "issuers = [\"us\"]\nsubscribe = [\"a.{sub}\"]"),
+            ("*", "issuers = [\"*\"]\nsubscribe = [\"a\"]"),
+            ("r", "issuers = [\"us\", \"them\"]\nsubscribe = [\"a\"]\ndeny = [\"a.{sub}\"]"),
+            ("anonymous", "subscribe = [\"a\"]"),
+        ] {
+            assert_eq!(grant(role, more), None, "{more}");
+        }
+        // With one issuer, or where tokens are not looked at, there is nothing to say.
+        assert_eq!(problem("[[grants]]\nrole = \"r\"\nsubscribe = [\"a.{sub}\"]"), None);
+        assert!(
+            problem("[[grants]]\nrole = \"r\"\nissuers = [\"us\"]\nsubscribe = [\"a\"]")
+                .expect("unknown")
+                .contains("there are: none")
         );
     }
 

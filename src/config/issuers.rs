@@ -8,6 +8,10 @@ use url::{Host, Url};
 
 use crate::config::{error::ConfigError, units::Secret};
 
+/// Longest name of an issuer, bytes: it travels in headers and between nodes.
+/// Those of the usual providers have some 40 to 100.
+pub const ISSUER_BYTES: usize = 512;
+
 /// Somebody whose tokens are taken. Exactly one of `jwks_url`,
 /// `public_key_file` and `secret` (or `secret_file`) says how they are signed.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
@@ -116,6 +120,12 @@ impl fmt::Display for Algorithm {
 pub(crate) fn check(issuer: &Issuer) -> Result<(), ConfigError> {
     if issuer.issuer.is_empty() {
         return refuse("auth.issuers.issuer".into(), "is empty; write the tokens' `iss`");
+    }
+    if issuer.issuer.len() > ISSUER_BYTES || issuer.issuer.chars().any(char::is_control) {
+        return refuse(
+            "auth.issuers.issuer".into(),
+            format!("is longer than {ISSUER_BYTES} bytes or has control characters; write the tokens' `iss`"),
+        );
     }
     for (field, text, remedy) in [
         ("audience", &issuer.audience, "name this service as the tokens' `aud` does"),

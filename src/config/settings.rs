@@ -321,7 +321,7 @@ impl Config {
                     .into(),
             );
         }
-        grants::check(&self.grants, &self.streams)?;
+        grants::check(&self.grants, &self.streams, &self.auth)?;
         if self.broker.kind == BrokerKind::Nats && self.broker.nats.urls.is_empty() {
             return refuse("broker.nats.urls", "is empty; name at least one server, as \"nats://nats:4222\"".into());
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    revocation::{Name, Revocation},
+    revocation::{IssuerName, Name, Revocation},
     session::Listed,
 };
 
@@ -23,6 +23,11 @@ pub(crate) const TOGETHER: usize = 128;
 pub struct Message {
     /// Which running node says so; a restart makes another one of it.
     pub from: String,
+    /// Who gave out the names in the order; absent: whatever issuer. It stands
+    /// beside the order because nodes that know of none pass over it here, and
+    /// do it for every issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<IssuerName>,
     /// What it asks for.
     pub order: Order,
 }
@@ -143,7 +148,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::revocation::{NAME_BYTES, Revoked};
+    use crate::{
+        config::ISSUER_BYTES,
+        revocation::{NAME_BYTES, Revoked},
+    };
 
     fn name(text: &str) -> Name {
         Name::try_from(text.to_owned()).expect("a name")
@@ -151,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_message_reads_back_as_it_was_written() {
-        let revocation = Revocation { what: Revoked::TokenId(name("t")), at: 1, until: 2 };
+        let revocation = Revocation { what: Revoked::TokenId(name("t")), issuer: None, at: 1, until: 2 };
         for order in [
             Order::Disconnect(Whom::User(name("u"))),
             Order::Disconnect(Whom::Connection(name("00000000000000aa"))),
@@ -160,9 +168,25 @@ mod tests {
             Order::List { user: None, most: 10 },
             Order::Compare { digest: u64::MAX },
         ] {
-            let message = Message { from: "1".into(), order };
-            assert_eq!(Message::read(&message.write()).expect("it reads back"), message);
+            for issuer in [None, Some(IssuerName::try_from("us".to_owned()).expect("a name"))] {
+                let message = Message { from: "1".into(), issuer, order: order.clone() };
+                assert_eq!(Message::read(&message.write()).expect("it reads back"), message);
+            }
         }
+    }
+
+    #[test]
+    fn nodes_that_know_of_no_issuers_are_understood_and_understand() {
+        let written = |issuer: Option<&str>| {
+            let issuer = issuer.map(|name| IssuerName::try_from(name.to_owned()).expect("a name"));
+            let message = Message { from: "1".into(), issuer, order: Order::Disconnect(Whom::User(name("u"))) };
+            serde_json::from_slice::<serde_json::Value>(&message.write()).expect("JSON")
+        };
+        // As they write it, so as they read it; more beside the order they pass over.
+        let old = json!({"from": "1", "order": {"disconnect": {"user": "u"}}});
+        assert_eq!(written(None), old);
+        assert_eq!(Message::read(old.to_string().as_bytes()).expect("it reads").issuer, None);
+        assert_eq!(written(Some("us")), json!({"from": "1", "issuer": "us", "order": {"disconnect": {"user": "u"}}}));
     }
 
     #[test]
@@ -189,8 +213,9 @@ mod tests {
     #[test]
     fn the_longest_message_that_is_written_is_read() {
         let what = Revoked::User(name(&"\"".repeat(NAME_BYTES)));
-        let most = vec![Revocation { what, at: u64::MAX, until: u64::MAX }; TOGETHER];
-        let written = Message { from: "f".into(), order: Order::Revoke(most) }.write();
+        let issuer = Some(IssuerName::try_from("\"".repeat(ISSUER_BYTES)).expect("a name"));
+        let most = vec![Revocation { what, issuer: issuer.clone(), at: u64::MAX, until: u64::MAX }; TOGETHER];
+        let written = Message { from: "f".into(), issuer, order: Order::Revoke(most) }.write();
         assert!(Message::read(&written).is_ok(), "{}", written.len());
     }
 }

@@ -17,6 +17,9 @@ use crate::{
 pub struct Explanation {
     /// Who; empty when anonymous.
     pub user: String,
+    /// Who issued their token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
     /// Their roles.
     pub roles: Vec<String>,
     /// What they want to do.
@@ -43,6 +46,9 @@ pub struct Explanation {
 pub struct Said {
     /// Role of the grant.
     pub role: String,
+    /// Whose tokens the grant is for, where it names issuers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<String>,
     /// The list in it.
     pub list: &'static str,
     /// The line as it is written.
@@ -85,6 +91,7 @@ pub(crate) fn said(sheet: &Sheet, identity: &Identity, verb: Verb, asked: &Patte
         let Some(effect) = speaks.then(|| effect(line.list, pattern, asked)).flatten() else { continue };
         said.push(Said {
             role: line.role.clone(),
+            issuers: line.scope.issuers().to_vec(),
             list: line.key,
             template: line.template.as_str().to_owned(),
             pattern: pattern.map(ToString::to_string),
@@ -124,7 +131,11 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "role {}, {} `{}`", self.role, self.list, self.template)?;
+        write!(f, "role {}", self.role)?;
+        if !self.issuers.is_empty() {
+            write!(f, " of {}", self.issuers.join(", "))?;
+        }
+        write!(f, ", {} `{}`", self.list, self.template)?;
         match &self.pattern {
             Some(pattern) if *pattern != self.template => write!(f, " = `{pattern}`")?,
             _ => {}

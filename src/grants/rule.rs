@@ -1,10 +1,12 @@
 //! The configured grants, line by line, ready to be filled with claims.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::{
-    config::Grant,
-    identity::Identity,
+    config::{EVERYBODY, Grant},
+    identity::{ANONYMOUS, Identity},
     template::{BadTemplate, Template},
 };
 
@@ -23,26 +25,41 @@ impl List {
     const ALL: [Self; 5] = [Self::Subscribe, Self::SubscribeLiteral, Self::Publish, Self::Request, Self::Deny];
 }
 
+/// Whose tokens a line is for.
+#[derive(Clone, Debug)]
+pub(crate) enum IssuerScope {
+    /// Everybody, with a token or without.
+    Everybody,
+    /// Nobody who has a token.
+    NoToken,
+    /// Those of these issuers.
+    Of(Arc<[String]>),
+}
+
 /// One pattern of a grant.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) role: String,
+    pub(crate) scope: IssuerScope,
     pub(crate) list: List,
     /// The list's name in the configuration.
     pub(crate) key: &'static str,
     pub(crate) template: Template,
 }
 
-/// Every line of some grants.
+/// Every line of some grants. Of `several` issuers, what does not say whose it
+/// is belongs to none of them.
 ///
 /// # Errors
 /// When one is no template, which validation has ruled out.
-pub(crate) fn lines(grants: &[Grant]) -> Result<Vec<Line>, BadTemplate> {
+pub(crate) fn lines(grants: &[Grant], several: bool) -> Result<Vec<Line>, BadTemplate> {
     let mut lines = Vec::new();
     for grant in grants {
+        let scope = IssuerScope::of(grant, several);
         for ((key, texts), list) in grant.lists().into_iter().zip(List::ALL) {
             for text in texts {
-                lines.push(Line { role: grant.role.clone(), list, key, template: Template::parse(text)? });
+                let template = Template::parse(text)?;
+                lines.push(Line { role: grant.role.clone(), scope: scope.clone(), list, key, template });
             }
         }
     }
@@ -55,13 +72,41 @@ pub(crate) fn everything() -> Grant {
     Grant { role: "*".into(), subscribe: all(), publish: all(), request: all(), ..Grant::default() }
 }
 
+impl IssuerScope {
+    fn of(grant: &Grant, several: bool) -> Self {
+        match grant.issuers.as_slice() {
+            [] if !several => Self::Everybody,
+            [] if grant.role == ANONYMOUS => Self::NoToken,
+            names if names.iter().any(|name| name == EVERYBODY) => Self::Everybody,
+            names => Self::Of(names.into()),
+        }
+    }
+
+    /// The issuers, where only some are meant.
+    pub(crate) fn issuers(&self) -> &[String] {
+        match self {
+            Self::Of(issuers) => issuers,
+            Self::Everybody | Self::NoToken => &[],
+        }
+    }
+
+    fn includes(&self, identity: &Identity) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::NoToken => identity.is_anonymous(),
+            Self::Of(issuers) => identity.issuer.as_ref().is_some_and(|issuer| issuers.contains(issuer)),
+        }
+    }
+}
+
 impl Line {
-    /// Whether somebody has its role.
+    /// Whether somebody has its role, from an issuer that it is for.
     pub(crate) fn concerns(&self, identity: &Identity) -> bool {
-        match self.role.as_str() {
+        let has_role = match self.role.as_str() {
             "*" => true,
             role => identity.roles.iter().any(|held| held == role),
-        }
+        };
+        has_role && self.scope.includes(identity)
     }
 }
 

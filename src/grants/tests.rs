@@ -211,6 +211,41 @@ fn the_user_stands_for_sub_where_the_token_has_none() {
 }
 
 #[test]
+fn of_several_issuers_a_grant_that_names_none_gives_nothing() {
+    let issuer = |name: &str| -> crate::config::Issuer {
+        let issuer = json!({"issuer": name, "audience": "n", "algorithms": ["HS256"]});
+        serde_json::from_value(issuer).expect("an issuer")
+    };
+    let grant = |role: &str, issuers: &[&str]| crate::config::Grant {
+        role: role.into(),
+        issuers: issuers.iter().map(|name| (*name).into()).collect(),
+        subscribe: vec![format!("of.{}", issuers.first().copied().unwrap_or(role))],
+        ..Default::default()
+    };
+    let mut config =
+        Config { grants: vec![grant("r", &["us"]), grant("r", &[]), grant("*", &[])], ..Config::default() };
+    config.grants.push(grant("anonymous", &[]));
+    config.auth.mode = Some(AuthMode::Jwt);
+    config.auth.issuers = vec![issuer("us"), issuer("them")];
+    // What validation refuses must not grant either.
+    let rules = Rules::new(&config, Arc::default());
+    let of = |issuer: &str| Identity {
+        issuer: Some(issuer.into()),
+        ..identity(json!({"sub": "u1", "roles": ["r", "anonymous"]}))
+    };
+    let rows = [(of("us"), vec!["of.us"]), (of("them"), vec![]), (Identity::anonymous(), vec!["of.anonymous"])];
+    for (who, granted) in rows {
+        let grants = rules.grant(who).expect("granted");
+        for subject in ["of.us", "of.r", "of.*", "of.anonymous"] {
+            assert_eq!(grants.subscribe(subject).is_ok(), granted.contains(&subject), "{subject}: {granted:?}");
+        }
+    }
+    // With one issuer it is for everybody, as it says nothing else.
+    config.auth.issuers.pop();
+    assert!(Rules::new(&config, Arc::default()).grant(of("us")).expect("granted").subscribe("of.r").is_ok());
+}
+
+#[test]
 fn a_message_names_some_of_many_roles() {
     let rules = rules(SHOP);
     for (count, end) in [(8, "r7, r8 covers"), (9, "r7, r8 and 1 more covers"), (30, "r7, r8 and 22 more covers")] {

@@ -360,6 +360,11 @@ pub struct Welcome {
     #[prost(uint64, tag = "7")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub token_expires_at: u64,
+    /// Who issued the token (iss): the name of the user is one of the issuer's.
+    /// Absent when anonymous.
+    #[prost(string, tag = "8")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub issuer: ::prost::alloc::string::String,
 }
 /// Limits a client has to keep. Each is refused above, never truncated.
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -10,6 +10,9 @@ use crate::{identity::Identity, socket::ConnectionId};
 /// The user, empty for somebody without a token. Always there: what comes
 /// without it was not sent by a client.
 pub(crate) const USER: &str = "Notifier-User";
+/// Who issued the user's token: only together they say who it is. Absent for
+/// somebody without a token.
+pub(crate) const ISSUER: &str = "Notifier-Issuer";
 /// Roles, joined by commas; absent where there are none.
 pub(crate) const ROLES: &str = "Notifier-Roles";
 /// The WebSocket connection, as `welcome.connection`; absent over HTTP.
@@ -23,6 +26,9 @@ const SPECIAL: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b',');
 /// Writes down who sends it, over whatever stands there.
 pub(crate) fn stamp(headers: &mut BTreeMap<String, String>, identity: &Identity, connection: Option<ConnectionId>) {
     headers.insert(USER.into(), encoded(&identity.user));
+    if let Some(issuer) = &identity.issuer {
+        headers.insert(ISSUER.into(), encoded(issuer));
+    }
     if !identity.roles.is_empty() {
         let roles: Vec<String> = identity.roles.iter().map(|role| encoded(role)).collect();
         headers.insert(ROLES.into(), roles.join(","));
@@ -62,6 +68,18 @@ mod tests {
                 expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             assert_eq!(stamps(user, roles), expected, "{user:?}");
         }
+    }
+
+    #[test]
+    fn users_of_two_issuers_are_two() {
+        let of = |issuer: &str| {
+            let mut headers = BTreeMap::new();
+            let identity = Identity { user: "u1".into(), issuer: Some(issuer.into()), ..Identity::default() };
+            stamp(&mut headers, &identity, None);
+            headers[ISSUER].clone()
+        };
+        assert_eq!(of("https://login.example/a,b"), "https://login.example/a%2Cb");
+        assert_ne!(of("them"), of("us"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     control::{Control, LISTED, Order, Outcome, Untaken, Whom},
     error::{Code, Refusal},
     grants::BadVerb,
-    revocation::{Name, Revoked},
+    revocation::{IssuerName, Name, NoName, Revoked},
     server::{
         answer::{self, Refused},
         body,
@@ -44,6 +44,7 @@ pub struct Admin {
     control: Arc<Control>,
     access: Arc<Access>,
     roster: Arc<Roster>,
+    auth: Auth,
     /// How long a revocation is kept.
     kept: Duration,
     /// How long clients have to bring a new token, unless the request says it.
@@ -54,6 +55,7 @@ pub struct Admin {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Disconnect {
     user: Option<Name>,
+    issuer: Option<IssuerName>,
     connection: Option<String>,
     token_id: Option<Name>,
     #[serde(default)]
@@ -66,6 +68,7 @@ struct Disconnect {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Reevaluate {
     user: Name,
+    issuer: Option<IssuerName>,
     within_ms: Option<u64>,
     #[serde(default)]
     reason: String,
@@ -84,7 +87,7 @@ impl Admin {
     /// The verbs.
     pub fn new(control: Arc<Control>, access: Arc<Access>, roster: Arc<Roster>, auth: &Auth) -> Arc<Self> {
         let (kept, within) = (auth.revocation_time.duration(), auth.expiry_warning.duration());
-        Arc::new(Self { control, access, roster, kept, within })
+        Arc::new(Self { control, access, roster, auth: auth.clone(), kept, within })
     }
 
     /// Answers a request below `/admin/`.
@@ -102,9 +105,14 @@ impl Admin {
         answered.unwrap_or_else(Refused::into_response)
     }
 
-    /// `POST {user | tokenId | connection, revoke?, reason?}`.
+    /// `POST {user | tokenId | connection, issuer?, revoke?, reason?}`.
     async fn disconnect(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
-        let Disconnect { user, connection, token_id, revoke, reason } = read(request).await?;
+        let Disconnect { user, issuer, connection, token_id, revoke, reason } = read(request).await?;
+        let issuer = match (&connection, issuer) {
+            (None, issuer) => self.issuer(issuer)?,
+            (Some(_), None) => None,
+            (Some(_), Some(_)) => return Err(bad("a connection is one of its kind; leave `issuer` out").into()),
+        };
         let whom = match (user, token_id, connection) {
             (Some(user), None, None) => Whom::User(user),
             (None, Some(token), None) => Whom::TokenId(token),
@@ -114,40 +122,45 @@ impl Admin {
             }
             _ => return Err(bad("name one of `user`, `tokenId` and `connection`").into()),
         };
+        let revocation = |what| Order::Revoke(vec![Control::revocation(what, issuer.clone(), self.kept)]);
         let order = match (revoke, whom.clone()) {
             (false, whom) => Order::Disconnect(whom),
-            (true, Whom::User(user)) => Order::Revoke(vec![Control::revocation(Revoked::User(user), self.kept)]),
-            (true, Whom::TokenId(id)) => Order::Revoke(vec![Control::revocation(Revoked::TokenId(id), self.kept)]),
+            (true, Whom::User(user)) => revocation(Revoked::User(user)),
+            (true, Whom::TokenId(id)) => revocation(Revoked::TokenId(id)),
             (true, Whom::Connection(_)) => {
                 return Err(bad("a connection cannot be revoked; revoke its `user` or `tokenId`").into());
             }
         };
-        let outcome = self.ask(order).await?;
+        let outcome = self.ask(order, issuer.clone()).await?;
         let closed = total(&outcome);
         let reason: String = reason.chars().take(REASON).collect();
-        tracing::info!(?whom, revoke, ?reason, closed, "an operator ends connections");
+        let issuer = issuer.as_ref().map(|issuer| issuer.as_str());
+        tracing::info!(?whom, issuer, revoke, ?reason, closed, "an operator ends connections");
         Ok(told(&outcome, "closed", json!({})))
     }
 
-    /// `POST {user, withinMs?, reason?}`.
+    /// `POST {user, issuer?, withinMs?, reason?}`.
     async fn reevaluate(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
-        let Reevaluate { user, within_ms, reason } = read(request).await?;
+        let Reevaluate { user, issuer, within_ms, reason } = read(request).await?;
+        let issuer = self.issuer(issuer)?;
         let within_ms = within_ms.unwrap_or(self.within.as_millis() as u64);
-        let outcome = self.ask(Order::Reevaluate { user: user.clone(), within_ms }).await?;
+        let outcome = self.ask(Order::Reevaluate { user: user.clone(), within_ms }, issuer.clone()).await?;
         let asked = total(&outcome);
         let reason: String = reason.chars().take(REASON).collect();
-        tracing::info!(%user, within_ms, ?reason, asked, "an operator has a user's clients bring new tokens");
+        let issuer = issuer.as_ref().map(|issuer| issuer.as_str());
+        tracing::info!(%user, issuer, within_ms, ?reason, asked, "an operator has a user's clients bring new tokens");
         Ok(told(&outcome, "asked", json!({})))
     }
 
-    /// `GET ?user=`.
+    /// `GET ?user=&issuer=`. Without an issuer it lists all of that name.
     async fn connections(&self, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
         if request.method() != Method::GET {
             let refusal = Refusal::new(Code::MethodNotAllowed, "connections are listed with GET");
             return Err(Refused::from(refusal).with(header::ALLOW, "GET"));
         }
-        let user = user(request.uri().query().unwrap_or_default())?;
-        let outcome = self.ask(Order::List { user, most: LISTED }).await?;
+        let (user, issuer) = whose(request.uri().query().unwrap_or_default())?;
+        issuer.as_ref().map_or(Ok(()), |issuer| self.knows(issuer))?;
+        let outcome = self.ask(Order::List { user, most: LISTED }, issuer).await?;
         let listed: Vec<Value> = outcome
             .answers
             .iter()
@@ -180,8 +193,29 @@ impl Admin {
         Ok(answer::json(format!("{explained}\n").into()))
     }
 
-    async fn ask(&self, order: Order) -> Result<Outcome, Refusal> {
-        self.control.ask(order).await.map_err(|why| {
+    /// Who gave out a name that an operator means. With several issuers that has
+    /// to be said: a namesake of theirs is somebody else.
+    fn issuer(&self, named: Option<IssuerName>) -> Result<Option<IssuerName>, Refusal> {
+        match &named {
+            Some(issuer) => self.knows(issuer)?,
+            None if self.auth.has_several_issuers() => {
+                let known = self.auth.issuer_names();
+                return Err(bad(format!("name the `issuer` too, since each has users of its own; there are: {known}")));
+            }
+            None => {}
+        }
+        Ok(named)
+    }
+
+    fn knows(&self, named: &IssuerName) -> Result<(), Refusal> {
+        if self.auth.issuers.iter().any(|issuer| issuer.issuer == named.as_str()) {
+            return Ok(());
+        }
+        Err(bad(format!("`issuer`: `{named}` is none of auth.issuers; there are: {}", self.auth.issuer_names())))
+    }
+
+    async fn ask(&self, order: Order, issuer: Option<IssuerName>) -> Result<Outcome, Refusal> {
+        self.control.ask(order, issuer).await.map_err(|why| {
             let code = if why == Untaken::Busy { Code::Timeout } else { Code::TooLarge };
             Refusal::new(code, why.to_string())
         })
@@ -218,15 +252,17 @@ async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refu
 }
 
 /// Whose connections are asked for, if only somebody's.
-fn user(query: &str) -> Result<Option<Name>, Refusal> {
-    let mut user = None;
+fn whose(query: &str) -> Result<(Option<Name>, Option<IssuerName>), Refusal> {
+    let (mut user, mut issuer) = (None, None);
     for (name, value) in parameters(query) {
-        if name != "user" {
-            return Err(bad(format!("there is no parameter `{name}`; there is user")));
+        let wrong = |why: NoName| bad(format!("`{name}`: {why}"));
+        match name {
+            "user" => user = Some(Name::try_from(value.into_owned()).map_err(wrong)?),
+            "issuer" => issuer = Some(IssuerName::try_from(value.into_owned()).map_err(wrong)?),
+            _ => return Err(bad(format!("there is no parameter `{name}`; there are user and issuer"))),
         }
-        user = Some(Name::try_from(value.into_owned()).map_err(|why| bad(format!("`user`: {why}")))?);
     }
-    Ok(user)
+    Ok((user, issuer))
 }
 
 fn named(connection: &str) -> Result<ConnectionId, Refusal> {

@@ -16,6 +16,9 @@ pub struct Listed {
     /// Whose it is; absent when anonymous. Cut after 128 characters.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,
+    /// Who issued its token; absent when anonymous.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
     /// `jti` of its token, where it has one. Cut after 128 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_id: Option<String>,
@@ -30,6 +33,7 @@ impl Listed {
         Self {
             connection: id.to_string(),
             user: shown(&identity.user),
+            issuer: identity.issuer.clone(),
             token_id: identity.token_id.as_ref().map(shown),
             expires_at: identity.expires_at_ms(),
         }

@@ -21,7 +21,7 @@ use crate::{
     config::{Auth, Drain, Span},
     grants::Grants,
     hub::{Follower, Hub},
-    identity::Identity,
+    identity::{Identity, UserFilter},
     outbox::Outbox,
     proto::{Goaway, Ping, Position, ServerFrame, TokenExpiring, server_frame::Body},
     session::{
@@ -169,7 +169,7 @@ impl Roster {
 
     /// Has a user's clients bring a new token within a time, or be closed;
     /// returns how many there are.
-    pub async fn hurry(&self, user: &str, within: Duration) -> usize {
+    pub async fn hurry(&self, user: UserFilter<'_>, within: Duration) -> usize {
         let (mut told, in_ms) = (0, within.as_millis() as u64);
         for turn in 0..TURNS {
             for Seated { outbox, encoding, .. } in self.cut_short(turn, user, unix_millis().saturating_add(in_ms)) {
@@ -181,9 +181,9 @@ impl Roster {
     }
 
     /// A user's tokens hold until then and no longer, milliseconds since 1970.
-    fn cut_short(&self, number: usize, user: &str, at: u64) -> Vec<Seated> {
+    fn cut_short(&self, number: usize, user: UserFilter<'_>, at: u64) -> Vec<Seated> {
         let mut turn = self.lock(number);
-        let theirs = turn.seats.iter_mut().filter(|(_, seated)| seated.grants.identity().user == user);
+        let theirs = turn.seats.iter_mut().filter(|(_, seated)| user.matches(seated.grants.identity()));
         theirs
             .map(|(key, seated)| {
                 let before = seated.expiry.take();
@@ -194,11 +194,10 @@ impl Roster {
     }
 
     /// How many connections there are, of a user or in all, and some of them.
-    pub async fn list(&self, user: Option<&str>, most: usize) -> (usize, Vec<Listed>) {
+    pub async fn list(&self, user: UserFilter<'_>, most: usize) -> (usize, Vec<Listed>) {
         let (mut count, mut listed) = (0, Vec::new());
         for turn in 0..TURNS {
-            let theirs = |seated: &Seated| user.is_none_or(|user| seated.grants.identity().user == user);
-            let meant = self.meant(turn, theirs);
+            let meant = self.meant(turn, |seated| user.matches(seated.grants.identity()));
             count += meant.len();
             let room = most - listed.len();
             listed.extend(meant.iter().take(room).map(|seated| Listed::new(seated.id(), seated.grants.identity())));

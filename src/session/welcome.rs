@@ -17,6 +17,7 @@ pub(crate) fn welcome(shared: &Shared, connection: ConnectionId, grants: &Grants
         connection: connection.to_string(),
         node: node.clone(),
         user: identity.user.clone(),
+        issuer: identity.issuer.clone().unwrap_or_default(),
         token_expires_at: identity.expires_at_ms().unwrap_or_default(),
         heartbeat_ms: heartbeat.millis(),
         limits: Some(Limits {

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod canary;
+mod issuers;
 mod published;
 mod settings;
 

@@ -118,7 +118,7 @@ fn what_does_not_hold_is_named_with_its_remedy() {
     });
     assert!(twice.is_some_and(|said| said.contains("twice")));
     type Change = fn(&mut Config);
-    let others: [(Change, &str); 7] = [
+    let others: [(Change, &str); 8] = [
         (|config| config.auth.query_parameter = Some("after".into()), "auth.query_parameter"),
         (|config| config.auth.issuers.clear(), "auth.issuers"),
         (|config| config.auth.leeway = std::time::Duration::from_secs(601).into(), "auth.leeway"),
@@ -126,6 +126,7 @@ fn what_does_not_hold_is_named_with_its_remedy() {
         (|config| config.auth.jwks.cooldown = std::time::Duration::ZERO.into(), "auth.jwks.cooldown"),
         (|config| config.auth.query_parameter = Some("a&b".into()), "auth.query_parameter"),
         (|config| config.auth.mode = None, "auth.mode"),
+        (|config| config.auth.issuers[0].issuer = "x".repeat(513), "auth.issuers.issuer"),
     ];
     for (change, key) in others {
         let said = said(|config| {

@@ -40,8 +40,14 @@ pub fn with_issuer(config: &mut Config, issuer: Issuer) {
     config.auth.issuers.push(issuer);
     if config.grants.is_empty() {
         let all = || vec![">".to_owned()];
-        let everything =
-            Grant { role: "*".into(), subscribe: all(), publish: all(), request: all(), ..Grant::default() };
+        let everything = Grant {
+            role: "*".into(),
+            issuers: vec!["*".into()],
+            subscribe: all(),
+            publish: all(),
+            request: all(),
+            ..Grant::default()
+        };
         config.grants.push(everything);
     }
 }

@@ -6,7 +6,7 @@
 //! the whole story.
 
 mod crowd;
-mod flights;
+mod single_flight;
 mod gaps;
 mod keeper;
 mod losses;

@@ -9,8 +9,8 @@ use std::{
 use crate::{
     broker::{Message, ReadError, Stored},
     journal::{
-        flights::Flights,
         record::keep,
+        single_flight::SingleFlight,
         source::{PAGE, Source, Stretch},
     },
     log::{Bounds, Log},
@@ -30,7 +30,7 @@ pub(crate) const SHARED: u64 = 4 * KEPT as u64;
 pub(crate) struct Pages {
     source: Source,
     kept: Mutex<VecDeque<Arc<Sheet>>>,
-    flights: Flights<(u32, u64), Arc<Sheet>>,
+    flights: SingleFlight<(u32, u64), Arc<Sheet>>,
 }
 
 /// A stretch of a stream.
@@ -49,7 +49,7 @@ pub(crate) struct Sheet {
 impl Pages {
     /// No pages of a stream yet.
     pub(crate) fn new(source: Source) -> Self {
-        Self { source, kept: Mutex::default(), flights: Flights::default() }
+        Self { source, kept: Mutex::default(), flights: SingleFlight::default() }
     }
 
     /// A page that has a sequence, where events were stored up to `last`.

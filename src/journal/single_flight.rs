@@ -12,15 +12,15 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// Reads under way, by what they read.
 #[derive(Debug)]
-pub(crate) struct Flights<K, V>(Mutex<HashMap<K, Weak<OnceCell<V>>>>);
+pub(crate) struct SingleFlight<K, V>(Mutex<HashMap<K, Weak<OnceCell<V>>>>);
 
-impl<K, V> Default for Flights<K, V> {
+impl<K, V> Default for SingleFlight<K, V> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
+impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
     /// Does it, or waits for who does it already. Where that fails, the next
     /// one who waits tries.
     pub(crate) async fn join<E>(&self, key: K, read: impl Future<Output = Result<V, E>>) -> Result<V, E> {
@@ -59,7 +59,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_wants_the_same_at_the_same_time_shares_one_read() {
-        let flights = Arc::new(Flights::<u8, u8>::default());
+        let flights = Arc::new(SingleFlight::<u8, u8>::default());
         let (reads, begun, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()), Arc::new(Notify::new()));
         let ask = |key: u8| {
             let (flights, reads, begun, go) = (flights.clone(), reads.clone(), begun.clone(), go.clone());
@@ -88,7 +88,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_told_and_not_kept() {
-        let flights = Flights::<u8, u8>::default();
+        let flights = SingleFlight::<u8, u8>::default();
         assert_eq!(flights.join(1, async { Err("no") }).await, Err("no"));
         assert_eq!(flights.join(1, async { Ok::<u8, &str>(2) }).await, Ok(2));
     }

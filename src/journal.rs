@@ -5,6 +5,7 @@
 //! One journal per stream follows the stream's tail. `docs/delivery.md` tells
 //! the whole story.
 
+mod awaited;
 mod crowd;
 mod single_flight;
 mod gaps;
@@ -39,7 +40,7 @@ use crate::{
     metrics::Metrics,
     proto::Position,
     subject::{Pattern, Subject},
-    sync::sleep,
+    sync::timeout,
 };
 use keeper::{Keeper, Lag};
 use record::Record;
@@ -50,11 +51,12 @@ use source::Source;
 const SNAPSHOT: usize = 262_144;
 
 /// How long a client that is ahead of this node waits while that gets no
-/// further, how long at most, and how often it looks. A leader that was just
-/// elected takes in what it has step by step.
+/// further, how long at most, and how often it looks whether that does: it is
+/// told when its position has come. A leader that was just elected takes in
+/// what it has step by step.
 const AHEAD: Duration = Duration::from_secs(8);
 const AHEAD_AT_MOST: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_secs(2);
 
 /// One stream, as this node knows it.
 #[derive(Debug)]
@@ -95,7 +97,7 @@ impl Journal {
         let keeper = Keeper {
             name: name.clone(),
             record: record.clone(),
-            source: source.clone(),
+            source: source.to_follow(),
             lag,
             metrics: metrics.clone(),
         };
@@ -199,7 +201,8 @@ impl Journal {
                 let reached = self.shelf.has_reached(position.seq).await?;
                 return if reached { Err(ReadError::Timeout) } else { Ok(void) };
             }
-            sleep(LOOK).await;
+            // Late is on time: the next round looks at everything.
+            let _ = timeout(LOOK, self.shelf.record.until_come(head.generation, position.seq)).await;
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
         publish_error::PublishError,
         request_error::RequestError,
         state::BrokerState,
-        stored::{Page, PageSize, Query, ReadError, Receipt, StreamState},
+        stored::{Page, PageSize, Purpose, Query, ReadError, Receipt, StreamState},
         stream_error::StreamError,
     },
     classes::{Classes, StreamIndex},
@@ -57,7 +57,13 @@ pub trait Broker: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// See [`ReadError`].
-    async fn read(&self, stream: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError>;
+    async fn read(
+        &self,
+        stream: StreamIndex,
+        query: &Query,
+        size: PageSize,
+        purpose: Purpose,
+    ) -> Result<Page, ReadError>;
 
     /// Reads a page of what a stream keeps from a sequence on, without going by
     /// a copy that may lag: slow, for when one does.

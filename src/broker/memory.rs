@@ -21,7 +21,7 @@ use crate::{
         message::Message,
         publish_error::PublishError,
         state::BrokerState,
-        stored::{Page, PageSize, Query, ReadError, Receipt, Stored, StreamState},
+        stored::{Page, PageSize, Purpose, Query, ReadError, Receipt, Stored, StreamState},
     },
     calendar::unix_millis,
     classes::{Class, Classes, StreamIndex},
@@ -140,12 +140,18 @@ impl Broker for Memory {
         Ok(self.keep(stream, message))
     }
 
-    async fn read(&self, stream: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError> {
+    async fn read(
+        &self,
+        stream: StreamIndex,
+        query: &Query,
+        size: PageSize,
+        _purpose: Purpose,
+    ) -> Result<Page, ReadError> {
         self.post.lock().streams[stream.0].store.read(query, size)
     }
 
     async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {
-        self.read(stream, &Query::From(from), PAGE).await
+        self.read(stream, &Query::From(from), PAGE, Purpose::Follow).await
     }
 
     async fn stream_state(&self, stream: StreamIndex) -> Result<StreamState, ReadError> {

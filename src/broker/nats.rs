@@ -42,7 +42,7 @@ use crate::{
         publish_error::PublishError,
         request_error::RequestError,
         state::{BrokerState, Part},
-        stored::{Page, PageSize, Query, ReadError, Receipt, StreamState},
+        stored::{Page, PageSize, Purpose, Query, ReadError, Receipt, StreamState},
         stream_error::StreamError,
     },
     classes::{Classes, StreamIndex},
@@ -184,8 +184,14 @@ impl Broker for Nats {
         self.open_as(FeedId::tail(stream), &self.tails[stream.0])
     }
 
-    async fn read(&self, stream: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError> {
-        self.archive.read(stream, query, size).await
+    async fn read(
+        &self,
+        stream: StreamIndex,
+        query: &Query,
+        size: PageSize,
+        purpose: Purpose,
+    ) -> Result<Page, ReadError> {
+        self.archive.read(stream, query, size, purpose).await
     }
 
     async fn settle(&self) -> Result<(), (String, StreamError)> {

@@ -55,6 +55,16 @@ pub enum Query {
     },
 }
 
+/// What a page is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The node follows the stream: what it lacks, every client waits for, so
+    /// these reads do not queue behind those of clients.
+    Follow,
+    /// Some clients read.
+    Serve,
+}
+
 /// How much one page may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct PageSize {

@@ -13,6 +13,7 @@ use crate::{
     broker::{Message, PageSize, Stored, StreamState},
     config::{self, Delivery},
     journal::{
+        awaited::Awaited,
         losses::Losses,
         place::{Cursor, Gap, Reason, Step},
         sequence::{Sequence, size},
@@ -37,6 +38,8 @@ pub(crate) struct Record {
     ready: watch::Sender<bool>,
     /// Told when there is more to fan out.
     pub(crate) advanced: Notify,
+    /// What clients who are ahead of this node wait for.
+    awaited: Awaited,
     /// Told when there is something to be read or checked.
     pub(crate) attention: Notify,
 }
@@ -86,6 +89,7 @@ impl Record {
             }),
             ready: watch::Sender::new(false),
             advanced: Notify::new(),
+            awaited: Awaited::default(),
             attention: Notify::new(),
         }
     }
@@ -116,6 +120,7 @@ impl Record {
             }
         }
         self.evict(&mut state);
+        self.awaited.reach(state.sequence.head());
         if state.sequence.hole().is_some() {
             self.attention.notify_one();
         }
@@ -150,6 +155,7 @@ impl Record {
         let State { sequence, log, .. } = &mut *state;
         sequence.begin(next, |stored| keep(log, stored));
         sequence.know(stream.last);
+        self.awaited.reset();
     }
 
     /// What the stream was found to be, the same as before.
@@ -187,6 +193,7 @@ impl Record {
         }
         sequence.pass(through, |stored| keep(log, stored));
         self.evict(&mut state);
+        self.awaited.reach(state.sequence.head());
     }
 
     /// Retention has dropped these before they were here.
@@ -224,6 +231,17 @@ impl Record {
 
     pub(crate) fn generation(&self) -> u32 {
         self.lock().generation
+    }
+
+    /// Waits until everything up to a sequence has come, or the stream of this
+    /// generation is another one.
+    pub(crate) async fn until_come(&self, generation: u32, seq: u64) {
+        let mut waiter = self.awaited.enter(seq);
+        // What comes after this look it is told.
+        let head = self.head();
+        if head.generation == generation && head.seq < seq {
+            waiter.told().await;
+        }
     }
 
     /// Everything up to here has come.

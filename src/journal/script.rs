@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use crate::{
     broker::{
-        Broker, BrokerState, Feed, Message, Page, PageSize, Place, PublishError, Query, ReadError, Receipt, Stored,
-        StreamState,
+        Broker, BrokerState, Feed, Message, Page, PageSize, Place, PublishError, Purpose, Query, ReadError, Receipt,
+        Stored, StreamState,
     },
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery, Source as Text, load},
@@ -154,7 +154,7 @@ impl Broker for Scripted {
         unreachable!("nobody asks")
     }
 
-    async fn read(&self, _: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError> {
+    async fn read(&self, _: StreamIndex, query: &Query, size: PageSize, _: Purpose) -> Result<Page, ReadError> {
         self.copy.fetch_add(1, Ordering::Relaxed);
         let (from, last) = {
             let mut script = self.script();

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, PoisonError, Weak},
+    sync::{Arc, PoisonError},
 };
 
 use tokio::sync::OnceCell;
@@ -12,47 +12,69 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// Reads under way, by what they read.
 #[derive(Debug)]
-pub(crate) struct SingleFlight<K, V>(Mutex<HashMap<K, Weak<OnceCell<V>>>>);
+pub(crate) struct SingleFlight<K: Eq + Hash, V>(Mutex<HashMap<K, Flight<V>>>);
 
-impl<K, V> Default for SingleFlight<K, V> {
+/// One read, and how many wait for it.
+#[derive(Debug)]
+struct Flight<V> {
+    value: Arc<OnceCell<V>>,
+    callers: usize,
+}
+
+/// One who waits for a read, or does it. The last one to leave, with a value or
+/// without, takes the key out: one who is cancelled leaves nothing behind.
+struct Caller<'f, K: Eq + Hash, V> {
+    flights: &'f SingleFlight<K, V>,
+    key: K,
+}
+
+impl<K: Eq + Hash, V> Default for SingleFlight<K, V> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
-    /// Does it, or waits for who does it already. Where that fails, the next
-    /// one who waits tries.
+    /// Does it, or waits for who does it already. Where that fails or is
+    /// cancelled, the next one who waits tries.
     pub(crate) async fn join<E>(&self, key: K, read: impl Future<Output = Result<V, E>>) -> Result<V, E> {
-        let flight = {
+        let value = {
             let mut flights = self.lock();
-            match flights.get(&key).and_then(Weak::upgrade) {
-                Some(flight) => flight,
-                None => {
-                    let flight = Arc::<OnceCell<V>>::default();
-                    flights.insert(key.clone(), Arc::downgrade(&flight));
-                    flight
-                }
-            }
+            let new = || Flight { value: Arc::default(), callers: 0 };
+            let flight = flights.entry(key.clone()).or_insert_with(new);
+            flight.callers += 1;
+            flight.value.clone()
         };
-        let value = flight.get_or_try_init(|| read).await.cloned();
-        drop(flight);
-        let mut flights = self.lock();
-        if flights.get(&key).is_some_and(|flight| flight.strong_count() == 0) {
-            flights.remove(&key);
-        }
-        value
+        let _caller = Caller { flights: self, key };
+        value.get_or_try_init(|| read).await.cloned()
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Weak<OnceCell<V>>>> {
+impl<K: Eq + Hash, V> SingleFlight<K, V> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Flight<V>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Eq + Hash, V> Drop for Caller<'_, K, V> {
+    fn drop(&mut self) {
+        let mut flights = self.flights.lock();
+        let Some(flight) = flights.get_mut(&self.key) else { return };
+        flight.callers -= 1;
+        if flight.callers == 0 {
+            flights.remove(&self.key);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        future::pending,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
+    use futures_util::poll;
     use tokio::sync::Notify;
 
     use super::*;
@@ -91,5 +113,21 @@ mod tests {
         let flights = SingleFlight::<u8, u8>::default();
         assert_eq!(flights.join(1, async { Err("no") }).await, Err("no"));
         assert_eq!(flights.join(1, async { Ok::<u8, &str>(2) }).await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_no_key_and_the_next_one_reads() {
+        let flights = SingleFlight::<u8, u8>::default();
+        for key in 0..100 {
+            let mut given_up = Box::pin(flights.join(key, pending::<Result<u8, ()>>()));
+            assert!(poll!(&mut given_up).is_pending());
+            let mut waits = Box::pin(flights.join(key, async { Ok::<u8, ()>(key) }));
+            assert!(poll!(&mut waits).is_pending());
+            drop(given_up);
+            assert_eq!(waits.await, Ok(key));
+            let mut alone = Box::pin(flights.join(key, pending::<Result<u8, ()>>()));
+            assert!(poll!(&mut alone).is_pending());
+        }
+        assert!(flights.lock().is_empty());
     }
 }

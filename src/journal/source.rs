@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    broker::{Broker, Page, PageSize, Query, ReadError, Stored, StreamState},
+    broker::{Broker, Page, PageSize, Purpose, Query, ReadError, Stored, StreamState},
     classes::StreamIndex,
     sync::{Mutex, sleep},
 };
@@ -29,6 +29,7 @@ const DISTRUST: Duration = Duration::from_secs(10);
 pub(crate) struct Source {
     broker: Arc<dyn Broker>,
     stream: StreamIndex,
+    purpose: Purpose,
     /// Since when the copy that answers here is passed by.
     distrusted: Arc<Mutex<Option<Instant>>>,
 }
@@ -49,8 +50,14 @@ pub(crate) fn pages(state: &StreamState, sequences: u64) -> u64 {
 }
 
 impl Source {
+    /// A stream that is read for clients.
     pub(crate) fn new(broker: Arc<dyn Broker>, stream: StreamIndex) -> Self {
-        Self { broker, stream, distrusted: Arc::default() }
+        Self { broker, stream, purpose: Purpose::Serve, distrusted: Arc::default() }
+    }
+
+    /// The same, read to follow it: whatever clients read does not delay that.
+    pub(crate) fn to_follow(&self) -> Self {
+        Self { purpose: Purpose::Follow, ..self.clone() }
     }
 
     /// What the stream is now.
@@ -60,7 +67,7 @@ impl Source {
 
     /// Reads one page of an answer.
     pub(crate) async fn read(&self, query: &Query, size: PageSize) -> Result<Page, ReadError> {
-        self.broker.read(self.stream, query, size).await
+        self.broker.read(self.stream, query, size, self.purpose).await
     }
 
     /// Reads on from a sequence, at most to `last`, up to which events are or

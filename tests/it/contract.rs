@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use notifier::{
-    broker::{self, Arrived, Broker, FeedId, Intake, Link, Message, PageSize, Query, RequestError},
+    broker::{self, Arrived, Broker, FeedId, Intake, Link, Message, PageSize, Purpose, Query, RequestError},
     calendar::unix_millis,
     classes::StreamIndex,
     drain::Tasks,
@@ -101,7 +101,7 @@ impl Desk {
     }
 
     async fn read(&self, stream: StreamIndex, query: Query, size: PageSize) -> (Vec<(u64, String)>, u64, bool) {
-        let page = self.broker.read(stream, &query, size).await.expect("a page");
+        let page = self.broker.read(stream, &query, size, Purpose::Serve).await.expect("a page");
         let events = page.events.iter().map(|one| (one.seq, one.event.as_deref().map(text).unwrap_or_default()));
         (events.collect(), page.through, page.more)
     }

@@ -11,7 +11,7 @@ use crate::{
     broker::{
         headers,
         nats::reading::{Answers, Interest},
-        stored::{Page, PageSize, Query, ReadError},
+        stored::{Page, PageSize, Purpose, Query, ReadError},
     },
     classes::StreamIndex,
     metrics::{Metrics, StreamRequest},
@@ -20,8 +20,12 @@ use crate::{
 /// For one page, from the question to its last event.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
-/// Reads in order at the same time: a few keep a server busy.
+/// Reads in order for clients at the same time: a few keep a server busy.
 const SEQUENTIAL: usize = 4;
+
+/// Reads with which the node follows its streams at the same time. A stream
+/// has one at most; at the start all of them fill their windows.
+const FOLLOWING: usize = 4;
 
 /// Asks for what is stored.
 #[derive(Debug)]
@@ -34,9 +38,10 @@ pub(crate) struct Archive {
     streams: Arc<[Arc<str>]>,
     /// Storms of clients must not become storms at NATS.
     reads: Semaphore,
-    /// Reading in order is what closes holes, and is shared: it does not wait
-    /// for the others.
+    /// Reading in order is shared by many: it does not wait for the others.
     sequential: Semaphore,
+    /// What closes holes waits for no client's reads.
+    following: Semaphore,
     metrics: Arc<Metrics>,
 }
 
@@ -57,6 +62,7 @@ impl Archive {
             streams,
             reads: Semaphore::new(reads),
             sequential: Semaphore::new(SEQUENTIAL),
+            following: Semaphore::new(FOLLOWING),
             metrics,
         }
     }
@@ -65,8 +71,18 @@ impl Archive {
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub(crate) async fn read(&self, stream: StreamIndex, query: &Query, size: PageSize) -> Result<Page, ReadError> {
-        let permits = if matches!(query, Query::From(_)) { &self.sequential } else { &self.reads };
+    pub(crate) async fn read(
+        &self,
+        stream: StreamIndex,
+        query: &Query,
+        size: PageSize,
+        purpose: Purpose,
+    ) -> Result<Page, ReadError> {
+        let permits = match (purpose, query) {
+            (Purpose::Follow, _) => &self.following,
+            (Purpose::Serve, Query::From(_)) => &self.sequential,
+            (Purpose::Serve, _) => &self.reads,
+        };
         let _permit = permits.acquire().await.map_err(|_| ReadError::Unavailable)?;
         let (kind, mut question) = question(query);
         let batch = if matches!(query, Query::Since(_)) { 1 } else { size.events };
@@ -99,5 +115,47 @@ fn question(query: &Query) -> (StreamRequest, Value) {
             let patterns: Vec<&str> = patterns.iter().map(|pattern| pattern.as_str()).collect();
             (StreamRequest::Newest, json!({"multi_last": patterns, "up_to_seq": upto, "seq": from}))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+
+    use super::*;
+
+    const ALL: PageSize = PageSize { events: 64, bytes: 1 << 20 };
+
+    /// Whether a question for what follows a sequence has been sent.
+    fn is_asked(interest: &Interest, seq: u64) -> bool {
+        String::from_utf8_lossy(&interest.take().bytes).contains(&format!("\"seq\":{seq}}}"))
+    }
+
+    #[tokio::test]
+    async fn following_a_stream_waits_for_no_reads_of_clients() {
+        let interest = Arc::<Interest>::default();
+        interest.begin();
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let answers = Arc::<Answers>::default();
+        let archive = Archive::new(interest.clone(), answers, "i".into(), [Arc::from("S")].into(), 1, metrics);
+        let read = |query, purpose| {
+            let archive = &archive;
+            async move { archive.read(StreamIndex(0), &query, ALL, purpose).await }
+        };
+        // Nobody answers any of them.
+        let mut crowd: Vec<_> =
+            (1..=2 * SEQUENTIAL as u64).map(|seq| Box::pin(read(Query::From(seq), Purpose::Serve))).collect();
+        for reader in &mut crowd {
+            assert!(poll!(reader).is_pending());
+        }
+        let mut since = Box::pin(read(Query::Since(1), Purpose::Serve));
+        assert!(poll!(&mut since).is_pending());
+        interest.take();
+        let mut late = Box::pin(read(Query::From(77), Purpose::Serve));
+        assert!(poll!(&mut late).is_pending() && !is_asked(&interest, 77), "it waits for its turn");
+        let mut hole = Box::pin(read(Query::From(78), Purpose::Follow));
+        assert!(poll!(&mut hole).is_pending() && is_asked(&interest, 78), "it does not");
+        let mut begin = Box::pin(read(Query::Since(2), Purpose::Follow));
+        assert!(poll!(&mut begin).is_pending() && !interest.take().bytes.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! A record keeps what is not fanned out yet, and beyond that the window.
 
 use bytes::Bytes;
+use futures_util::poll;
 
 use super::*;
 use crate::journal::script::{self, ALL, settings};
@@ -223,4 +224,26 @@ fn the_newest_values_say_whether_older_ones_may_be_missing() {
         record.confirm(StreamState { first, last: 5, ..StreamState::default() });
         assert_eq!(newest(2).1, floor, "the stream begins with {first}");
     }
+}
+
+/// Somebody who is ahead of this node is not asked meanwhile, and told by whatever brings it.
+#[tokio::test]
+async fn who_waits_for_a_sequence_is_told_when_it_has_come_or_never_will() {
+    let record = record(100, Delivery::Durable);
+    let mut waits = Box::pin(record.until_come(1, 3));
+    assert!(poll!(&mut waits).is_pending());
+    record.take([event(1), event(3)]);
+    assert!(poll!(&mut waits).is_pending(), "there is a hole before it");
+    record.fill(1, vec![event(2)], 2);
+    waits.await;
+    record.until_come(1, 3).await;
+    let mut waits = Box::pin(record.until_come(1, 4));
+    assert!(poll!(&mut waits).is_pending());
+    record.take([event(4)]);
+    waits.await;
+    let mut waits = Box::pin(record.until_come(1, 9));
+    assert!(poll!(&mut waits).is_pending());
+    record.begin(StreamState { epoch: 2, first: 1, ..StreamState::default() }, 1);
+    waits.await;
+    record.until_come(1, 9).await;
 }

@@ -1,68 +1,65 @@
 //! Which values stand under the patterns that match a subject: one descent
-//! through the tokens instead of a comparison with every pattern.
+//! through the tokens instead of a comparison with every pattern. Tokens
+//! between two branches stand in one node, so that a pattern adds two nodes at
+//! most, whatever its length.
 
-use std::collections::HashMap;
+mod node_map;
+
+use std::mem;
 
 use crate::subject::{Pattern, Subject};
+use node_map::NodeMap;
 
 /// Values by pattern. A lookup visits at most the nodes that share a prefix
 /// with the subject, whatever the number of patterns.
 #[derive(Debug)]
 pub struct Trie<V> {
+    /// Its run is empty.
     root: Node<V>,
 }
 
 #[derive(Debug)]
 struct Node<V> {
-    children: HashMap<Box<str>, Node<V>>,
-    /// Values of patterns that end here.
+    /// Tokens that follow without a branch, joined by dots; `*` is one of them.
+    run: Box<str>,
+    /// Values of patterns that end behind the run.
     here: Vec<V>,
-    /// Values of patterns that end here with `>`.
+    /// Values of patterns that end there with `>`.
     tail: Vec<V>,
-}
-
-impl<V> Default for Node<V> {
-    fn default() -> Self {
-        Self { children: HashMap::new(), here: Vec::new(), tail: Vec::new() }
-    }
-}
-
-impl<V> Node<V> {
-    fn is_empty(&self) -> bool {
-        self.children.is_empty() && self.here.is_empty() && self.tail.is_empty()
-    }
+    /// What follows with `*`.
+    any: Option<Box<Node<V>>>,
+    /// What follows with other tokens.
+    children: NodeMap<Node<V>>,
 }
 
 impl<V> Default for Trie<V> {
     fn default() -> Self {
-        Self { root: Node::default() }
+        Self { root: Node::new("") }
     }
 }
 
 impl<V> Trie<V> {
     /// Adds a value under a pattern; equal values may stand there twice.
     pub fn insert(&mut self, pattern: &Pattern, value: V) {
-        let mut node = &mut self.root;
-        for token in pattern.as_str().split('.') {
-            if token == ">" {
-                node.tail.push(value);
-                return;
-            }
-            node = node.children.entry(token.into()).or_default();
+        let (tokens, tail) = split_tail(pattern);
+        let values = self.root.grow(tokens).values(tail);
+        if values.is_empty() {
+            // Nearly every pattern has one.
+            values.reserve_exact(1);
         }
-        node.here.push(value);
+        values.push(value);
     }
 
     /// Removes the values under exactly this pattern for which `gone` says so,
     /// and the nodes that nothing needs any more.
     pub fn remove(&mut self, pattern: &Pattern, mut gone: impl FnMut(&V) -> bool) {
-        remove(&mut self.root, pattern.as_str().split('.'), &mut gone);
+        let (tokens, tail) = split_tail(pattern);
+        self.root.remove(tokens, tail, &mut gone);
     }
 
     /// Calls `found` with every value whose pattern matches the subject.
     pub fn each<'a>(&'a self, subject: &Subject, mut found: impl FnMut(&'a V)) {
-        let tokens: Vec<&str> = subject.as_str().split('.').collect();
-        each(&self.root, &tokens, &mut found);
+        self.root.each(subject.as_str(), &mut found);
     }
 
     /// Whether no pattern is left.
@@ -71,32 +68,163 @@ impl<V> Trie<V> {
     }
 }
 
-fn remove<'t, V>(node: &mut Node<V>, mut tokens: impl Iterator<Item = &'t str>, gone: &mut impl FnMut(&V) -> bool) {
-    match tokens.next() {
-        None => node.here.retain(|value| !gone(value)),
-        Some(">") => node.tail.retain(|value| !gone(value)),
-        Some(token) => {
-            if let Some(child) = node.children.get_mut(token) {
-                // Boxed: the iterator's type would otherwise grow with each level.
-                remove(child, &mut tokens as &mut dyn Iterator<Item = &'t str>, gone);
-                if child.is_empty() {
-                    node.children.remove(token);
-                }
+impl<V> Node<V> {
+    fn new(run: &str) -> Self {
+        Self { run: run.into(), here: Vec::new(), tail: Vec::new(), any: None, children: NodeMap::default() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_free() && self.any.is_none() && self.children.len() == 0
+    }
+
+    /// Whether no pattern ends here.
+    fn is_free(&self) -> bool {
+        self.here.is_empty() && self.tail.is_empty()
+    }
+
+    fn values(&mut self, tail: bool) -> &mut Vec<V> {
+        if tail { &mut self.tail } else { &mut self.here }
+    }
+
+    /// The node in which these tokens end, made where there is none.
+    fn grow(&mut self, mut tokens: &str) -> &mut Self {
+        let mut node = self;
+        loop {
+            let alike = alike(&node.run, tokens);
+            if alike < node.run.len() {
+                node.split(alike);
             }
+            tokens = behind(tokens, alike);
+            if tokens.is_empty() {
+                return node;
+            }
+            let (token, rest) = first(tokens);
+            node = match token {
+                "*" => node.any.get_or_insert_with(|| Box::new(Self::new(rest))),
+                token => node.children.grow(token, || Self::new(rest)),
+            };
+            tokens = rest;
         }
+    }
+
+    /// Makes a branch behind so many bytes of the run.
+    fn split(&mut self, at: usize) {
+        let upper = Self::new(&self.run[..at]);
+        let mut lower = mem::replace(self, upper);
+        let run = mem::take(&mut lower.run);
+        let (token, rest) = first(behind(&run, at));
+        lower.run = rest.into();
+        if token == "*" {
+            self.any = Some(Box::new(lower));
+        } else {
+            self.children.grow(token, || lower);
+        }
+    }
+
+    /// Takes the only node that follows into its own run, where no pattern ends here.
+    fn join(&mut self) {
+        if !self.is_free() || usize::from(self.any.is_some()) + self.children.len() != 1 {
+            return;
+        }
+        let only = self.any.take().map(|any| ("*".into(), *any)).or_else(|| self.children.pop());
+        let Some((token, lower)) = only else { return };
+        let runs = [&*self.run, &*token, &*lower.run];
+        let run = runs.into_iter().filter(|run| !run.is_empty()).collect::<Vec<_>>().join(".");
+        *self = Self { run: run.into(), ..lower };
+    }
+
+    fn remove(&mut self, tokens: &str, tail: bool, gone: &mut impl FnMut(&V) -> bool) {
+        let alike = alike(&self.run, tokens);
+        if alike < self.run.len() {
+            return;
+        }
+        let tokens = behind(tokens, alike);
+        if tokens.is_empty() {
+            let values = self.values(tail);
+            values.retain(|value| !gone(value));
+            if values.len() <= values.capacity() / 4 {
+                values.shrink_to(values.len() * 2);
+            }
+            return;
+        }
+        let (token, rest) = first(tokens);
+        let child = if token == "*" { self.any.as_deref_mut() } else { self.children.get_mut(token) };
+        let Some(child) = child else { return };
+        child.remove(rest, tail, gone);
+        if !child.is_empty() {
+            child.join();
+        } else if token == "*" {
+            self.any = None;
+        } else {
+            self.children.remove(token);
+        }
+    }
+
+    fn each<'a>(&'a self, tokens: &str, found: &mut impl FnMut(&'a V)) {
+        let Some(tokens) = self.pass(tokens) else { return };
+        if tokens.is_empty() {
+            self.here.iter().for_each(found);
+            return;
+        }
+        self.tail.iter().for_each(&mut *found);
+        let (token, rest) = first(tokens);
+        if let Some(child) = self.children.get(token) {
+            child.each(rest, found);
+        }
+        if let Some(any) = &self.any {
+            any.each(rest, found);
+        }
+    }
+
+    /// What of a subject's tokens comes behind the run; nothing where the run
+    /// does not match.
+    fn pass<'t>(&self, mut tokens: &'t str) -> Option<&'t str> {
+        if self.run.is_empty() {
+            return Some(tokens);
+        }
+        if let Some(rest) = tokens.strip_prefix(&*self.run) {
+            // No subject has a wildcard, so it was none here.
+            return if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') };
+        }
+        for wanted in self.run.split('.') {
+            let (token, rest) = first(tokens);
+            if token.is_empty() || (wanted != "*" && wanted != token) {
+                return None;
+            }
+            tokens = rest;
+        }
+        Some(tokens)
     }
 }
 
-fn each<'a, V>(node: &'a Node<V>, tokens: &[&str], found: &mut impl FnMut(&'a V)) {
-    let Some((token, rest)) = tokens.split_first() else {
-        node.here.iter().for_each(found);
-        return;
-    };
-    node.tail.iter().for_each(&mut *found);
-    for key in [*token, "*"] {
-        if let Some(child) = node.children.get(key) {
-            each(child, rest, found);
-        }
+/// The tokens of a pattern, and whether `>` follows them.
+fn split_tail(pattern: &Pattern) -> (&str, bool) {
+    match pattern.as_str() {
+        ">" => ("", true),
+        text => text.strip_suffix(".>").map_or((text, false), |tokens| (tokens, true)),
+    }
+}
+
+/// The first token, and what follows it.
+fn first(tokens: &str) -> (&str, &str) {
+    match tokens.bytes().position(|byte| byte == b'.') {
+        Some(dot) => (&tokens[..dot], &tokens[dot + 1..]),
+        None => (tokens, ""),
+    }
+}
+
+/// Bytes of the whole tokens that a run and others begin with alike.
+fn alike(run: &str, tokens: &str) -> usize {
+    let pairs = run.split('.').zip(tokens.split('.'));
+    let bytes: usize = pairs.take_while(|(one, other)| one == other).map(|(token, _)| token.len() + 1).sum();
+    bytes.saturating_sub(1)
+}
+
+/// What follows the whole tokens that take so many bytes.
+fn behind(tokens: &str, bytes: usize) -> &str {
+    match bytes {
+        0 => tokens,
+        bytes => tokens.get(bytes + 1..).unwrap_or_default(),
     }
 }
 
@@ -105,6 +233,72 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// What an allocation takes beyond its bytes, at most.
+    const ALLOCATION: usize = 16;
+
+    /// Bytes on the heap.
+    fn heap<V>(node: &Node<V>) -> usize {
+        let list = |capacity: usize| if capacity == 0 { 0 } else { capacity * size_of::<V>() + ALLOCATION };
+        let run = if node.run.is_empty() { 0 } else { node.run.len() + ALLOCATION };
+        let any = node.any.as_ref().map_or(0, |any| size_of::<Node<V>>() + ALLOCATION + heap(any));
+        run + list(node.here.capacity()) + list(node.tail.capacity()) + any + node.children.heap(ALLOCATION, heap)
+    }
+
+    fn parse(text: &str) -> Pattern {
+        Pattern::parse(text).expect(text)
+    }
+
+    /// As many bytes as a subject may have, where each token has some.
+    const LONG: &str = "aaaaaaa";
+
+    #[test]
+    fn a_subscription_of_32_tokens_takes_at_most_1_kb_however_they_overlap() {
+        let tokens = |change: &dyn Fn(usize) -> Option<String>| -> Pattern {
+            parse(&(0..32).map(|place| change(place).unwrap_or_else(|| LONG.into())).collect::<Vec<_>>().join("."))
+        };
+        let rows: [(&str, Box<dyn Fn(usize) -> Pattern>); 5] = [
+            (
+                "alike up to the last token",
+                Box::new(|number| tokens(&|place| (place == 31).then(|| format!("{number:07}")))),
+            ),
+            (
+                "alike from the second token on",
+                Box::new(|number| tokens(&|place| (place == 0).then(|| format!("{number:07}")))),
+            ),
+            (
+                "a branch at each token",
+                Box::new(|number| tokens(&|place| (place == number % 32).then(|| format!("{number:07}")))),
+            ),
+            (
+                "wildcards anywhere",
+                Box::new(|number| {
+                    tokens(&|place| ((number.wrapping_mul(0x9e37_79b9) >> (place % 29)) % 2 == 0).then(|| "*".into()))
+                }),
+            ),
+            (
+                "as long as it is deep",
+                Box::new(|number| {
+                    let text = tokens(&|place| (place == number % 30).then(|| format!("{number:07}"))).to_string();
+                    parse(&format!("{}.>", &text[..(number % 30 + 1) * 8 + 7]))
+                }),
+            ),
+        ];
+        for (name, pattern) in &rows {
+            for count in [1, 2, 9, 512, 20_000] {
+                let mut trie = Trie::default();
+                for number in 0..count {
+                    trie.insert(&pattern(number), number as u64);
+                }
+                let each = heap(&trie.root) / count;
+                assert!(each <= 1_024, "{name}: {each} bytes each of {count}");
+                for number in 0..count {
+                    trie.remove(&pattern(number), |value| *value == number as u64);
+                }
+                assert_eq!((trie.is_empty(), heap(&trie.root)), (true, 0), "{name}");
+            }
+        }
+    }
 
     fn pattern() -> impl Strategy<Value = Pattern> {
         (prop::collection::vec(prop::sample::select(vec!["a", "b", "*"]), 0..4), any::<bool>()).prop_filter_map(
@@ -116,6 +310,15 @@ mod tests {
                 Pattern::parse(&tokens.join(".")).ok()
             },
         )
+    }
+
+    /// All nodes, in an order of their own.
+    fn shape(node: &Node<usize>) -> String {
+        let mut children: Vec<_> =
+            node.children.iter().map(|(token, child)| format!("{token} {}", shape(child))).collect();
+        children.sort();
+        let any = node.any.as_ref().map(|any| shape(any));
+        format!("({} {:?} {:?} {any:?} {children:?})", node.run, node.here, node.tail)
     }
 
     fn subject() -> impl Strategy<Value = Subject> {
@@ -153,6 +356,30 @@ mod tests {
                 trie.remove(pattern, |value| *value == index);
             }
             prop_assert!(trie.is_empty());
+        }
+
+        #[test]
+        fn a_trie_from_which_patterns_were_removed_is_as_one_that_never_had_them(
+            patterns in prop::collection::vec(pattern(), 0..40),
+            removed in prop::collection::vec(any::<bool>(), 40),
+        ) {
+            let (mut trie, mut never) = (Trie::default(), Trie::default());
+            for (index, pattern) in patterns.iter().enumerate() {
+                trie.insert(pattern, index);
+                if !removed[index] {
+                    never.insert(pattern, index);
+                }
+            }
+            for (index, pattern) in patterns.iter().enumerate() {
+                if removed[index] {
+                    trie.remove(pattern, |value| *value == index);
+                }
+            }
+            prop_assert_eq!(shape(&trie.root), shape(&never.root));
+            for index in 0..patterns.len() {
+                trie.remove(&patterns[index], |_| true);
+            }
+            prop_assert_eq!(heap(&trie.root), 0);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::{
     config::{Config, Delivery},
-    subject::{BadSubject, Pattern, Subject},
+    subject::{BadSubject, Pattern, SUBJECT_TOKENS, Subject},
 };
 
 /// Place of a stream in the configuration.
@@ -31,11 +31,19 @@ pub struct Reach {
 }
 
 /// The configured rules.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Classes {
+    /// Most tokens of a subject or pattern that has a class.
+    tokens: usize,
     rules: Vec<(Pattern, Class)>,
     /// Of each stream: what it promises, and where its events reappear.
     streams: Vec<(Delivery, Pattern)>,
+}
+
+impl Default for Classes {
+    fn default() -> Self {
+        Self { tokens: SUBJECT_TOKENS, rules: Vec::new(), streams: Vec::new() }
+    }
 }
 
 impl Classes {
@@ -60,7 +68,23 @@ impl Classes {
             };
             rules.push((Pattern::parse(&rule.pattern)?, class));
         }
-        Ok(Self { rules, streams })
+        Ok(Self { tokens: config.limits.subject_tokens, rules, streams })
+    }
+
+    /// Parses a subject that clients may name, or get events of.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn subject(&self, text: &str) -> Result<Subject, BadSubject> {
+        Subject::parse_within(text, self.tokens)
+    }
+
+    /// Parses a subject or pattern that clients may name.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn pattern(&self, text: &str) -> Result<Pattern, BadSubject> {
+        Pattern::parse_within(text, self.tokens)
     }
 
     /// The class of a subject.

@@ -111,7 +111,7 @@ impl Grants {
     /// # Errors
     /// `bad_subject` or `forbidden`.
     pub fn subscribe(&self, subject: &str) -> Result<Pattern, Refusal> {
-        let pattern = Pattern::parse(subject).map_err(|why| Refusal::bad_subject(subject, why))?;
+        let pattern = self.0.classes.pattern(subject).map_err(|why| Refusal::bad_subject(subject, why))?;
         if pattern.is_reserved() {
             return Err(reserved(subject));
         }
@@ -185,7 +185,7 @@ impl Grants {
     }
 
     fn concrete(&self, verb: Verb, subject: &str) -> Result<Subject, Refusal> {
-        let parsed = Subject::parse(subject).map_err(|why| Refusal::bad_subject(subject, why))?;
+        let parsed = self.0.classes.subject(subject).map_err(|why| Refusal::bad_subject(subject, why))?;
         if parsed.is_reserved() {
             return Err(reserved(subject));
         }

@@ -10,8 +10,9 @@ use std::{fmt, sync::Arc};
 /// interest; its own guidance is to stay below 256.
 pub const SUBJECT_BYTES: usize = 256;
 
-/// Most tokens in a subject or pattern: NATS advises at most 16, twice that
-/// leaves room and still bounds the work of a match.
+/// Most tokens that a subject or pattern can have, whatever
+/// `limits.subject_tokens` says: twice what NATS advises bounds the work of a
+/// match.
 pub const SUBJECT_TOKENS: usize = 32;
 
 /// Why a text is no subject or pattern.
@@ -23,9 +24,9 @@ pub enum BadSubject {
     /// Above [`SUBJECT_BYTES`].
     #[error("is longer than {SUBJECT_BYTES} bytes")]
     TooLong,
-    /// Above [`SUBJECT_TOKENS`].
-    #[error("has more than {SUBJECT_TOKENS} tokens")]
-    TooManyTokens,
+    /// Above `limits.subject_tokens`, or [`SUBJECT_TOKENS`].
+    #[error("has more than {0} tokens (limits.subject_tokens)")]
+    TooManyTokens(usize),
     /// Two dots in a row, or one at either end.
     #[error("has an empty token (two dots in a row, or a dot at an end)")]
     EmptyToken,
@@ -50,7 +51,12 @@ pub struct Subject(Arc<str>);
 impl Subject {
     /// Parses a concrete subject.
     pub fn parse(text: &str) -> Result<Self, BadSubject> {
-        if check(text)? {
+        Self::parse_within(text, SUBJECT_TOKENS)
+    }
+
+    /// Parses a concrete subject of at most so many tokens.
+    pub fn parse_within(text: &str, tokens: usize) -> Result<Self, BadSubject> {
+        if check(text, tokens)? {
             return Err(BadSubject::Wildcard);
         }
         Ok(Self(text.into()))
@@ -75,7 +81,12 @@ pub struct Pattern(Arc<str>);
 impl Pattern {
     /// Parses a subject or pattern.
     pub fn parse(text: &str) -> Result<Self, BadSubject> {
-        check(text)?;
+        Self::parse_within(text, SUBJECT_TOKENS)
+    }
+
+    /// Parses a subject or pattern of at most so many tokens.
+    pub fn parse_within(text: &str, tokens: usize) -> Result<Self, BadSubject> {
+        check(text, tokens)?;
         Ok(Self(text.into()))
     }
 
@@ -141,7 +152,7 @@ impl Pattern {
 }
 
 /// Checks the grammar; true when there is a wildcard.
-fn check(text: &str) -> Result<bool, BadSubject> {
+fn check(text: &str, tokens: usize) -> Result<bool, BadSubject> {
     if text.is_empty() {
         return Err(BadSubject::Empty);
     }
@@ -150,8 +161,8 @@ fn check(text: &str) -> Result<bool, BadSubject> {
     }
     let (mut wildcard, mut tail) = (false, false);
     for (index, token) in text.split('.').enumerate() {
-        if index == SUBJECT_TOKENS {
-            return Err(BadSubject::TooManyTokens);
+        if index == tokens {
+            return Err(BadSubject::TooManyTokens(tokens));
         }
         if tail {
             return Err(BadSubject::TailNotLast);
@@ -236,7 +247,7 @@ mod tests {
         let rows: &[(&str, BadSubject)] = &[
             ("", Empty),
             (&long, TooLong),
-            (&many, TooManyTokens),
+            (&many, TooManyTokens(SUBJECT_TOKENS)),
             (".", EmptyToken),
             (".a", EmptyToken),
             ("a.", EmptyToken),
@@ -269,6 +280,17 @@ mod tests {
         for text in ["a", "a.b-c_d", "shop.cart.u42", "a.m\u{fc}ller", "$JS.API", longest, most] {
             assert!(Subject::parse(text).is_ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn no_more_tokens_pass_than_are_allowed() {
+        for (text, fits) in [("a", true), ("a.b.c", true), ("a.*.>", true), ("a.b.c.d", false), ("*.*.*.>", false)] {
+            let expected = if fits { Ok(text) } else { Err(BadSubject::TooManyTokens(3)) };
+            let parsed = Pattern::parse_within(text, 3);
+            assert_eq!(parsed.as_ref().map(Pattern::as_str).map_err(|why| *why), expected, "{text}");
+        }
+        assert_eq!(Subject::parse_within("a.b.c.d", 3), Err(BadSubject::TooManyTokens(3)));
+        assert_eq!(Subject::parse_within("a.b.c", 3), Ok(subject("a.b.c")));
     }
 
     #[test]

@@ -32,8 +32,8 @@ struct Parsed<'c> {
 ///
 /// # Errors
 /// Names the key and the remedy.
-pub(crate) fn check(streams: &[Stream], rules: &[SubjectRule]) -> Result<(), ConfigError> {
-    let parsed = streams.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn check(streams: &[Stream], rules: &[SubjectRule], tokens: usize) -> Result<(), ConfigError> {
+    let parsed = streams.iter().map(|stream| parse(stream, tokens)).collect::<Result<Vec<_>, _>>()?;
     for (place, stream) in parsed.iter().enumerate() {
         for earlier in &parsed[..place] {
             apart(earlier, stream)?;
@@ -46,7 +46,7 @@ pub(crate) fn check(streams: &[Stream], rules: &[SubjectRule]) -> Result<(), Con
     let mut served: Vec<(&str, Delivery)> = Vec::new();
     for rule in rules {
         let key = format!("subjects[{}]", rule.pattern);
-        let pattern = application_pattern(&rule.pattern, &key)?;
+        let pattern = application_pattern(&rule.pattern, &key, tokens)?;
         if let Some(before) = earlier.iter().find(|before| before.covers(&pattern)) {
             return refuse(
                 key,
@@ -64,7 +64,7 @@ pub(crate) fn check(streams: &[Stream], rules: &[SubjectRule]) -> Result<(), Con
     parsed.iter().try_for_each(|stream| latest_keeps_one(stream.stream, &served))
 }
 
-fn parse(stream: &Stream) -> Result<Parsed<'_>, ConfigError> {
+fn parse(stream: &Stream, tokens: usize) -> Result<Parsed<'_>, ConfigError> {
     let clean = |character: char| character.is_ascii_graphic() && !r".*>/\".contains(character);
     let name = &stream.name;
     if name.is_empty() || name.len() > NAME_LENGTH || !name.chars().all(clean) {
@@ -80,7 +80,7 @@ fn parse(stream: &Stream) -> Result<Parsed<'_>, ConfigError> {
     if stream.subjects.is_empty() {
         return refuse(key("subjects"), "is empty; say what it stores, as [\"shop.cart.>\"]".into());
     }
-    let subjects = stream.subjects.iter().map(|text| application_pattern(text, &key("subjects")));
+    let subjects = stream.subjects.iter().map(|text| application_pattern(text, &key("subjects"), tokens));
     let subjects = subjects.collect::<Result<Vec<_>, _>>()?;
     for (place, subject) in subjects.iter().enumerate() {
         if let Some(other) = subjects[..place].iter().find(|other| other.overlaps(subject)) {
@@ -237,8 +237,8 @@ fn latest_keeps_one(stream: &Stream, served: &[(&str, Delivery)]) -> Result<(), 
 }
 
 /// A pattern of the application's own subjects.
-fn application_pattern(text: &str, key: &str) -> Result<Pattern, ConfigError> {
-    match Pattern::parse(text) {
+fn application_pattern(text: &str, key: &str, tokens: usize) -> Result<Pattern, ConfigError> {
+    match Pattern::parse_within(text, tokens) {
         Err(problem) => refuse(key.into(), format!("`{text}` {problem}")),
         Ok(pattern) if pattern.is_reserved() => {
             refuse(key.into(), format!("`{text}` is the messaging system's; name a subject of your own"))

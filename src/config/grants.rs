@@ -70,7 +70,7 @@ impl Grant {
 ///
 /// # Errors
 /// Names the key and the remedy.
-pub(crate) fn check(grants: &[Grant], streams: &[Stream], auth: &Auth) -> Result<(), ConfigError> {
+pub(crate) fn check(grants: &[Grant], streams: &[Stream], auth: &Auth, tokens: usize) -> Result<(), ConfigError> {
     let republished: Vec<Pattern> =
         streams.iter().filter_map(|stream| Pattern::parse(&format!("{}.>", stream.prefix())).ok()).collect();
     let mut patterns = 0;
@@ -85,7 +85,8 @@ pub(crate) fn check(grants: &[Grant], streams: &[Stream], auth: &Auth) -> Result
         issuers(grant, &format!("{key}.issuers"), auth)?;
         for (name, list) in grant.lists() {
             patterns += list.len();
-            list.iter().try_for_each(|text| line(text, &format!("{key}.{name}"), name != "deny", &republished))?;
+            let key = format!("{key}.{name}");
+            list.iter().try_for_each(|text| line(text, &key, name != "deny", &republished, tokens))?;
         }
     }
     if patterns > PATTERNS {
@@ -134,7 +135,7 @@ fn issuers(grant: &Grant, key: &str, auth: &Auth) -> Result<(), ConfigError> {
     }
 }
 
-fn line(text: &str, key: &str, grants: bool, republished: &[Pattern]) -> Result<(), ConfigError> {
+fn line(text: &str, key: &str, grants: bool, republished: &[Pattern], tokens: usize) -> Result<(), ConfigError> {
     let template = match Template::parse(text) {
         Ok(template) => template,
         Err(problem) => return refuse(key, &format!("`{text}` {problem}")),
@@ -143,6 +144,9 @@ fn line(text: &str, key: &str, grants: bool, republished: &[Pattern]) -> Result<
     let Ok(pattern) = template.fill(|_| Some("x".into())) else {
         return refuse(key, &format!("`{text}` cannot be filled; write it without blanks"));
     };
+    if let Err(problem) = Pattern::parse_within(pattern.as_str(), tokens) {
+        return refuse(key, &format!("`{text}` {problem}; shorten it or raise the limit"));
+    }
     if !grants {
         return Ok(());
     }
@@ -185,6 +189,10 @@ mod tests {
             ("subscribe = [\"a..b\"]", "grants[r].subscribe: `a..b` has an empty token"),
             ("subscribe_literal = [\"a.>.b\"]", "grants[r].subscribe_literal: `a.>.b` has `>` before the end"),
             ("publish = [\"a b\"]", "grants[r].publish: `a b` has the character"),
+            (
+                "deny = [\"a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.{sub}\"]",
+                "grants[r].deny: `a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.{sub}` has more than 16 tokens (limits.subject_tokens)",
+            ),
             ("deny = [\"foo*\"]", "grants[r].deny: `foo*` has a wildcard inside"),
             ("subscribe = [\"a.{sub\"]", "has `{sub`, which is no blank"),
             ("subscribe = [\"a.x{sub}\"]", "has `x{sub}`, which is no blank"),

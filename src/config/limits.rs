@@ -3,9 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{
-    error::ConfigError,
-    units::{Size, Span},
+use crate::{
+    config::{
+        error::ConfigError,
+        units::{Size, Span},
+    },
+    subject::SUBJECT_TOKENS,
 };
 
 /// How much of everything there may be. What exceeds a limit is refused with
@@ -54,6 +57,11 @@ pub struct Limits {
     pub message_bytes: Size,
     /// Bytes of one published or relayed event's data. NATS' own default is 1 MiB.
     pub event_bytes: Size,
+    /// Tokens of a subject or pattern, at most 32: what NATS advises, as each of
+    /// them costs memory here and there, and time in each match. Events with
+    /// more are dropped, and patterns with more are refused, in the
+    /// configuration too.
+    pub subject_tokens: usize,
     /// Subscriptions of one connection: several teams' components share it.
     pub subscriptions: usize,
     /// Frames per second one client may send on average, control frames included.
@@ -121,6 +129,7 @@ impl Default for Limits {
             message_time: Span::seconds(10),
             message_bytes: Size::kib(64),
             event_bytes: Size::kib(1024),
+            subject_tokens: 16,
             subscriptions: 512,
             frames_per_second: 100,
             frames_burst: 1_000,
@@ -189,6 +198,9 @@ impl Limits {
         if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {
             return refuse(key, "is zero; it must be more");
         }
+        if !(1..=SUBJECT_TOKENS).contains(&self.subject_tokens) {
+            return refuse("limits.subject_tokens", "is not 1 to 32; keep it at 16 unless your subjects are deeper");
+        }
         if self.header_bytes.bytes() < 8 * 1024 {
             return refuse("limits.header_bytes", "is below 8KiB, the least the HTTP parser works with");
         }
@@ -216,7 +228,9 @@ mod tests {
             limits.check().map_err(|error| error.to_string())
         };
         assert_eq!(check(|_| {}), Ok(()));
-        let rows: [(&str, Change); 5] = [
+        let rows: [(&str, Change); 7] = [
+            ("limits.subject_tokens", |limits| limits.subject_tokens = 0),
+            ("limits.subject_tokens", |limits| limits.subject_tokens = 33),
             ("limits.connections_burst", |limits| limits.connections_burst = 0),
             ("limits.bytes_per_second", |limits| limits.bytes_per_second = Size::kib(0)),
             ("limits.bytes_burst", |limits| limits.bytes_burst = limits.message_bytes),

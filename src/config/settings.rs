@@ -321,7 +321,7 @@ impl Config {
                     .into(),
             );
         }
-        grants::check(&self.grants, &self.streams, &self.auth)?;
+        grants::check(&self.grants, &self.streams, &self.auth, self.limits.subject_tokens)?;
         if self.broker.kind == BrokerKind::Nats && self.broker.nats.urls.is_empty() {
             return refuse("broker.nats.urls", "is empty; name at least one server, as \"nats://nats:4222\"".into());
         }
@@ -368,6 +368,6 @@ impl Config {
         let Server { tls, hsts, internal_tls, internal_token, allowed_origins, .. } = &self.server;
         edge::check_origins(allowed_origins, self.auth.cookie.as_deref())?;
         edge::check_listeners(tls, *hsts, internal_tls, internal_token.as_ref())?;
-        consistency::check(&self.streams, &self.subjects)
+        consistency::check(&self.streams, &self.subjects, self.limits.subject_tokens)
     }
 }

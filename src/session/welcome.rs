@@ -6,7 +6,7 @@ use crate::{
     proto::{Limits, Welcome},
     session::shared::Shared,
     socket::ConnectionId,
-    subject::{SUBJECT_BYTES, SUBJECT_TOKENS},
+    subject::SUBJECT_BYTES,
 };
 
 /// What a client is told when it comes in, its limits above all.
@@ -24,7 +24,7 @@ pub(crate) fn welcome(shared: &Shared, connection: ConnectionId, grants: &Grants
             message_bytes: limits.message_bytes.bytes() as u64,
             subscriptions: limits.subscriptions as u64,
             subject_bytes: SUBJECT_BYTES as u64,
-            subject_tokens: SUBJECT_TOKENS as u64,
+            subject_tokens: limits.subject_tokens as u64,
             frames_per_second: limits.frames_per_second.into(),
             frames_burst: limits.frames_burst.into(),
             event_bytes: limits.event_bytes.bytes() as u64,

@@ -110,7 +110,7 @@ async fn welcome_tells_the_limits_that_a_client_has_to_keep() {
     client.send(json!({"connect": {}})).await;
     let limits = client.expect("welcome").await["welcome"]["limits"].take();
     let expected = json!({
-        "messageBytes": 65_536, "subscriptions": 512, "subjectBytes": 256, "subjectTokens": 32,
+        "messageBytes": 65_536, "subscriptions": 512, "subjectBytes": 256, "subjectTokens": 16,
         "framesPerSecond": 100, "framesBurst": 1_000, "eventBytes": 1_048_576,
         "bytesPerSecond": 10_000, "bytesBurst": 100_000, "idleMs": 90_000, "userConnections": 7,
         "requestsInFlight": 16, "requestMs": 5_000,

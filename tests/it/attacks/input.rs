@@ -38,6 +38,7 @@ const INJECTIONS: &[(&str, &str)] = &[
     ("a.>.b", "bad_subject"),
     ("a.b*", "bad_subject"),
     ("a.>b", "bad_subject"),
+    ("a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q", "bad_subject"),
     ("$JS.API.STREAM.DELETE.SHOP", "forbidden"),
     ("$JS.ACK.SHOP.x.1.1.1.1.1", "forbidden"),
     ("$SYS.REQ.SERVER.PING", "forbidden"),
@@ -99,6 +100,35 @@ async fn no_subject_reaches_what_is_behind_the_node_by_any_door() {
     assert_eq!(neighbour.events_until_now().await, []);
     assert_eq!(node.metric("notifier_broker_events_total{event=\"disconnected\"}").await, 0.0);
     assert_eq!(node.metric("notifier_broker_events_total{event=\"server_error\"}").await, 0.0);
+}
+
+#[tokio::test]
+async fn subjects_deeper_than_the_limit_are_refused_by_its_name_and_dropped_on_their_way_from_nats() {
+    let nats = NatsServer::start().await;
+    let node = TestNode::nats(&nats).await;
+    let roomy = TestNode::nats_with(&nats, |config| config.limits.subject_tokens = 32).await;
+    let [fits, deep] = [16, 17].map(|tokens| vec!["a"; tokens].join("."));
+    let mut client = node.client().await;
+    for frame in [
+        json!({"id": 5, "subscribe": {"subject": format!("{fits}.>")}}),
+        json!({"id": 5, "request": {"subject": deep}}),
+        json!({"id": 5, "publish": {"subject": deep, "event": {"data": 1}}}),
+    ] {
+        client.send(frame.clone()).await;
+        let message = client.expect("error").await["error"]["message"].clone();
+        assert!(message.as_str().is_some_and(|text| text.contains("limits.subject_tokens")), "{frame}: {message}");
+    }
+    let mut deeper = roomy.client().await;
+    client.subscribe("a.>").await;
+    deeper.subscribe(&deep).await;
+    let service = nats.client().await;
+    for subject in [&deep, &fits] {
+        service.publish(subject.clone(), "1".into()).await.expect("published");
+    }
+    assert_eq!(client.event().await.0, fits);
+    assert_eq!(deeper.event().await.0, deep);
+    assert_eq!(node.metric("notifier_drops_total{reason=\"bad_subject\"}").await, 1.0);
+    assert_eq!(roomy.metric("notifier_drops_total{reason=\"bad_subject\"}").await, 0.0);
 }
 
 #[tokio::test]

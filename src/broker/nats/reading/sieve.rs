@@ -133,11 +133,16 @@ impl Sieve {
     }
 
     fn subject(&self, subject: &[u8]) -> Option<Subject> {
-        match std::str::from_utf8(subject).ok().and_then(|text| Subject::parse(text).ok()) {
+        let text = std::str::from_utf8(subject).unwrap_or_default();
+        match self.classes.subject(text) {
             // The system's own subjects match a leading wildcard, but are nobody's events.
-            Some(subject) if subject.is_reserved() => self.dropped(Dropped::ReservedSubject),
-            Some(subject) => Some(subject),
-            None => self.dropped(Dropped::BadSubject),
+            Ok(subject) if subject.is_reserved() => self.dropped(Dropped::ReservedSubject),
+            Ok(subject) => Some(subject),
+            // What a stream republishes has more tokens than what it stores.
+            Err(_) if Subject::parse(text).is_ok_and(|subject| self.classes.republishes(&subject)) => {
+                self.dropped(Dropped::ReservedSubject)
+            }
+            Err(_) => self.dropped(Dropped::BadSubject),
         }
     }
 

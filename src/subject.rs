@@ -4,7 +4,11 @@
 //! final `>` for one or more), made strict: NATS lets control characters,
 //! `foo*` and `a.>.b` pass as literal tokens, which nobody means. Free of I/O.
 
-use std::{fmt, sync::Arc};
+mod shape;
+
+use std::{borrow::Borrow, fmt, sync::Arc};
+
+pub use shape::Shape;
 
 /// Longest subject or pattern, bytes. NATS keeps subjects in memory per
 /// interest; its own guidance is to stay below 256.
@@ -14,6 +18,9 @@ pub const SUBJECT_BYTES: usize = 256;
 /// `limits.subject_tokens` says: twice what NATS advises bounds the work of a
 /// match.
 pub const SUBJECT_TOKENS: usize = 32;
+
+// A shape has a bit for each.
+const _: () = assert!(SUBJECT_TOKENS <= u32::BITS as usize);
 
 /// Why a text is no subject or pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +138,11 @@ impl Pattern {
         theirs.next().is_none()
     }
 
+    /// Its shape, where there is a wildcard.
+    pub fn shape(&self) -> Option<Shape> {
+        Shape::of(&self.0)
+    }
+
     /// The subject, where there is no wildcard.
     pub fn literal(&self) -> Option<Subject> {
         let wildcard = self.0.split('.').any(|token| matches!(token, "*" | ">"));
@@ -195,6 +207,13 @@ fn check_token(token: &str) -> Result<(), BadSubject> {
 
 fn reserved(text: &str) -> bool {
     text.starts_with(['$', '_'])
+}
+
+// Hashes and compares as its text does.
+impl Borrow<str> for Pattern {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl From<Subject> for Pattern {

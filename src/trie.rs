@@ -7,7 +7,10 @@ mod node_map;
 
 use std::mem;
 
-use crate::subject::{Pattern, Subject};
+use crate::{
+    effort,
+    subject::{Pattern, Subject},
+};
 use node_map::NodeMap;
 
 /// Values by pattern. A lookup visits at most the nodes that share a prefix
@@ -58,8 +61,14 @@ impl<V> Trie<V> {
     }
 
     /// Calls `found` with every value whose pattern matches the subject.
-    pub fn each<'a>(&'a self, subject: &Subject, mut found: impl FnMut(&'a V)) {
-        self.root.each(subject.as_str(), &mut found);
+    pub fn each<'a>(&'a self, subject: &Subject, found: impl FnMut(&'a V)) {
+        self.each_within(subject, &mut { usize::MAX }, found);
+    }
+
+    /// The same, but breaks off where it would visit more nodes than `visits`,
+    /// which counts down; false then.
+    pub fn each_within<'a>(&'a self, subject: &Subject, visits: &mut usize, mut found: impl FnMut(&'a V)) -> bool {
+        self.root.each(subject.as_str(), visits, &mut found)
     }
 
     /// Whether no pattern is left.
@@ -160,20 +169,19 @@ impl<V> Node<V> {
         }
     }
 
-    fn each<'a>(&'a self, tokens: &str, found: &mut impl FnMut(&'a V)) {
-        let Some(tokens) = self.pass(tokens) else { return };
+    fn each<'a>(&'a self, tokens: &str, visits: &mut usize, found: &mut impl FnMut(&'a V)) -> bool {
+        let Some(left) = visits.checked_sub(1) else { return false };
+        *visits = left;
+        effort::step();
+        let Some(tokens) = self.pass(tokens) else { return true };
         if tokens.is_empty() {
             self.here.iter().for_each(found);
-            return;
+            return true;
         }
         self.tail.iter().for_each(&mut *found);
         let (token, rest) = first(tokens);
-        if let Some(child) = self.children.get(token) {
-            child.each(rest, found);
-        }
-        if let Some(any) = &self.any {
-            any.each(rest, found);
-        }
+        let mut children = self.children.get(token).into_iter().chain(self.any.as_deref());
+        children.all(|child| child.each(rest, visits, found))
     }
 
     /// What of a subject's tokens comes behind the run; nothing where the run
@@ -350,7 +358,19 @@ mod tests {
                 let scanned: Vec<usize> = (0..patterns.len())
                     .filter(|&index| !removed[index] && patterns[index].matches(subject))
                     .collect();
-                prop_assert_eq!(found, scanned);
+                let (found, visits) = effort::of(|| {
+                    let mut within = Vec::new();
+                    let whole = trie.each_within(subject, &mut { usize::MAX }, |index| within.push(*index));
+                    prop_assert!(whole);
+                    within.sort_unstable();
+                    prop_assert_eq!(&within, &found);
+                    Ok(found)
+                });
+                prop_assert_eq!(found?, scanned);
+                for most in 0..visits + 2 {
+                    let whole = trie.each_within(subject, &mut { most }, |_| ());
+                    prop_assert_eq!(whole, most >= visits);
+                }
             }
             for (index, pattern) in patterns.iter().enumerate() {
                 trie.remove(pattern, |value| *value == index);

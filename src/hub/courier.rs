@@ -1,19 +1,21 @@
 //! Carries a stream's events to those who follow it. A short turn is done by
 //! whoever brings the events; a long one has a task of its own, which yields
-//! after each slice of members.
+//! after each event whose followers it finds and after each slice of members.
+//! That a turn is long shows before its work is done.
 
 use std::sync::Arc;
 
 use slab::Slab;
 
 use crate::{
+    broker::Message,
     drain::Tasks,
     hub::{
         catch_up::catch_up,
-        channel::{Channel, Follower, Group, Turn},
+        channel::{Channel, Follower, Group, Turn, Wanted},
         handing::Handing,
         member::Member,
-        slices::{FEW, lock},
+        slices::{FEW, SLICE, lock},
     },
     journal::Cursor,
     metrics::Metrics,
@@ -35,11 +37,12 @@ impl Courier {
         while deliveries < most {
             match channel.turn() {
                 None => break,
-                Some(Turn::Events { events, wanted, begun, end }) if members(&wanted) <= FEW => {
+                Some(Turn::Events { events, wanted, begun, end }) if are_few(&wanted) => {
                     let mut handing = Handing::new(channel.journal(), &events, begun);
-                    for (group, numbers) in &wanted {
-                        slices(group).for_each(|slice| handing.give_all(&lock(&slice), numbers));
+                    for (group, events) in &wanted {
+                        slices(group).for_each(|slice| handing.give_all(&lock(&slice), *events));
                     }
+                    handing.give_several(usize::MAX);
                     // Those who lag want it as well.
                     deliveries += self.finish(channel, handing, end).max(1);
                 }
@@ -60,14 +63,15 @@ impl Courier {
         while let Some(turn) = next {
             match turn {
                 Turn::Events { events, wanted, begun, end } => {
-                    let mut handing = Handing::new(channel.journal(), &events, begun);
-                    for (group, numbers) in &wanted {
-                        for slice in slices(group) {
-                            handing.give_all(&lock(&slice), numbers);
-                            yield_now().await;
-                        }
+                    self.hand_out(&channel, &events, wanted, begun, end).await;
+                }
+                Turn::Crowded { events, begun, end } => {
+                    let mut wanted = Vec::new();
+                    for (place, event) in events.iter().enumerate() {
+                        channel.find(place, event, &mut wanted);
+                        yield_now().await;
                     }
-                    self.finish(&channel, handing, end);
+                    self.hand_out(&channel, &events, wanted, begun, end).await;
                 }
                 Turn::Lost { groups, begun, end } => {
                     // Each of them comes by there by itself, and is told then.
@@ -88,8 +92,29 @@ impl Courier {
         }
     }
 
+    /// Does one turn, and lets others have theirs meanwhile.
+    async fn hand_out(
+        &self,
+        channel: &Arc<Channel>,
+        events: &[Arc<Message>],
+        wanted: Wanted,
+        begun: Cursor,
+        end: Cursor,
+    ) {
+        let mut handing = Handing::new(channel.journal(), events, begun);
+        for (group, events) in &wanted {
+            for slice in slices(group) {
+                handing.give_all(&lock(&slice), *events);
+                yield_now().await;
+            }
+        }
+        while handing.give_several(SLICE) {
+            yield_now().await;
+        }
+        self.finish(channel, handing, end);
+    }
+
     fn finish(&self, channel: &Arc<Channel>, mut handing: Handing<'_>, end: Cursor) -> usize {
-        handing.give_several();
         handing.account(&self.metrics);
         channel.end_turn(end);
         for member in handing.lagging {
@@ -104,8 +129,16 @@ impl Courier {
     }
 }
 
-fn members(wanted: &[(Arc<Group>, Vec<u32>)]) -> usize {
-    wanted.iter().map(|(group, _)| lock(&group.followers).standing()).sum()
+/// Whether so few are to get something that it needs no task of its own.
+fn are_few(wanted: &Wanted) -> bool {
+    let mut room = FEW;
+    wanted.iter().all(|(group, _)| match room.checked_sub(lock(&group.followers).standing()) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    })
 }
 
 /// One after the other, each looked up when its turn comes: the list may grow

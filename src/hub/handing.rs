@@ -10,14 +10,22 @@ use crate::{
     classes::StreamIndex,
     codec::Encoding,
     config::Delivery,
-    hub::{channel::Follower, delivery::Tally, member::Member, seats::Seat},
+    effort,
+    hub::{
+        channel::{Follower, bit},
+        delivery::Tally,
+        member::Member,
+        seats::Seat,
+    },
     journal::{Cursor, Journal},
     metrics::Metrics,
     outbox::Offer,
     socket::Chunk,
+    subject::Subject,
 };
 
-/// Events that are handed out together.
+/// Events that are handed out together. Which of them somebody wants is a set
+/// of bits, one for each by its place.
 pub(crate) struct Handing<'a> {
     stream: StreamIndex,
     /// Whether only newest values matter.
@@ -25,10 +33,12 @@ pub(crate) struct Handing<'a> {
     events: &'a [Arc<Message>],
     /// Everybody has everything up to here.
     begun: Cursor,
-    /// Connections that may get an event by several patterns, by address.
-    several: HashMap<usize, Several>,
+    /// Connections that may get an event by several patterns.
+    several: Vec<Several>,
+    /// Where they stand there, by address.
+    known: HashMap<usize, usize>,
     /// What was made of which events last.
-    made: [Option<(Vec<u32>, Chunk)>; 2],
+    made: [Option<(u64, Chunk)>; 2],
     /// How often something was made.
     encoded: usize,
     /// Connections without room, which lag from now on.
@@ -41,8 +51,8 @@ struct Several {
     member: Arc<Member>,
     /// Of its seat, when the first of them was asked.
     edition: u32,
-    /// Of the events that it wants.
-    numbers: Vec<u32>,
+    /// The events that it wants.
+    wanted: u64,
 }
 
 impl<'a> Handing<'a> {
@@ -52,7 +62,8 @@ impl<'a> Handing<'a> {
             latest: journal.delivery() == Delivery::Latest,
             events,
             begun,
-            several: HashMap::new(),
+            several: Vec::new(),
+            known: HashMap::new(),
             made: [None, None],
             encoded: 0,
             lagging: Vec::new(),
@@ -60,50 +71,52 @@ impl<'a> Handing<'a> {
         }
     }
 
-    /// Gives those who stand there the events of these numbers.
-    pub(crate) fn give_all(&mut self, followers: &Slab<Follower>, numbers: &[u32]) {
+    /// Gives those who stand there the events that their pattern wants.
+    pub(crate) fn give_all(&mut self, followers: &Slab<Follower>, wanted: u64) {
         for (_, Follower { member, from }) in followers {
-            self.give(member, *from, numbers);
+            self.give(member, *from, wanted);
         }
     }
 
-    fn give(&mut self, member: &Arc<Member>, from: Cursor, numbers: &[u32]) {
+    fn give(&mut self, member: &Arc<Member>, from: Cursor, wanted: u64) {
         let stream = self.stream;
         let lags = member.seats().with(stream, |seat| {
-            let begins = self.begins(numbers, from);
+            let wanted = self.beyond(wanted, from);
             if seat.has_several() {
-                let address = Arc::as_ptr(member).addr();
-                let several = self.several.entry(address).or_insert_with(|| Several {
-                    member: member.clone(),
-                    edition: seat.edition(),
-                    numbers: Vec::new(),
+                effort::step();
+                let several = &mut self.several;
+                let place = *self.known.entry(Arc::as_ptr(member).addr()).or_insert_with(|| {
+                    several.push(Several { member: member.clone(), edition: seat.edition(), wanted: 0 });
+                    several.len() - 1
                 });
-                several.numbers.extend_from_slice(&numbers[begins..]);
+                several[place].wanted |= wanted;
                 return false;
             }
-            self.send(member, seat, &numbers[begins..])
+            self.send(member, seat, wanted)
         });
         if lags == Some(true) {
             self.lagging.push(member.clone());
         }
     }
 
-    /// Gives what several patterns of one connection bring.
-    pub(crate) fn give_several(&mut self) {
-        for (_, Several { member, edition, mut numbers }) in std::mem::take(&mut self.several) {
-            numbers.sort_unstable();
-            numbers.dedup();
+    /// Gives what several patterns of one connection bring, once all have been
+    /// gone through, to at most so many connections. True when there are more.
+    pub(crate) fn give_several(&mut self, most: usize) -> bool {
+        for _ in 0..most {
+            let Some(Several { member, edition, mut wanted }) = self.several.pop() else { return false };
             let lags = member.seats().with(self.stream, |seat| {
                 if seat.edition() != edition {
                     // One of the patterns was given up meanwhile.
-                    numbers.retain(|number| seat.wants(&self.events[*number as usize].subject));
+                    let wants = seat.wants();
+                    wanted = self.places(wanted).filter(|place| wants(self.subject(*place))).map(bit).sum();
                 }
-                self.send(&member, seat, &numbers)
+                self.send(&member, seat, wanted)
             });
             if lags == Some(true) {
                 self.lagging.push(member);
             }
         }
+        !self.several.is_empty()
     }
 
     pub(crate) fn account(&mut self, metrics: &Metrics) {
@@ -112,61 +125,66 @@ impl<'a> Handing<'a> {
 
     /// Sends what the connection does not have yet. True when there is no room
     /// from now on.
-    fn send(&mut self, member: &Arc<Member>, seat: &mut Seat, numbers: &[u32]) -> bool {
-        self.tally.owed += numbers.len() as u64;
+    fn send(&mut self, member: &Arc<Member>, seat: &mut Seat, wanted: u64) -> bool {
+        self.tally.owed += u64::from(wanted.count_ones());
         if seat.lags {
-            self.wait(seat, numbers.len());
+            self.wait(seat, wanted);
             return false;
         }
-        let begins = self.begins(numbers, seat.sent);
+        let left = self.beyond(wanted, seat.sent);
         // What it has already was counted when it caught up.
-        self.wait(seat, begins);
-        let numbers = &numbers[begins..];
+        self.wait(seat, wanted & !left);
         if !seat.filtered {
-            return self.offer(member, seat, numbers, 0);
+            return self.offer(member, seat, left, 0);
         }
-        let events = self.events;
-        let subject = |number: &u32| &events[*number as usize].subject;
-        let alike = numbers.chunk_by(|one, next| subject(one) == subject(next));
-        let allowed = alike.filter(|alike| !member.denies(subject(&alike[0])));
-        let allowed: Vec<u32> = allowed.flatten().copied().collect();
-        self.offer(member, seat, &allowed, numbers.len() - allowed.len())
+        let (mut allowed, mut last) = (0, None);
+        for place in self.places(left) {
+            let subject = self.subject(place);
+            let denied = match last {
+                Some((before, denied)) if before == subject => denied,
+                _ => member.denies(subject),
+            };
+            last = Some((subject, denied));
+            allowed |= if denied { 0 } else { bit(place) };
+        }
+        self.offer(member, seat, allowed, left & !allowed)
     }
 
-    /// Offers events, behind which so many are passed over because they are
+    /// Offers events, behind which others are passed over because they are
     /// denied. True when there is no room from now on.
-    fn offer(&mut self, member: &Arc<Member>, seat: &mut Seat, numbers: &[u32], denied: usize) -> bool {
-        let Some(last) = numbers.last() else {
-            self.tally.denied += denied as u64;
+    fn offer(&mut self, member: &Arc<Member>, seat: &mut Seat, wanted: u64, denied: u64) -> bool {
+        let Some(last) = wanted.checked_ilog2() else {
+            self.tally.denied += u64::from(denied.count_ones());
             return false;
         };
-        let last = self.events[*last as usize].seq();
-        let chunk = self.chunk(member.encoding(), numbers);
+        let last = self.events[last as usize].seq();
+        let chunk = self.chunk(member.encoding(), wanted);
         match member.outbox().offer(&chunk) {
             Offer::Taken => {
-                self.tally.count(numbers.len(), chunk.len());
-                self.tally.denied += denied as u64;
+                self.tally.count(wanted.count_ones() as usize, chunk.len());
+                self.tally.denied += u64::from(denied.count_ones());
                 seat.sent = Cursor { seq: last, ..self.begun };
                 self.settle(seat);
                 false
             }
             Offer::Full => {
                 // All of them are read again, and then it is asked again.
-                self.wait(seat, numbers.len() + denied);
+                self.wait(seat, wanted | denied);
                 seat.fall_behind(self.begun)
             }
             Offer::Closed => {
-                self.tally.closed += numbers.len() as u64;
-                self.tally.denied += denied as u64;
+                self.tally.closed += u64::from(wanted.count_ones());
+                self.tally.denied += u64::from(denied.count_ones());
                 false
             }
         }
     }
 
     /// Notes events that the connection gets from the stream, or has got.
-    fn wait(&mut self, seat: &mut Seat, events: usize) {
-        seat.pending += events as i64;
-        self.tally.pending += events as i64;
+    fn wait(&mut self, seat: &mut Seat, events: u64) {
+        let events = i64::from(events.count_ones());
+        seat.pending += events;
+        self.tally.pending += events;
     }
 
     /// The connection is up with the others: what it was to get and has not got
@@ -182,29 +200,39 @@ impl<'a> Handing<'a> {
         }
     }
 
-    /// Where among these numbers what comes behind a cursor begins.
-    fn begins(&self, numbers: &[u32], cursor: Cursor) -> usize {
+    /// Of some events those that come behind a cursor.
+    fn beyond(&self, wanted: u64, cursor: Cursor) -> u64 {
         if !cursor.is_beyond(self.begun) {
-            return 0;
+            return wanted;
         }
-        numbers.partition_point(|number| self.events[*number as usize].seq() <= cursor.seq)
+        let there = self.events.partition_point(|event| event.seq() <= cursor.seq);
+        wanted & u64::MAX.checked_shl(there as u32).unwrap_or(0)
+    }
+
+    /// The places of some events, in their order.
+    fn places(&self, wanted: u64) -> impl Iterator<Item = usize> + use<> {
+        (0..self.events.len()).filter(move |place| wanted & bit(*place) != 0)
+    }
+
+    fn subject(&self, place: usize) -> &'a Subject {
+        &self.events[place].subject
     }
 
     /// Encoded once for all who get the same.
-    fn chunk(&mut self, encoding: Encoding, numbers: &[u32]) -> Chunk {
+    fn chunk(&mut self, encoding: Encoding, wanted: u64) -> Chunk {
         if let Some((made, chunk)) = &self.made[encoding as usize]
-            && made == numbers
+            && *made == wanted
         {
             return chunk.clone();
         }
-        let chunk = if numbers.len() == self.events.len() {
+        let chunk = if wanted.count_ones() as usize == self.events.len() {
             encoding.events(self.events)
         } else {
-            let events: Vec<_> = numbers.iter().map(|number| self.events[*number as usize].clone()).collect();
+            let events: Vec<_> = self.places(wanted).map(|place| self.events[place].clone()).collect();
             encoding.events(&events)
         };
         self.encoded += 1;
-        self.made[encoding as usize] = Some((numbers.to_vec(), chunk.clone()));
+        self.made[encoding as usize] = Some((wanted, chunk.clone()));
         chunk
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     classes::StreamIndex,
     hub::place::Place,
     journal::Cursor,
+    pattern_map::PatternMap,
     subject::{Pattern, Subject},
     sync::{Mutex, MutexGuard},
 };
@@ -60,9 +61,11 @@ impl Seat {
         self.patterns.iter().map(|(pattern, _)| pattern).eq(patterns)
     }
 
-    /// Whether one of its patterns matches.
-    pub(crate) fn wants(&self, subject: &Subject) -> bool {
-        self.patterns.iter().any(|(pattern, _)| pattern.matches(subject))
+    /// Says of subjects whether one of its patterns matches.
+    pub(crate) fn wants(&self) -> impl Fn(&Subject) -> bool {
+        let patterns = self.patterns.iter().map(|(pattern, _)| (pattern.clone(), ()));
+        let patterns: PatternMap<()> = patterns.collect();
+        move |subject| patterns.matches(subject)
     }
 
     /// Changes when a pattern is given up.
@@ -280,7 +283,8 @@ mod tests {
         assert_eq!((seats.place(STREAM, &pattern("b.c")), seats.place(StreamIndex(0), &pattern("a"))), (None, None));
         let looks = |seat: &mut Seat| {
             seat.pending = 5;
-            let wants = ["a", "b.c"].map(|text| seat.wants(&Subject::parse(text).expect(text)));
+            let wants = seat.wants();
+            let wants = ["a", "b.c"].map(|text| wants(&Subject::parse(text).expect(text)));
             (seat.has_several(), wants, seat.is_for(&[pattern("a"), pattern("b.*")]), seat.edition())
         };
         let (several, wants, whole, edition) = seats.with(STREAM, looks).expect("a seat");

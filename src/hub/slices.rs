@@ -12,7 +12,7 @@ use crate::{
 
 /// Members per slice: a quarter of a millisecond of writes, after which others
 /// get their turn. In a model, where each member costs as much as an event, few.
-const SLICE: usize = if cfg!(feature = "model") { 2 } else { 32 };
+pub(crate) const SLICE: usize = if cfg!(feature = "model") { 2 } else { 32 };
 
 /// Slices that need no task of their own: 256 members, about a millisecond.
 pub(crate) const FEW_SLICES: usize = 8;

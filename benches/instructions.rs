@@ -86,6 +86,7 @@ fn hall(members: usize) -> Hall {
             backlog_bytes: 1 << 20,
             overflow: Overflow::Close,
             replay_events: 1,
+            wildcard_shapes: 32,
         };
         let hub = Hub::new(plan, &tasks, &metrics).expect("threads");
         let pattern = Pattern::parse("shop.cart.u42").expect("a pattern");
@@ -93,7 +94,7 @@ fn hall(members: usize) -> Hall {
         for _ in 0..members {
             let (outbox, peer) = pair(&tasks, &metrics).await;
             let mut attachment = hub.attach(outbox, Encoding::Json);
-            attachment.join(&pattern, Wish::default());
+            attachment.join(&pattern, Wish::default()).expect("room");
             peers.push(peer);
             attached.push(attachment);
         }

@@ -67,6 +67,8 @@ codes! {
     UnsupportedVersion, "unsupported_version", 426, false;
     /// The connection holds as many subscriptions as it may.
     SubscriptionLimit, "subscription_limit", 429, false;
+    /// The user holds patterns of as many shapes of wildcards as they may.
+    WildcardLimit, "wildcard_limit", 429, false;
     /// The user holds as many connections as they may. Ends the connection with 4510.
     UserLimit, "user_limit", 429, false;
     /// The client's address holds as many connections as it may.

@@ -18,10 +18,14 @@ mod member;
 mod missing;
 mod overflow;
 mod place;
+mod precedence;
 mod seats;
+mod shapes;
 mod shared;
 mod slices;
 mod subscribing;
+#[cfg(test)]
+mod tests;
 mod topic;
 mod topics;
 mod wish;
@@ -29,6 +33,7 @@ mod wish;
 use std::{io, sync::Arc, time::Instant};
 
 pub use attachment::{Attachment, Follower};
+pub use shapes::TooManyShapes;
 pub use wish::Wish;
 
 use crate::{
@@ -48,6 +53,7 @@ use courier::Courier;
 use fan_out::FanOut;
 use linger::Linger;
 use member::Member;
+use shapes::Shapes;
 use shared::Shared;
 use topics::Topics;
 
@@ -72,6 +78,8 @@ pub struct Plan {
     pub overflow: Overflow,
     /// Stored events that one subscription may be sent before it is live.
     pub replay_events: u64,
+    /// Shapes of wildcards that one user may hold; 0: as many as come.
+    pub wildcard_shapes: u32,
 }
 
 /// All patterns that somebody on this node is subscribed to.
@@ -90,12 +98,13 @@ impl Hub {
     /// # Errors
     /// When the system gives no thread.
     pub fn new(plan: Plan, tasks: &Tasks, metrics: &Arc<Metrics>) -> io::Result<Arc<Self>> {
-        let Plan { broker, intakes, classes, journals, backlog_bytes, overflow, replay_events } = plan;
+        let Plan { broker, intakes, classes, journals, backlog_bytes, overflow, replay_events, wildcard_shapes } = plan;
         let shared = Shared {
             topics: Topics::new(broker, metrics.clone()),
             classes,
             channels: journals.into_iter().map(|journal| Arc::new(Channel::new(journal))).collect(),
             replay_events,
+            shapes: Shapes::new(wildcard_shapes),
             tasks: tasks.clone(),
             metrics: metrics.clone(),
         };

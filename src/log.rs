@@ -13,7 +13,11 @@ mod slots;
 
 use std::ops::ControlFlow;
 
-use crate::subject::{Pattern, Subject};
+use crate::{
+    effort,
+    pattern_map::PatternMap,
+    subject::{Pattern, Subject},
+};
 
 use index::Index;
 use slots::{Entry, Slots};
@@ -43,6 +47,10 @@ const PER_SUBJECT: usize = WALK / 4;
 
 /// Comparisons of an event with a pattern after which a page ends, about 5 ms.
 const SCAN: usize = 65_536;
+
+/// Patterns of a page that each event is compared with one after the other. Of
+/// more an index is made first, some 100 ns for each.
+const FEW: usize = 8;
 
 /// How much a log keeps. `usize::MAX` is no bound. The newest event always stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +207,8 @@ impl<V> Log<V> {
         if after >= upto || most == 0 {
             return page;
         }
-        let wanted = Wanted { patterns, upto, most };
+        let index = (patterns.len() > FEW).then(|| patterns.iter().map(|pattern| (pattern.clone(), ())).collect());
+        let wanted = Wanted { patterns, index, upto, most };
         if self.read(&mut page, &wanted, |visited, found| visited < TASTE + found * SPARSE) {
             return page;
         }
@@ -264,7 +273,7 @@ impl<V> Log<V> {
             if !on(visited, found) {
                 return false;
             }
-            if wanted.patterns.iter().any(|pattern| pattern.matches(subject)) {
+            if wanted.matches(subject) {
                 if page.events.len() == wanted.most {
                     return true;
                 }
@@ -315,8 +324,22 @@ impl<V> Log<V> {
 /// What a page is asked for.
 struct Wanted<'p> {
     patterns: &'p [Pattern],
+    /// The same, where they are many.
+    index: Option<PatternMap<()>>,
     upto: u64,
     most: usize,
+}
+
+impl Wanted<'_> {
+    fn matches(&self, subject: &Subject) -> bool {
+        match &self.index {
+            Some(index) => index.matches(subject),
+            None => self.patterns.iter().any(|pattern| {
+                effort::step();
+                pattern.matches(subject)
+            }),
+        }
+    }
 }
 
 /// In order, each once.

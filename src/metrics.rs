@@ -139,6 +139,8 @@ series! {
     undelivered: Counter by Undelivered, "notifier_undelivered_total", Count;
     /// Of those, what waits in its stream until the connection reads.
     pending: Gauge, "notifier_pending", Count;
+    /// Copies of live events that connections did not need, because another subscription of the same connection brings the event.
+    redundant_copies: Counter, "notifier_redundant_copies_total", Count;
     /// Frames encoded for fan-out: one batch of waiting events in one encoding counts once.
     batches: Counter, "notifier_batches_total", Count;
     /// Events not delivered, by cause.

@@ -113,6 +113,7 @@ impl Node {
             backlog_bytes: limits.backlog_bytes.bytes(),
             overflow: limits.live_overflow,
             replay_events: limits.replay_events,
+            wildcard_shapes: limits.wildcard_shapes,
         };
         let hub = Hub::new(plan, &tasks, &metrics)?;
         let roster = Roster::new(&config.auth);

@@ -64,6 +64,12 @@ pub struct Limits {
     pub subject_tokens: usize,
     /// Subscriptions of one connection: several teams' components share it.
     pub subscriptions: usize,
+    /// Shapes of patterns with wildcards that one user may hold over all
+    /// connections of a node; an anonymous client over its own. The number of
+    /// tokens and the places of wildcards are the shape: `a.*` and `b.*` have
+    /// the same. At most one pattern of each matches an event, so this bounds
+    /// what one user makes of one event, here and at NATS. 0: as many as come.
+    pub wildcard_shapes: u32,
     /// Frames per second one client may send on average, control frames included.
     pub frames_per_second: u32,
     /// Frames one client may send at once: a page that starts subscribes to
@@ -131,6 +137,7 @@ impl Default for Limits {
             event_bytes: Size::kib(1024),
             subject_tokens: 16,
             subscriptions: 512,
+            wildcard_shapes: 32,
             frames_per_second: 100,
             frames_burst: 1_000,
             bytes_per_second: Size::kib(1024),

@@ -14,6 +14,7 @@ use crate::{
     hub::{
         channel::Channel,
         member::Member,
+        shapes::TooManyShapes,
         shared::Shared,
         subscribing::Subscribing,
         topic::{Live, Topic},
@@ -120,7 +121,10 @@ impl Attachment {
     /// them. Subscribing again has it told again; with a position or a snapshot
     /// it begins anew. While events do not flow yet, it takes the place of the
     /// one before.
-    pub fn join(&mut self, pattern: &Pattern, wish: Wish) {
+    ///
+    /// # Errors
+    /// When its user holds as many shapes of wildcards as they may.
+    pub fn join(&mut self, pattern: &Pattern, wish: Wish) -> Result<(), TooManyShapes> {
         for refused in self.held.extract_if(.., |held| held.is_refused()).collect::<Vec<_>>() {
             self.give_up(refused);
         }
@@ -135,19 +139,24 @@ impl Attachment {
                 positions.retain(|at| followed.channels.iter().any(|channel| channel.journal().name() == at.stream));
                 let encoding = self.member.encoding();
                 self.member.outbox().push(&wish.granted(encoding, pattern, &followed.channels, positions, false));
-                return;
+                return Ok(());
             }
+            // Before the old one leaves: nobody takes its place.
+            self.shared.shapes.enter(self.member.holder(), pattern)?;
             self.leave(pattern);
-            return self.follow(pattern, wish, reach.live, reach.streams);
+            self.follow(pattern, wish, reach.live, reach.streams);
+            return Ok(());
         }
         let live = Live::Frame(wish.granted(self.member.encoding(), pattern, &[], Vec::new(), false));
         if let Some(Held::Live(topic)) = self.held.iter().find(|held| held.pattern() == pattern) {
             topic.join(&self.member, live);
-            return;
+            return Ok(());
         }
+        self.shared.shapes.enter(self.member.holder(), pattern)?;
         let topic = self.shared.topics.enter(pattern);
         topic.join(&self.member, live);
         self.hold(Held::Live(topic));
+        Ok(())
     }
 
     /// Subscribes to what is stored, and to what is not if that is wanted too.
@@ -185,8 +194,11 @@ impl Attachment {
     /// that stay. Nothing else is handed to the connection once this returns;
     /// what was handed to it before stands in its queue, before any frame that
     /// the caller sends now. Until it is called nothing is denied, so it comes
-    /// before the first [`join`](Self::join).
+    /// before the first [`join`](Self::join). All grants are of one user.
     pub fn regrant(&mut self, grants: &Grants) -> Vec<Pattern> {
+        if let Some(user) = grants.identity().user_key() {
+            self.member.stands_for(self.shared.shapes.user(user));
+        }
         // First: what joins meanwhile is asked by these.
         self.member.deny(grants);
         let lost = |held: &mut Held| grants.subscribe(held.pattern().as_str()).is_err();
@@ -224,6 +236,7 @@ impl Attachment {
     }
 
     fn give_up(&self, held: Held) {
+        self.shared.shapes.leave(self.member.holder(), held.pattern());
         match held {
             Held::Live(topic) => self.leave_topic(&topic),
             Held::Stored(followed) => {

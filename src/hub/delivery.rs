@@ -60,6 +60,8 @@ pub(crate) struct Tally {
     pub(crate) denied: u64,
     pub(crate) expired: u64,
     pub(crate) conflated: u64,
+    /// Events that another subscription of the connection brings.
+    others: u64,
     /// Change of what waits in streams for connections that lag.
     pub(crate) pending: i64,
 }
@@ -100,7 +102,7 @@ impl<'a> Delivery<'a> {
             match member.share(self.pattern, subject) {
                 Share::Mine => mine |= places,
                 Share::Denied => denied += u64::from(places.count_ones()),
-                Share::Others => {}
+                Share::Others => tally.others += u64::from(places.count_ones()),
             }
         }
         tally.owed += denied;
@@ -173,9 +175,12 @@ impl Tally {
     /// Counts a delivery that is complete, encoded so many times, and begins
     /// the next one.
     pub(crate) fn account(&mut self, messages: &[Arc<Message>], encoded: usize, metrics: &Metrics) {
-        let Self { deliveries, owed, events, bytes, closed, overflowed, denied, expired, conflated, pending } =
+        let Self { deliveries, owed, events, bytes, closed, overflowed, denied, expired, conflated, others, pending } =
             std::mem::take(self);
         self.deliveries = deliveries;
+        if others > 0 {
+            metrics.redundant_copies.increment(others);
+        }
         metrics.owed.increment(owed);
         metrics.deliveries.increment(events);
         metrics.bytes_sent.increment(bytes);

@@ -3,18 +3,22 @@
 //!
 //! The rule: of a connection's live patterns, the one that went live first
 //! delivers. NATS brings one copy of an event per pattern of this node, so
-//! every topic but that one passes it over, and nothing has to be remembered
-//! per event.
+//! every topic but that one passes it over. Which one that is, is found once for
+//! each subject ([`Precedence`]), not once for each pattern.
 //!
 //! What is denied to it is asked for each event of a pattern that some denial
 //! overlaps, and of no other.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{
+    Arc, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use crate::{
     codec::Encoding,
+    effort,
     grants::Grants,
-    hub::{missing::Overflow, place::Place, seats::Seats},
+    hub::{missing::Overflow, place::Place, precedence::Precedence, seats::Seats, shapes::Holder},
     outbox::Outbox,
     subject::{Pattern, Subject},
     sync::{Mutex, MutexGuard},
@@ -28,15 +32,30 @@ pub(crate) struct Member {
     known: Mutex<Known>,
     seats: Seats,
     overflow: Overflow,
+    /// The user whose patterns these are, once that is known; 0: nobody.
+    user: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     /// In the order in which they went live.
     live: Vec<Live>,
+    /// How many of them have a wildcard.
+    wildcards: u32,
+    /// Which of them comes first, once that is asked of more than a few.
+    precedence: Option<Box<Precedence>>,
     /// Whose denials hold; nothing where nothing is denied.
     denials: Option<Grants>,
 }
+
+/// Patterns that are compared one after the other: fewer than that cost less so
+/// than an index of them.
+const FEW: usize = 8;
+
+/// Earlier patterns that a new one is compared with, some 10 µs. That it
+/// overlaps none of more than these is not found out: asking costs, but wrongly
+/// not asking would deliver twice.
+const COMPARED: usize = 64;
 
 /// What has to be asked for each event of a topic: nothing, for nearly everybody.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +85,14 @@ struct Live {
 
 impl Member {
     pub(crate) fn new(outbox: Arc<Outbox>, encoding: Encoding) -> Self {
-        Self { outbox, encoding, known: Mutex::default(), seats: Seats::default(), overflow: Overflow::default() }
+        Self {
+            outbox,
+            encoding,
+            known: Mutex::default(),
+            seats: Seats::default(),
+            overflow: Overflow::default(),
+            user: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
@@ -75,6 +101,19 @@ impl Member {
 
     pub(crate) fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    /// Its patterns are a user's from now on. That is said once, before there are any.
+    pub(crate) fn stands_for(&self, user: u64) {
+        self.user.store(user, Ordering::Relaxed);
+    }
+
+    /// Whose patterns it has: as long as nobody has said so, they are its own.
+    pub(crate) fn holder(&self) -> Holder {
+        match self.user.load(Ordering::Relaxed) {
+            0 => Holder::Connection(std::ptr::from_ref(self).addr()),
+            user => Holder::User(user),
+        }
     }
 
     /// How far it is in the streams that it follows.
@@ -91,17 +130,29 @@ impl Member {
     /// each of its events.
     pub(crate) fn note(&self, pattern: &Pattern, place: Place) -> Asks {
         let mut known = self.lock();
-        let overlapped = known.live.iter().any(|earlier| earlier.pattern.overlaps(pattern));
+        let overlapped = known.overlaps(pattern);
         if known.live.is_empty() {
             // Most connections have few, and there are many connections.
             known.live.reserve_exact(1);
+        }
+        known.wildcards += u32::from(pattern.shape().is_some());
+        if let Some(precedence) = &mut known.precedence {
+            precedence.add(pattern.clone());
         }
         known.live.push(Live { pattern: pattern.clone(), place });
         Asks { overlapped, filtered: known.filters(pattern) }
     }
 
     pub(crate) fn forget(&self, pattern: &Pattern) {
-        self.lock().live.retain(|live| live.pattern != *pattern);
+        let mut known = self.lock();
+        let Some(index) = known.live.iter().position(|live| live.pattern == *pattern) else { return };
+        known.live.remove(index);
+        known.wildcards -= u32::from(pattern.shape().is_some());
+        if known.live.len() <= FEW {
+            known.precedence = None;
+        } else if let Some(precedence) = &mut known.precedence {
+            precedence.remove(pattern);
+        }
     }
 
     pub(crate) fn place(&self, pattern: &Pattern) -> Option<Place> {
@@ -111,9 +162,8 @@ impl Member {
     /// What becomes of an event in the topic of a pattern. One that
     /// went live before it speaks for the subject, also where that is denied.
     pub(crate) fn share(&self, pattern: &Pattern, subject: &Subject) -> Share {
-        let known = self.lock();
-        let mut earlier = known.live.iter().take_while(|live| live.pattern != *pattern);
-        if earlier.any(|earlier| earlier.pattern.matches(subject)) {
+        let mut known = self.lock();
+        if !known.is_first(pattern, subject) {
             Share::Others
         } else if known.denies(subject) {
             Share::Denied
@@ -159,6 +209,33 @@ impl Member {
 }
 
 impl Known {
+    /// Whether some subject of a pattern is one of an earlier pattern too; it may
+    /// say so wrongly.
+    fn overlaps(&self, pattern: &Pattern) -> bool {
+        if self.wildcards == 0 && pattern.shape().is_none() {
+            // Each of them has a subject of its own.
+            return false;
+        }
+        let overlaps = |earlier: &Live| {
+            effort::step();
+            earlier.pattern.overlaps(pattern)
+        };
+        self.live.len() > COMPARED || self.live.iter().any(overlaps)
+    }
+
+    /// Whether a pattern that matches a subject went live before all others that do.
+    fn is_first(&mut self, pattern: &Pattern, subject: &Subject) -> bool {
+        if self.live.len() <= FEW {
+            let matches = |live: &&Live| {
+                effort::step();
+                live.pattern.matches(subject)
+            };
+            return self.live.iter().find(matches).is_none_or(|first| first.pattern == *pattern);
+        }
+        let index = || Box::new(self.live.iter().map(|live| live.pattern.clone()).collect());
+        self.precedence.get_or_insert_with(index).first(subject).is_none_or(|first| first == *pattern)
+    }
+
     fn filters(&self, pattern: &Pattern) -> bool {
         self.denials.as_ref().is_some_and(|grants| grants.filters(pattern))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     classes::{Classes, StreamIndex},
     drain::Tasks,
-    hub::{channel::Channel, member::Member, topics::Topics},
+    hub::{channel::Channel, member::Member, shapes::Shapes, topics::Topics},
     metrics::Metrics,
     proto::Position,
 };
@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) channels: Vec<Arc<Channel>>,
     /// Stored events that one subscription may be sent before it is live.
     pub(crate) replay_events: u64,
+    /// What users hold of wildcards.
+    pub(crate) shapes: Shapes,
     pub(crate) tasks: Tasks,
     pub(crate) metrics: Arc<Metrics>,
 }

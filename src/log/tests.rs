@@ -339,7 +339,7 @@ proptest! {
             // The same without a look at the events first.
             if after < upto {
                 let mut walked = Page { events: Vec::new(), through: after };
-                let wanted = Wanted { patterns: &patterns, upto, most };
+                let wanted = Wanted { patterns: &patterns, index: None, upto, most };
                 prop_assert!(log.gather(&mut walked, &wanted));
                 prop_assert_eq!(seqs(&walked.events), seqs(&page.events));
                 prop_assert!(walked.through >= page.through);

@@ -424,6 +424,12 @@ pub struct Limits {
     #[prost(uint64, tag = "13")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub user_connections: u64,
+    /// Shapes of patterns with wildcards that one user may hold over all
+    /// connections of a node, the number of tokens and the places of wildcards
+    /// being the shape; 0: as many as come.
+    #[prost(uint64, tag = "14")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub wildcard_shapes: u64,
 }
 /// The subscription is live from here on.
 #[derive(serde::Serialize, serde::Deserialize)]

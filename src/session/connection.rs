@@ -276,7 +276,17 @@ impl Session {
     /// Performs what needs nobody's answer; publishing, fetching and asking do, and are not for here.
     fn perform(&mut self, effect: Effect) -> Result<(), End> {
         match effect {
-            Effect::Join(pattern, wish) => self.attachment.join(&pattern, wish),
+            Effect::Join(pattern, wish) => {
+                let reply_to = wish.reply_to;
+                if let Err(why) = self.attachment.join(&pattern, wish) {
+                    if why.is_news {
+                        let identity = self.grants.as_ref().map(Grants::identity);
+                        let (user, issuer) = (identity.map(|who| &who.user), identity.map(|who| &who.issuer));
+                        tracing::warn!(?user, ?issuer, "a user holds as many shapes of wildcards as they may");
+                    }
+                    self.refuse(reply_to, why.refusal(&pattern))?;
+                }
+            }
             Effect::Leave(pattern, answer) => {
                 self.attachment.leave(&pattern);
                 answer.iter().for_each(|frame| self.send(frame));

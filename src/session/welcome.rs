@@ -32,6 +32,7 @@ pub(crate) fn welcome(shared: &Shared, connection: ConnectionId, grants: &Grants
             bytes_burst: limits.bytes_burst.bytes() as u64,
             idle_ms: limits.idle_time.millis(),
             user_connections: limits.user_connections.into(),
+            wildcard_shapes: limits.wildcard_shapes.into(),
             requests_in_flight: limits.requests_in_flight as u64,
             request_ms: limits.request_time.millis(),
         }),

@@ -14,7 +14,18 @@ const ROWS: &[(&[&str], usize)] = &[
     (&["o.a.*", "o.*.b"], 1),
     (&["o.*.b", "o.a.*", "o.>", "o.a.b", "o.*.*", ">"], 1),
     (&["o.a.c", "o.a.*"], 1),
+    (&ALL, 1),
     (&["o.b.*", "o.*.c", "o.a.c"], 0),
+];
+
+/// Of those below, how many match `o.a.b`: the first ones.
+const MATCHING: usize = 15;
+
+/// All that match, and as many that nearly do.
+const ALL: [&str; 30] = [
+    "o.a.b", "o.a.*", "o.*.b", "*.a.b", "o.*.*", "*.a.*", "*.*.b", "*.*.*", "o.a.>", "o.*.>", "*.a.>", "*.*.>", "o.>",
+    "*.>", ">", "o.a.c", "o.b.*", "o.*.c", "*.a.c", "p.*.*", "*.b.*", "*.*.c", "o.a.b.c", "o.b.>", "p.*.>", "*.b.>",
+    "o.a.b.>", "p.>", "*", "*.*",
 ];
 
 #[tokio::test]
@@ -57,4 +68,29 @@ async fn giving_up_one_of_two_patterns_leaves_the_other() {
     node.publish("o.a", "3").await;
     assert_eq!(client.event().await.1, json!(1));
     assert_eq!(client.event().await.1, json!(3));
+}
+
+#[tokio::test]
+async fn whichever_of_many_patterns_is_given_up_the_others_go_on() {
+    let nats = NatsServer::start().await;
+    for node in [TestNode::nats(&nats).await, TestNode::memory().await] {
+        let mut client = node.client().await;
+        for pattern in ALL {
+            client.subscribe(pattern).await;
+        }
+        let mut copies = 0;
+        for (number, pattern) in ALL.into_iter().enumerate() {
+            node.publish("o.a.b", number.to_string()).await;
+            // All but those behind the last that matches.
+            if number < MATCHING {
+                assert_eq!(client.event().await.1, json!(number), "before {pattern} is given up");
+                copies += MATCHING - number - 1;
+            }
+            // While some are under way, who speaks for the subject must not change.
+            node.until_metric("notifier_redundant_copies_total", |seen| seen >= copies as f64).await;
+            assert_eq!(client.events_until_now().await, [], "{pattern}");
+            client.send(json!({"id": 2, "unsubscribe": {"subject": pattern}})).await;
+            client.expect("unsubscribed").await;
+        }
+    }
 }

@@ -104,6 +104,7 @@ async fn welcome_tells_the_limits_that_a_client_has_to_keep() {
         config.limits.bytes_burst = 100_000.into();
         config.limits.idle_time = Duration::from_secs(90).into();
         config.limits.user_connections = 7;
+        config.limits.wildcard_shapes = 9;
     })
     .await;
     let mut client = Ws::open(node.address).await;
@@ -113,7 +114,7 @@ async fn welcome_tells_the_limits_that_a_client_has_to_keep() {
         "messageBytes": 65_536, "subscriptions": 512, "subjectBytes": 256, "subjectTokens": 16,
         "framesPerSecond": 100, "framesBurst": 1_000, "eventBytes": 1_048_576,
         "bytesPerSecond": 10_000, "bytesBurst": 100_000, "idleMs": 90_000, "userConnections": 7,
-        "requestsInFlight": 16, "requestMs": 5_000,
+        "requestsInFlight": 16, "requestMs": 5_000, "wildcardShapes": 9,
     });
     assert_eq!(limits, expected);
 }

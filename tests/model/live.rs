@@ -157,7 +157,7 @@ fn overlapping() {
         let other = spawn(async move {
             for _ in 0..2 {
                 a_while(8).await;
-                attachment.join(&pattern("news.a"), Wish::default());
+                attachment.join(&pattern("news.a"), Wish::default()).expect("room");
                 a_while(8).await;
                 assert!(attachment.leave(&pattern("news.a")));
             }

@@ -103,6 +103,7 @@ impl Node {
             backlog_bytes: usize::MAX,
             overflow,
             replay_events: u64::MAX,
+            wildcard_shapes: 0,
         };
         let hub = Hub::new(plan, tasks, metrics).expect("a hub");
         let policy = ground.policy(queue.0, queue.1, LONG);
@@ -128,7 +129,7 @@ impl Node {
         let (outbox, _) = connection(self.ground.policy(ENDLESS.0, ENDLESS.1, LONG), usize::MAX, None);
         let join = |_| {
             let mut attachment = self.hub.attach(outbox.clone(), Encoding::Json);
-            attachment.join(&pattern(subject), Wish::default());
+            attachment.join(&pattern(subject), Wish::default()).expect("room");
             attachment
         };
         ((0..size).map(join).collect(), outbox)
@@ -185,7 +186,7 @@ impl Node {
 
 impl Client {
     pub(crate) fn join(&mut self, subject: &str, wish: Wish) {
-        self.attachment.join(&pattern(subject), wish);
+        self.attachment.join(&pattern(subject), wish).expect("room");
     }
 
     /// Joins, and is told so before anything else.

@@ -103,7 +103,7 @@ fn overlapping() {
         let other = spawn(async move {
             a_while(6).await;
             let pattern = pattern("shop.a");
-            attachment.join(&pattern, Wish::default());
+            attachment.join(&pattern, Wish::default()).expect("room");
             a_while(12).await;
             assert!(attachment.leave(&pattern));
             attachment

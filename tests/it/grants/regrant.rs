@@ -65,6 +65,7 @@ impl Hall {
             backlog_bytes: 1 << 24,
             overflow: config.limits.live_overflow,
             replay_events: 1_000_000,
+            wildcard_shapes: 0,
         };
         let publisher = Publisher::new(broker.clone(), classes, &config, metrics.clone());
         let hub = Hub::new(plan, &tasks, &metrics).expect("threads");
@@ -119,7 +120,7 @@ struct Guest {
 
 impl Guest {
     fn join(&mut self, pattern: &str, wish: Wish) {
-        self.attachment.join(&Pattern::parse(pattern).expect("a pattern"), wish);
+        self.attachment.join(&Pattern::parse(pattern).expect("a pattern"), wish).expect("room");
     }
 
     async fn subscribe(&mut self, pattern: &str) -> Value {

@@ -45,7 +45,7 @@ codes! {
     BadFrame, "bad_frame", 400, false;
     /// Not a subject or pattern, or one with a wildcard where a concrete subject is needed.
     BadSubject, "bad_subject", 400, false;
-    /// The HTTP request is malformed, or a field or header of the event.
+    /// The HTTP request is malformed, or a field or header of the event, or a position.
     BadRequest, "bad_request", 400, false;
     /// The token is missing or does not hold. Ends the connection with 4501.
     Unauthorized, "unauthorized", 401, false;
@@ -89,6 +89,8 @@ codes! {
     StreamRefused, "stream_refused", 507, true;
     /// The node has no connection to its broker, or nobody serves the stream now.
     BrokerUnavailable, "broker_unavailable", 503, true;
+    /// The broker refuses the node this subscription. It stays, and `subscribed` follows once events flow.
+    BrokerRefused, "broker_refused", 503, true;
     /// The node is leaving; another one takes over.
     Draining, "draining", 503, true;
     /// The node holds as many connections as it may.
@@ -136,6 +138,12 @@ impl Refusal {
     /// A refusal of what is no subject or pattern; `why` says what is wrong with it.
     pub fn bad_subject(subject: &str, why: impl fmt::Display) -> Self {
         Self::of(Code::BadSubject, subject, format!("the subject {why}"))
+    }
+
+    /// A refusal of a position that no node has told.
+    pub fn bad_position(subject: &str) -> Self {
+        let message = "the `seq` of a position is below 2^53; send positions as nodes have told them";
+        Self::of(Code::BadRequest, subject, message)
     }
 
     /// A refusal of something done with a subject.

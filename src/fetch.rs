@@ -11,7 +11,7 @@ use crate::{
     error::{Code, Refusal},
     grants::Grants,
     journal::{Cursor, Journal, Part},
-    proto::{Event, Fetch, Fetched},
+    proto::{Event, Fetch, Fetched, Position},
     subject::Pattern,
 };
 
@@ -45,6 +45,9 @@ impl Fetcher {
     /// The refusal to tell.
     pub async fn fetch(&self, grants: &Grants, fetch: Fetch) -> Result<Fetched, Refusal> {
         let pattern = grants.subscribe(&fetch.subject)?;
+        if !fetch.after.iter().all(Position::is_plausible) {
+            return Err(Refusal::bad_position(&fetch.subject));
+        }
         let reach = self.classes.reach(&pattern);
         if reach.streams.is_empty() {
             let message = "nothing stores these events; only `latest` and `durable` subjects can be fetched";

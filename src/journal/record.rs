@@ -373,7 +373,7 @@ impl Record {
 }
 
 fn reset(cursor: Cursor) -> Gap {
-    Gap { from: cursor.seq + 1, to: 0, reason: Reason::Reset }
+    Gap { from: cursor.seq.saturating_add(1), to: 0, reason: Reason::Reset }
 }
 
 /// Adds what is in order to the log.

@@ -5,6 +5,17 @@ use std::{fmt, str::FromStr};
 
 use crate::proto::generated::Position;
 
+/// What every sequence in a position is below: beyond it JSON parsers do not tell
+/// one from the next.
+const SEQ_LIMIT: u64 = 1 << 53;
+
+impl Position {
+    /// Whether it can be one that a node has told.
+    pub fn is_plausible(&self) -> bool {
+        self.seq < SEQ_LIMIT
+    }
+}
+
 /// A text that is no position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is no position; write it as STREAM/EPOCH/SEQ")]
@@ -20,7 +31,8 @@ impl FromStr for Position {
             return Err(BadPosition);
         };
         let seq = seq.parse().map_err(|_| BadPosition)?;
-        Ok(Self { stream: stream.to_owned(), epoch: epoch.to_owned(), seq })
+        let position = Self { stream: stream.to_owned(), epoch: epoch.to_owned(), seq };
+        if position.is_plausible() { Ok(position) } else { Err(BadPosition) }
     }
 }
 
@@ -39,7 +51,8 @@ mod tests {
         let position = Position { stream: "SHOP".into(), epoch: "17".into(), seq: 42 };
         assert_eq!(position.to_string(), "SHOP/17/42");
         assert_eq!("SHOP/17/42".parse(), Ok(position));
-        for text in ["", "SHOP", "SHOP/17", "SHOP/17/x", "SHOP/17/42/1"] {
+        assert!("SHOP/17/9007199254740991".parse::<Position>().is_ok_and(|position| position.is_plausible()));
+        for text in ["", "SHOP", "SHOP/17", "SHOP/17/x", "SHOP/17/42/1", "SHOP/17/9007199254740992"] {
             assert_eq!(text.parse::<Position>(), Err(BadPosition), "{text}");
         }
     }

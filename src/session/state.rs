@@ -8,7 +8,7 @@ use crate::{
     hub::Wish,
     identity::Identity,
     proto::{
-        ClientFrame, Connect, Envelope, Event, Fetch, ServerFrame, Subscribe, Subscription, Unsubscribe,
+        ClientFrame, Connect, Envelope, Event, Fetch, Position, ServerFrame, Subscribe, Subscription, Unsubscribe,
         client_frame::Body as ClientBody, server_frame::Body,
     },
     request::Question,
@@ -114,6 +114,9 @@ impl Standing<'_> {
             let message = format!("this connection holds {} subscriptions, the most it may; give one up", self.held);
             return Effect::Refuse(id, Refusal::of(Code::SubscriptionLimit, &subscribe.subject, message));
         }
+        if !subscribe.after.iter().all(Position::is_plausible) {
+            return Effect::Refuse(id, Refusal::bad_position(&subscribe.subject));
+        }
         Effect::Join(pattern, Wish { reply_to: id, after: subscribe.after, snapshot: subscribe.snapshot })
     }
 }
@@ -173,7 +176,7 @@ fn envelope(event: Event) -> Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::{Pong, Position, Publish, Request, Unsubscribed};
+    use crate::proto::{Pong, Publish, Request, Unsubscribed};
 
     fn decide(held: usize, frame: ClientFrame) -> Effect {
         let has = |pattern: &Pattern| pattern.as_str() == "held";
@@ -211,6 +214,19 @@ mod tests {
         assert!(matches!(decide(2, subscribe("held")), Effect::Join(..)));
         assert_eq!(code(decide(0, subscribe("a..b"))), Some(Code::BadSubject));
         assert_eq!(code(decide(0, subscribe("$SYS.>"))), Some(Code::Forbidden));
+    }
+
+    #[test]
+    fn a_position_that_no_node_has_told_is_refused() {
+        let at = |seq| {
+            let after = vec![Position { stream: "S".into(), epoch: "1".into(), seq }];
+            let subscribe = Subscribe { subject: "a".into(), after, snapshot: false };
+            decide(0, ClientFrame { id: 7, body: Some(ClientBody::Subscribe(subscribe)) })
+        };
+        assert!(matches!(at((1 << 53) - 1), Effect::Join(..)));
+        for seq in [1 << 53, u64::MAX] {
+            assert_eq!(code(at(seq)), Some(Code::BadRequest), "{seq}");
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ on_every_broker!(
     an_event_with_the_same_id_is_stored_once,
     a_position_of_another_stream_is_void,
     a_position_that_the_stream_has_not_reached_is_void,
+    a_position_that_no_number_in_json_can_say_is_refused,
     what_retention_has_dropped_is_told,
     a_latest_subscription_begins_with_the_newest_values,
     a_snapshot_of_durable_subjects_is_the_newest_of_each,
@@ -175,6 +176,25 @@ async fn a_position_that_the_stream_has_not_reached_is_void(kind: Kind) {
     let (_, before, subscribed) = shop.resume("cart.*", &after).await;
     assert_eq!(before[0]["gap"]["reason"], "reset");
     assert_eq!(subscribed.get("recovered"), None);
+}
+
+async fn a_position_that_no_number_in_json_can_say_is_refused(kind: Kind) {
+    let shop = Shop::open(kind).await;
+    let (mut client, _, subscribed) = shop.resume("cart.*", &json!([])).await;
+    for epoch in [&positions(&subscribed)[0]["epoch"], &json!("12")] {
+        for seq in [1 << 53, u64::MAX] {
+            let after = json!([{"stream": "SHOP", "epoch": epoch, "seq": seq}]);
+            for verb in ["subscribe", "fetch"] {
+                client.send(json!({"id": 3, (verb): {"subject": "order.*", "after": after}})).await;
+                let frame = client.expect("error").await;
+                assert_eq!((&frame["replyTo"], &frame["error"]["code"]), (&json!(3), &json!("bad_request")), "{frame}");
+                assert!(frame.to_string().contains("below 2^53"), "{frame}");
+            }
+        }
+    }
+    // The connection goes on, and so does its subscription.
+    shop.publish("cart.u1", [1]).await;
+    assert_eq!(client.stored().await["data"], 1);
 }
 
 async fn what_retention_has_dropped_is_told(kind: Kind) {

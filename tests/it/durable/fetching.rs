@@ -181,6 +181,7 @@ async fn a_question_that_is_wrong_is_told_what_is_wrong(kind: Kind) {
         ("subject=cart..a", 400, "bad_subject", "cart..a"),
         ("subject=cart.*&after=42", 400, "bad_request", "after=42"),
         ("subject=cart.*&after=SHOP/1/x", 400, "bad_request", "after=SHOP/1/x"),
+        ("subject=cart.*&after=SHOP/1/9007199254740992", 400, "bad_request", "after=SHOP/1/9007199254740992"),
         ("subject=cart.*&limit=many", 400, "bad_request", "limit=many"),
         ("subject=cart.*&limit=-1", 400, "bad_request", "limit=-1"),
         ("subject=cart.*&last=yes", 400, "bad_request", "last=yes"),

@@ -6,6 +6,7 @@
 
 mod arrived;
 pub mod contract;
+mod degraded;
 mod feed;
 pub mod headers;
 mod intercom;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 pub use arrived::Arrived;
 pub use contract::{Broker, Connection, Intake};
+pub use degraded::Degraded;
 pub use feed::{Feed, FeedId};
 pub use intercom::{Ear, Heard, Intercom};
 pub use message::{LAST_TIME, Message, Place};

@@ -6,6 +6,7 @@ use hyper::Uri;
 
 use crate::{
     codec::{BadFrame, Encoding},
+    error::Code,
     proto::{ClientFrame, Connect, Pong, ServerFrame, Welcome, client_frame::Body as ClientBody, server_frame::Body},
     socket::{ClientError as SocketError, ClientSocket},
     tls::Trust,
@@ -105,7 +106,8 @@ impl Client {
 
     /// Waits for the next frame; pings are answered, and returned only where
     /// they say how far everything has been sent. An unasked `error`, which
-    /// tells why the node is about to close, is returned as the error it is.
+    /// tells why the node is about to close, is returned as the error it is; one
+    /// that only speaks of a subscription of which nothing comes now is a frame.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -122,7 +124,9 @@ impl Client {
                         return Ok(frame);
                     }
                 }
-                Some(ServerFrame { reply_to: 0, body: Some(Body::Error(error)) }) => {
+                Some(ServerFrame { reply_to: 0, body: Some(Body::Error(error)) })
+                    if error.code != Code::BrokerRefused.label() =>
+                {
                     return Err(ClientError::Refused { code: error.code, message: error.message });
                 }
                 Some(frame) => return Ok(frame),

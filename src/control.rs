@@ -166,6 +166,9 @@ impl Control {
                 }
                 _ = compares.tick() => {
                     self.metrics.revocations.set(self.revocations.forget(unix_seconds()) as f64);
+                    if let Some(intercom) = intercom.as_ref().filter(|intercom| intercom.is_refused()) {
+                        ear = intercom.listen().await;
+                    }
                     self.tasks.spawn(self.clone().compare());
                 }
             }

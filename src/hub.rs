@@ -155,11 +155,15 @@ impl Hub {
         loop {
             intake.next(&mut arrived).await;
             let mut wanted = !arrived.opened.is_empty();
+            for topic in std::mem::take(&mut arrived.refused).into_iter().filter_map(|feed| self.shared.topics.of(feed))
+            {
+                topic.refuse(|encoding| self.shared.refused(encoding, 0, topic.pattern())).await;
+            }
             for feed in std::mem::take(&mut arrived.opened) {
                 if let Some(stream) = feed.stream() {
                     self.shared.channels[stream.0].journal().opened();
                 } else if let Some(topic) = self.shared.topics.of(feed) {
-                    topic.open().await;
+                    topic.open(|encoding| self.shared.again(encoding, topic.pattern())).await;
                 }
             }
             if !arrived.stored.is_empty() {

@@ -155,6 +155,14 @@ series! {
     broker_connected: Gauge, "notifier_broker_connected", Count;
     /// What the broker connection reported.
     broker_events: Counter by BrokerEvent, "notifier_broker_events_total", Count;
+    /// Subscriptions of this node that its broker refuses now.
+    feeds_refused: Gauge, "notifier_feeds_refused", Count;
+    /// Times that the broker refused one, each attempt counting.
+    feed_refusals: Counter, "notifier_feed_refusals_total", Count;
+    /// Streams that are not as they have to be now, and were when the node started.
+    streams_unfit: Gauge, "notifier_streams_unfit", Count;
+    /// Times that such a change of a stream was noticed.
+    stream_drifts: Counter, "notifier_stream_drifts_total", Count;
     /// Questions to streams, by kind.
     stream_requests: Counter by StreamRequest, "notifier_stream_requests_total", Count;
     /// Sequences of a stream that are missing here, a run of them counting once.

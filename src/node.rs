@@ -4,13 +4,13 @@
 use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::BuildError;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::Access,
-    broker::{self, Broker, BrokerError, Link, StreamError},
+    broker::{self, Broker, BrokerError, Degraded, Link, StreamError},
     config::{AuthMode, Config, ConfigError, Span},
     control::{Calls, Control},
     drain::Tasks,
@@ -292,6 +292,9 @@ fn health(
             if with_tokens && !revocations.is_known() {
                 against.push("it is not known yet which tokens are revoked");
             }
+            if !broker.state().degraded().streams().is_empty() {
+                against.push("NATS refuses the node what a stream republishes");
+            }
             if !hub.has_begun() {
                 against.push("a stream is not followed yet");
             }
@@ -311,6 +314,7 @@ fn health(
         }
     };
     let (node, kind) = (config.node.name.clone(), config.broker.kind.label());
+    let streams: Vec<_> = config.streams.iter().map(|stream| stream.name.clone()).collect();
     let metrics = shared.metrics.clone();
     let (shared, gate) = (shared.clone(), gate.clone());
     let state = move || {
@@ -325,7 +329,7 @@ fn health(
             "version": metrics::VERSION,
             "commit": metrics::COMMIT,
             "leaving": leaving.is_cancelled(),
-            "broker": {"kind": kind, (kind): link},
+            "broker": state_of_broker(kind, link, broker.state().degraded(), &streams),
             "issuers": access.state(),
             "connections": gate.open(),
             "connectionsMost": gate.most(),
@@ -334,4 +338,19 @@ fn health(
         })
     };
     Health::new(metrics.clone(), ready, state)
+}
+
+/// How the broker is: what it does not give stands there only where there is something.
+fn state_of_broker(kind: &str, link: &str, degraded: &Degraded, names: &[String]) -> Value {
+    let mut state = json!({"kind": kind, (kind): link});
+    let (patterns, own) = (degraded.patterns(), degraded.own());
+    let streams: Vec<_> = degraded.streams().into_iter().filter_map(|stream| names.get(stream.0)).collect();
+    if patterns > 0 || !streams.is_empty() || !own.is_empty() {
+        state["refused"] = json!({"patterns": patterns, "streams": streams, "own": own});
+    }
+    let unfit = degraded.unfit();
+    if !unfit.is_empty() {
+        state["unfit"] = json!(unfit);
+    }
+    state
 }

@@ -13,6 +13,9 @@ use crate::{
 pub struct Arrived {
     /// Feeds that are open now: what is published from here on arrives.
     pub opened: Vec<FeedId>,
+    /// Feeds that the broker refuses now; [`Self::opened`] follows once it does
+    /// not any more. They come before what is open.
+    pub refused: Vec<FeedId>,
     /// Events of all feeds; the order within a feed is the order of arrival.
     pub(crate) events: VecDeque<(FeedId, Arc<Message>)>,
     /// What streams have stored, in the order of arrival.
@@ -24,7 +27,15 @@ pub struct Arrived {
 impl Arrived {
     /// Whether nothing has arrived.
     pub fn is_empty(&self) -> bool {
-        self.opened.is_empty() && self.events.is_empty() && self.stored.is_empty()
+        self.opened.is_empty() && self.refused.is_empty() && self.events.is_empty() && self.stored.is_empty()
+    }
+
+    /// Notes feeds that the broker refuses.
+    pub(crate) fn refuse(&mut self, feeds: impl IntoIterator<Item = FeedId>) {
+        for feed in feeds {
+            self.opened.retain(|opened| *opened != feed);
+            self.refused.push(feed);
+        }
     }
 
     /// Takes the events of one feed, which waited together, so that they can be

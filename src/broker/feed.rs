@@ -24,6 +24,13 @@ const ANSWERS: u64 = 1 << 62;
 /// What is no feed either: answers to what clients asked services.
 const REPLIES: u64 = ANSWERS | 1;
 
+/// Nor is this: what streams say of what this node publishes.
+const ACKS: u64 = ANSWERS | 2;
+
+/// What the connection that publishes is subscribed to.
+const CONTROL: u64 = ANSWERS | 3;
+const INBOX: u64 = ANSWERS | 4;
+
 impl FeedId {
     /// The feed of answers.
     pub(crate) const ANSWERS: Self = Self(ANSWERS);
@@ -31,9 +38,35 @@ impl FeedId {
     /// The feed of what services answer.
     pub(crate) const REPLIES: Self = Self(REPLIES);
 
+    /// The feed of acknowledgements.
+    pub(crate) const ACKS: Self = Self(ACKS);
+
+    /// The feed of what nodes say to each other.
+    pub(crate) const CONTROL: Self = Self(CONTROL);
+
+    /// The feed of what servers say of streams.
+    pub(crate) const INBOX: Self = Self(INBOX);
+
     /// The feed that follows a stream.
     pub(crate) fn tail(StreamIndex(index): StreamIndex) -> Self {
         Self((index as u64 + 1) << STREAM_SHIFT)
+    }
+
+    /// Whether it is one of a pattern that clients asked for.
+    pub(crate) fn is_pattern(self) -> bool {
+        self.0 < 1 << STREAM_SHIFT
+    }
+
+    /// What a feed of the node's own is for.
+    pub(crate) fn purpose(self) -> Option<&'static str> {
+        match self.0 {
+            ANSWERS => Some("reads of streams"),
+            REPLIES => Some("answers of services"),
+            ACKS => Some("acknowledgements of streams"),
+            CONTROL => Some("broker.nats.control_subject"),
+            INBOX => Some("states of streams"),
+            _ => None,
+        }
     }
 
     /// The stream that the feed follows, if it does.

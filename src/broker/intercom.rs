@@ -1,12 +1,14 @@
 //! The subject on which nodes talk to each other. It carries what operators say
 //! to all nodes, at most once; who may use it, the permissions at NATS decide.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, Subscriber, connection};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::broker::{degraded::Degraded, feed::FeedId};
 
 /// How long something may wait for room in the client's command queue.
 const SAY_TIME: Duration = Duration::from_secs(2);
@@ -16,6 +18,7 @@ const SAY_TIME: Duration = Duration::from_secs(2);
 pub struct Intercom {
     client: Client,
     subject: String,
+    degraded: Arc<Degraded>,
 }
 
 /// What one of them has said.
@@ -36,8 +39,13 @@ pub struct Ear {
 }
 
 impl Intercom {
-    pub(crate) fn new(client: Client, subject: String) -> Self {
-        Self { client, subject }
+    pub(crate) fn new(client: Client, subject: String, degraded: Arc<Degraded>) -> Self {
+        Self { client, subject, degraded }
+    }
+
+    /// Whether the broker lets this node not listen: then it has to begin anew.
+    pub fn is_refused(&self) -> bool {
+        self.degraded.is_refused(FeedId::CONTROL)
     }
 
     /// Whether anybody would hear.
@@ -47,6 +55,7 @@ impl Intercom {
 
     /// Begins to listen; nothing when the client has ended.
     pub async fn listen(&self) -> Option<Ear> {
+        self.degraded.allow(FeedId::CONTROL);
         let subscriber = self.client.subscribe(self.subject.clone()).await.ok()?;
         Some(Ear { subscriber, answers: format!("{}.", self.subject) })
     }

@@ -2,6 +2,8 @@
 
 mod address;
 mod archive;
+mod block;
+mod drift;
 mod error;
 mod reading;
 mod identity;
@@ -53,11 +55,16 @@ use crate::{
     subject::Pattern,
 };
 use archive::Archive;
+use drift::Drift;
 use inbox::{Chance, inbox};
-use jetstream::{Wanted, gone, settle, state};
+use jetstream::{Wanted, gone, settle};
 use options::Access;
 use reading::{Interest, Manner, NatsIntake, Questions, Servers, Sieve, Signal};
 use services::Services;
+use store::Storing;
+
+/// Bytes of the longest acknowledgement that is read; streams say some hundred.
+const ACK_BYTES: usize = 64 * 1024;
 
 /// How long a publish may wait for room in the client's command queue.
 const PUBLISH_TIME: Duration = Duration::from_secs(2);
@@ -90,8 +97,12 @@ struct Nats {
     wanted: Vec<Wanted>,
     /// Whether it is known to be so.
     settled: Vec<AtomicBool>,
+    /// Whether it stays so.
+    drifts: Vec<Drift>,
     archive: Archive,
     services: Services,
+    /// Exists where there are streams.
+    storing: Option<Storing>,
     sieve: Sieve,
     metrics: Arc<Metrics>,
     /// Answers of streams come in by it, where there are streams.
@@ -112,46 +123,61 @@ pub(crate) async fn connect(
     let nats = &config.broker.nats;
     tracing::info!(servers = nats.urls.join(", "), "connecting to NATS");
     let connections = nats.read_connections();
-    let state = Arc::new(BrokerState::away(1 + connections, metrics.clone()));
+    // What is stored leaves by one more, on which nothing but acknowledgements comes in.
+    let stores = !config.streams.is_empty();
+    let state = Arc::new(BrokerState::away(1 + connections + usize::from(stores), metrics.clone()));
     let client = options::connect(&access, nats, metrics, &state).await?;
     tasks.spawn_vital("broker state", watch(client.clone(), state.clone()));
     let streams: Arc<[Arc<str>]> = config.streams.iter().map(|stream| stream.name.as_str().into()).collect();
     let questions = Questions::default();
     let reader = Reader::new(&config.events.forward_headers);
     let sieve = Sieve::new(reader, classes.clone(), streams.clone(), questions.clone(), metrics.clone());
-    let (interests, intakes): (Vec<Arc<Interest>>, Vec<Box<dyn Intake>>) = (0..connections)
-        .map(|number| {
-            let interest = Arc::<Interest>::default();
-            let manner = Manner {
-                name: access.name.clone(),
-                identity: access.identity.clone(),
-                tls: access.tls.clone(),
-                tls_required: nats.tls.required,
-                tls_first: nats.tls.first,
-                payload_bytes: config.limits.event_bytes.bytes(),
-            };
-            let intake = NatsIntake::new(
-                Servers::new(access.servers.clone()),
-                manner,
-                nats.ping_interval.duration(),
-                interest.clone(),
-                sieve.clone(),
-                // All questions are asked on the first one.
-                if number == 0 { questions.clone() } else { Questions::default() },
-                Signal { state: state.clone(), part: Part::Reading(number), metrics: metrics.clone() },
-            );
-            (interest, Box::new(intake) as Box<dyn Intake>)
-        })
-        .unzip();
+    let connection = |number: usize, payload_bytes: usize, questions: Questions| {
+        let interest = Arc::new(Interest::new(state.degraded().clone()));
+        let manner = Manner {
+            name: access.name.clone(),
+            identity: access.identity.clone(),
+            tls: access.tls.clone(),
+            tls_required: nats.tls.required,
+            tls_first: nats.tls.first,
+            payload_bytes,
+        };
+        let intake = NatsIntake::new(
+            Servers::new(access.servers.clone()),
+            manner,
+            nats.ping_interval.duration(),
+            interest.clone(),
+            sieve.clone(),
+            questions,
+            Signal { state: state.clone(), part: Part::Reading(number), metrics: metrics.clone() },
+        );
+        (interest, Box::new(intake) as Box<dyn Intake>)
+    };
+    // All questions are asked on the first one.
+    let asked = Questions { acks: Arc::default(), ..questions.clone() };
+    let mut asked = std::iter::once(asked).chain(std::iter::repeat_with(Questions::default));
+    let event_bytes = config.limits.event_bytes.bytes();
+    let (interests, mut intakes): (Vec<Arc<Interest>>, Vec<Box<dyn Intake>>) =
+        (0..connections).zip(&mut asked).map(|(number, asked)| connection(number, event_bytes, asked)).unzip();
     let chance = Chance::new();
-    // Two, because services get to know their own.
-    let [inbox, desk] = [(); 2].map(|()| inbox(&nats.inbox_prefix, chance));
+    // Three, because services get to know theirs.
+    let [inbox, desk, receipts] = [(); 3].map(|()| inbox(&nats.inbox_prefix, chance));
     let everything = |prefix: &str| Pattern::parse(&format!("{prefix}.>")).map_err(NatsError::Subject);
     let first = interests[0].clone();
     let replies = everything(&inbox)?;
     let answered = (!streams.is_empty()).then(|| first.open(FeedId::ANSWERS, &replies));
+    let storing = if stores {
+        let awaited = Questions { acks: questions.acks.clone(), ..Questions::default() };
+        let (interest, intake) = connection(connections, ACK_BYTES, awaited);
+        intakes.push(intake);
+        let everything = everything(&receipts)?;
+        Some(Storing::new(interest, questions.acks.clone(), receipts, &everything, chance))
+    } else {
+        None
+    };
     let broker = Nats {
         _answers: answered,
+        storing,
         services: Services::new(first.clone(), questions.replies, desk.clone(), everything(&desk)?, chance),
         archive: Archive::new(
             first,
@@ -162,7 +188,8 @@ pub(crate) async fn connect(
             metrics.clone(),
         ),
         sieve,
-        intercom: Intercom::new(client.clone(), nats.control_subject.clone()),
+        intercom: Intercom::new(client.clone(), nats.control_subject.clone(), state.degraded().clone()),
+        drifts: config.streams.iter().map(|_| Drift::new(state.degraded().clone())).collect(),
         client,
         classes: classes.clone(),
         state,
@@ -220,12 +247,12 @@ impl Broker for Nats {
         }
         self.metrics.stream_requests.of(StreamRequest::State).increment(1);
         let wanted = &self.wanted[stream.0];
-        let name = &wanted.settings.name;
-        let mut answer = state(&self.client, name).await;
+        let drift = &self.drifts[stream.0];
+        let mut answer = drift.watch(&self.client, wanted).await;
         if matches!(answer, Err(StreamError::Missing)) && wanted.manage {
             // Somebody has deleted it.
             answer = match settle(&self.client, wanted, true).await {
-                Ok(_) => state(&self.client, name).await,
+                Ok(_) => drift.watch(&self.client, wanted).await,
                 Err(error) => Err(error),
             };
         }
@@ -244,11 +271,8 @@ impl Broker for Nats {
     }
 
     async fn store(&self, stream: StreamIndex, message: Message) -> Result<Receipt, PublishError> {
-        if !is_connected(&self.client) {
-            return Err(PublishError::Unavailable);
-        }
-        let headers = written(&message);
-        store::store(&self.client, &self.streams[stream.0], message, headers).await
+        let Some(storing) = &self.storing else { return Err(PublishError::NoStream) };
+        storing.store(&self.streams[stream.0], &message).await
     }
 
     fn open(&self, pattern: &Pattern) -> Feed {
@@ -276,9 +300,15 @@ impl Broker for Nats {
     }
 
     async fn flush(&self) {
-        // While it is away nothing was taken, so nothing is waiting.
-        let up = is_connected(&self.client);
-        if up && !matches!(tokio::time::timeout(PUBLISH_TIME, self.client.flush()).await, Ok(Ok(()))) {
+        let left = async {
+            // While it is away nothing was taken, so nothing is waiting.
+            let live = if is_connected(&self.client) { self.client.flush().await } else { Ok(()) };
+            if let Some(storing) = &self.storing {
+                storing.flush().await;
+            }
+            live
+        };
+        if !matches!(tokio::time::timeout(PUBLISH_TIME, left).await, Ok(Ok(()))) {
             tracing::warn!("some events may not have reached NATS");
         }
     }

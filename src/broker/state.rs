@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::watch;
 
-use crate::metrics::Metrics;
+use crate::{broker::degraded::Degraded, metrics::Metrics};
 
 /// One state of the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Link {
 pub(crate) enum Part {
     /// What this node publishes goes there.
     Publishing,
-    /// Events come from there.
+    /// Events come from there, or acknowledgements.
     Reading(usize),
 }
 
@@ -45,6 +45,7 @@ pub struct BrokerState {
     link: watch::Sender<Link>,
     /// A bit for each part that is away, changed only under the sender's lock.
     away: AtomicU64,
+    degraded: Arc<Degraded>,
     metrics: Arc<Metrics>,
 }
 
@@ -52,13 +53,22 @@ impl BrokerState {
     /// A broker that is this process itself.
     pub(crate) fn here(metrics: Arc<Metrics>) -> Self {
         metrics.broker_connected.set(1.0);
-        Self { link: watch::Sender::new(Link::Up), away: AtomicU64::new(0), metrics }
+        Self::new(Link::Up, 0, metrics)
     }
 
     /// A broker of so many connections, at most 64, none of them there yet.
     pub(crate) fn away(parts: usize, metrics: Arc<Metrics>) -> Self {
-        let away = AtomicU64::new(u64::MAX >> (64 - parts.clamp(1, 64)));
-        Self { link: watch::Sender::new(Link::Starting), away, metrics }
+        Self::new(Link::Starting, u64::MAX >> (64 - parts.clamp(1, 64)), metrics)
+    }
+
+    fn new(link: Link, away: u64, metrics: Arc<Metrics>) -> Self {
+        let degraded = Arc::new(Degraded::new(metrics.clone()));
+        Self { link: watch::Sender::new(link), away: AtomicU64::new(away), degraded, metrics }
+    }
+
+    /// What it does not give although it is there.
+    pub fn degraded(&self) -> &Arc<Degraded> {
+        &self.degraded
     }
 
     /// Records what was observed; watchers hear of changes only.

@@ -265,6 +265,10 @@ async fn print(
                 let _ = failed(lost(&gap));
                 true
             }
+            Some(Body::Error(error)) => {
+                let _ = failed(format!("{}: {}", error.subject, error.message));
+                true
+            }
             Some(Body::Subscribed(subscribed)) => {
                 following.is_live(&subscribed);
                 if !args.json {

@@ -135,6 +135,11 @@ impl Attachment {
                 && followed.stays(&self.member)
             {
                 // Leaving would lose what comes meanwhile.
+                if followed.live.as_ref().is_some_and(|topic| topic.is_refused()) {
+                    let refused = self.shared.refused(self.member.encoding(), wish.reply_to, pattern);
+                    self.member.outbox().push(&refused);
+                    return;
+                }
                 let mut positions = self.shared.positions(&self.member);
                 positions.retain(|at| followed.channels.iter().any(|channel| channel.journal().name() == at.stream));
                 let encoding = self.member.encoding();
@@ -149,12 +154,12 @@ impl Attachment {
         }
         let live = Live::Frame(wish.granted(self.member.encoding(), pattern, &[], Vec::new(), false));
         if let Some(Held::Live(topic)) = self.held.iter().find(|held| held.pattern() == pattern) {
-            topic.join(&self.member, live);
+            self.enter(topic, live);
             return Ok(());
         }
         self.shared.shapes.enter(self.member.holder(), pattern)?;
         let topic = self.shared.topics.enter(pattern);
-        topic.join(&self.member, live);
+        self.enter(&topic, live);
         self.hold(Held::Live(topic));
         Ok(())
     }
@@ -166,7 +171,7 @@ impl Attachment {
         let live = live.then(|| {
             let (tell, told) = oneshot::channel();
             let topic = self.shared.topics.enter(pattern);
-            topic.join(&self.member, Live::Tell(tell));
+            self.enter(&topic, Live::Tell(tell));
             (topic, told)
         });
         let topic = live.as_ref().map(|(topic, _)| topic.clone());
@@ -257,6 +262,14 @@ impl Attachment {
             }
         }
         self.shared.metrics.subscriptions.decrement(1);
+    }
+
+    fn enter(&self, topic: &Topic, live: Live) {
+        topic.join(&self.member, live);
+        if topic.is_refused() {
+            let encoding = self.member.encoding();
+            self.member.outbox().push(&self.shared.refused(encoding, 0, topic.pattern()));
+        }
     }
 
     fn leave_topic(&self, topic: &Topic) {

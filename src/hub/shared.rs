@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use crate::{
     classes::{Classes, StreamIndex},
+    codec::Encoding,
     drain::Tasks,
-    hub::{channel::Channel, member::Member, shapes::Shapes, topics::Topics},
+    error::{Code, Refusal},
+    hub::{channel::Channel, frames, member::Member, shapes::Shapes, topics::Topics, wish::Wish},
     metrics::Metrics,
     proto::Position,
+    socket::Chunk,
+    subject::Pattern,
 };
 
 /// Where subscriptions go.
@@ -26,6 +30,22 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// What is told of a subscription that the broker refuses this node.
+    pub(crate) fn refused(&self, encoding: Encoding, reply_to: u64, pattern: &Pattern) -> Chunk {
+        self.metrics.errors.of(Code::BrokerRefused).increment(1);
+        let message = "NATS refuses this node the subscription; it stays, and `subscribed` follows once events flow";
+        let refusal = Refusal::of(Code::BrokerRefused, pattern.as_str(), message);
+        frames::refused(encoding, reply_to, refusal.into())
+    }
+
+    /// What is told once it does not any more. What is stored has come meanwhile,
+    /// so there is no position to tell.
+    pub(crate) fn again(&self, encoding: Encoding, pattern: &Pattern) -> Chunk {
+        let reached = self.classes.reach(pattern).streams;
+        let channels: Vec<_> = reached.into_iter().map(|stream| self.channels[stream.0].clone()).collect();
+        Wish::default().granted(encoding, pattern, &channels, Vec::new(), false)
+    }
+
     /// Everything that the live subscriptions of a connection bring up to these
     /// positions has been sent, or is in its outbox.
     pub(crate) fn positions(&self, member: &Member) -> Vec<Position> {

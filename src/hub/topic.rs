@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     broker::Message,
+    codec::Encoding,
     hub::{
         backlog::{Backlog, batches},
         delivery::{Delivery, Standing, Tally},
@@ -39,6 +40,8 @@ pub(crate) struct Topic {
 struct State {
     /// Whether the broker has confirmed the subscription.
     open: bool,
+    /// Whether the broker refuses it: those who stand here have been told.
+    refused: bool,
     /// Members that are not yet admitted, each with what tells it that it is.
     waiting: VecDeque<(Arc<Member>, Live)>,
     slices: Slices<Standing>,
@@ -92,8 +95,35 @@ impl Topic {
         state.slices.with(place, |standing| standing.asks.filtered = member.filters(&self.pattern));
     }
 
-    /// The broker has confirmed the feed: members get events from here on.
-    pub(crate) async fn open(&self) {
+    /// Whether the broker refuses the feed.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.lock().refused
+    }
+
+    /// The broker refuses the feed, and nothing comes until it is open again.
+    /// Everybody keeps their place and is told.
+    pub(crate) async fn refuse(&self, told: impl Fn(Encoding) -> Chunk) {
+        let waiting: Vec<_> = {
+            let mut state = self.lock();
+            (state.open, state.refused) = (false, true);
+            state.waiting.iter().map(|(member, _)| member.clone()).collect()
+        };
+        for some in waiting.chunks(ADMITTED) {
+            for member in some {
+                member.outbox().push(&told(member.encoding()));
+            }
+            yield_now().await;
+        }
+        self.tell_all(told).await;
+    }
+
+    /// The broker has confirmed the feed: members get events from here on. `again`
+    /// is told to those who have been told that it is refused.
+    pub(crate) async fn open(&self, again: impl Fn(Encoding) -> Chunk) {
+        if self.is_refused() {
+            self.tell_all(again).await;
+            self.lock().refused = false;
+        }
         while !self.admit_some() {
             yield_now().await;
         }
@@ -174,6 +204,16 @@ impl Topic {
             live.tell(&member);
             Standing { member, asks }
         });
+    }
+
+    /// Tells something to all who stand here.
+    async fn tell_all(&self, told: impl Fn(Encoding) -> Chunk) {
+        for standing in self.slices() {
+            for (_, Standing { member, .. }) in &*lock(&standing) {
+                member.outbox().push(&told(member.encoding()));
+            }
+            yield_now().await;
+        }
     }
 
     /// One after the other, each looked up when its turn comes: the list may

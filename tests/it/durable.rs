@@ -2,6 +2,7 @@
 //! Every test runs on both brokers.
 
 mod disasters;
+mod drift;
 mod fetching;
 mod holes;
 mod older;

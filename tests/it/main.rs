@@ -5,6 +5,7 @@
 
 mod world;
 
+mod acknowledgements;
 mod admission;
 mod attacks;
 mod broker_outage;
@@ -26,6 +27,7 @@ mod peers;
 mod permissions;
 mod protocol;
 mod publish;
+mod refused;
 mod reading;
 mod request;
 mod revocation;

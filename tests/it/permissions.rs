@@ -188,7 +188,7 @@ async fn what_the_page_does_not_allow_the_server_refuses() {
 
 /// Row 20 of what may go wrong: NATS takes a permission back while nodes run.
 #[tokio::test]
-async fn a_permission_that_is_taken_away_ends_its_subscription_and_nothing_else() {
+async fn a_permission_that_is_taken_away_is_told_to_those_whom_it_concerns_until_it_is_back() {
     let with = |subjects: &str| {
         format!(
             "authorization {{ users: [
@@ -220,6 +220,9 @@ async fn a_permission_that_is_taken_away_ends_its_subscription_and_nothing_else(
 
     server.reload(&with("\"shop.>\""));
     node.until_metric(VIOLATIONS, |count| count >= 1.0).await;
+    let told = reader.expect("error").await;
+    assert_eq!((&told["error"]["code"], &told["error"]["subject"]), (&json!("broker_refused"), &json!("news.a")));
+    assert_eq!((&told["error"]["retryable"], &told["replyTo"]), (&json!(true), &Value::Null));
     publish(2).await;
     assert_eq!(neighbour.event().await.1, json!(2));
     assert_eq!(reader.events_until_now().await, []);
@@ -227,6 +230,13 @@ async fn a_permission_that_is_taken_away_ends_its_subscription_and_nothing_else(
     assert_eq!(node.metric("notifier_broker_events_total{event=\"disconnected\"}").await, 0.0);
     assert_eq!(node.metric("notifier_connections").await, 2.0);
     assert_eq!(node.internal("/readyz").await.0, 200);
+
+    server.reload(&with("\"shop.>\", \"news.>\""));
+    let told = reader.expect("subscribed").await;
+    assert_eq!(told, json!({"subscribed": {"subject": "news.a", "delivery": "live"}}));
+    publish(3).await;
+    assert_eq!(reader.event().await.1, json!(3));
+    assert_eq!(neighbour.event().await.1, json!(3));
 }
 
 /// What the tail does not bring and the stream does not give at first is found again with each attempt to read it.
@@ -237,7 +247,14 @@ async fn a_gap_that_cannot_be_read_at_first_is_one_gap_all_the_same() {
         .iter()
         .fold(silent.clone(), |settings, question| settings.replace(&format!("\"$JS.API.{question}.SHOP\", "), ""));
     let mut server = NatsServer::jetstream_with(&silent).await;
-    let node = node(&server, |_| {}).await;
+    let node = TestNode::start(config(&server, |_| {})).await;
+    // It reads what it may not follow, and says that this is not well.
+    let follows = async || node.internal_json("/readyz").await["reasons"].clone();
+    eventually("all but one", || async {
+        follows().await == json!(["NATS refuses the node what a stream republishes"])
+    })
+    .await;
+    assert_eq!(node.internal_json("/readyz").await["broker"]["refused"]["streams"], json!(["SHOP"]));
     let refused = node.metric(VIOLATIONS).await;
     let service = cart(&server).await;
     let store = server.store();

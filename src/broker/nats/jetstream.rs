@@ -11,14 +11,15 @@ mod wanted;
 use async_nats::Client;
 use serde::Deserialize;
 
-pub(crate) use api::{Kept, next};
+pub(crate) use api::{Kept, next, update};
+pub(crate) use plan::Step;
 pub(crate) use wanted::Wanted;
 
 use crate::broker::{
     stored::StreamState,
     stream_error::{Difference, Differences, StreamError},
 };
-use plan::{Plan, Step, plan};
+use plan::{Plan, drift, plan};
 use settings::Settings;
 use state::State;
 
@@ -104,6 +105,16 @@ struct Described {
     config: Settings,
     #[serde(flatten)]
     state: State,
+}
+
+/// Asks how far a stream has come, and compares it with what a running node needs
+/// of it; at most 2 s.
+///
+/// # Errors
+/// See [`StreamError`]; also when who answers may not be its leader any more.
+pub(crate) async fn inspect(client: &Client, wanted: &Wanted) -> Result<(StreamState, Step), StreamError> {
+    let Described { config, state } = api::info(client, &wanted.settings.name).await?;
+    Ok((certain(state)?, drift(wanted, &config)))
 }
 
 /// Asks how far a stream has come; at most 2 s.

@@ -8,7 +8,14 @@ use rustls::ClientConfig;
 
 use crate::{
     broker::{
-        nats::{address::Address, error::NatsError, identity::Identity, reading::wait, tls},
+        feed::FeedId,
+        nats::{
+            address::Address,
+            error::NatsError,
+            identity::Identity,
+            reading::{Denial, denial, wait},
+            tls,
+        },
         state::{BrokerState, Part},
     },
     config::{self, Config},
@@ -58,7 +65,7 @@ pub(crate) async fn connect(
         .retry_on_initial_connect()
         .max_reconnects(None)
         .reconnect_delay_callback(wait)
-        .event_callback(observer(metrics.clone(), state.clone()));
+        .event_callback(observer(nats, metrics.clone(), state.clone()));
     Ok(options.connect(servers(nats)).await?)
 }
 
@@ -120,12 +127,21 @@ fn with_identity(options: ConnectOptions, identity: &Identity) -> ConnectOptions
 
 /// Counts and logs what the client reports. Must not wait: events queue up behind it.
 fn observer(
+    nats: &config::Nats,
     metrics: Arc<Metrics>,
     state: Arc<BrokerState>,
 ) -> impl Fn(Event) -> std::future::Ready<()> + Send + Sync + 'static {
+    let (control, inbox) = (nats.control_subject.clone(), nats.inbox_prefix.clone());
+    let own = move |error: &str| match denial(error) {
+        Some(Denial::Subject(subject)) if subject.starts_with(&control) => Some(FeedId::CONTROL),
+        Some(Denial::Subject(subject)) if subject.starts_with(&inbox) => Some(FeedId::INBOX),
+        _ => None,
+    };
     move |event| {
         let kind = match &event {
             Event::Connected => {
+                // It subscribes anew, and is refused anew.
+                [FeedId::CONTROL, FeedId::INBOX].iter().for_each(|feed| state.degraded().allow(*feed));
                 tracing::info!("publishing to NATS");
                 state.observe(Part::Publishing, true);
                 BrokerEvent::Connected
@@ -138,6 +154,9 @@ fn observer(
             Event::LameDuckMode => BrokerEvent::LameDuck,
             Event::ServerError(error) => {
                 tracing::warn!(%error, "the NATS server reports an error");
+                if let Some(feed) = own(&error.to_string()) {
+                    state.degraded().refuse(feed);
+                }
                 BrokerEvent::ServerError
             }
             Event::ClientError(error) => {

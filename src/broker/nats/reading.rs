@@ -6,24 +6,32 @@
 //! careless publisher by giving up the connection, and gives each subscription
 //! a channel of its own; see `docs/decisions/0008`.
 
+mod acks;
 mod answers;
+mod denial;
 mod faults;
 mod headers;
 mod interest;
 mod line;
 mod parser;
 mod questions;
+mod refused;
 mod replies;
 mod servers;
 mod session;
 mod sieve;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use tokio::time::sleep;
 
+pub(crate) use acks::Acks;
 pub(crate) use answers::Answers;
+pub(crate) use denial::{Denial, denial};
 pub(crate) use interest::{Interest, NotSent};
 pub(crate) use line::Manner;
 pub(crate) use parser::HEADER_BYTES;
@@ -37,16 +45,21 @@ use crate::{
     broker::{
         arrived::Arrived,
         contract::Intake,
+        feed::FeedId,
         headers::Reader,
         message::Message,
         nats::address::Address,
         state::{BrokerState, Part},
     },
     metrics::{BrokerEvent, Metrics},
+    subject::Pattern,
 };
 use line::{Line, LineError};
 use parser::{Op, Parser};
 use session::{End, News, Session};
+
+/// The least time between two lines about refused subscriptions.
+const TELL: Duration = Duration::from_secs(1);
 
 /// Everything that arrives for the feeds of one interest.
 #[derive(Debug)]
@@ -60,6 +73,8 @@ pub(crate) struct NatsIntake {
     questions: Questions,
     signal: Signal,
     session: Option<Session>,
+    /// When it was last written down that something is refused.
+    told: Option<Instant>,
 }
 
 /// Tells the rest of the node how the connection is.
@@ -80,7 +95,7 @@ impl NatsIntake {
         questions: Questions,
         signal: Signal,
     ) -> Self {
-        Self { servers, manner, ping_interval, interest, sieve, questions, signal, session: None }
+        Self { servers, manner, ping_interval, interest, sieve, questions, signal, session: None, told: None }
     }
 
     /// Tries the next server.
@@ -125,11 +140,35 @@ impl NatsIntake {
                     }
                 }
             }
+            News::Refused { said, feeds } => {
+                said.iter().for_each(|_| self.signal.count(BrokerEvent::ServerError));
+                if let Some(feed) = feeds.first() {
+                    self.tell_refused(*feed, feeds.len() - 1, said.first().map(String::as_str).unwrap_or_default());
+                }
+            }
+            News::Allowed(count) => tracing::info!(count, "NATS takes subscriptions that it had refused"),
             News::Error(text) => {
                 tracing::warn!(error = text, "the NATS server reports an error");
                 self.signal.count(BrokerEvent::ServerError);
             }
         }
+    }
+
+    /// Clients decide how many there are, so not each has a line.
+    fn tell_refused(&mut self, feed: FeedId, more: usize, said: &str) {
+        if self.told.is_some_and(|told| told.elapsed() < TELL) {
+            return;
+        }
+        self.told = Some(Instant::now());
+        let subject = self.interest.subject(feed);
+        let subject = subject.as_ref().map(Pattern::as_str).unwrap_or_default();
+        tracing::warn!(
+            subject,
+            more,
+            said,
+            "NATS refuses this node a subscription and is asked again; allow the NATS user of the nodes to subscribe to \
+             the subject, or raise max_subscriptions"
+        );
     }
 
     fn lose(&mut self, end: &End) {

@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use crate::{
     broker::{
         feed::{Feed, FeedId},
-        headers,
         message::Message,
         nats::{
+            block::block,
             inbox::Chance,
             reading::{Interest, NotSent, Replies},
         },
@@ -59,7 +59,7 @@ impl Services {
         let mut awaited = self.replies.expect(number);
         // Before the question: a server handles one client's commands in order.
         self.feed.get_or_init(|| self.interest.open(FeedId::REPLIES, &self.everything));
-        let block = block(&message.envelope);
+        let block = block(&message.envelope, &[]);
         let data = &message.envelope.data;
         let (subject, reply) = (&message.subject, awaited.name());
         let total = block.len() + data.len();
@@ -72,15 +72,4 @@ impl Services {
         })?;
         timeout(wait, awaited.answer()).await.unwrap_or(Err(RequestError::Timeout))
     }
-}
-
-/// The header block (ADR-4). What clients may write and what a node adds holds
-/// no line's end.
-fn block(envelope: &Envelope) -> String {
-    let mut block = String::from("NATS/1.0\r\n");
-    for (name, value) in headers::written(envelope) {
-        block.extend([&*name, ": ", &*value, "\r\n"]);
-    }
-    block.push_str("\r\n");
-    block
 }

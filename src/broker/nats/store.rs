@@ -1,70 +1,87 @@
 //! Publishing into a stream: done when JetStream says that the event is stored.
+//! It goes by a connection of our own, on which nothing else comes in: no answer
+//! to it can break the connection, and events that clients publish do not hold
+//! up those that they read.
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, HeaderMap, RequestErrorKind};
-use serde::Deserialize;
+use tokio::time::{sleep, timeout};
 
-use crate::broker::{message::Message, publish_error::PublishError, stored::Receipt};
+use crate::{
+    broker::{
+        feed::{Feed, FeedId},
+        message::Message,
+        nats::{
+            block::block,
+            inbox::Chance,
+            reading::{Acks, Interest, NotSent},
+        },
+        publish_error::PublishError,
+        stored::Receipt,
+    },
+    subject::Pattern,
+};
 
 /// How long a stream may take to acknowledge: an election takes some seconds.
+/// As long an event may wait until the connection takes it.
 const ACK_TIME: Duration = Duration::from_secs(5);
+
+/// How often a node that leaves looks whether all is stored.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Says into which stream the event must go: another one that took the subject
 /// over would acknowledge it too.
 const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
 
-/// JetStream's code for an event larger than its stream takes.
-const TOO_LARGE: u32 = 10054;
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Ack {
-    seq: u64,
-    duplicate: bool,
-    error: Option<Problem>,
+/// Publishes into streams.
+#[derive(Debug)]
+pub(crate) struct Storing {
+    interest: Arc<Interest>,
+    acks: Arc<Acks>,
+    /// What acknowledgements come to, without the number.
+    inbox: String,
+    /// All of that.
+    _feed: Feed,
+    chance: Chance,
 }
 
-#[derive(Deserialize)]
-struct Problem {
-    #[serde(default)]
-    err_code: u32,
-    #[serde(default)]
-    description: String,
-}
+impl Storing {
+    /// By a connection; `everything` is what stands below the inbox.
+    pub(crate) fn new(
+        interest: Arc<Interest>,
+        acks: Arc<Acks>,
+        inbox: String,
+        everything: &Pattern,
+        chance: Chance,
+    ) -> Self {
+        let feed = interest.open(FeedId::ACKS, everything);
+        Self { interest, acks, inbox, _feed: feed, chance }
+    }
 
-/// Publishes, and waits until it is stored.
-pub(crate) async fn store(
-    client: &Client,
-    stream: &Arc<str>,
-    message: Message,
-    mut headers: HeaderMap,
-) -> Result<Receipt, PublishError> {
-    headers.insert(EXPECTED_STREAM, &**stream);
-    let request = async_nats::Request::new().headers(headers).payload(message.envelope.data).timeout(Some(ACK_TIME));
-    let sent = tokio::time::timeout(2 * ACK_TIME, client.send_request(message.subject.as_str().to_owned(), request));
-    let answer = match sent.await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            return Err(match error.kind() {
-                RequestErrorKind::NoResponders => PublishError::NoStream,
-                RequestErrorKind::TimedOut => PublishError::Unconfirmed,
-                RequestErrorKind::MaxPayloadExceeded => {
-                    PublishError::TooLarge { max: client.server_info().max_payload }
-                }
-                _ => PublishError::Unavailable,
-            });
+    /// Returns when all that was published is acknowledged, or waited for no more.
+    pub(crate) async fn flush(&self) {
+        while !self.acks.is_empty() {
+            sleep(LOOK).await;
         }
-        Err(_) => return Err(PublishError::Unconfirmed),
-    };
-    let ack: Ack = serde_json::from_slice(&answer.payload)
-        .map_err(|_| PublishError::Refused("something that is no stream answered".into()))?;
-    match ack {
-        Ack { error: None, seq, duplicate } if seq > 0 => Ok(Receipt { seq, duplicate }),
-        Ack { error: Some(problem), .. } if problem.err_code == TOO_LARGE => {
-            Err(PublishError::Refused("the event is larger than its stream takes".into()))
+    }
+
+    /// Publishes, and waits until it is stored. Events leave in the order in
+    /// which this is polled first.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub(crate) async fn store(&self, stream: &Arc<str>, message: &Message) -> Result<Receipt, PublishError> {
+        let number = self.chance.number().ok_or(PublishError::Unavailable)?;
+        let mut awaited = self.acks.expect(number, stream);
+        let block = block(&message.envelope, &[(EXPECTED_STREAM, stream)]);
+        let (subject, data) = (&message.subject, &message.envelope.data);
+        let total = block.len() + data.len();
+        let line = format!("HPUB {subject} {}.{} {} {total}\r\n", self.inbox, awaited.name(), block.len());
+        let command = [line.as_bytes(), block.as_bytes(), data, b"\r\n"];
+        match timeout(ACK_TIME, self.interest.send_in_turn(&command, total)).await {
+            Ok(Ok(())) => awaited.outcome(ACK_TIME).await,
+            Ok(Err(NotSent::TooLarge { max })) => Err(PublishError::TooLarge { max }),
+            Ok(Err(NotSent::Offline | NotSent::Full)) | Err(_) => Err(PublishError::Unavailable),
         }
-        Ack { error: Some(problem), .. } => Err(PublishError::Refused(problem.description)),
-        Ack { .. } => Err(PublishError::Refused("something that is no stream answered".into())),
     }
 }

@@ -197,7 +197,7 @@ async fn a_last_event_that_is_deleted_is_not_waited_for() {
 #[tokio::test]
 async fn a_last_event_that_is_deleted_while_nats_is_away_is_not_waited_for() {
     for everything in [false, true] {
-        let shop = Shop::open(Kind::Nats).await;
+        let shop = Shop::unmanaged().await;
         let (mut client, _, _) = shop.resume("cart.*", &json!([])).await;
         shop.publish("cart.u1", 1..=3).await;
         for number in 1..=3 {

@@ -15,7 +15,7 @@ use hyper::Request;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream},
     net::TcpStream,
 };
 
@@ -135,9 +135,14 @@ impl NatsServer {
         self.port = self.at("nats").port();
     }
 
+    /// Other lines of configuration from its next start on.
+    pub fn set(&mut self, settings: &str) {
+        settings.clone_into(&mut self.settings);
+    }
+
     /// Gives the running process other lines of configuration.
     pub fn reload(&mut self, settings: &str) {
-        settings.clone_into(&mut self.settings);
+        self.set(settings);
         self.write_config();
         self.signal("HUP");
     }
@@ -297,6 +302,26 @@ impl RawPublisher {
                 "PONG" => return,
                 "PING" => self.send(b"PONG\r\n").await,
                 line => assert!(line.starts_with("INFO "), "the server says {line}"),
+            }
+        }
+    }
+
+    /// Waits for the next message of our subscriptions that has headers; returns
+    /// where its answer goes.
+    pub async fn asked(&mut self) -> String {
+        loop {
+            let line = self.line().await;
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["HMSG", _, _, reply, _, total] => {
+                    let mut body = vec![0; total.parse::<usize>().expect("a length") + 2];
+                    soon("a message", self.stream.read_exact(&mut body)).await.expect("an open connection");
+                    return reply.to_owned();
+                }
+                ["PING"] => {
+                    self.send(b"PONG\r\n").await;
+                    self.stream.flush().await.expect("the server reads");
+                }
+                _ => {}
             }
         }
     }

@@ -69,6 +69,16 @@ impl Shop {
         Self::of(nats, node)
     }
 
+    /// With a node that may not change the streams, which are there.
+    pub async fn unmanaged() -> Self {
+        let Self { nats, mut node, .. } = Self::open(Kind::Nats).await;
+        node.leave();
+        node.gone().await;
+        let may_not = |config: &mut Config| config.streams.iter_mut().for_each(|stream| stream.manage = false);
+        let node = Self::node(nats.as_ref(), may_not).await;
+        Self::of(nats, node)
+    }
+
     /// A node that runs, and its broker.
     pub fn of(nats: Option<NatsServer>, node: TestNode) -> Self {
         Self { nats, node, stored: Mutex::default() }

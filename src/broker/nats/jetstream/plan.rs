@@ -38,17 +38,7 @@ pub(crate) fn plan(wanted: &Wanted, found: &Settings) -> Plan {
     let Wanted { settings: wanted, manage } = wanted;
     let mut settings = found.clone();
     let (mut problems, mut changes, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    nature(wanted, found, &mut problems);
-    if let Some(difference) = subjects(wanted, &mut settings) {
-        sort(difference, &mut changes, &mut problems);
-    }
-    if let Some(difference) = republish(wanted, &mut settings) {
-        sort(difference, &mut changes, &mut problems);
-    }
-    if !found.allow_direct {
-        changes.push(change("allow_direct", "false", "true"));
-        settings.allow_direct = true;
-    }
+    essentials(wanted, &mut settings, &mut changes, &mut problems);
     for limit in limits(&mut settings, wanted) {
         limit.compare(&mut changes, &mut notes);
     }
@@ -58,15 +48,51 @@ pub(crate) fn plan(wanted: &Wanted, found: &Settings) -> Plan {
     if *manage {
         changes.iter_mut().for_each(|change| change.remedy = format!("a node sets it when it starts, or {APPLY}"));
     }
-    let step = if !problems.is_empty() {
+    Plan { step: step(settings, changes, problems), notes }
+}
+
+/// Compares a stream with what a node needs of it while it runs. How much it
+/// keeps is for its operator to say, who may lower that for a while.
+pub(crate) fn drift(wanted: &Wanted, found: &Settings) -> Step {
+    let Wanted { settings: wanted, manage } = wanted;
+    let mut settings = found.clone();
+    let (mut problems, mut changes) = (Vec::new(), Vec::new());
+    essentials(wanted, &mut settings, &mut changes, &mut problems);
+    if *manage {
+        changes.iter_mut().for_each(|change| "this node sets it".clone_into(&mut change.remedy));
+    }
+    step(settings, changes, problems)
+}
+
+/// What decides whether events reach the node at once, can be read and are stored.
+fn essentials(
+    wanted: &Settings,
+    settings: &mut Settings,
+    changes: &mut Vec<Difference>,
+    problems: &mut Vec<Difference>,
+) {
+    nature(wanted, settings, problems);
+    if let Some(difference) = subjects(wanted, settings) {
+        sort(difference, changes, problems);
+    }
+    if let Some(difference) = republish(wanted, settings) {
+        sort(difference, changes, problems);
+    }
+    if !settings.allow_direct {
+        changes.push(change("allow_direct", "false", "true"));
+        settings.allow_direct = true;
+    }
+}
+
+fn step(settings: Settings, mut changes: Vec<Difference>, mut problems: Vec<Difference>) -> Step {
+    if !problems.is_empty() {
         problems.append(&mut changes);
         Step::Impossible(problems)
     } else if changes.is_empty() {
         Step::Fits
     } else {
         Step::Update { settings: Box::new(settings), changes }
-    };
-    Plan { step, notes }
+    }
 }
 
 /// A difference that may be resolved, or one that may not.

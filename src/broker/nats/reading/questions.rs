@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::broker::nats::reading::{answers::Answers, replies::Replies};
+use crate::broker::nats::reading::{acks::Acks, answers::Answers, replies::Replies};
 
 /// What a node has asked on one connection and has no answer to yet.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +11,8 @@ pub(crate) struct Questions {
     pub(crate) answers: Arc<Answers>,
     /// Of services.
     pub(crate) replies: Arc<Replies>,
+    /// Whether streams have stored what was published.
+    pub(crate) acks: Arc<Acks>,
 }
 
 impl Questions {
@@ -18,5 +20,6 @@ impl Questions {
     pub(crate) fn lost(&self) {
         self.answers.lost();
         self.replies.lost();
+        self.acks.lost();
     }
 }

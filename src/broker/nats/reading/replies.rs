@@ -71,10 +71,8 @@ impl Replies {
     }
 
     fn end(&self, subject: &[u8], answer: impl FnOnce() -> Answer) {
-        let digits = subject.rsplit(|byte| *byte == b'.').next().and_then(|digits| std::str::from_utf8(digits).ok());
-        let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
         // A second answer, or one to a request that was given up.
-        let Some(done) = number.and_then(|number| self.lock().remove(&number)) else { return };
+        let Some(done) = number(subject).and_then(|number| self.lock().remove(&number)) else { return };
         // Nobody waits for it any more: so be it.
         let _ = done.send(answer());
     }
@@ -100,6 +98,12 @@ impl Drop for Awaited {
     fn drop(&mut self) {
         self.replies.lock().remove(&self.number);
     }
+}
+
+/// The number that ends a reply subject.
+pub(crate) fn number(subject: &[u8]) -> Option<u64> {
+    let digits = subject.rsplit(|byte| *byte == b'.').next().and_then(|digits| std::str::from_utf8(digits).ok());
+    digits.and_then(|digits| u64::from_str_radix(digits, 16).ok())
 }
 
 /// The error that a service's headers tell, if they do.

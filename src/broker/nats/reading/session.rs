@@ -9,6 +9,7 @@ use crate::broker::{
     arrived::Arrived,
     feed::FeedId,
     nats::reading::{
+        denial::{Denial, denial},
         interest::{Commands, Interest},
         line::{Line, LineError, info, readable},
         parser::{BadStream, Op},
@@ -35,13 +36,17 @@ pub(crate) struct Session {
     heard: Instant,
     pings: Interval,
     leave: Option<Instant>,
+    /// When something that was refused is tried again.
+    retry: Option<Instant>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Asked {
     opening: Vec<FeedId>,
     /// It follows all that was wanted when the connection began.
     ready: bool,
+    /// What the server has refused since the `PONG` before.
+    denials: Vec<Denial>,
 }
 
 /// What else there is to know.
@@ -51,6 +56,10 @@ pub(crate) enum News {
     Ready,
     /// What it says of its cluster.
     Cluster { urls: Vec<String>, leaving: bool },
+    /// It refuses feeds; in its words, and those that it had not refused before.
+    Refused { said: Vec<String>, feeds: Vec<FeedId> },
+    /// So many feeds are open that it had refused.
+    Allowed(usize),
     /// What it holds against us; where that ends the connection, it says so by
     /// closing it.
     Error(String),
@@ -73,9 +82,10 @@ impl Session {
         let now = Instant::now();
         let mut pings = interval_at(now + ping_interval, ping_interval);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut session = Self { line, begun: now, asked: VecDeque::new(), heard: now, pings, leave: None };
+        let mut session =
+            Self { line, begun: now, asked: VecDeque::new(), heard: now, pings, leave: None, retry: None };
         let Commands { bytes, opening } = interest.begin();
-        match session.ask(bytes, Asked { opening, ready: true }).await {
+        match session.ask(bytes, Asked { opening, ready: true, ..Asked::default() }).await {
             Ok(()) => Ok(session),
             Err(error) => {
                 session.end(interest);
@@ -111,38 +121,50 @@ impl Session {
             Changed,
             Ping,
             Leave,
+            Retry,
         }
-        let leave = self.leave;
+        let (leave, retry) = (self.leave, self.retry);
         let wake = tokio::select! {
             biased;
             read = self.line.read() => { read?; Wake::Read }
             () = interest.changed() => Wake::Changed,
             _ = self.pings.tick() => Wake::Ping,
             () = async { sleep_until(leave.unwrap_or_else(Instant::now)).await }, if leave.is_some() => Wake::Leave,
+            () = async { sleep_until(retry.unwrap_or_else(Instant::now)).await }, if retry.is_some() => Wake::Retry,
         };
         match wake {
             Wake::Read => {
                 self.heard = Instant::now();
-                let (news, pings) = self.sort(sieve, arrived).map_err(LineError::from)?;
+                let (news, pings) = self.sort(interest, sieve, arrived).map_err(LineError::from)?;
                 for _ in 0..pings {
                     self.line.write(b"PONG\r\n").await?;
                 }
                 // Busy reading is no reason to leave new subscribers waiting.
                 self.say(interest.take()).await?;
+                if self.retry.is_some_and(|at| at <= self.heard) {
+                    self.try_again(interest).await?;
+                }
                 return Ok(news);
             }
             Wake::Changed => self.say(interest.take()).await?,
             Wake::Ping if self.heard.elapsed() > 2 * self.pings.period() => return Err(End::Stale),
-            Wake::Ping => self.ask(Vec::new(), Asked { opening: Vec::new(), ready: false }).await?,
+            Wake::Ping => self.ask(Vec::new(), Asked::default()).await?,
+            Wake::Retry => self.try_again(interest).await?,
             Wake::Leave => return Err(End::LameDuck),
         }
         Ok(Vec::new())
     }
 
     /// Sorts what was read: events, what they confirm, and the rest.
-    fn sort(&mut self, sieve: &Sieve, arrived: &mut Arrived) -> Result<(Vec<News>, usize), BadStream> {
+    fn sort(
+        &mut self,
+        interest: &Interest,
+        sieve: &Sieve,
+        arrived: &mut Arrived,
+    ) -> Result<(Vec<News>, usize), BadStream> {
         let moment = Moment::now();
         let (mut news, mut pings, mut received) = (Vec::new(), 0, 0);
+        let (mut said, mut denials, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         let asked = &mut self.asked;
         let end = self.line.each(|op| match op {
             Op::Message(raw) => {
@@ -154,7 +176,13 @@ impl Session {
                 sieve.too_large(FeedId(sid), subject);
             }
             Op::Pong => {
-                if let Some(Asked { opening, ready }) = asked.pop_front() {
+                if let Some(Asked { mut opening, ready, denials }) = asked.pop_front() {
+                    if !denials.is_empty() {
+                        refused.extend(interest.refuse(&denials, &opening, ready, Instant::now()));
+                        opening.retain(|feed| !interest.is_refused(*feed));
+                    }
+                    let allowed = interest.allow(&opening);
+                    news.extend((allowed > 0).then_some(News::Allowed(allowed)));
                     arrived.opened.extend(opening);
                     if ready {
                         news.push(News::Ready);
@@ -165,10 +193,27 @@ impl Session {
             Op::Info(json) => {
                 news.extend(info(json).map(|info| News::Cluster { urls: info.connect_urls, leaving: info.ldm }));
             }
-            Op::Error(text) => news.push(News::Error(readable(text))),
+            Op::Error(text) => match (denial(&readable(text)), asked.front_mut()) {
+                (None, _) => news.push(News::Error(readable(text))),
+                (Some(denial), waiting) => {
+                    said.push(readable(text));
+                    // What it is about is told by which commands it has answered.
+                    waiting.map_or(&mut denials, |asked| &mut asked.denials).push(denial);
+                }
+            },
             Op::Ok => {}
         });
         sieve.received(received);
+        if !denials.is_empty() {
+            refused.extend(interest.refuse(&denials, &[], false, Instant::now()));
+        }
+        if !said.is_empty() || !news.is_empty() {
+            self.retry = interest.retry_at();
+        }
+        if !said.is_empty() || !refused.is_empty() {
+            arrived.refuse(refused.iter().copied());
+            news.push(News::Refused { said, feeds: refused });
+        }
         end.map(|()| (news, pings))
     }
 
@@ -177,9 +222,18 @@ impl Session {
     async fn say(&mut self, commands: Commands) -> Result<(), LineError> {
         let Commands { bytes, opening } = commands;
         if !opening.is_empty() {
-            return self.ask(bytes, Asked { opening, ready: false }).await;
+            return self.ask(bytes, Asked { opening, ..Asked::default() }).await;
         }
         if bytes.is_empty() { Ok(()) } else { self.line.write(&bytes).await }
+    }
+
+    /// Asks again for what was refused.
+    async fn try_again(&mut self, interest: &Interest) -> Result<(), LineError> {
+        for commands in interest.retry(Instant::now()) {
+            self.say(commands).await?;
+        }
+        self.retry = interest.retry_at();
+        Ok(())
     }
 
     async fn ask(&mut self, mut bytes: Vec<u8>, asked: Asked) -> Result<(), LineError> {

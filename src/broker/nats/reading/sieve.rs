@@ -77,6 +77,8 @@ impl Sieve {
             self.questions.answers.hear(raw, |raw, index| self.stored(raw, index, moment));
         } else if feed == FeedId::REPLIES {
             self.questions.replies.hear(raw, || self.reply(raw));
+        } else if feed == FeedId::ACKS {
+            self.questions.acks.hear(raw);
         } else if let Some(index) = feed.stream() {
             if self.faults.lose() {
                 return;
@@ -185,6 +187,8 @@ impl Sieve {
             self.questions.answers.pass_over();
         } else if feed == FeedId::REPLIES {
             self.questions.replies.too_large(subject);
+        } else if feed == FeedId::ACKS {
+            // No stream says so much.
         } else {
             self.metrics.drops.of(Dropped::TooLarge).increment(1);
         }

@@ -177,3 +177,17 @@ fn a_difference_names_who_resolves_it() {
         assert_eq!(changes[0].remedy, remedy);
     }
 }
+
+#[test]
+fn a_running_node_minds_what_it_needs_and_not_how_much_is_kept() {
+    let fits = json!({"max_age": 1, "max_bytes": 1, "max_msgs": 1, "max_msgs_per_subject": 1, "num_replicas": 1});
+    assert_eq!(drift(&wanted(DAY), &found(DAY, &fits)), Step::Fits);
+    let lacks = json!({"republish": null, "allow_direct": false, "subjects": ["shop.order.*"], "max_age": 1});
+    let Step::Update { settings, changes } = drift(&wanted(DAY), &found(DAY, &lacks)) else { panic!("an update") };
+    let named: Vec<_> = changes.iter().map(|change| (change.setting, change.remedy.as_str())).collect();
+    assert_eq!(named, ["subjects", "republish", "allow_direct"].map(|setting| (setting, "this node sets it")));
+    assert_eq!((settings.max_age, drift(&wanted(DAY), &settings)), (1, Step::Fits));
+    let sealed = json!({"sealed": true, "allow_direct": false});
+    let Step::Impossible(problems) = drift(&wanted(DAY), &found(DAY, &sealed)) else { panic!("a problem") };
+    assert_eq!(problems.len(), 2);
+}

@@ -1,0 +1,16 @@
+//! The header block of what this node publishes by a connection of its own (ADR-4).
+
+use crate::{broker::headers, proto::Envelope};
+
+/// The header block of an event, with `more` behind what the event says. What
+/// clients may write and what a node adds holds no line's end.
+pub(crate) fn block(envelope: &Envelope, more: &[(&str, &str)]) -> String {
+    let mut block = String::from("NATS/1.0\r\n");
+    let written = headers::written(envelope);
+    let written = written.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in written.chain(more.iter().copied()) {
+        block.extend([name, ": ", value, "\r\n"]);
+    }
+    block.push_str("\r\n");
+    block
+}

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::Access,
     broker::{self, Broker, BrokerError, Degraded, Link, StreamError},
-    config::{AuthMode, Config, ConfigError, Span},
+    config::{AuthMode, Config, ConfigError, Limits, Span},
     control::{Calls, Control},
     drain::Tasks,
     fetch::Fetcher,
@@ -23,7 +23,7 @@ use crate::{
     publish::Publisher,
     request::Requests,
     revocation::Revocations,
-    server::{Admin, Desk, Health, InternalServer, ListenError, Server, Warden, listen},
+    server::{Admin, Desk, Health, InternalServer, ListenError, Server, Warden, descriptors, listen, room},
     session::{self, Roster},
     tls::{Endpoint, TlsError},
 };
@@ -118,7 +118,9 @@ impl Node {
         let hub = Hub::new(plan, &tasks, &metrics)?;
         let roster = Roster::new(&config.auth);
         let revocations = Arc::new(Revocations::new(config.auth.leeway.duration()));
-        let gate = Gate::new(limits);
+        let read_connections = config.broker.nats.read_connections();
+        let connections = room(limits.connections, descriptors(), read_connections);
+        let gate = Gate::new(&Limits { connections, ..limits.clone() });
         let leaving = CancellationToken::new();
         let access = Arc::new(Access::new(&config, classes.clone(), revocations.clone(), &metrics, &tasks)?);
         let shared = Arc::new(session::Shared {

@@ -8,6 +8,7 @@ mod body;
 mod browsers;
 mod caller;
 mod cookie;
+mod descriptors;
 mod farewell;
 mod http;
 mod internal;
@@ -33,6 +34,7 @@ use tokio::{
 };
 
 pub use admin::Admin;
+pub use descriptors::{descriptors, room};
 pub use internal::{Desk, Health, InternalServer};
 pub use listen::{ListenError, listen};
 pub use warden::Warden;

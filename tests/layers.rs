@@ -70,6 +70,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("ipnet", &["config"]),
     ("socket2", &["server", "socket"]),
+    ("rustix", &["server"]),
     ("prost", &["broker", "codec", "proto"]),
 ];
 

@@ -30,7 +30,7 @@ use crate::{
     proto::Position,
     socket::Chunk,
     subject::Pattern,
-    sync::sleep,
+    sync::{sleep, timeout},
 };
 
 /// How long a stream may be unreadable before a subscription is refused; the
@@ -152,11 +152,10 @@ impl Subscribing {
     }
 
     async fn snapshot(&self, journal: &Journal) -> Result<(Vec<Arc<Message>>, Cursor), Stop> {
-        let patience = Patience::new();
+        let (mut patience, patterns) = (Patience::new(), self.patterns());
         loop {
-            match journal.snapshot(&self.patterns()).await {
-                Ok(snapshot) => return Ok(snapshot),
-                Err(error) => patience.wait(error).await?,
+            if let Some(snapshot) = patience.attempt(journal.snapshot(&patterns)).await? {
+                return Ok(snapshot);
             }
         }
     }
@@ -275,39 +274,56 @@ fn is_latest(channel: &Channel) -> bool {
 }
 
 async fn find(journal: &Journal, position: &Position) -> Result<Cursor, Stop> {
-    let patience = Patience::new();
+    let mut patience = Patience::new();
     loop {
-        match journal.cursor(position).await {
-            Ok(cursor) => return Ok(cursor),
-            Err(error) => patience.wait(error).await?,
+        if let Some(cursor) = patience.attempt(journal.cursor(position)).await? {
+            return Ok(cursor);
         }
     }
 }
 
 async fn read(reader: &mut Reader, upto: Cursor) -> Result<Part, Stop> {
-    let patience = Patience::new();
+    let mut patience = Patience::new();
     loop {
-        match reader.next(upto.seq, TOGETHER).await {
-            Ok(part) => return Ok(part),
-            Err(error) => patience.wait(error).await?,
+        if let Some(part) = patience.attempt(reader.next(upto.seq, TOGETHER)).await? {
+            return Ok(part);
         }
     }
 }
 
-/// How long a stream has been unreadable.
-struct Patience(Instant);
+/// How long a stream has been unreadable, and why.
+struct Patience {
+    since: Instant,
+    failed: Option<ReadError>,
+}
 
 impl Patience {
     fn new() -> Self {
-        Self(Instant::now())
+        Self { since: Instant::now(), failed: None }
     }
 
-    /// Waits before the next attempt, unless it is too late or of no use.
-    async fn wait(&self, error: ReadError) -> Result<(), Stop> {
-        if error == ReadError::TooManySubjects || self.0.elapsed() > PATIENCE {
+    /// What was read; nothing when another attempt is to be made. The first one
+    /// may take its time, since many others may be reading too. Once one has
+    /// failed the stream is known not to answer, and none lasts beyond
+    /// [`PATIENCE`]: so all who cannot be served are told together.
+    async fn attempt<T>(&mut self, read: impl Future<Output = Result<T, ReadError>>) -> Result<Option<T>, Stop> {
+        let left = PATIENCE.saturating_sub(self.since.elapsed());
+        let error = match &self.failed {
+            None => match read.await {
+                Ok(done) => return Ok(Some(done)),
+                Err(error) => error,
+            },
+            Some(before) => match timeout(left, read).await {
+                Ok(Ok(done)) => return Ok(Some(done)),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(Stop::Unreadable(before.clone())),
+            },
+        };
+        if error == ReadError::TooManySubjects || PATIENCE.saturating_sub(self.since.elapsed()) <= RETRY {
             return Err(Stop::Unreadable(error));
         }
+        self.failed = Some(error);
         sleep(RETRY).await;
-        Ok(())
+        Ok(None)
     }
 }

@@ -8,24 +8,32 @@ use std::{
 
 use tokio::sync::OnceCell;
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::{
+    broker::ReadError,
+    sync::{Mutex, MutexGuard},
+};
 
 /// Reads under way, by what they read.
 #[derive(Debug)]
 pub(crate) struct SingleFlight<K: Eq + Hash, V>(Mutex<HashMap<K, Flight<V>>>);
 
+/// What comes of a read for all who wait.
+type Outcome<V> = Arc<OnceCell<Result<V, ReadError>>>;
+
 /// One read, and how many wait for it.
 #[derive(Debug)]
 struct Flight<V> {
-    value: Arc<OnceCell<V>>,
+    outcome: Outcome<V>,
     callers: usize,
 }
 
-/// One who waits for a read, or does it. The last one to leave, with a value or
-/// without, takes the key out: one who is cancelled leaves nothing behind.
+/// One who waits for a read, or does it. The first one to leave with an outcome
+/// takes the key out, so that whoever comes later reads anew; without one the
+/// last does: one who is cancelled leaves nothing behind.
 struct Caller<'f, K: Eq + Hash, V> {
     flights: &'f SingleFlight<K, V>,
     key: K,
+    outcome: Outcome<V>,
 }
 
 impl<K: Eq + Hash, V> Default for SingleFlight<K, V> {
@@ -35,18 +43,19 @@ impl<K: Eq + Hash, V> Default for SingleFlight<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
-    /// Does it, or waits for who does it already. Where that fails or is
-    /// cancelled, the next one who waits tries.
-    pub(crate) async fn join<E>(&self, key: K, read: impl Future<Output = Result<V, E>>) -> Result<V, E> {
-        let value = {
+    /// Does it, or waits for who does it already. Where that is cancelled, the
+    /// next one who waits tries. A failure is that of all who wait: each trying
+    /// in turn, the last would wait as often as there are others.
+    pub(crate) async fn join(&self, key: K, read: impl Future<Output = Result<V, ReadError>>) -> Result<V, ReadError> {
+        let outcome = {
             let mut flights = self.lock();
-            let new = || Flight { value: Arc::default(), callers: 0 };
+            let new = || Flight { outcome: Arc::default(), callers: 0 };
             let flight = flights.entry(key.clone()).or_insert_with(new);
             flight.callers += 1;
-            flight.value.clone()
+            flight.outcome.clone()
         };
-        let _caller = Caller { flights: self, key };
-        value.get_or_try_init(|| read).await.cloned()
+        let caller = Caller { flights: self, key, outcome };
+        caller.outcome.get_or_init(|| read).await.clone()
     }
 }
 
@@ -59,9 +68,11 @@ impl<K: Eq + Hash, V> SingleFlight<K, V> {
 impl<K: Eq + Hash, V> Drop for Caller<'_, K, V> {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
-        let Some(flight) = flights.get_mut(&self.key) else { return };
+        let Some(flight) = flights.get_mut(&self.key).filter(|flight| Arc::ptr_eq(&flight.outcome, &self.outcome)) else {
+            return;
+        };
         flight.callers -= 1;
-        if flight.callers == 0 {
+        if flight.callers == 0 || self.outcome.initialized() {
             flights.remove(&self.key);
         }
     }
@@ -90,7 +101,7 @@ mod tests {
                     reads.fetch_add(1, Ordering::Relaxed);
                     begun.notify_one();
                     go.notified().await;
-                    Ok::<u8, ()>(key)
+                    Ok(key)
                 };
                 flights.join(key, read).await
             }
@@ -109,23 +120,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_and_not_kept() {
+    async fn a_failure_is_told_to_all_who_wait_and_not_kept() {
         let flights = SingleFlight::<u8, u8>::default();
-        assert_eq!(flights.join(1, async { Err("no") }).await, Err("no"));
-        assert_eq!(flights.join(1, async { Ok::<u8, &str>(2) }).await, Ok(2));
+        let go = Notify::new();
+        let fails = async {
+            go.notified().await;
+            Err(ReadError::Timeout)
+        };
+        let mut first = Box::pin(flights.join(1, fails));
+        // The second never gets to read: it is told what the first one was.
+        let mut second = Box::pin(flights.join(1, async { Ok(3) }));
+        assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
+        go.notify_one();
+        assert_eq!(first.await, Err(ReadError::Timeout));
+        assert_eq!(flights.join(1, async { Ok(2) }).await, Ok(2), "though somebody waits still");
+        assert_eq!(second.await, Err(ReadError::Timeout));
+        assert!(flights.lock().is_empty());
     }
 
     #[tokio::test]
     async fn who_gives_up_leaves_no_key_and_the_next_one_reads() {
         let flights = SingleFlight::<u8, u8>::default();
         for key in 0..100 {
-            let mut given_up = Box::pin(flights.join(key, pending::<Result<u8, ()>>()));
+            let mut given_up = Box::pin(flights.join(key, pending()));
             assert!(poll!(&mut given_up).is_pending());
-            let mut waits = Box::pin(flights.join(key, async { Ok::<u8, ()>(key) }));
+            let mut waits = Box::pin(flights.join(key, async { Ok(key) }));
             assert!(poll!(&mut waits).is_pending());
             drop(given_up);
             assert_eq!(waits.await, Ok(key));
-            let mut alone = Box::pin(flights.join(key, pending::<Result<u8, ()>>()));
+            let mut alone = Box::pin(flights.join(key, pending()));
             assert!(poll!(&mut alone).is_pending());
         }
         assert!(flights.lock().is_empty());

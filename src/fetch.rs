@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     broker::{Message, PageSize, ReadError},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// For one answer, as long as a stream takes to have a leader again.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
+pub const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// Bytes of data in one answer; one event more than that.
 const ANSWER_BYTES: usize = 1024 * 1024;
@@ -39,11 +39,19 @@ impl Fetcher {
         Self { classes, journals, most }
     }
 
-    /// Reads one page.
+    /// Reads one page within [`ANSWER_TIME`].
     ///
     /// # Errors
     /// The refusal to tell.
     pub async fn fetch(&self, grants: &Grants, fetch: Fetch) -> Result<Fetched, Refusal> {
+        self.fetch_by(Instant::now() + ANSWER_TIME, grants, fetch).await
+    }
+
+    /// Reads one page until then: what cannot be read is tried again as long.
+    ///
+    /// # Errors
+    /// The refusal to tell.
+    pub async fn fetch_by(&self, deadline: Instant, grants: &Grants, fetch: Fetch) -> Result<Fetched, Refusal> {
         let pattern = grants.subscribe(&fetch.subject)?;
         if !fetch.after.iter().all(Position::is_plausible) {
             return Err(Refusal::bad_position(&fetch.subject));
@@ -54,7 +62,7 @@ impl Fetcher {
             return Err(Refusal::of(Code::NotStored, &fetch.subject, message));
         }
         let may = |event: &Message| !grants.denies(&event.subject);
-        let answer = timeout(ANSWER_TIME, self.answer(&pattern, &reach.streams, &fetch, &may)).await;
+        let answer = timeout_at(deadline, self.answer(&pattern, &reach.streams, &fetch, &may)).await;
         answer.unwrap_or(Err(ReadError::Timeout)).map_err(|error| refusal(&fetch.subject, &error))
     }
 
@@ -74,7 +82,7 @@ impl Fetcher {
             journal.ready().await;
             let after = fetch.after.iter().find(|position| position.stream == journal.name());
             let from = match after {
-                Some(position) => Some(journal.cursor(position).await?),
+                Some(position) => Some(patiently(|| journal.cursor(position)).await?),
                 None => None,
             };
             let (end, more) = if fetch.last {
@@ -82,7 +90,7 @@ impl Fetcher {
             } else {
                 let from = match from {
                     Some(cursor) => cursor,
-                    None => journal.beginning().await?,
+                    None => patiently(|| journal.beginning()).await?,
                 };
                 history(journal, pattern, from, &mut room, &mut fetched).await?
             };
@@ -118,6 +126,31 @@ impl Room<'_> {
     }
 }
 
+/// What was read; nothing where another attempt may mend it, to be made when
+/// this returns. It is for the caller to say for how long.
+async fn attempt<T>(read: impl Future<Output = Result<T, ReadError>>) -> Result<Option<T>, ReadError> {
+    match read.await {
+        Err(error @ (ReadError::TooManySubjects | ReadError::Refused(_))) => Err(error),
+        Err(_) => {
+            sleep(RETRY).await;
+            Ok(None)
+        }
+        Ok(done) => Ok(Some(done)),
+    }
+}
+
+/// Tries until it can be read.
+async fn patiently<T, F>(mut read: impl FnMut() -> F) -> Result<T, ReadError>
+where
+    F: Future<Output = Result<T, ReadError>>,
+{
+    loop {
+        if let Some(done) = attempt(read()).await? {
+            return Ok(done);
+        }
+    }
+}
+
 /// Events from a cursor on; where they end, and whether there is more.
 async fn history(
     journal: &Journal,
@@ -132,15 +165,8 @@ async fn history(
     // A void position is told at once: its page may have no room for events.
     'page: while room.is_left() || end.generation != journal.head().generation {
         let size = PageSize { events: room.events, bytes: room.bytes };
-        let part = match reader.next(upto, size).await {
-            Ok(part) => part,
-            Err(error @ (ReadError::TooManySubjects | ReadError::Refused(_))) => return Err(error),
-            // What is read already is not read again.
-            Err(_) => {
-                sleep(RETRY).await;
-                continue;
-            }
-        };
+        // What is read already is not read again.
+        let Some(part) = attempt(reader.next(upto, size)).await? else { continue };
         match part {
             Part::End => return Ok((reader.cursor(), false)),
             Part::Lost(gap) => fetched.gaps.push(gap.told(pattern, journal.name())),
@@ -156,7 +182,7 @@ async fn history(
         }
         end = reader.cursor();
     }
-    if let Some(gap) = reader.lost(end.seq).await? {
+    if let Some(gap) = patiently(|| reader.lost(end.seq)).await? {
         fetched.gaps.push(gap.told(pattern, journal.name()));
     }
     Ok((end, end.seq < upto))
@@ -171,7 +197,7 @@ async fn newest(
     room: &mut Room<'_>,
     fetched: &mut Fetched,
 ) -> Result<(Cursor, bool), ReadError> {
-    let (events, end) = journal.snapshot(std::slice::from_ref(pattern)).await?;
+    let (events, end) = patiently(|| journal.snapshot(std::slice::from_ref(pattern))).await?;
     let after = from.filter(|from| from.generation == end.generation).map_or(0, |from| from.seq);
     let mut reached = Cursor { seq: after, ..end };
     for event in events.iter().filter(|event| event.seq() > after) {

@@ -22,7 +22,7 @@ mod stream_error;
 use std::sync::Arc;
 
 pub use arrived::Arrived;
-pub use contract::{Broker, Connection, Intake};
+pub use contract::{Acknowledgement, Broker, Connection, Intake};
 pub use degraded::Degraded;
 pub use feed::{Feed, FeedId};
 pub use intercom::{Ear, Heard, Intercom};

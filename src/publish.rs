@@ -8,6 +8,8 @@ mod stamps;
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+
 pub use letter::Sender;
 pub(crate) use letter::{check_name, letter, too_large};
 
@@ -31,6 +33,15 @@ pub struct Publisher {
     event_bytes: usize,
 }
 
+/// An event that the broker has.
+pub enum Sent {
+    /// Nothing stores it: it is published.
+    Live(Published),
+    /// It is published once this resolves. Whoever does not wait for that leaves
+    /// it to its fate.
+    Stored(BoxFuture<'static, Result<Published, Refusal>>),
+}
+
 impl Publisher {
     /// A door to this broker.
     pub fn new(broker: Arc<dyn Broker>, classes: Arc<Classes>, config: &Config, metrics: Arc<Metrics>) -> Self {
@@ -48,19 +59,33 @@ impl Publisher {
     /// # Errors
     /// The refusal to tell.
     pub async fn publish(&self, sender: Sender<'_>, subject: &str, envelope: Envelope) -> Result<Published, Refusal> {
+        match self.send(sender, subject, envelope).await? {
+            Sent::Live(published) => Ok(published),
+            Sent::Stored(stored) => stored.await,
+        }
+    }
+
+    /// Hands one event to the broker. Events that are sent one after the other
+    /// reach it in that order, those that are stored as those that are not.
+    ///
+    /// # Errors
+    /// The refusal to tell.
+    pub async fn send(&self, sender: Sender<'_>, subject: &str, envelope: Envelope) -> Result<Sent, Refusal> {
         let parsed = sender.grants.publish(subject)?;
         let message = letter(sender, parsed, envelope, self.event_bytes)?;
-        let published = match self.classes.class(&message.subject) {
-            Class::Live => self.broker.publish(message).await.map(|()| Published::default()),
-            Class::Stored(stream) => self.broker.store(stream, message).await.map(|receipt| Published {
-                stream: self.streams[stream.0].clone(),
-                seq: receipt.seq,
-                duplicate: receipt.duplicate,
-            }),
+        let metrics = self.metrics.clone();
+        let Class::Stored(stream) = self.classes.class(&message.subject) else {
+            self.broker.publish(message).await.map_err(|error| refusal(subject, error))?;
+            metrics.messages_published.increment(1);
+            return Ok(Sent::Live(Published::default()));
         };
-        let published = published.map_err(|error| refusal(subject, error))?;
-        self.metrics.messages_published.increment(1);
-        Ok(published)
+        let acknowledgement = self.broker.submit(stream, message).await.map_err(|error| refusal(subject, error))?;
+        let (subject, stream) = (subject.to_owned(), self.streams[stream.0].clone());
+        Ok(Sent::Stored(Box::pin(async move {
+            let receipt = acknowledgement.await.map_err(|error| refusal(&subject, error))?;
+            metrics.messages_published.increment(1);
+            Ok(Published { stream, seq: receipt.seq, duplicate: receipt.duplicate })
+        })))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 
 use crate::{
     broker::{
@@ -46,11 +47,21 @@ pub trait Broker: fmt::Debug + Send + Sync {
     /// See [`PublishError`].
     async fn publish(&self, message: Message) -> Result<(), PublishError>;
 
+    /// Hands one event over for its stream. Events that are handed over one after
+    /// the other come to the stream in that order; the answer resolves once this
+    /// one is stored, and is not needed for it to be.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    async fn submit(&self, stream: StreamIndex, message: Message) -> Result<Acknowledgement, PublishError>;
+
     /// Publishes one event into its stream, and returns once it is stored.
     ///
     /// # Errors
     /// See [`PublishError`].
-    async fn store(&self, stream: StreamIndex, message: Message) -> Result<Receipt, PublishError>;
+    async fn store(&self, stream: StreamIndex, message: Message) -> Result<Receipt, PublishError> {
+        self.submit(stream, message).await?.await
+    }
 
     /// Reads a page of what a stream keeps. Whoever answers may lag behind the
     /// stream: only what [`Page::through`] covers is certain.
@@ -113,6 +124,9 @@ pub trait Broker: fmt::Debug + Send + Sync {
         None
     }
 }
+
+/// A stream's word on an event that was handed over: that it is stored, or why not.
+pub type Acknowledgement = BoxFuture<'static, Result<Receipt, PublishError>>;
 
 /// Where events come in: all that arrives for some of the feeds. A feed stays
 /// with one intake.

@@ -6,6 +6,7 @@ mod store;
 
 use std::{
     collections::HashMap,
+    future::ready,
     sync::{Arc, PoisonError},
 };
 
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 use crate::{
     broker::{
         arrived::Arrived,
-        contract::{Broker, Connection, Intake},
+        contract::{Acknowledgement, Broker, Connection, Intake},
         feed::{Feed, FeedId, FeedIds, Feeds},
         headers::{self, Reader},
         message::Message,
@@ -136,8 +137,8 @@ impl Broker for Memory {
         Ok(())
     }
 
-    async fn store(&self, stream: StreamIndex, message: Message) -> Result<Receipt, PublishError> {
-        Ok(self.keep(stream, message))
+    async fn submit(&self, stream: StreamIndex, message: Message) -> Result<Acknowledgement, PublishError> {
+        Ok(Box::pin(ready(Ok(self.keep(stream, message)))))
     }
 
     async fn read(

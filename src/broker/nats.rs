@@ -36,7 +36,7 @@ pub use streams::Streams;
 
 use crate::{
     broker::{
-        contract::{Broker, Connection, Intake},
+        contract::{Acknowledgement, Broker, Connection, Intake},
         feed::{Feed, FeedId, FeedIds},
         headers::{self, Reader},
         intercom::Intercom,
@@ -44,7 +44,7 @@ use crate::{
         publish_error::PublishError,
         request_error::RequestError,
         state::{BrokerState, Part},
-        stored::{Page, PageSize, Purpose, Query, ReadError, Receipt, StreamState},
+        stored::{Page, PageSize, Purpose, Query, ReadError, StreamState},
         stream_error::StreamError,
     },
     classes::{Classes, StreamIndex},
@@ -61,7 +61,7 @@ use jetstream::{Wanted, gone, settle};
 use options::Access;
 use reading::{Interest, Manner, NatsIntake, Questions, Servers, Sieve, Signal};
 use services::Services;
-use store::Storing;
+use store::StreamPublisher;
 
 /// Bytes of the longest acknowledgement that is read; streams say some hundred.
 const ACK_BYTES: usize = 64 * 1024;
@@ -102,7 +102,7 @@ struct Nats {
     archive: Archive,
     services: Services,
     /// Exists where there are streams.
-    storing: Option<Storing>,
+    stored: Option<StreamPublisher>,
     sieve: Sieve,
     metrics: Arc<Metrics>,
     /// Answers of streams come in by it, where there are streams.
@@ -166,18 +166,18 @@ pub(crate) async fn connect(
     let first = interests[0].clone();
     let replies = everything(&inbox)?;
     let answered = (!streams.is_empty()).then(|| first.open(FeedId::ANSWERS, &replies));
-    let storing = if stores {
+    let stored = if stores {
         let awaited = Questions { acks: questions.acks.clone(), ..Questions::default() };
         let (interest, intake) = connection(connections, ACK_BYTES, awaited);
         intakes.push(intake);
         let everything = everything(&receipts)?;
-        Some(Storing::new(interest, questions.acks.clone(), receipts, &everything, chance))
+        Some(StreamPublisher::new(interest, questions.acks.clone(), receipts, &everything, chance))
     } else {
         None
     };
     let broker = Nats {
         _answers: answered,
-        storing,
+        stored,
         services: Services::new(first.clone(), questions.replies, desk.clone(), everything(&desk)?, chance),
         archive: Archive::new(
             first,
@@ -270,9 +270,9 @@ impl Broker for Nats {
         leader::read(&self.client, &self.sieve, name, stream, from).await.map_err(unreadable)
     }
 
-    async fn store(&self, stream: StreamIndex, message: Message) -> Result<Receipt, PublishError> {
-        let Some(storing) = &self.storing else { return Err(PublishError::NoStream) };
-        storing.store(&self.streams[stream.0], &message).await
+    async fn submit(&self, stream: StreamIndex, message: Message) -> Result<Acknowledgement, PublishError> {
+        let Some(publisher) = &self.stored else { return Err(PublishError::NoStream) };
+        publisher.submit(&self.streams[stream.0], &message).await
     }
 
     fn open(&self, pattern: &Pattern) -> Feed {
@@ -303,8 +303,8 @@ impl Broker for Nats {
         let left = async {
             // While it is away nothing was taken, so nothing is waiting.
             let live = if is_connected(&self.client) { self.client.flush().await } else { Ok(()) };
-            if let Some(storing) = &self.storing {
-                storing.flush().await;
+            if let Some(stored) = &self.stored {
+                stored.flush().await;
             }
             live
         };

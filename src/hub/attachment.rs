@@ -138,7 +138,7 @@ impl Attachment {
                 if followed.live.as_ref().is_some_and(|topic| topic.is_refused()) {
                     let refused = self.shared.refused(self.member.encoding(), wish.reply_to, pattern);
                     self.member.outbox().push(&refused);
-                    return;
+                    return Ok(());
                 }
                 let mut positions = self.shared.positions(&self.member);
                 positions.retain(|at| followed.channels.iter().any(|channel| channel.journal().name() == at.stream));

@@ -10,7 +10,8 @@ use bytes::Bytes;
 
 use crate::{
     broker::{
-        Broker, BrokerState, Feed, Message, Page, PageSize, Place, PublishError, Purpose, Query, ReadError, Receipt,
+        Acknowledgement, Broker, BrokerState, Feed, Message, Page, PageSize, Place, PublishError, Purpose, Query,
+        ReadError,
         Stored, StreamState,
     },
     classes::{Classes, StreamIndex},
@@ -150,7 +151,7 @@ impl Broker for Scripted {
         unreachable!("nobody asks")
     }
 
-    async fn store(&self, _: StreamIndex, _: Message) -> Result<Receipt, PublishError> {
+    async fn submit(&self, _: StreamIndex, _: Message) -> Result<Acknowledgement, PublishError> {
         unreachable!("nobody asks")
     }
 

@@ -1,5 +1,6 @@
-//! Publishing into a stream: done when JetStream says that the event is stored.
-//! It goes by a connection of our own, on which nothing else comes in: no answer
+//! Publishing into a stream: an event is handed to the connection at once, so
+//! that those of one publisher stay in order, and is stored when JetStream says
+//! so. It goes by a connection of our own, on which nothing else comes in: no answer
 //! to it can break the connection, and events that clients publish do not hold
 //! up those that they read.
 
@@ -9,6 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     broker::{
+        contract::Acknowledgement,
         feed::{Feed, FeedId},
         message::Message,
         nats::{
@@ -17,7 +19,6 @@ use crate::{
             reading::{Acks, Interest, NotSent},
         },
         publish_error::PublishError,
-        stored::Receipt,
     },
     subject::Pattern,
 };
@@ -35,7 +36,7 @@ const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
 
 /// Publishes into streams.
 #[derive(Debug)]
-pub(crate) struct Storing {
+pub(crate) struct StreamPublisher {
     interest: Arc<Interest>,
     acks: Arc<Acks>,
     /// What acknowledgements come to, without the number.
@@ -45,7 +46,7 @@ pub(crate) struct Storing {
     chance: Chance,
 }
 
-impl Storing {
+impl StreamPublisher {
     /// By a connection; `everything` is what stands below the inbox.
     pub(crate) fn new(
         interest: Arc<Interest>,
@@ -65,12 +66,16 @@ impl Storing {
         }
     }
 
-    /// Publishes, and waits until it is stored. Events leave in the order in
-    /// which this is polled first.
+    /// Hands an event over; the answer resolves when it is stored. Events leave in
+    /// the order in which this is polled first.
     ///
     /// # Errors
     /// See [`PublishError`].
-    pub(crate) async fn store(&self, stream: &Arc<str>, message: &Message) -> Result<Receipt, PublishError> {
+    pub(crate) async fn submit(
+        &self,
+        stream: &Arc<str>,
+        message: &Message,
+    ) -> Result<Acknowledgement, PublishError> {
         let number = self.chance.number().ok_or(PublishError::Unavailable)?;
         let mut awaited = self.acks.expect(number, stream);
         let block = block(&message.envelope, &[(EXPECTED_STREAM, stream)]);
@@ -79,7 +84,7 @@ impl Storing {
         let line = format!("HPUB {subject} {}.{} {} {total}\r\n", self.inbox, awaited.name(), block.len());
         let command = [line.as_bytes(), block.as_bytes(), data, b"\r\n"];
         match timeout(ACK_TIME, self.interest.send_in_turn(&command, total)).await {
-            Ok(Ok(())) => awaited.outcome(ACK_TIME).await,
+            Ok(Ok(())) => Ok(Box::pin(async move { awaited.outcome(ACK_TIME).await })),
             Ok(Err(NotSent::TooLarge { max })) => Err(PublishError::TooLarge { max }),
             Ok(Err(NotSent::Offline | NotSent::Full)) | Err(_) => Err(PublishError::Unavailable),
         }

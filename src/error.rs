@@ -77,6 +77,8 @@ codes! {
     RateLimited, "rate_limited", 429, true;
     /// As many requests of the connection wait for their answers as may.
     RequestLimit, "request_limit", 429, true;
+    /// As many publishes, fetches or refreshes of the connection wait for their turn as may.
+    InFlightLimit, "in_flight_limit", 429, true;
     /// The frame is part of the protocol but this node does not serve it.
     Unsupported, "unsupported", 501, false;
     /// The service answered with an error of its own; `serviceCode` is its code.

@@ -129,6 +129,8 @@ series! {
     requests: Counter, "notifier_requests_total", Count;
     /// Requests that wait for the answer of a service.
     requests_waiting: Gauge, "notifier_requests_waiting", Count;
+    /// Events that clients publish over WebSocket and that wait to be sent or acknowledged.
+    publishes_waiting: Gauge, "notifier_publishes_waiting", Count;
     /// From a request to its answer, or to the end of waiting for one.
     request_time: Histogram, "notifier_request_seconds", Seconds;
     /// Events handed to connections, written or queued: one event to one connection counts once.

@@ -132,7 +132,7 @@ impl Node {
             access: access.clone(),
             publisher: publisher.clone(),
             requests: Arc::new(Requests::new(broker.clone(), classes.clone(), limits, metrics.clone())),
-            errands: Arc::default(),
+            queue_room: Arc::default(),
             fetcher,
             roster: roster.clone(),
             leaving: leaving.clone(),

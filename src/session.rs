@@ -5,16 +5,19 @@
 //! what the client receives is written by those who have it (see `outbox`),
 //! heartbeats come from the roster.
 
-mod asking;
+mod asker;
 mod connection;
 mod end;
-mod errands;
 mod expiry;
+mod fetching;
 mod heartbeat;
+mod in_flight;
 mod inbound;
 mod life;
 mod listed;
 mod open;
+mod publishing;
+mod queue;
 mod roster;
 mod shared;
 mod state;

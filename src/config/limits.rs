@@ -109,6 +109,14 @@ pub struct Limits {
     /// Requests of one connection that wait for answers at the same time: a page
     /// that starts asks several services at once.
     pub requests_in_flight: usize,
+    /// Events that one connection has published and that are not acknowledged yet:
+    /// more than a page sends at once. Further ones wait at the node, in order, as
+    /// many and as large as a client may send at once (`frames_burst`,
+    /// `bytes_burst`).
+    pub publishes_in_flight: usize,
+    /// Reads of stored events by one connection that are made at the same time;
+    /// further ones wait.
+    pub fetches_in_flight: usize,
     /// Kernel send buffer of one client, bytes. The kernel's own default lets a
     /// stalled client hold megabytes.
     pub send_buffer: Size,
@@ -153,6 +161,8 @@ impl Default for Limits {
             stream_reads: 16,
             request_time: Span::seconds(5),
             requests_in_flight: 16,
+            publishes_in_flight: 256,
+            fetches_in_flight: 4,
             send_buffer: Size::kib(64),
             close_time: Span::seconds(5),
         }
@@ -200,6 +210,8 @@ impl Limits {
             ("limits.stream_reads", self.stream_reads == 0),
             ("limits.request_time", self.request_time.is_zero()),
             ("limits.requests_in_flight", self.requests_in_flight == 0),
+            ("limits.publishes_in_flight", self.publishes_in_flight == 0),
+            ("limits.fetches_in_flight", self.fetches_in_flight == 0),
             ("limits.backlog_bytes", self.backlog_bytes.bytes() == 0),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {

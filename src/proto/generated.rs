@@ -430,6 +430,16 @@ pub struct Limits {
     #[prost(uint64, tag = "14")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub wildcard_shapes: u64,
+    /// Published events of the connection that may be unacknowledged; further
+    /// ones wait at the node.
+    #[prost(uint64, tag = "16")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub publishes_in_flight: u64,
+    /// Reads that are made for the connection at the same time; further ones
+    /// wait at the node.
+    #[prost(uint64, tag = "17")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub fetches_in_flight: u64,
 }
 /// The subscription is live from here on.
 #[derive(serde::Serialize, serde::Deserialize)]

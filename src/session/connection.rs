@@ -2,13 +2,13 @@
 
 use std::{
     future::poll_fn,
-    io,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    vec,
 };
 
 use bytes::Bytes;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use crate::{
     broker::Link,
@@ -22,23 +22,22 @@ use crate::{
     metrics::Refresh,
     outbox::Outbox,
     proto::{ClientFrame, Ping, Refreshed, ServerFrame, client_frame, server_frame::Body},
-    publish::Sender,
     session::{
-        asking::Asker,
-        end::{End, Read},
+        asker::Asker,
+        end::{End, Read, until_gone},
+        in_flight::{Done, InFlight},
         inbound::Inbound,
         open::Open,
         roster::Seat,
         shared::Shared,
-        state::{self, Effect, Standing, refusal, reply},
-        welcome::welcome,
+        state::{self, Beginning, Effect, Standing, refusal, reply},
+        welcome::{note, welcome},
     },
     socket::Wire,
 };
 
 /// One connection. It exists once per client for as long as that is there, so
 /// every byte counts (`life`).
-#[derive(Debug)]
 pub(crate) struct Session {
     open: Open,
     attachment: Attachment,
@@ -46,6 +45,8 @@ pub(crate) struct Session {
     inbound: Inbound,
     /// Known once the client has said `connect`.
     grants: Option<Grants>,
+    /// What it waits for, if it waits for something.
+    in_flight: Option<Box<InFlight>>,
 }
 
 impl Session {
@@ -58,6 +59,7 @@ impl Session {
             seat: None,
             inbound: Inbound::new(encoding),
             grants: None,
+            in_flight: None,
         }
     }
 
@@ -88,11 +90,11 @@ impl Session {
         }
     }
 
-    /// Does what a read said, and reads on while a message is incomplete.
-    /// Gives the session back unless it has ended.
+    /// Does what a read said, and reads on while a message is incomplete or
+    /// something is in flight. Gives the session back unless it has ended.
     pub(crate) async fn work(mut self, read: Read) -> Option<Self> {
         let mut done = self.handle(read, None).await;
-        while done.is_ok() && self.inbound.is_partial() {
+        while done.is_ok() && !self.is_settled() {
             done = self.step(None).await;
         }
         match done.and_then(|()| self.still_open()) {
@@ -104,16 +106,32 @@ impl Session {
         }
     }
 
-    /// Waits for bytes and does what they say.
+    /// Whether there is nothing to do before the client says more.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.inbound.is_partial() && self.in_flight.is_none()
+    }
+
+    /// Waits for bytes and does what they say, or for the last thing in flight.
     async fn step(&mut self, token: Option<&Secret>) -> Result<(), End> {
         let deadline = self.inbound.deadline(self.open.shared.limits.message_time);
-        let read = poll_fn(|context| self.poll_read(context));
+        let next = poll_fn(|context| self.poll_step(context));
         let read = match deadline {
-            None => read.await,
-            Some(deadline) => timeout_at(deadline, read).await.map_err(|_| End::Close(CloseReason::MessageTimeout))?,
+            None => next.await,
+            Some(deadline) => timeout_at(deadline, next).await.map_err(|_| End::Close(CloseReason::MessageTimeout))?,
         };
-        self.handle(read, token).await?;
+        if let Some(read) = read {
+            self.handle(read, token).await?;
+        }
         self.still_open()
+    }
+
+    /// Ready with a read; without one when nothing is in flight any more, or the
+    /// connection has been closed meanwhile.
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Option<Read>> {
+        if self.in_flight.is_some() && self.poll_in_flight(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        self.poll_read(context).map(Some)
     }
 
     /// Waits for the next read.
@@ -134,55 +152,99 @@ impl Session {
 
     /// Does what the frames say, then what ended the read.
     async fn handle(&mut self, (frames, then): Read, token: Option<&Secret>) -> Result<(), End> {
-        // Answers to what came together leave together.
-        let mut held = None;
         let wants = |frame: &ClientFrame| !matches!(frame.body, Some(client_frame::Body::Pong(_)));
         let wants = frames.iter().any(wants);
+        let mut frames = frames.into_iter();
+        while self.grants.is_none()
+            && let Some(frame) = frames.next()
+        {
+            self.still_open()?;
+            // Boxed: every connection would have room for it otherwise.
+            Box::pin(self.connect(frame, token)).await?;
+        }
+        // It waits for nothing: what takes its time is in flight.
+        poll_fn(|context| Poll::Ready(self.take(&mut frames, context))).await?;
+        if !self.open.shared.limits.idle_time.is_zero() {
+            self.open.outbox.note_use(!self.attachment.is_empty(), wants);
+        }
+        then
+    }
+
+    /// Does what the frames say, or begins it.
+    fn take(&mut self, frames: &mut vec::IntoIter<ClientFrame>, context: &mut Context<'_>) -> Result<(), End> {
+        // Answers to what came together leave together.
+        let mut held = None;
         for frame in frames {
             // Whoever was told to go does nothing more here.
             self.still_open()?;
             held.get_or_insert_with(|| self.open.outbox.hold());
-            let Some(grants) = &self.grants else {
-                drop(held.take());
-                // Boxed: every connection would have room for it otherwise.
-                Box::pin(self.connect(frame, token)).await?;
-                continue;
-            };
+            let Some(grants) = &self.grants else { break };
             match self.standing(grants, |standing| standing.decide(frame)) {
-                Effect::Publish { reply_to, subject, envelope } => {
-                    drop(held.take());
-                    let sender = Sender { grants, connection: Some(self.open.outbox.wire().id()) };
-                    let published = self.open.shared.publisher.publish(sender, &subject, envelope);
-                    // Boxed: every connection would have room for it otherwise.
-                    match Box::pin(published).await {
-                        Ok(_) if reply_to == 0 => {}
-                        Ok(published) => self.send(&reply(reply_to, Body::Published(published))),
-                        Err(why) => self.refuse(reply_to, why)?,
-                    }
-                }
-                Effect::Ask(reply_to, question) => {
-                    let Open { shared, outbox, .. } = &self.open;
-                    let asker = Asker { shared, outbox, encoding: self.inbound.encoding(), grants };
-                    asker.ask(reply_to, question).or_else(|why| self.refuse(reply_to, why))?;
-                }
-                Effect::Refresh(reply_to, token) => {
-                    drop(held.take());
-                    Box::pin(self.refresh(reply_to, &token)).await;
-                }
-                Effect::Fetch(reply_to, fetch) => {
-                    drop(held.take());
-                    match Box::pin(self.open.shared.fetcher.fetch(grants, fetch)).await {
-                        Ok(fetched) => self.send(&reply(reply_to, Body::Fetched(fetched))),
-                        Err(why) => self.refuse(reply_to, why)?,
+                Effect::Begin(reply_to, beginning) => {
+                    let is_token = matches!(beginning, Beginning::Refresh(_));
+                    self.begin(reply_to, beginning);
+                    if is_token {
+                        drop(held.take());
+                        // Mostly it is checked at once: then it holds for what came behind it.
+                        let _ = self.poll_in_flight(context);
                     }
                 }
                 effect => self.perform(effect)?,
             }
         }
-        if !self.open.shared.limits.idle_time.is_zero() {
-            self.open.outbox.note_use(!self.attachment.is_empty(), wants);
+        drop(held);
+        if self.in_flight.is_some() {
+            let _ = self.poll_in_flight(context);
         }
-        then
+        Ok(())
+    }
+
+    /// Begins something that takes its time, or refuses it.
+    fn begin(&mut self, reply_to: u64, beginning: Beginning) {
+        let Self { open: Open { shared, outbox, .. }, grants: Some(grants), in_flight, .. } = self else { return };
+        let asker = Asker { shared, outbox, grants };
+        let in_flight = in_flight.get_or_insert_with(|| Box::new(InFlight::new(&shared.queue_room)));
+        if let Err(why) = in_flight.begin(&asker, reply_to, beginning) {
+            self.tell(reply_to, why);
+        }
+    }
+
+    /// Goes on with what is in flight, and tells what has come of it; ready once
+    /// there is nothing, or the connection is closed.
+    fn poll_in_flight(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        // Short answers that come together leave together.
+        let mut held = None;
+        loop {
+            if self.open.outbox.closed().is_some() {
+                return Poll::Ready(());
+            }
+            let Self { open: Open { shared, outbox, .. }, grants: Some(grants), in_flight, .. } = self else {
+                return Poll::Ready(());
+            };
+            let Some(waits) = in_flight.as_mut().filter(|waits| !waits.is_empty()) else {
+                *in_flight = None;
+                return Poll::Ready(());
+            };
+            let asker = Asker { shared, outbox, grants };
+            match ready!(waits.poll_next(&asker, context)) {
+                Done::Answer(0, Ok(_)) => {}
+                Done::Answer(reply_to, answer) => {
+                    if matches!(answer, Ok(Body::Published(_)) | Err(_)) {
+                        held.get_or_insert_with(|| outbox.hold());
+                    } else {
+                        held = None;
+                    }
+                    match answer {
+                        Ok(body) => self.send(&reply(reply_to, body)),
+                        Err(why) => self.tell(reply_to, why),
+                    }
+                }
+                Done::Token(reply_to, granted) => {
+                    held = None;
+                    self.refresh(reply_to, granted);
+                }
+            }
+        }
     }
 
     async fn connect(&mut self, frame: ClientFrame, token: Option<&Secret>) -> Result<(), End> {
@@ -205,8 +267,7 @@ impl Session {
         self.grants = Some(grants.clone());
         self.attachment.regrant(&grants);
         let welcome = welcome(&self.open.shared, self.open.outbox.wire().id(), &grants);
-        let client = connect.client.unwrap_or_default();
-        tracing::debug!(connection = welcome.connection, client = ?shown(&client.name), version = ?shown(&client.version), "connected");
+        note(&welcome, &connect.client.unwrap_or_default());
         self.send(&reply(id, Body::Welcome(welcome)));
         let link = self.open.shared.broker.state().link();
         if link != Link::Up {
@@ -229,17 +290,10 @@ impl Session {
 
     /// Takes another token of the same user. The one before stands if it does
     /// not hold: the connection lasts until that expires.
-    async fn refresh(&mut self, reply_to: u64, token: &str) {
-        let renewed = self.open.shared.access.admit(Some(token)).await;
+    fn refresh(&mut self, reply_to: u64, granted: Result<Grants, Refusal>) {
         let metrics = self.open.shared.metrics.clone();
-        let renewed = renewed.map_err(|why| (Refresh::Refused, why)).and_then(|grants| {
-            let before = self.grants.as_ref().map(|grants| grants.identity());
-            before
-                .map_or(Ok(()), |before| state::same_user(before, grants.identity()))
-                .map_err(|why| (Refresh::OtherUser, why))?;
-            Ok(grants)
-        });
-        let grants = match renewed {
+        let before = self.grants.as_ref().map(Grants::identity);
+        let grants = match state::renewed(before, granted) {
             Ok(grants) => grants,
             Err((outcome, why)) => {
                 metrics.refreshes.of(outcome).increment(1);
@@ -273,7 +327,7 @@ impl Session {
         with(Standing { grants, limits: &self.open.shared.limits, held: self.attachment.len(), has: &has })
     }
 
-    /// Performs what needs nobody's answer; publishing, fetching and asking do, and are not for here.
+    /// Performs what needs nobody's answer.
     fn perform(&mut self, effect: Effect) -> Result<(), End> {
         match effect {
             Effect::Join(pattern, wish) => {
@@ -292,7 +346,7 @@ impl Session {
                 answer.iter().for_each(|frame| self.send(frame));
             }
             Effect::Refuse(reply_to, why) => self.refuse(reply_to, why)?,
-            Effect::Publish { .. } | Effect::Fetch(..) | Effect::Ask(..) | Effect::Refresh(..) | Effect::Nothing => {}
+            Effect::Begin(..) | Effect::Nothing => {}
         }
         Ok(())
     }
@@ -315,10 +369,22 @@ impl Session {
         self.open.outbox.push(&self.inbound.encoding().frame(frame));
     }
 
+    /// Publishes what the client sent before it left, as far as time allows.
+    async fn finish(&mut self) {
+        let Some(in_flight) = &mut self.in_flight else { return };
+        in_flight.keep_publishes(&self.open.shared.queue_room);
+        let time = self.open.shared.limits.close_time.duration();
+        // What is left then is given up, as it is for whom the node sends away.
+        let _ = timeout(time, poll_fn(|context| self.poll_in_flight(context))).await;
+    }
+
     /// Closes, leaves all topics at once, and waits for the peer to end the
     /// stream: an early close of ours could destroy our last frames on their
     /// way. The outbox sees to it that this takes no longer than it may.
-    pub(crate) async fn end(self, end: End) {
+    pub(crate) async fn end(mut self, end: End) {
+        if matches!(end, End::Peer(_) | End::Lost) {
+            self.finish().await;
+        }
         match end {
             End::Close(reason) => self.open.outbox.close(reason),
             End::Peer(code) => self.open.outbox.close_echo(code),
@@ -329,24 +395,8 @@ impl Session {
                 self.open.outbox.close(reason);
             }
         }
-        let Self { open, attachment, .. } = self;
-        open.shared.errands.end(open.outbox.wire().id());
-        drop(attachment);
-        let mut ignored = [0; 1024];
-        let wire = open.outbox.wire();
-        while poll_fn(|context| wire.poll_readable(context)).await.is_ok() {
-            match wire.try_read(&mut ignored) {
-                Ok(0) => break,
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => break,
-                _ => {}
-            }
-        }
+        let Self { open, attachment, in_flight, .. } = self;
+        drop((attachment, in_flight));
+        until_gone(open.outbox.wire()).await;
     }
-}
-
-/// Bytes of what a client says of itself that are logged.
-const LOGGED: usize = 256;
-
-fn shown(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LOGGED)]
 }

@@ -1,6 +1,8 @@
-//! Why a session ends, and what a read brings beside its frames.
+//! Why a session ends, what a read brings beside its frames, and the wait for the peer.
 
-use crate::{close::CloseReason, error::Refusal, proto::ClientFrame};
+use std::{future::poll_fn, io};
+
+use crate::{close::CloseReason, error::Refusal, proto::ClientFrame, socket::Wire};
 
 /// Why a session ends.
 #[derive(Debug)]
@@ -23,3 +25,15 @@ impl From<CloseReason> for End {
 
 /// What one read brought: frames, and what ends the session behind them.
 pub(crate) type Read = (Vec<ClientFrame>, Result<(), End>);
+
+/// Waits for the peer to end the stream, whatever it still says.
+pub(crate) async fn until_gone(wire: &Wire) {
+    let mut ignored = [0; 1024];
+    while poll_fn(|context| wire.poll_readable(context)).await.is_ok() {
+        match wire.try_read(&mut ignored) {
+            Ok(0) => break,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => break,
+            _ => {}
+        }
+    }
+}

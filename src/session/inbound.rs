@@ -4,7 +4,6 @@
 use std::{
     cell::RefCell,
     io,
-    num::NonZeroU64,
     sync::LazyLock,
     task::{Context, Poll, ready},
     time::Duration,
@@ -23,7 +22,7 @@ use crate::{
         open::Open,
         shared::Shared,
     },
-    socket::{Chunk, Decoder, Incoming},
+    socket::{Chunk, Decoder, Incoming, Wire},
 };
 
 /// Bytes read at once, by all connections of a worker into the same buffer.
@@ -33,8 +32,9 @@ const READ_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Inbound {
     decoder: Decoder,
-    /// When a message began that is not complete, in nanoseconds of [`clock`].
-    begun: Option<NonZeroU64>,
+    /// When the message began that is not complete, if there is one: a
+    /// [`moment`](Wire::moment), in four bytes.
+    begun: u32,
     frames: Meter,
     bytes: Meter,
     encoding: Encoding,
@@ -42,7 +42,7 @@ pub(crate) struct Inbound {
 
 impl Inbound {
     pub(crate) fn new(encoding: Encoding) -> Self {
-        Self { decoder: Decoder::default(), begun: None, frames: Meter::default(), bytes: Meter::default(), encoding }
+        Self { decoder: Decoder::default(), begun: 0, frames: Meter::default(), bytes: Meter::default(), encoding }
     }
 
     /// What both sides speak.
@@ -52,12 +52,13 @@ impl Inbound {
 
     /// Whether a message has begun that is not complete.
     pub(crate) fn is_partial(&self) -> bool {
-        self.begun.is_some()
+        self.decoder.is_partial()
     }
 
     /// Until when that message has to be complete.
     pub(crate) fn deadline(&self, message_time: Span) -> Option<Instant> {
-        self.begun.map(|begun| *START + Duration::from_nanos(begun.get()) + message_time.duration())
+        let left = || message_time.duration().saturating_sub(Wire::since(self.begun));
+        self.is_partial().then(|| Instant::now() + left())
     }
 
     /// Reads what is there into frames.
@@ -88,14 +89,14 @@ impl Inbound {
         metrics.bytes_received.increment(bytes.len() as u64);
         let mut frames = Vec::new();
         let mut empty = 0;
-        let mut complete = false;
+        let mut goes_on = self.decoder.is_partial();
         let fed = self.decoder.feed(bytes, limits.message_bytes.bytes(), |incoming| {
             match incoming {
                 Incoming::Message(kind, message) if kind == encoding.kind() => {
                     let refused = |why: BadFrame| End::Refuse(0, Refusal::new(Code::BadFrame, why.to_string()));
                     let read = encoding.read_client(message).map_err(refused)?;
                     empty += u32::from(read.is_empty());
-                    complete = true;
+                    goes_on = false;
                     frames.extend(read);
                 }
                 Incoming::Message(..) => return Err(End::Close(CloseReason::WrongKind)),
@@ -106,12 +107,11 @@ impl Inbound {
             Ok(())
         });
         metrics.frames_received.increment(frames.len() as u64);
+        if !goes_on {
+            // What is left over began with this read.
+            self.begun = Wire::moment();
+        }
         let now = clock();
-        self.begun = match (self.decoder.is_partial(), self.begun) {
-            (false, _) => None,
-            // What is left over began with this read if a message ended in it.
-            (true, begun) => begun.filter(|_| !complete).or(NonZeroU64::new(now.as_nanos() as u64)),
-        };
         let rate = Rate::new(limits.frames_per_second.into(), limits.frames_burst.into());
         let others = fed.as_ref().map_or(0, |others| *others);
         let few = self.frames.count(frames.len() as u64 + u64::from(empty + others), now, rate);

@@ -24,7 +24,11 @@ pub(crate) enum Life {
 
 impl Life {
     pub(crate) fn of(session: Session) -> Self {
-        Self::Waiting(session)
+        // It may have sent more right behind its `connect`.
+        if session.is_settled() {
+            return Self::Waiting(session);
+        }
+        Self::Working(Box::pin(session.work((Vec::new(), Ok(())))))
     }
 }
 

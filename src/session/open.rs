@@ -25,7 +25,6 @@ impl Drop for Open {
         if std::thread::panicking() {
             self.outbox.close(CloseReason::Internal);
         }
-        self.shared.errands.end(self.outbox.wire().id());
         let reason = self.outbox.closed().unwrap_or(CloseReason::Lost);
         self.shared.metrics.connections.decrement(1);
         self.shared.metrics.connections_closed.of(reason).increment(1);

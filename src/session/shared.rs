@@ -15,7 +15,7 @@ use crate::{
     outbox::Policy,
     publish::Publisher,
     request::Requests,
-    session::{errands::Errands, roster::Roster},
+    session::{queue::QueueRoom, roster::Roster},
 };
 
 /// What all sessions of a node share.
@@ -37,8 +37,8 @@ pub struct Shared {
     pub publisher: Arc<Publisher>,
     /// Where questions to services go.
     pub requests: Arc<Requests>,
-    /// Those under way.
-    pub(crate) errands: Arc<Errands>,
+    /// Room for what waits for its turn.
+    pub(crate) queue_room: Arc<QueueRoom>,
     /// Reads what is stored.
     pub fetcher: Arc<Fetcher>,
     /// Where the connection is listed.

@@ -7,6 +7,7 @@ use crate::{
     grants::Grants,
     hub::Wish,
     identity::Identity,
+    metrics::Refresh,
     proto::{
         ClientFrame, Connect, Envelope, Event, Fetch, Position, ServerFrame, Subscribe, Subscription, Unsubscribe,
         client_frame::Body as ClientBody, server_frame::Body,
@@ -25,18 +26,25 @@ pub(crate) enum Effect {
     Join(Pattern, Wish),
     /// Unsubscribe, then send the frame if there is one.
     Leave(Pattern, Option<ServerFrame>),
-    /// Publish, then answer with that correlation number.
-    Publish { reply_to: u64, subject: String, envelope: Envelope },
-    /// Ask a service; the answer has that correlation number.
-    Ask(u64, Question),
-    /// Read what is stored, then answer with that correlation number.
-    Fetch(u64, Fetch),
-    /// Take another token, then answer with that correlation number.
-    Refresh(u64, String),
+    /// Begin something that takes its time; the answer has that correlation number.
+    Begin(u64, Beginning),
     /// Refuse, with that correlation number.
     Refuse(u64, Refusal),
     /// Nothing to do: it was enough to hear from the client.
     Nothing,
+}
+
+/// What takes its time, so that the connection is served on meanwhile.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Beginning {
+    /// Publish to that subject.
+    Publish(String, Envelope),
+    /// Ask a service.
+    Ask(Question),
+    /// Read what is stored.
+    Fetch(Fetch),
+    /// Take another token.
+    Refresh(String),
 }
 
 /// The first frame, which has to be `connect`.
@@ -72,27 +80,25 @@ impl Standing<'_> {
         match frame.body {
             Some(ClientBody::Subscribe(subscribe)) => self.subscribe(id, subscribe),
             Some(ClientBody::Unsubscribe(unsubscribe)) => unsubscribed(id, unsubscribe),
-            Some(ClientBody::Publish(publish)) => Effect::Publish {
-                reply_to: id,
-                subject: publish.subject,
-                envelope: envelope(publish.event.unwrap_or_default()),
-            },
+            Some(ClientBody::Publish(publish)) => {
+                Effect::Begin(id, Beginning::Publish(publish.subject, envelope(publish.event.unwrap_or_default())))
+            }
             Some(ClientBody::Pong(_)) => Effect::Nothing,
             Some(ClientBody::Connect(_)) => {
                 Effect::Refuse(id, Refusal::new(Code::BadFrame, "`connect` was sent before; send it once"))
             }
             // Its answer would be lost.
             Some(ClientBody::Request(_) | ClientBody::Fetch(_)) if id == 0 => Effect::Nothing,
-            Some(ClientBody::Request(request)) => Effect::Ask(
+            Some(ClientBody::Request(request)) => Effect::Begin(
                 id,
-                Question {
+                Beginning::Ask(Question {
                     subject: request.subject,
                     envelope: envelope(request.event.unwrap_or_default()),
                     timeout_ms: request.timeout_ms,
-                },
+                }),
             ),
-            Some(ClientBody::Fetch(fetch)) => Effect::Fetch(id, fetch),
-            Some(ClientBody::Refresh(refresh)) => Effect::Refresh(id, refresh.token),
+            Some(ClientBody::Fetch(fetch)) => Effect::Begin(id, Beginning::Fetch(fetch)),
+            Some(ClientBody::Refresh(refresh)) => Effect::Begin(id, Beginning::Refresh(refresh.token)),
             // From a newer client; it is passed over unless an answer is awaited.
             None if id == 0 => Effect::Nothing,
             None => unsupported("a frame that it does not know"),
@@ -143,11 +149,21 @@ pub(crate) fn revoked(pattern: &Pattern) -> ServerFrame {
 ///
 /// # Errors
 /// `forbidden`.
-pub(crate) fn same_user(before: &Identity, after: &Identity) -> Result<(), Refusal> {
+fn same_user(before: &Identity, after: &Identity) -> Result<(), Refusal> {
     if before.user == after.user && before.issuer == after.issuer {
         return Ok(());
     }
     Err(Refusal::new(Code::Forbidden, "the token is another user's; open a connection of its own for it"))
+}
+
+/// What a new token grants, if it is the same user's; else how it is counted.
+pub(crate) fn renewed(
+    before: Option<&Identity>,
+    granted: Result<Grants, Refusal>,
+) -> Result<Grants, (Refresh, Refusal)> {
+    let grants = granted.map_err(|why| (Refresh::Refused, why))?;
+    let same = before.map_or(Ok(()), |before| same_user(before, grants.identity()));
+    same.map_err(|why| (Refresh::OtherUser, why)).map(|()| grants)
 }
 
 /// A frame that answers another.
@@ -243,7 +259,7 @@ mod tests {
         let request = Request { subject: "a".into(), timeout_ms: 5, ..Request::default() };
         let question = Question { subject: "a".into(), timeout_ms: 5, ..Question::default() };
         let asked = decide(0, ClientFrame { id: 7, body: Some(ClientBody::Request(request)) });
-        assert_eq!(asked, Effect::Ask(7, question));
+        assert_eq!(asked, Effect::Begin(7, Beginning::Ask(question)));
     }
 
     #[test]
@@ -293,7 +309,7 @@ mod tests {
     fn a_client_cannot_say_where_its_event_stands() {
         let event = Event { subject: "x".into(), stream: "S".into(), seq: 9, id: "i".into(), ..Event::default() };
         let publish = Publish { subject: "a".into(), event: Some(event) };
-        let Effect::Publish { subject, envelope, .. } =
+        let Effect::Begin(7, Beginning::Publish(subject, envelope)) =
             decide(0, ClientFrame { id: 7, body: Some(ClientBody::Publish(publish)) })
         else {
             panic!("a publish");

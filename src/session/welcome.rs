@@ -3,7 +3,7 @@
 use crate::{
     calendar::unix_millis,
     grants::Grants,
-    proto::{Limits, Welcome},
+    proto::{Client, Limits, Welcome},
     session::shared::Shared,
     socket::ConnectionId,
     subject::SUBJECT_BYTES,
@@ -35,7 +35,18 @@ pub(crate) fn welcome(shared: &Shared, connection: ConnectionId, grants: &Grants
             wildcard_shapes: limits.wildcard_shapes.into(),
             requests_in_flight: limits.requests_in_flight as u64,
             request_ms: limits.request_time.millis(),
+            publishes_in_flight: limits.publishes_in_flight as u64,
+            fetches_in_flight: limits.fetches_in_flight as u64,
         }),
         server_time: unix_millis(),
     }
+}
+
+/// Bytes of what a client says of itself that are logged.
+const LOGGED: usize = 256;
+
+/// Writes down who has come in.
+pub(crate) fn note(welcome: &Welcome, client: &Client) {
+    let [name, version] = [&client.name, &client.version].map(|text| &text[..text.floor_char_boundary(LOGGED)]);
+    tracing::debug!(connection = welcome.connection, client = ?name, version = ?version, "connected");
 }

@@ -18,6 +18,7 @@ mod frames;
 mod grants;
 mod handshake;
 mod identity;
+mod in_flight;
 mod internal;
 mod lifetime;
 mod nats;

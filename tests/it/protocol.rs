@@ -114,7 +114,8 @@ async fn welcome_tells_the_limits_that_a_client_has_to_keep() {
         "messageBytes": 65_536, "subscriptions": 512, "subjectBytes": 256, "subjectTokens": 16,
         "framesPerSecond": 100, "framesBurst": 1_000, "eventBytes": 1_048_576,
         "bytesPerSecond": 10_000, "bytesBurst": 100_000, "idleMs": 90_000, "userConnections": 7,
-        "requestsInFlight": 16, "requestMs": 5_000, "wildcardShapes": 9,
+        "requestsInFlight": 16, "requestMs": 5_000, "publishesInFlight": 256, "fetchesInFlight": 4,
+        "wildcardShapes": 9,
     });
     assert_eq!(limits, expected);
 }

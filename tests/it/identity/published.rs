@@ -234,3 +234,28 @@ async fn a_server_of_keys_that_is_not_there_is_told_as_such() {
     node.until_metric("notifier_jwks_fetches_total{result=\"failed\"}", |count| count > 0.5).await;
     assert_eq!(node.internal("/readyz").await.0, 503);
 }
+
+#[tokio::test]
+async fn a_new_token_whose_key_is_awaited_holds_up_nothing_but_other_tokens() {
+    let (old, new) = (key("old"), key("new"));
+    let server = KeyServer::start(Answers::Text(set(&[&old]))).await;
+    let node = node_of(&server, SOON, NEVER).await;
+    node.until_ready().await;
+    let claims = tokens::claims("u", &[]);
+    let mut client = Ws::with_token(node.address, &old.token(&claims)).await;
+    server.answers(Answers::Nothing);
+    for (id, key) in [(1, &new), (2, &old)] {
+        client.send(json!({"id": id, "refresh": {"token": key.token(&claims)}})).await;
+    }
+    client.send(json!({"id": 3, "subscribe": {"subject": "b"}})).await;
+    client.send(json!({"id": 4, "publish": {"subject": "a", "event": {"data": 1}}})).await;
+    let mut answered = Vec::new();
+    while answered.len() < 2 {
+        answered.extend(client.next().await["replyTo"].as_u64());
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, [3, 4]);
+    let refused = client.expect("error").await;
+    assert_eq!((&refused["replyTo"], &refused["error"]["code"]), (&json!(1), &json!("keys_unavailable")));
+    assert_eq!(client.expect("refreshed").await["replyTo"], 2);
+}

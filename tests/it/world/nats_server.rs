@@ -1,7 +1,7 @@
 //! A real nats-server, as a child process with a folder of its own.
 
 use std::{
-    env, fs,
+    env, fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -177,6 +177,18 @@ impl NatsServer {
         let process = self.process.as_ref().expect("it runs").id().to_string();
         let status = Command::new("kill").args(["-s", name, &process]).status().expect("kill runs");
         assert!(status.success(), "kill -s {name}");
+    }
+
+    /// Stops the process where it is, and returns once no thread of it runs; it
+    /// goes on with `CONT`.
+    pub async fn pause(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.process.as_ref().expect("it runs").id());
+        let stands = |task: io::Result<fs::DirEntry>| {
+            let state = task.and_then(|task| fs::read_to_string(task.path().join("stat"))).unwrap_or_default();
+            state.rsplit(')').next().is_some_and(|state| state.trim_start().starts_with('T'))
+        };
+        eventually("a process that stands", || async { fs::read_dir(&tasks).expect("it runs").all(stands) }).await;
     }
 
     /// Kills the process at once.

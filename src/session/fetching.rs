@@ -1,0 +1,118 @@
+//! What one connection reads of what is stored: so many reads at the same time,
+//! each answered as the client takes what came before.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{task::yield_now, time::Instant};
+
+use crate::{
+    error::{Code, Refusal},
+    fetch::ANSWER_TIME,
+    proto::{Fetch, Fetched},
+    session::{
+        asker::Asker,
+        queue::{Queue, QueueRoom},
+    },
+};
+
+/// Bytes that a question takes beside its text, and each of its positions.
+const FETCH_BYTES: usize = 256;
+
+/// A read that has not begun.
+#[derive(Debug)]
+struct Unread {
+    reply_to: u64,
+    fetch: Fetch,
+    came: Instant,
+}
+
+type Answer = (u64, Result<Fetched, Refusal>);
+
+/// The reads of one connection.
+pub(crate) struct Fetching {
+    queue: Queue<Unread>,
+    reading: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// What was read and is not told yet.
+    read: VecDeque<Answer>,
+    /// Resolves when the client has room for an answer.
+    room: Option<BoxFuture<'static, bool>>,
+    /// Whether the last read failed because a stream does not answer.
+    silent: bool,
+}
+
+impl Fetching {
+    pub(crate) fn new(shared: Arc<QueueRoom>) -> Self {
+        Self {
+            queue: Queue::new(shared),
+            reading: FuturesUnordered::new(),
+            read: VecDeque::new(),
+            room: None,
+            silent: false,
+        }
+    }
+
+    /// Takes a question in.
+    ///
+    /// # Errors
+    /// `in_flight_limit`.
+    pub(crate) fn push(&mut self, asker: &Asker<'_>, reply_to: u64, fetch: Fetch) -> Result<(), Refusal> {
+        let (most, bytes) = asker.queue_limits();
+        let texts = fetch.after.iter().map(|after| after.stream.len() + after.epoch.len() + FETCH_BYTES);
+        let cost = FETCH_BYTES + fetch.subject.len() + texts.sum::<usize>();
+        let message = format!("{most} reads of this connection wait for their turn; await some, and ask again");
+        let refusal = Refusal::of(Code::InFlightLimit, &fetch.subject, message);
+        let unread = Unread { reply_to, fetch, came: Instant::now() };
+        if self.queue.push(unread, cost, (most, bytes)) { Ok(()) } else { Err(refusal) }
+    }
+
+    /// Goes on as far as it can; ready with an answer that the client has room for.
+    pub(crate) fn poll_next(&mut self, asker: &Asker<'_>, context: &mut Context<'_>) -> Poll<Answer> {
+        loop {
+            if let Poll::Ready(Some(answer)) = self.reading.poll_next_unpin(context) {
+                self.silent = matches!(&answer.1, Err(why) if why.code == Code::BrokerUnavailable);
+                self.read.push_back(answer);
+            } else if self.reading.len() + self.read.len() < asker.shared.limits.fetches_in_flight
+                && let Some(unread) = self.queue.pop()
+            {
+                self.reading.push(unread.read(asker, self.silent));
+            } else {
+                break;
+            }
+        }
+        if self.read.is_empty() {
+            return Poll::Pending;
+        }
+        let room = self.room.get_or_insert_with(|| {
+            let outbox = asker.outbox.clone();
+            Box::pin(async move { outbox.room().await })
+        });
+        ready!(room.poll_unpin(context));
+        self.room = None;
+        self.read.pop_front().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Whether nothing is to be told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.reading.is_empty() && self.read.is_empty()
+    }
+}
+
+impl Unread {
+    /// By what the connection may read now. While its stream is silent, the time
+    /// in which it waited for others counts: all are refused together.
+    fn read(self, asker: &Asker<'_>, silent: bool) -> BoxFuture<'static, Answer> {
+        let Self { reply_to, fetch, came } = self;
+        let (fetcher, grants) = (asker.shared.fetcher.clone(), asker.grants.clone());
+        let deadline = if silent { came } else { Instant::now() } + ANSWER_TIME;
+        Box::pin(async move {
+            // What is in memory is read without waiting: others have their turn between.
+            yield_now().await;
+            (reply_to, fetcher.fetch_by(deadline, &grants, fetch).await)
+        })
+    }
+}

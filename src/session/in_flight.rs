@@ -1,0 +1,141 @@
+//! What one connection has asked for and is not answered yet: it is read on
+//! meanwhile. Everything is polled by the connection's own task, and ends with
+//! it. A connection that waits for nothing has none of this.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+
+use crate::{
+    error::{Code, Refusal},
+    grants::Grants,
+    proto::{Event, Response, server_frame::Body},
+    publish::Sender,
+    request::Question,
+    session::{
+        asker::Asker,
+        fetching::Fetching,
+        publishing::Publishing,
+        queue::{Queue, QueueRoom},
+        state::Beginning,
+    },
+};
+
+/// Tokens that may wait behind one that is being checked: a client brings one
+/// when it is told to, and perhaps another when that takes long.
+const TOKENS: usize = 4;
+
+/// What has come of something.
+pub(crate) enum Done {
+    /// It is answered.
+    Answer(u64, Result<Body, Refusal>),
+    /// A token was checked; what it grants.
+    Token(u64, Result<Grants, Refusal>),
+}
+
+/// What one connection waits for.
+pub(crate) struct InFlight {
+    publishing: Publishing,
+    fetching: Fetching,
+    requests: FuturesUnordered<BoxFuture<'static, (u64, Result<Event, Refusal>)>>,
+    /// Tokens that are not checked yet.
+    tokens: Queue<(u64, String)>,
+    /// The one that is being checked.
+    checking: Option<BoxFuture<'static, (u64, Result<Grants, Refusal>)>>,
+}
+
+impl InFlight {
+    pub(crate) fn new(room: &Arc<QueueRoom>) -> Self {
+        Self {
+            publishing: Publishing::new(room.clone()),
+            fetching: Fetching::new(room.clone()),
+            requests: FuturesUnordered::new(),
+            tokens: Queue::new(room.clone()),
+            checking: None,
+        }
+    }
+
+    /// Begins something, or lets it wait for its turn.
+    ///
+    /// # Errors
+    /// `in_flight_limit`, for a request `request_limit`.
+    pub(crate) fn begin(&mut self, asker: &Asker<'_>, reply_to: u64, beginning: Beginning) -> Result<(), Refusal> {
+        match beginning {
+            Beginning::Publish(subject, envelope) => self.publishing.push(asker, reply_to, subject, envelope),
+            Beginning::Fetch(fetch) => self.fetching.push(asker, reply_to, fetch),
+            Beginning::Ask(question) => self.ask(asker, reply_to, question),
+            Beginning::Refresh(token) => self.refresh(asker, reply_to, token),
+        }
+    }
+
+    fn ask(&mut self, asker: &Asker<'_>, reply_to: u64, question: Question) -> Result<(), Refusal> {
+        let most = asker.shared.limits.requests_in_flight;
+        if self.requests.len() >= most {
+            let message = format!("{most} requests of this connection wait for answers, the most that may; await some");
+            return Err(Refusal::of(Code::RequestLimit, &question.subject, message));
+        }
+        let (requests, grants, connection) = (asker.shared.requests.clone(), asker.grants.clone(), asker.connection());
+        self.requests.push(Box::pin(async move {
+            let sender = Sender { grants: &grants, connection: Some(connection) };
+            (reply_to, requests.ask(sender, question).await)
+        }));
+        Ok(())
+    }
+
+    fn refresh(&mut self, asker: &Asker<'_>, reply_to: u64, token: String) -> Result<(), Refusal> {
+        let bytes = token.len();
+        if self.tokens.push((reply_to, token), bytes, (TOKENS, asker.queue_limits().1)) {
+            return Ok(());
+        }
+        let message = format!("{TOKENS} tokens of this connection wait to be checked; await the answers");
+        Err(Refusal::new(Code::InFlightLimit, message))
+    }
+
+    /// Goes on with everything, by what the connection may do now; ready with
+    /// what has come of something.
+    pub(crate) fn poll_next(&mut self, asker: &Asker<'_>, context: &mut Context<'_>) -> Poll<Done> {
+        if let Poll::Ready((reply_to, published)) = self.publishing.poll_next(asker, context) {
+            return Poll::Ready(Done::Answer(reply_to, published.map(Body::Published)));
+        }
+        if let Poll::Ready((reply_to, fetched)) = self.fetching.poll_next(asker, context) {
+            return Poll::Ready(Done::Answer(reply_to, fetched.map(Body::Fetched)));
+        }
+        if let Poll::Ready(Some((reply_to, event))) = self.requests.poll_next_unpin(context) {
+            let response = event.map(|event| Body::Response(Response { event: Some(event) }));
+            return Poll::Ready(Done::Answer(reply_to, response));
+        }
+        if self.checking.is_none() {
+            self.checking = self.tokens.pop().map(|(reply_to, token)| check(asker, reply_to, token));
+        }
+        let Some(checking) = &mut self.checking else { return Poll::Pending };
+        checking.poll_unpin(context).map(|(reply_to, granted)| {
+            self.checking = None;
+            Done::Token(reply_to, granted)
+        })
+    }
+
+    /// Whether nothing is waited for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.publishing.is_empty()
+            && self.fetching.is_empty()
+            && self.requests.is_empty()
+            && self.tokens.is_empty()
+            && self.checking.is_none()
+    }
+
+    /// Gives up what only brings an answer: nobody waits for one any more.
+    pub(crate) fn keep_publishes(&mut self, room: &Arc<QueueRoom>) {
+        self.fetching = Fetching::new(room.clone());
+        self.requests.clear();
+        self.tokens = Queue::new(room.clone());
+        self.checking = None;
+    }
+}
+
+fn check(asker: &Asker<'_>, reply_to: u64, token: String) -> BoxFuture<'static, (u64, Result<Grants, Refusal>)> {
+    let access = asker.shared.access.clone();
+    Box::pin(async move { (reply_to, access.admit(Some(&token)).await) })
+}

@@ -107,7 +107,6 @@ fn parse(stream: &Stream, tokens: usize) -> Result<Parsed<'_>, ConfigError> {
 fn limits(stream: &Stream) -> Result<(), ConfigError> {
     let key = |field: &str| format!("streams[{}].{field}", stream.name);
     let zero = [
-        ("max_bytes", stream.max_bytes.is_some_and(|bytes| bytes.bytes() == 0)),
         ("max_messages", stream.max_messages == Some(0)),
         ("max_messages_per_subject", stream.max_messages_per_subject == Some(0)),
     ];

@@ -5,6 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::units::{Size, Span};
 
+/// Bytes that a stream keeps on disk unless the configuration says it: some
+/// million events, and several streams of it on the smallest disks that servers
+/// have. A server that keeps streams within less (`max_file_store`) says so when
+/// the stream is made.
+const FILE_BYTES: u64 = 1 << 30;
+
+/// The same in memory, which is scarcer.
+const MEMORY_BYTES: u64 = 256 << 20;
+
 /// A JetStream stream that this node serves. With the memory broker the node
 /// keeps it itself, for as long as it runs.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
@@ -26,7 +35,11 @@ pub struct Stream {
     /// How long events are kept. Not set: for ever.
     #[serde(default)]
     pub max_age: Option<Span>,
-    /// Bytes that are kept. Not set: as many as the server's disk takes.
+    /// Bytes that are kept, the oldest going first. Not set: 1 GiB, or 256 MiB
+    /// in memory, where the node makes the stream (`manage`): what clients may
+    /// store must not fill the disk that all streams share. A stream that is
+    /// there and keeps more is left so. `0`: as many as the server's disk takes,
+    /// which is also what a stream has that the node does not make.
     #[serde(default)]
     pub max_bytes: Option<Size>,
     /// Events that are kept. Not set: no such limit.
@@ -110,6 +123,16 @@ impl Stream {
     /// Under what its stored events reappear.
     pub fn prefix(&self) -> String {
         self.republish_prefix.clone().unwrap_or_else(|| format!("ntf.{}", self.name))
+    }
+
+    /// Bytes that it keeps where they are kept in this way.
+    pub fn kept_bytes(&self, storage: Storage) -> Option<u64> {
+        let default = match storage {
+            Storage::File => FILE_BYTES,
+            Storage::Memory => MEMORY_BYTES,
+        };
+        let bytes = self.max_bytes.map_or(if self.manage { default } else { 0 }, |size| size.bytes() as u64);
+        (bytes > 0).then_some(bytes)
     }
 
     /// Events of one subject that it keeps where it serves this.

@@ -16,15 +16,18 @@ const FOREIGN: &[&str] = &[
     "allow_responses",
     "handshake_first",
     "jwks_uri",
+    "max_file_store",
+    "max_mem",
     "max_msg_size",
+    "max_payload",
     "multi_last",
     "no_ack",
     "sync_interval",
     "verify_and_map",
 ];
 
-/// Flags of other programs: cargo and Docker.
-const FOREIGN_FLAGS: &[&str] = &["--locked", "--stop-timeout"];
+/// Flags of other programs: cargo, Docker and nats.
+const FOREIGN_FLAGS: &[&str] = &["--locked", "--max-bytes", "--stop-timeout"];
 
 /// Variables that begin like settings and are none.
 const FOREIGN_VARIABLES: &[&str] = &["NOTIFIER_COMMIT", "NOTIFIER_CACHE", "NOTIFIER_SERVICE_", "NOTIFIER_PORT"];

@@ -13,7 +13,7 @@ use crate::{
         stored::{Page, PageSize, Query, ReadError, Receipt, Stored, StreamState},
     },
     calendar::unix_millis,
-    config::Stream,
+    config::{Storage, Stream},
     log::{Bounds, Log},
 };
 
@@ -50,7 +50,7 @@ impl Store {
         Self {
             name: stream.name.as_str().into(),
             log: Log::new(Bounds {
-                bytes: stream.max_bytes.map_or(usize::MAX, |size| size.bytes()),
+                bytes: most(stream.kept_bytes(Storage::Memory)),
                 events: most(stream.max_messages),
                 per_subject: most(stream.max_messages_per_subject),
             }),

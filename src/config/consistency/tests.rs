@@ -96,7 +96,6 @@ fn a_stream_that_cannot_be_is_refused() {
         (with("replicas = 6"), &["streams[S].replicas"]),
         (with("max_messages = 0"), &["streams[S].max_messages:", "zero"]),
         (with("max_messages_per_subject = 0"), &["streams[S].max_messages_per_subject"]),
-        (with("max_bytes = \"0\""), &["streams[S].max_bytes"]),
         (with("max_age = \"0s\""), &["streams[S].max_age", "100ms"]),
         (with("duplicate_window = \"1ms\""), &["streams[S].duplicate_window"]),
         (with("window = { bytes = \"0\" }"), &["streams[S].window.bytes"]),

@@ -41,7 +41,7 @@ impl Wanted {
                 Storage::Memory => "memory".into(),
             },
             max_age: stream.max_age.map_or(0, nanoseconds),
-            max_bytes: limit(stream.max_bytes.map(|size| size.bytes() as u64)),
+            max_bytes: limit(stream.kept_bytes(stream.storage)),
             max_messages: limit(stream.max_messages),
             max_messages_per_subject: limit(stream.kept_per_subject(delivery)),
             // Data and headers together, in 32 bits.

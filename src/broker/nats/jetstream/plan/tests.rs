@@ -40,7 +40,29 @@ fn a_stream_is_created_with_all_that_delivery_needs() {
         })
     );
     let latest = Wanted::of(&configured(""), Delivery::Latest, 1024).settings;
-    assert_eq!((latest.max_messages_per_subject, latest.max_age, latest.max_bytes), (1, 0, -1));
+    assert_eq!((latest.max_messages_per_subject, latest.max_age, latest.max_bytes), (1, 0, 1 << 30));
+}
+
+#[test]
+fn a_stream_that_a_node_makes_keeps_no_more_than_its_disk_can_bear() {
+    for (fields, max_bytes) in [
+        ("", 1 << 30),
+        ("storage = \"memory\"", 256 << 20),
+        ("max_bytes = \"5MiB\"", 5 << 20),
+        ("max_bytes = \"0\"", -1),
+        ("manage = false", -1),
+        ("manage = false\nmax_bytes = \"5MiB\"", 5 << 20),
+    ] {
+        assert_eq!(wanted(fields).settings.max_bytes, max_bytes, "{fields}");
+    }
+    // One that is there is never made smaller, and what it keeps is told.
+    let Plan { step, notes } = plan(&wanted(""), &found("", &json!({"max_bytes": -1})));
+    assert_eq!(step, Step::Fits);
+    assert!(notes.len() == 1 && notes[0].contains("max_bytes is unlimited, more than the 1GiB"), "{notes:?}");
+    let Step::Update { settings, .. } = plan(&wanted(""), &found("", &json!({"max_bytes": 5}))).step else {
+        panic!("an update")
+    };
+    assert_eq!(settings.max_bytes, 1 << 30);
 }
 
 #[test]

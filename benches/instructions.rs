@@ -15,12 +15,13 @@ use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, 
 use notifier::{
     broker::{self, Broker, Message},
     codec::Encoding,
-    config::{BrokerKind, Config, Overflow},
+    config::{BrokerKind, Config, Limits, Overflow},
     drain::Tasks,
     hub::{Attachment, Hub, Plan, Wish},
     metrics::Metrics,
     outbox::{Outbox, Policy},
     proto::{Envelope, ServerFrame, Subscribed, server_frame::Body},
+    quota::Quotas,
     socket::{Chunk, MessageKind, Wire},
     subject::{Pattern, Subject},
 };
@@ -87,6 +88,7 @@ fn hall(members: usize) -> Hall {
             overflow: Overflow::Close,
             replay_events: 1,
             wildcard_shapes: 32,
+            quotas: Quotas::new(&Limits::default()),
         };
         let hub = Hub::new(plan, &tasks, &metrics).expect("threads");
         let pattern = Pattern::parse("shop.cart.u42").expect("a pattern");

@@ -1,7 +1,7 @@
 //! Every refusal, in one table: its code on the wire, HTTP status, close code,
 //! metric label, and whether trying again may help.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use crate::{close::CloseReason, proto, subject::SUBJECT_BYTES};
 
@@ -73,12 +73,14 @@ codes! {
     UserLimit, "user_limit", 429, false;
     /// The client's address holds as many connections as it may.
     AddressLimit, "address_limit", 429, true;
-    /// The client's address opens connections, or makes HTTP requests, faster than it may.
+    /// The client's address opens connections or makes HTTP requests, or the user publishes, asks or reads, faster than they may.
     RateLimited, "rate_limited", 429, true;
     /// As many requests of the connection wait for their answers as may.
     RequestLimit, "request_limit", 429, true;
     /// As many publishes, fetches or refreshes of the connection wait for their turn as may.
     InFlightLimit, "in_flight_limit", 429, true;
+    /// HTTP answers that the user, or the client's address, has not read take as many bytes as they may.
+    AnswerLimit, "answer_limit", 429, true;
     /// The frame is part of the protocol but this node does not serve it.
     Unsupported, "unsupported", 501, false;
     /// The service answered with an error of its own; `serviceCode` is its code.
@@ -97,7 +99,7 @@ codes! {
     Draining, "draining", 503, true;
     /// The node holds as many connections as it may.
     ConnectionLimit, "connection_limit", 503, true;
-    /// The node takes in as many new connections per second as it may.
+    /// The node takes in as many new connections per second, or holds as many bytes of HTTP answers, as it may.
     Overloaded, "overloaded", 503, true;
     /// The request took longer than it may.
     Timeout, "timeout", 504, true;
@@ -129,12 +131,14 @@ pub struct Refusal {
     pub subject: Option<String>,
     /// What a service calls its own error, where it is one.
     pub service_code: Option<String>,
+    /// How long to wait before the same may succeed, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
     /// A refusal that concerns no subject.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), subject: None, service_code: None }
+        Self { code, message: message.into(), subject: None, service_code: None, retry_after: None }
     }
 
     /// A refusal of what is no subject or pattern; `why` says what is wrong with it.
@@ -152,7 +156,13 @@ impl Refusal {
     pub fn of(code: Code, subject: &str, message: impl Into<String>) -> Self {
         // What cannot be a subject is shown in part: it may be of any length.
         let shown = subject.chars().take(SUBJECT_BYTES).collect();
-        Self { code, message: message.into(), subject: Some(shown), service_code: None }
+        Self { code, message: message.into(), subject: Some(shown), service_code: None, retry_after: None }
+    }
+
+    /// The same, and when to try again.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 }
 
@@ -164,6 +174,8 @@ impl From<Refusal> for proto::Error {
             retryable: refusal.code.retryable(),
             subject: refusal.subject.unwrap_or_default(),
             service_code: refusal.service_code.unwrap_or_default(),
+            // Never less than it takes: a part of a millisecond is one.
+            retry_after_ms: refusal.retry_after.map_or(0, |wait| wait.as_nanos().div_ceil(1_000_000) as u64),
         }
     }
 }

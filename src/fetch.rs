@@ -8,10 +8,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::{
     broker::{Message, PageSize, ReadError},
     classes::{Classes, StreamIndex},
+    config::Limits,
     error::{Code, Refusal},
     grants::Grants,
     journal::{Cursor, Journal, Part},
     proto::{Event, Fetch, Fetched, Position},
+    quota::{QUESTION, Quotas},
     subject::Pattern,
 };
 
@@ -31,12 +33,26 @@ pub struct Fetcher {
     /// In the order of the configuration.
     journals: Vec<Arc<Journal>>,
     most: usize,
+    /// Of one event.
+    event_bytes: usize,
+    quotas: Arc<Quotas>,
 }
 
 impl Fetcher {
-    /// One who hands out at most so many events at once.
-    pub fn new(classes: Arc<Classes>, journals: Vec<Arc<Journal>>, most: usize) -> Self {
-        Self { classes, journals, most }
+    /// One who hands out what the limits allow, counted for its user.
+    pub fn new(classes: Arc<Classes>, journals: Vec<Arc<Journal>>, limits: &Limits, quotas: Arc<Quotas>) -> Self {
+        let event_bytes = limits.event_bytes.bytes();
+        Self { classes, journals, most: limits.fetch_events, event_bytes, quotas }
+    }
+
+    /// Bytes of data in the largest answer to who asks for so many events at
+    /// most; 0: as many as there may be.
+    pub fn answer_bytes(&self, limit: u32) -> usize {
+        let most = ANSWER_BYTES.saturating_add(self.event_bytes);
+        match usize::try_from(limit) {
+            Ok(events @ 1..) => most.min(events.saturating_mul(self.event_bytes)),
+            _ => most,
+        }
     }
 
     /// Reads one page within [`ANSWER_TIME`].
@@ -61,8 +77,13 @@ impl Fetcher {
             let message = "nothing stores these events; only `latest` and `durable` subjects can be fetched";
             return Err(Refusal::of(Code::NotStored, &fetch.subject, message));
         }
+        let account = self.quotas.account(grants.identity().user_key());
+        self.quotas.question(account, &fetch.subject, reach.streams.len())?;
         let may = |event: &Message| !grants.denies(&event.subject);
-        let answer = timeout_at(deadline, self.answer(&pattern, &reach.streams, &fetch, &may)).await;
+        let mut reads = 0;
+        let answer = timeout_at(deadline, self.answer(&pattern, &reach.streams, &fetch, &may, &mut reads)).await;
+        // Also for an answer that came to nothing.
+        self.quotas.charge(account, reads);
         answer.unwrap_or(Err(ReadError::Timeout)).map_err(|error| refusal(&fetch.subject, &error))
     }
 
@@ -72,10 +93,11 @@ impl Fetcher {
         streams: &[StreamIndex],
         fetch: &Fetch,
         may: May<'_>,
+        reads: &mut u64,
     ) -> Result<Fetched, ReadError> {
         let asked = usize::try_from(fetch.limit).unwrap_or(usize::MAX);
         let limit = if asked == 0 { self.most } else { asked.min(self.most) };
-        let mut room = Room { events: limit, bytes: ANSWER_BYTES, may };
+        let mut room = Room { events: limit, bytes: ANSWER_BYTES, may, reads };
         let mut fetched = Fetched::default();
         for stream in streams {
             let journal = &self.journals[stream.0];
@@ -109,6 +131,8 @@ struct Room<'m> {
     events: usize,
     bytes: usize,
     may: May<'m>,
+    /// What was read for it, as quotas count.
+    reads: &'m mut u64,
 }
 
 impl Room<'_> {
@@ -118,6 +142,7 @@ impl Room<'_> {
 
     fn put(&mut self, event: &Message, fetched: &mut Fetched) {
         self.events -= 1;
+        *self.reads += 1;
         self.bytes = self.bytes.saturating_sub(event.envelope.data.len());
         // What is denied takes its room too: one answer reads no more than it may hold.
         if (self.may)(event) {
@@ -166,7 +191,9 @@ async fn history(
     'page: while room.is_left() || end.generation != journal.head().generation {
         let size = PageSize { events: room.events, bytes: room.bytes };
         // What is read already is not read again.
-        let Some(part) = attempt(reader.next(upto, size)).await? else { continue };
+        let part = attempt(reader.next(upto, size)).await;
+        *room.reads += QUESTION * reader.take_pages();
+        let Some(part) = part? else { continue };
         match part {
             Part::End => return Ok((reader.cursor(), false)),
             Part::Lost(gap) => fetched.gaps.push(gap.told(pattern, journal.name())),

@@ -25,7 +25,7 @@ use crate::{
     rate::{Meter, Rate},
 };
 use crowd::Crowd;
-use throttle::Throttle;
+pub(crate) use throttle::Throttle;
 
 /// Counts connections up to their limits.
 ///
@@ -95,8 +95,11 @@ impl Gate {
             arrived: Mutex::default(),
             addresses: Crowd::new(limits.address_connections),
             users: Crowd::new(limits.user_connections),
-            arrivals: Throttle::new(limits.address_connections_per_second, limits.address_connections_burst),
-            requests: Throttle::new(limits.address_requests_per_second, limits.address_requests_burst),
+            arrivals: Throttle::new(
+                limits.address_connections_per_second.into(),
+                limits.address_connections_burst.into(),
+            ),
+            requests: Throttle::new(limits.address_requests_per_second.into(), limits.address_requests_burst.into()),
             hasher: RandomState::new(),
             start: Instant::now(),
             limits: Told { per_address: limits.address_connections, per_user: limits.user_connections },

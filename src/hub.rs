@@ -46,6 +46,7 @@ use crate::{
     metrics::Metrics,
     outbox::Outbox,
     proto::Position,
+    quota::Quotas,
     sync::yield_now,
 };
 use channel::Channel;
@@ -80,6 +81,8 @@ pub struct Plan {
     pub replay_events: u64,
     /// Shapes of wildcards that one user may hold; 0: as many as come.
     pub wildcard_shapes: u32,
+    /// How much may be read for a user.
+    pub quotas: Arc<Quotas>,
 }
 
 /// All patterns that somebody on this node is subscribed to.
@@ -98,13 +101,24 @@ impl Hub {
     /// # Errors
     /// When the system gives no thread.
     pub fn new(plan: Plan, tasks: &Tasks, metrics: &Arc<Metrics>) -> io::Result<Arc<Self>> {
-        let Plan { broker, intakes, classes, journals, backlog_bytes, overflow, replay_events, wildcard_shapes } = plan;
+        let Plan {
+            broker,
+            intakes,
+            classes,
+            journals,
+            backlog_bytes,
+            overflow,
+            replay_events,
+            wildcard_shapes,
+            quotas,
+        } = plan;
         let shared = Shared {
             topics: Topics::new(broker, metrics.clone()),
             classes,
             channels: journals.into_iter().map(|journal| Arc::new(Channel::new(journal))).collect(),
             replay_events,
             shapes: Shapes::new(wildcard_shapes),
+            quotas,
             tasks: tasks.clone(),
             metrics: metrics.clone(),
         };

@@ -23,6 +23,7 @@ pub mod outbox;
 pub mod socket;
 pub mod tls;
 pub mod telemetry;
+pub mod quota;
 pub mod gate;
 pub mod rate;
 pub mod drain;

@@ -21,6 +21,7 @@ use crate::{
     metrics::{self, Listener, Metrics},
     outbox::Policy,
     publish::Publisher,
+    quota::Quotas,
     request::Requests,
     revocation::Revocations,
     server::{Admin, Desk, Health, InternalServer, ListenError, Server, Warden, descriptors, listen, room},
@@ -102,9 +103,12 @@ impl Node {
         let internal_tls = Endpoint::open(Listener::Internal, &config.server.internal_tls, &metrics).await?;
         let (broker, intakes) = broker::connect(&config, &metrics, &tasks).await?;
         let classes = broker.classes().clone();
-        let publisher = Arc::new(Publisher::new(broker.clone(), classes.clone(), &config, metrics.clone()));
+        let quotas = Quotas::new(limits);
+        let publisher = Publisher::new(broker.clone(), classes.clone(), &config, quotas.clone(), metrics.clone());
+        let publisher = Arc::new(publisher);
+        let requests = Requests::new(broker.clone(), classes.clone(), limits, quotas.clone(), metrics.clone());
         let journals = Journal::all(&config, &classes, &broker, &tasks, &metrics);
-        let fetcher = Arc::new(Fetcher::new(classes.clone(), journals.clone(), limits.fetch_events));
+        let fetcher = Arc::new(Fetcher::new(classes.clone(), journals.clone(), limits, quotas.clone()));
         let plan = Plan {
             broker: broker.clone(),
             intakes,
@@ -114,6 +118,7 @@ impl Node {
             overflow: limits.live_overflow,
             replay_events: limits.replay_events,
             wildcard_shapes: limits.wildcard_shapes,
+            quotas: quotas.clone(),
         };
         let hub = Hub::new(plan, &tasks, &metrics)?;
         let roster = Roster::new(&config.auth);
@@ -130,8 +135,9 @@ impl Node {
             broker: broker.clone(),
             hub: hub.clone(),
             access: access.clone(),
+            quotas,
             publisher: publisher.clone(),
-            requests: Arc::new(Requests::new(broker.clone(), classes.clone(), limits, metrics.clone())),
+            requests: Arc::new(requests),
             queue_room: Arc::default(),
             fetcher,
             roster: roster.clone(),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 pub use letter::Sender;
-pub(crate) use letter::{check_name, letter, too_large};
+pub(crate) use letter::{BROKER_LIMIT, EVENT_LIMIT, check_name, letter, too_large};
 
 use crate::{
     broker::{Broker, PublishError},
@@ -20,6 +20,7 @@ use crate::{
     error::{Code, Refusal},
     metrics::Metrics,
     proto::{Envelope, Published},
+    quota::Quotas,
 };
 
 /// Takes events from clients.
@@ -29,6 +30,7 @@ pub struct Publisher {
     classes: Arc<Classes>,
     /// Names, in the order of the configuration.
     streams: Vec<String>,
+    quotas: Arc<Quotas>,
     metrics: Arc<Metrics>,
     event_bytes: usize,
 }
@@ -44,9 +46,15 @@ pub enum Sent {
 
 impl Publisher {
     /// A door to this broker.
-    pub fn new(broker: Arc<dyn Broker>, classes: Arc<Classes>, config: &Config, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        broker: Arc<dyn Broker>,
+        classes: Arc<Classes>,
+        config: &Config,
+        quotas: Arc<Quotas>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let streams = config.streams.iter().map(|stream| stream.name.clone()).collect();
-        Self { broker, classes, streams, metrics, event_bytes: config.limits.event_bytes.bytes() }
+        Self { broker, classes, streams, quotas, metrics, event_bytes: config.limits.event_bytes.bytes() }
     }
 
     /// The largest event it takes, bytes of data.
@@ -72,7 +80,7 @@ impl Publisher {
     /// The refusal to tell.
     pub async fn send(&self, sender: Sender<'_>, subject: &str, envelope: Envelope) -> Result<Sent, Refusal> {
         let parsed = sender.grants.publish(subject)?;
-        let message = letter(sender, parsed, envelope, self.event_bytes)?;
+        let message = letter(sender, parsed, envelope, self.event_bytes, &self.quotas)?;
         let metrics = self.metrics.clone();
         let Class::Stored(stream) = self.classes.class(&message.subject) else {
             self.broker.publish(message).await.map_err(|error| refusal(subject, error))?;
@@ -91,7 +99,7 @@ impl Publisher {
 
 fn refusal(subject: &str, error: PublishError) -> Refusal {
     let (code, message) = match error {
-        PublishError::TooLarge { max } => return too_large(subject, max),
+        PublishError::TooLarge { max } => return too_large(subject, max, BROKER_LIMIT),
         PublishError::Unavailable => (
             Code::BrokerUnavailable,
             "this node has no connection to its broker; the event was not kept, try again".to_owned(),

@@ -51,6 +51,36 @@ impl Meter {
         admitted
     }
 
+    /// Takes note of some, unless they are too many; more than all at once count
+    /// as that, or they would never pass.
+    ///
+    /// # Errors
+    /// How long until they are not too many.
+    pub fn take(&mut self, units: u64, now: Duration, rate: Rate) -> Result<(), Duration> {
+        let now = nanos(now);
+        let used = self.used.max(now).saturating_add(rate.cost(units).min(rate.burst));
+        let over = (used - now).saturating_sub(rate.burst);
+        if over > 0 {
+            return Err(Duration::from_nanos(over));
+        }
+        self.used = used;
+        Ok(())
+    }
+
+    /// Takes note of some that happen whatever they come to. Returns how long to
+    /// wait until half of the burst is free again: who waits for so long leaves
+    /// room for those who [do not wait](Self::take).
+    pub fn charge(&mut self, units: u64, now: Duration, rate: Rate) -> Duration {
+        let now = nanos(now);
+        self.used = self.used.max(now).saturating_add(rate.cost(units));
+        Duration::from_nanos((self.used - now).saturating_sub(rate.burst / 2))
+    }
+
+    /// Forgets some that were taken note of and did not happen.
+    pub fn give_back(&mut self, units: u64, rate: Rate) {
+        self.used = self.used.saturating_sub(rate.cost(units).min(rate.burst));
+    }
+
     /// How much is used up: of two, the one with less has done less lately.
     pub fn used(self) -> u64 {
         self.used
@@ -84,6 +114,33 @@ mod tests {
         assert!(meter.admit(at(0), rate) && meter.admit(at(0), rate));
         assert!((0..100).all(|_| !meter.admit(at(50), rate)));
         assert!(meter.admit(at(100), rate) && !meter.admit(at(100), rate));
+    }
+
+    #[test]
+    fn who_is_refused_several_is_told_when_they_pass() {
+        let rate = Rate::new(10, 20);
+        let mut meter = Meter::default();
+        let at = Duration::from_millis;
+        assert_eq!(meter.take(15, at(0), rate), Ok(()));
+        assert_eq!(meter.take(10, at(0), rate), Err(at(500)));
+        assert_eq!(meter.take(5, at(0), rate), Ok(()), "what was refused has used nothing");
+        assert_eq!(meter.take(10, at(1_000), rate), Ok(()));
+        meter.give_back(10, rate);
+        assert_eq!(meter.take(10, at(1_000), rate), Ok(()));
+        // More than all at once is all at once.
+        assert_eq!(meter.take(1_000, at(9_000), rate), Ok(()));
+        assert_eq!(meter.take(1, at(9_000), rate), Err(at(100)));
+    }
+
+    #[test]
+    fn who_waits_leaves_half_of_the_burst_to_those_who_do_not() {
+        let rate = Rate::new(10, 20);
+        let mut meter = Meter::default();
+        let at = Duration::from_millis;
+        assert_eq!(meter.charge(10, at(0), rate), at(0));
+        assert_eq!(meter.charge(30, at(0), rate), at(3_000));
+        assert!(meter.take(1, at(0), rate).is_err());
+        assert_eq!(meter.take(10, at(3_000), rate), Ok(()));
     }
 
     #[test]

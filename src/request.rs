@@ -13,7 +13,8 @@ use crate::{
     error::{Code, Refusal},
     metrics::Metrics,
     proto::{Envelope, Event},
-    publish::{Sender, letter, too_large},
+    publish::{BROKER_LIMIT, Sender, letter, too_large},
+    quota::Quotas,
 };
 
 /// Asks services for clients.
@@ -24,6 +25,7 @@ pub struct Requests {
     event_bytes: usize,
     /// How long anybody waits.
     most: Duration,
+    quotas: Arc<Quotas>,
     metrics: Arc<Metrics>,
 }
 
@@ -43,9 +45,15 @@ struct Waiting<'a>(&'a Metrics, Instant);
 
 impl Requests {
     /// A door to the services at this broker.
-    pub fn new(broker: Arc<dyn Broker>, classes: Arc<Classes>, limits: &Limits, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        broker: Arc<dyn Broker>,
+        classes: Arc<Classes>,
+        limits: &Limits,
+        quotas: Arc<Quotas>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (event_bytes, most) = (limits.event_bytes.bytes(), limits.request_time.duration());
-        Self { broker, classes, event_bytes, most, metrics }
+        Self { broker, classes, event_bytes, most, quotas, metrics }
     }
 
     /// Asks, and waits for the answer. It carries the subject that was asked.
@@ -55,11 +63,11 @@ impl Requests {
     pub async fn ask(&self, sender: Sender<'_>, question: Question) -> Result<Event, Refusal> {
         let Question { subject, envelope, timeout_ms } = question;
         let parsed = sender.grants.request(&subject)?;
-        let message = letter(sender, parsed, envelope, self.event_bytes)?;
-        if matches!(self.classes.class(&message.subject), Class::Stored(_)) {
+        if matches!(self.classes.class(&parsed), Class::Stored(_)) {
             let problem = "a stream keeps what is sent there, and would answer in a service's place; publish there";
             return Err(Refusal::of(Code::BadRequest, &subject, problem));
         }
+        let message = letter(sender, parsed, envelope, self.event_bytes, &self.quotas)?;
         let wait = match timeout_ms {
             0 => self.most,
             shorter => self.most.min(Duration::from_millis(shorter)),
@@ -75,7 +83,7 @@ impl Requests {
 
     fn refusal(&self, subject: &str, error: RequestError, wait: Duration) -> Refusal {
         let (code, message) = match error {
-            RequestError::TooLarge { max } => return too_large(subject, max),
+            RequestError::TooLarge { max } => return too_large(subject, max, BROKER_LIMIT),
             RequestError::Service { code, text } => {
                 let words = [&*code, &*text].join(" ");
                 let message = format!("the service answers with an error: {}", words.trim());

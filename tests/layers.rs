@@ -31,6 +31,7 @@ const FLOORS: &[&str] = &[
     "socket",
     "tls",
     "telemetry",
+    "quota",
     "gate",
     "rate",
     "drain",

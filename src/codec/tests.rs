@@ -134,9 +134,9 @@ fn server_body() -> impl Strategy<Value = ServerBody> {
         ),
         number().prop_map(|expires_at| ServerBody::Refreshed(Refreshed { expires_at })),
         number().prop_map(|in_ms| ServerBody::TokenExpiring(TokenExpiring { in_ms })),
-        (text(), text(), any::<bool>(), text(), text()).prop_map(
-            |(code, message, retryable, subject, service_code)| {
-                ServerBody::Error(Error { code, message, retryable, subject, service_code })
+        (text(), text(), any::<bool>(), text(), text(), number()).prop_map(
+            |(code, message, retryable, subject, service_code, retry_after_ms)| {
+                ServerBody::Error(Error { code, message, retryable, subject, service_code, retry_after_ms })
             }
         ),
     ]

@@ -42,6 +42,28 @@ pub struct Limits {
     /// person many pages. Further ones are closed with 4510. 0: as many as
     /// come. Anonymous clients are not counted.
     pub user_connections: u32,
+    /// Events and requests per second that one user may send on average, over
+    /// all connections to the node, WebSocket and HTTP. Further ones are refused
+    /// with `rate_limited`. Twice what one connection may send, which is more
+    /// than a person with several pages does. 0: as many as come. Anonymous
+    /// clients are not counted.
+    pub user_publishes_per_second: u32,
+    /// Events and requests that one user may send at once.
+    pub user_publishes_burst: u32,
+    /// Bytes of such events per second on average, attributes and headers
+    /// included: what one user can make a stream store. 0: as many as come.
+    pub user_publish_bytes_per_second: Size,
+    /// Bytes of such events at once. A larger event takes all of it.
+    pub user_publish_bytes_burst: Size,
+    /// What may be read per second for one user on average, by `fetch`, by
+    /// subscriptions that resume and by snapshots: each event read counts 1,
+    /// each question to a stream 10, and so does each page that is read at NATS.
+    /// Above it `fetch` is refused with `rate_limited`, and subscriptions wait.
+    /// 0: as much as is asked for. Anonymous clients are not counted.
+    pub user_reads_per_second: u32,
+    /// The same at once: 512 subscriptions that resume and missed a hundred
+    /// events each, and a page of 200 components that reads a hundred for each.
+    pub user_reads_burst: u32,
     /// For a complete HTTP request head: against clients that drip it.
     pub handshake_time: Span,
     /// Bytes of an HTTP request head. Cookies of large sites reach 8 KiB.
@@ -49,6 +71,11 @@ pub struct Limits {
     /// For a client to take one HTTP answer: against clients that ask and do
     /// not read.
     pub answer_time: Span,
+    /// Bytes of HTTP answers that clients have not taken yet, of the whole node;
+    /// room for the largest answer is set aside before it is made. One address
+    /// may have a quarter of it, one user an eighth. Further requests wait for a
+    /// moment and get HTTP 503, or 429 where it is the share that is used up.
+    pub http_answer_bytes: Size,
     /// From the upgrade to the `connect` frame.
     pub connect_time: Span,
     /// From the first to the last byte of one WebSocket message.
@@ -136,9 +163,16 @@ impl Default for Limits {
             address_requests_per_second: 0,
             address_requests_burst: 1_000,
             user_connections: 100,
+            user_publishes_per_second: 200,
+            user_publishes_burst: 2_000,
+            user_publish_bytes_per_second: Size::kib(2 * 1024),
+            user_publish_bytes_burst: Size::kib(8 * 1024),
+            user_reads_per_second: 5_000,
+            user_reads_burst: 100_000,
             handshake_time: Span::seconds(5),
             header_bytes: Size::kib(16),
             answer_time: Span::seconds(60),
+            http_answer_bytes: Size::kib(64 * 1024),
             connect_time: Span::seconds(5),
             message_time: Span::seconds(10),
             message_bytes: Size::kib(64),
@@ -198,6 +232,10 @@ impl Limits {
             ("limits.connections_burst", self.connections_burst == 0),
             ("limits.address_connections_burst", self.address_connections_burst == 0),
             ("limits.address_requests_burst", self.address_requests_burst == 0),
+            ("limits.http_answer_bytes", self.http_answer_bytes.bytes() == 0),
+            ("limits.user_publishes_burst", self.user_publishes_burst == 0),
+            ("limits.user_publish_bytes_burst", self.user_publish_bytes_burst.bytes() == 0),
+            ("limits.user_reads_burst", self.user_reads_burst == 0),
             ("limits.bytes_per_second", self.bytes_per_second.bytes() == 0),
             ("limits.frames_per_second", self.frames_per_second == 0),
             ("limits.frames_burst", self.frames_burst == 0),
@@ -247,9 +285,11 @@ mod tests {
             limits.check().map_err(|error| error.to_string())
         };
         assert_eq!(check(|_| {}), Ok(()));
-        let rows: [(&str, Change); 7] = [
+        let rows: [(&str, Change); 9] = [
             ("limits.subject_tokens", |limits| limits.subject_tokens = 0),
             ("limits.subject_tokens", |limits| limits.subject_tokens = 33),
+            ("limits.user_publish_bytes_burst", |limits| limits.user_publish_bytes_burst = Size::kib(0)),
+            ("limits.http_answer_bytes", |limits| limits.http_answer_bytes = Size::kib(0)),
             ("limits.connections_burst", |limits| limits.connections_burst = 0),
             ("limits.bytes_per_second", |limits| limits.bytes_per_second = Size::kib(0)),
             ("limits.bytes_burst", |limits| limits.bytes_burst = limits.message_bytes),

@@ -36,25 +36,48 @@ struct Slot {
 
 impl Throttle {
     /// So many per second and key, and so many at once; 0 per second: no limit.
-    pub(crate) fn new(per_second: u32, burst: u32) -> Self {
-        let rate = (per_second > 0).then(|| Rate::new(per_second.into(), burst.into()));
+    pub(crate) fn new(per_second: u64, burst: u64) -> Self {
+        let rate = (per_second > 0).then(|| Rate::new(per_second, burst));
         let sets = if rate.is_some() { SETS } else { 0 };
         Self { rate, sets: (0..sets).map(|_| Mutex::default()).collect() }
     }
 
     /// Whether the key may, once more.
     pub(crate) fn admit(&self, key: u64, now: Duration) -> bool {
-        let Some(rate) = self.rate else { return true };
+        self.with(key, |meter, rate| meter.admit(now, rate)).unwrap_or(true)
+    }
+
+    /// Whether the key may, so many at once.
+    ///
+    /// # Errors
+    /// How long until it may.
+    pub(crate) fn take(&self, key: u64, units: u64, now: Duration) -> Result<(), Duration> {
+        self.with(key, |meter, rate| meter.take(units, now, rate)).unwrap_or(Ok(()))
+    }
+
+    /// Counts what happens in any case; how long the key should wait before more.
+    pub(crate) fn charge(&self, key: u64, units: u64, now: Duration) -> Duration {
+        self.with(key, |meter, rate| meter.charge(units, now, rate)).unwrap_or_default()
+    }
+
+    /// What was [taken](Self::take) did not happen.
+    pub(crate) fn give_back(&self, key: u64, units: u64) {
+        let _ = self.with(key, |meter, rate| meter.give_back(units, rate));
+    }
+
+    /// Does something with the meter of a key; nothing where there is no limit.
+    fn with<R>(&self, key: u64, act: impl FnOnce(&mut Meter, Rate) -> R) -> Option<R> {
+        let rate = self.rate?;
         let mut set = self.sets[key as usize % SETS].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = set.iter_mut().find(|slot| slot.key == key) {
-            return slot.meter.admit(now, rate);
+            return Some(act(&mut slot.meter, rate));
         }
         let mut slot = Slot { key, meter: Meter::default() };
-        let admitted = slot.meter.admit(now, rate);
+        let done = act(&mut slot.meter, rate);
         if let Some(least) = set.iter_mut().min_by_key(|slot| slot.meter.used()) {
             *least = slot;
         }
-        admitted
+        Some(done)
     }
 }
 
@@ -80,5 +103,20 @@ mod tests {
         let throttle = Throttle::new(0, 0);
         assert!((0..1_000).all(|_| throttle.admit(7, Duration::ZERO)));
         assert!(throttle.sets.is_empty());
+        assert_eq!(
+            (throttle.take(7, 1 << 40, Duration::ZERO), throttle.charge(7, 9, Duration::ZERO)),
+            (Ok(()), Duration::ZERO)
+        );
+    }
+
+    #[test]
+    fn several_are_taken_together_or_not_at_all() {
+        let throttle = Throttle::new(10, 20);
+        let now = Duration::from_secs(10);
+        assert_eq!(throttle.take(1, 15, now), Ok(()));
+        assert_eq!(throttle.take(1, 10, now), Err(Duration::from_millis(500)));
+        assert_eq!(throttle.take(2, 10, now), Ok(()), "another key");
+        throttle.give_back(1, 15);
+        assert_eq!(throttle.take(1, 20, now), Ok(()));
     }
 }

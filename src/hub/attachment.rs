@@ -185,6 +185,7 @@ impl Attachment {
             given_up: given_up.clone(),
             refused: refused.clone(),
             most: self.shared.replay_events,
+            quotas: self.shared.quotas.clone(),
             metrics: self.shared.metrics.clone(),
         };
         if let Some(subscribing) = subscribing.at_once() {

@@ -10,6 +10,7 @@ use crate::{
     hub::{channel::Channel, frames, member::Member, shapes::Shapes, topics::Topics, wish::Wish},
     metrics::Metrics,
     proto::Position,
+    quota::Quotas,
     socket::Chunk,
     subject::Pattern,
 };
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) replay_events: u64,
     /// What users hold of wildcards.
     pub(crate) shapes: Shapes,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) tasks: Tasks,
     pub(crate) metrics: Arc<Metrics>,
 }

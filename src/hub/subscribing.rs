@@ -28,6 +28,7 @@ use crate::{
     journal::{Cursor, Gap, Journal, Part, Reader, Reason},
     metrics::Metrics,
     proto::Position,
+    quota::{QUESTION, Quotas},
     socket::Chunk,
     subject::Pattern,
     sync::{sleep, timeout},
@@ -55,6 +56,8 @@ pub(crate) struct Subscribing {
     pub(crate) refused: Arc<AtomicBool>,
     /// Events that it may be sent before it is live.
     pub(crate) most: u64,
+    /// How much may be read for its user.
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -136,10 +139,16 @@ impl Subscribing {
     async fn track(&self, channel: Arc<Channel>, recovered: &mut bool, left: &mut u64) -> Result<Track, Stop> {
         let journal = channel.journal().clone();
         let after = self.wish.after.iter().find(|position| position.stream == journal.name());
+        if self.wish.snapshot || after.is_some() || is_latest(&channel) {
+            self.afford(QUESTION).await;
+        }
         let cursor = if self.wish.snapshot || (after.is_none() && is_latest(&channel)) {
             let (events, cursor) = self.snapshot(&journal).await?;
             *left = left.saturating_sub(events.len() as u64);
             self.replay(&events, true).await?;
+            let reads = events.len() as u64;
+            drop(events);
+            self.afford(reads).await;
             Some(cursor)
         } else if let Some(position) = after {
             Some(find(&journal, position).await?)
@@ -149,6 +158,16 @@ impl Subscribing {
         };
         let reader = cursor.map(|cursor| journal.reader(self.patterns(), cursor));
         Ok(Track { channel, reader })
+    }
+
+    /// Counts what is read for its user, and waits while that is more than may
+    /// be: nothing is lost by it, where a refusal would only have the client ask
+    /// again.
+    async fn afford(&self, reads: u64) {
+        let wait = self.quotas.charge(self.wish.account, reads);
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
     }
 
     async fn snapshot(&self, journal: &Journal) -> Result<(Vec<Arc<Message>>, Cursor), Stop> {
@@ -173,8 +192,13 @@ impl Subscribing {
                 *reader = channel.journal().reader(self.patterns(), upto);
                 *left = self.most;
             }
-            match read(reader, upto).await? {
-                Part::End => return Ok(()),
+            let part = read(reader, upto).await?;
+            let mut reads = QUESTION * reader.take_pages();
+            match part {
+                Part::End => {
+                    self.quotas.charge(self.wish.account, reads);
+                    return Ok(());
+                }
                 Part::Lost(gap) => {
                     *recovered = false;
                     self.tell(channel, gap).await?;
@@ -182,8 +206,11 @@ impl Subscribing {
                 Part::Events(events) => {
                     *left = left.saturating_sub(events.len() as u64);
                     self.replay(&events, false).await?;
+                    reads += events.len() as u64;
                 }
             }
+            // Afterwards: who waits holds nothing.
+            self.afford(reads).await;
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{
     config::Delivery,
     hub::{channel::Channel, frames},
     proto::{Position, Subscribed},
+    quota::Account,
     socket::Chunk,
     subject::Pattern,
 };
@@ -20,6 +21,8 @@ pub struct Wish {
     pub after: Vec<Position>,
     /// It wants the newest event of each subject first.
     pub snapshot: bool,
+    /// Whom it counts for what is read for it.
+    pub account: Account,
 }
 
 impl Wish {

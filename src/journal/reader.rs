@@ -32,6 +32,8 @@ pub struct Reader {
     older: Option<Older>,
     /// Among those who read below what is in memory.
     present: Option<Present>,
+    /// Pages below what is in memory that were looked through.
+    pages: u64,
     metrics: Arc<Metrics>,
 }
 
@@ -63,12 +65,18 @@ impl Older {
 
 impl Reader {
     pub(crate) fn new(shelf: Arc<Shelf>, patterns: Vec<Pattern>, cursor: Cursor, metrics: Arc<Metrics>) -> Self {
-        Self { shelf, patterns, cursor, older: None, present: None, metrics }
+        Self { shelf, patterns, cursor, older: None, present: None, pages: 0, metrics }
     }
 
     /// Everything up to here has been read.
     pub fn cursor(&self) -> Cursor {
         self.cursor
+    }
+
+    /// How many pages below what is in memory were looked through since this was
+    /// asked, whatever was found there.
+    pub fn take_pages(&mut self) -> u64 {
+        std::mem::take(&mut self.pages)
     }
 
     /// What comes next up to a sequence, about so much.
@@ -129,6 +137,7 @@ impl Reader {
 
     /// Goes on below what is in memory.
     async fn older(&mut self, floor: u64) -> Result<Option<Part>, ReadError> {
+        self.pages += 1;
         match &mut self.older {
             None => self.plan(floor).await,
             Some(Older::Merge { merge, upto, .. }) => {

@@ -11,8 +11,7 @@ use bytes::Bytes;
 use crate::{
     broker::{
         Acknowledgement, Broker, BrokerState, Feed, Message, Page, PageSize, Place, PublishError, Purpose, Query,
-        ReadError,
-        Stored, StreamState,
+        ReadError, Stored, StreamState,
     },
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery, Source as Text, load},

@@ -68,7 +68,8 @@ impl<K: Eq + Hash, V> SingleFlight<K, V> {
 impl<K: Eq + Hash, V> Drop for Caller<'_, K, V> {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
-        let Some(flight) = flights.get_mut(&self.key).filter(|flight| Arc::ptr_eq(&flight.outcome, &self.outcome)) else {
+        let Some(flight) = flights.get_mut(&self.key).filter(|flight| Arc::ptr_eq(&flight.outcome, &self.outcome))
+        else {
             return;
         };
         flight.callers -= 1;

@@ -649,4 +649,9 @@ pub struct Error {
     #[prost(string, tag = "5")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub service_code: ::prost::alloc::string::String,
+    /// With the code rate_limited: milliseconds to wait before the same may
+    /// succeed, where the node knows. Over HTTP Retry-After says so in seconds.
+    #[prost(uint64, tag = "6")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub retry_after_ms: u64,
 }

@@ -10,6 +10,7 @@ use crate::{
     grants::Grants,
     proto::Envelope,
     publish::{event_id::name, stamps::stamp},
+    quota::Quotas,
     socket::ConnectionId,
     subject::Subject,
 };
@@ -36,18 +37,21 @@ pub struct Sender<'a> {
 }
 
 /// Makes a letter of what a client wants to send to a subject that it may send
-/// to.
+/// to, and counts it for its user.
 ///
 /// # Errors
-/// `too_large`, `bad_request`.
+/// `too_large`, `bad_request`, `rate_limited`.
 pub(crate) fn letter(
     sender: Sender<'_>,
     subject: Subject,
     mut envelope: Envelope,
     event_bytes: usize,
+    quotas: &Quotas,
 ) -> Result<Message, Refusal> {
     check(subject.as_str(), &envelope, event_bytes)?;
     let identity = sender.grants.identity();
+    // Last: what is refused for another reason has cost the user nothing.
+    quotas.publish(quotas.account(identity.user_key()), subject.as_str(), bytes(&subject, &envelope))?;
     name(&mut envelope, identity, &subject);
     stamp(&mut envelope.headers, identity, sender.connection);
     Ok(Message::new(subject, envelope))
@@ -66,14 +70,28 @@ pub(crate) fn check_name(subject: &str, name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The refusal of an event that is too large.
-pub(crate) fn too_large(subject: &str, max: usize) -> Refusal {
-    Refusal::of(Code::TooLarge, subject, format!("the event has more than {max} bytes; send a reference instead"))
+/// The limit that every event has to keep, as refusals name it.
+pub(crate) const EVENT_LIMIT: &str = "limits.event_bytes of this node";
+
+/// That of whatever carries it from here, headers included.
+pub(crate) const BROKER_LIMIT: &str = "max_payload of the NATS server";
+
+/// The refusal of an event that is larger than a limit.
+pub(crate) fn too_large(subject: &str, max: usize, limit: &str) -> Refusal {
+    let message = format!("the event has more than {max} bytes, which is {limit}; send a reference instead");
+    Refusal::of(Code::TooLarge, subject, message)
+}
+
+/// What an event comes to for the broker: its data, and all that is written beside it.
+fn bytes(subject: &Subject, envelope: &Envelope) -> usize {
+    let Envelope { id, r#type, source, content_type, headers, data, .. } = envelope;
+    let headers: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    subject.as_str().len() + data.len() + headers + id.len() + r#type.len() + source.len() + content_type.len()
 }
 
 fn check(subject: &str, envelope: &Envelope, event_bytes: usize) -> Result<(), Refusal> {
     if envelope.data.len() > event_bytes {
-        return Err(too_large(subject, event_bytes));
+        return Err(too_large(subject, event_bytes, EVENT_LIMIT));
     }
     let refuse = |problem: String| Err(Refusal::of(Code::BadRequest, subject, problem));
     if envelope.time > LAST_TIME {

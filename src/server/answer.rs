@@ -35,12 +35,15 @@ impl Refused {
 
     pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
         let status = self.refusal.code.status();
-        let retry = self.refusal.code.retryable();
+        let wait = self.refusal.retry_after.map(|wait| wait.as_millis().div_ceil(1_000).max(1));
+        let retry_after = self.refusal.code.retryable().then(|| wait.unwrap_or(1).to_string());
         let mut response = json(body(self.refusal));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = retry.then_some((header::RETRY_AFTER, "1"));
-        for (name, value) in self.headers.into_iter().chain(retry_after) {
+        for (name, value) in self.headers {
             response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+        }
+        if let Some(seconds) = retry_after.and_then(|seconds| header::HeaderValue::try_from(seconds).ok()) {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response
     }

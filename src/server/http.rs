@@ -10,7 +10,7 @@ use crate::{
     error::{Code, Refusal},
     grants::Grants,
     proto::{self, Envelope, server_frame::Body},
-    publish::{Sender, check_name, too_large},
+    publish::{EVENT_LIMIT, Sender, check_name, too_large},
     request::Question,
     server::{
         answer::{self, Refused},
@@ -82,7 +82,7 @@ async fn read(request: Request<Incoming>, path: &str, shared: &session::Shared) 
     let subject = percent_decode_str(&head.uri.path()[path.len()..]).decode_utf8_lossy().into_owned();
     let event_bytes = shared.publisher.event_bytes();
     let time = shared.limits.message_time.duration();
-    let data = body::read(body, event_bytes, time, || too_large(&subject, event_bytes)).await?;
+    let data = body::read(body, event_bytes, time, || too_large(&subject, event_bytes, EVENT_LIMIT)).await?;
     let envelope = envelope(&subject, &head.headers, data)?;
     Ok(Post { grants, subject, envelope })
 }

@@ -18,7 +18,7 @@ use crate::{
     error::{Code, Refusal},
     gate::Permit,
     grants::Grants,
-    hub::Attachment,
+    hub::{Attachment, Wish},
     metrics::Refresh,
     outbox::Outbox,
     proto::{ClientFrame, Ping, Refreshed, ServerFrame, client_frame, server_frame::Body},
@@ -332,7 +332,9 @@ impl Session {
         match effect {
             Effect::Join(pattern, wish) => {
                 let reply_to = wish.reply_to;
-                if let Err(why) = self.attachment.join(&pattern, wish) {
+                let user = self.grants.as_ref().and_then(|grants| grants.identity().user_key());
+                let account = self.open.shared.quotas.account(user);
+                if let Err(why) = self.attachment.join(&pattern, Wish { account, ..wish }) {
                     if why.is_news {
                         let identity = self.grants.as_ref().map(Grants::identity);
                         let (user, issuer) = (identity.map(|who| &who.user), identity.map(|who| &who.issuer));

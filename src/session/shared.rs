@@ -14,6 +14,7 @@ use crate::{
     metrics::Metrics,
     outbox::Policy,
     publish::Publisher,
+    quota::Quotas,
     request::Requests,
     session::{queue::QueueRoom, roster::Roster},
 };
@@ -33,6 +34,8 @@ pub struct Shared {
     pub hub: Arc<Hub>,
     /// Who comes in, and what they may do.
     pub access: Arc<Access>,
+    /// How much may be done for a user.
+    pub quotas: Arc<Quotas>,
     /// Where published events go.
     pub publisher: Arc<Publisher>,
     /// Where questions to services go.

@@ -123,7 +123,10 @@ impl Standing<'_> {
         if !subscribe.after.iter().all(Position::is_plausible) {
             return Effect::Refuse(id, Refusal::bad_position(&subscribe.subject));
         }
-        Effect::Join(pattern, Wish { reply_to: id, after: subscribe.after, snapshot: subscribe.snapshot })
+        Effect::Join(
+            pattern,
+            Wish { reply_to: id, after: subscribe.after, snapshot: subscribe.snapshot, ..Wish::default() },
+        )
     }
 }
 
@@ -272,7 +275,10 @@ mod tests {
             standing.resume(Subscription { subject: subject.into(), after: after.clone(), snapshot: true })
         };
         let pattern = Pattern::parse("a.*").expect("a pattern");
-        assert_eq!(resume("a.*"), Effect::Join(pattern, Wish { reply_to: 0, after: after.clone(), snapshot: true }));
+        assert_eq!(
+            resume("a.*"),
+            Effect::Join(pattern, Wish { after: after.clone(), snapshot: true, ..Wish::default() })
+        );
         let Effect::Refuse(0, refusal) = resume("a..b") else { panic!("a refusal") };
         assert_eq!(refusal.code, Code::BadSubject);
     }

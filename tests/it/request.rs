@@ -404,7 +404,8 @@ async fn what_is_larger_than_the_server_takes_is_refused_before_it_ends_the_conn
     client.send(ask(1, "echo", &json!("x".repeat(4_096)))).await;
     let frame = client.expect("error").await;
     assert_eq!(frame["error"]["code"], "too_large");
-    assert!(frame["error"]["message"].as_str().is_some_and(|text| text.contains("4096")), "{frame}");
+    let message = frame["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("4096") && message.contains("max_payload"), "{message}");
     let most = json!("x".repeat(3_900));
     client.send(ask(2, "echo", &most)).await;
     assert_eq!(client.expect("response").await["response"]["event"]["data"], most);

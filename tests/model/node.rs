@@ -6,13 +6,14 @@ use notifier::{
     broker::{self, Broker, Message},
     close::CloseReason,
     codec::Encoding,
-    config::{Config, Overflow, Size},
+    config::{Config, Limits, Overflow, Size},
     grants::{Grants, Rules},
     hub::{Attachment, Follower, Hub, Plan, Wish},
     identity::Identity,
     journal::Journal,
     outbox::{Outbox, Policy},
     proto::{Envelope, Event, Goaway, Ping, Position, ServerFrame, server_frame::Body},
+    quota::Quotas,
     subject::{Pattern, Subject},
 };
 
@@ -104,6 +105,7 @@ impl Node {
             overflow,
             replay_events: u64::MAX,
             wildcard_shapes: 0,
+            quotas: Quotas::new(&Limits::default()),
         };
         let hub = Hub::new(plan, tasks, metrics).expect("a hub");
         let policy = ground.policy(queue.0, queue.1, LONG);

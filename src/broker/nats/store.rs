@@ -71,11 +71,7 @@ impl StreamPublisher {
     ///
     /// # Errors
     /// See [`PublishError`].
-    pub(crate) async fn submit(
-        &self,
-        stream: &Arc<str>,
-        message: &Message,
-    ) -> Result<Acknowledgement, PublishError> {
+    pub(crate) async fn submit(&self, stream: &Arc<str>, message: &Message) -> Result<Acknowledgement, PublishError> {
         let number = self.chance.number().ok_or(PublishError::Unavailable)?;
         let mut awaited = self.acks.expect(number, stream);
         let block = block(&message.envelope, &[(EXPECTED_STREAM, stream)]);

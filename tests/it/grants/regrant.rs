@@ -17,6 +17,7 @@ use notifier::{
     outbox::{Offer, Outbox, Policy},
     proto::{Envelope, Position, ServerFrame, Unsubscribed, server_frame::Body},
     publish::{Publisher, Sender},
+    quota::Quotas,
     socket::Wire,
     subject::Pattern,
 };
@@ -57,6 +58,7 @@ impl Hall {
         let tasks = Tasks::new(metrics.clone());
         let (broker, intakes) = broker::connect(&config, &metrics, &tasks).await.expect("a broker");
         let classes = broker.classes().clone();
+        let quotas = Quotas::new(&config.limits);
         let plan = Plan {
             broker: broker.clone(),
             intakes,
@@ -66,8 +68,9 @@ impl Hall {
             overflow: config.limits.live_overflow,
             replay_events: 1_000_000,
             wildcard_shapes: 0,
+            quotas: quotas.clone(),
         };
-        let publisher = Publisher::new(broker.clone(), classes, &config, metrics.clone());
+        let publisher = Publisher::new(broker.clone(), classes, &config, quotas, metrics.clone());
         let hub = Hub::new(plan, &tasks, &metrics).expect("threads");
         let unfit = broker.clone();
         tasks.spawn(async move { drop(unfit.settle().await) });

@@ -1,7 +1,9 @@
 //! Who may come in: how many connections there may be, of all, of one address
-//! and of one user, how fast new ones may come, and when the last has gone.
-//! Free of sockets and of HTTP.
+//! and of one user, how fast new ones may come, how much of HTTP answers may be
+//! held, and when the last has gone. Free of sockets and of HTTP.
 
+mod budget;
+mod closed;
 mod crowd;
 mod throttle;
 
@@ -15,15 +17,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use metrics::Gauge;
 use tokio::sync::Notify;
 
 use crate::{
     config::Limits,
-    error::{Code, Refusal},
+    error::Refusal,
     identity::UserKey,
-    metrics::AcceptFailure,
     rate::{Meter, Rate},
 };
+use budget::Budget;
+pub(crate) use budget::{Exhausted, Holder};
+pub use closed::Closed;
 use crowd::Crowd;
 pub(crate) use throttle::Throttle;
 
@@ -42,6 +47,8 @@ pub struct Gate {
     arrived: Mutex<Meter>,
     addresses: Crowd,
     users: Crowd,
+    /// Of HTTP that clients have not taken.
+    answers: Budget,
     arrivals: Throttle,
     requests: Throttle,
     hasher: RandomState,
@@ -56,23 +63,6 @@ struct Told {
     per_user: u32,
 }
 
-/// Why somebody does not come in, or not further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
-    /// There are as many connections as there may be.
-    Full,
-    /// New connections come too fast.
-    Fast,
-    /// The address has as many as it may.
-    Address,
-    /// The address opens them too fast.
-    AddressFast,
-    /// The address makes too many HTTP requests.
-    Requests,
-    /// The user has as many as they may.
-    User,
-}
-
 /// One connection's right to be open; dropping it gives it back.
 #[derive(Debug)]
 pub struct Permit {
@@ -83,8 +73,8 @@ pub struct Permit {
 }
 
 impl Gate {
-    /// A gate with these limits.
-    pub fn new(limits: &Limits) -> Arc<Self> {
+    /// A gate with these limits, which shows the bytes of answers that are held.
+    pub fn new(limits: &Limits, unread: Gauge) -> Arc<Self> {
         let pace = (limits.connections_per_second > 0)
             .then(|| Rate::new(limits.connections_per_second.into(), limits.connections_burst.into()));
         Arc::new(Self {
@@ -95,6 +85,7 @@ impl Gate {
             arrived: Mutex::default(),
             addresses: Crowd::new(limits.address_connections),
             users: Crowd::new(limits.user_connections),
+            answers: Budget::new(limits.http_answer_bytes.bytes() as u64, unread),
             arrivals: Throttle::new(
                 limits.address_connections_per_second.into(),
                 limits.address_connections_burst.into(),
@@ -137,6 +128,34 @@ impl Gate {
         if self.requests.admit(self.key(network(address)), self.now()) { Ok(()) } else { Err(Closed::Requests) }
     }
 
+    /// Under what an address is counted.
+    pub(crate) fn address_key(&self, address: IpAddr) -> u64 {
+        self.key(network(address))
+    }
+
+    /// Counts something else than a connection for a user, under a key by which
+    /// it [leaves](Self::leave_user).
+    ///
+    /// # Errors
+    /// [`Closed::User`].
+    pub(crate) fn enter_user(&self, user: UserKey<'_>) -> Result<u64, Closed> {
+        let key = self.key(user);
+        let room = !self.users.is_counted() || self.users.enter(key);
+        room.then_some(key).ok_or(Closed::User)
+    }
+
+    /// It counts no more; 0: it counted for nobody.
+    pub(crate) fn leave_user(&self, key: u64) {
+        if self.users.is_counted() && key != 0 {
+            self.users.leave(key);
+        }
+    }
+
+    /// Bytes of HTTP answers that clients have not taken.
+    pub(crate) fn answers(&self) -> &Budget {
+        &self.answers
+    }
+
     /// How many connections are open.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
@@ -169,7 +188,20 @@ impl Gate {
             }
             Closed::AddressFast => "your address opens connections faster than it may; try again later".into(),
             Closed::Requests => "your address makes requests faster than it may; try again later".into(),
-            Closed::User => format!("this user has {per_user} connections, the most they may; close one of them"),
+            Closed::User => format!(
+                "this user has {per_user} connections, requests that are served included, the most they may; close one \
+                 of them"
+            ),
+            Closed::Answers => format!(
+                "answers that this user, or your address, has not read take all the bytes they may (a user an eighth, \
+                 an address a fourth of limits.http_answer_bytes, {}); read them, then try again",
+                self.answers.most()
+            ),
+            Closed::AnswersFull => format!(
+                "answers that clients have not read take all the bytes they may on this node \
+                 (limits.http_answer_bytes, {}); try again later",
+                self.answers.most()
+            ),
         };
         Refusal::new(closed.code(), message)
     }
@@ -181,31 +213,6 @@ impl Gate {
 
     fn now(&self) -> Duration {
         self.start.elapsed()
-    }
-}
-
-impl Closed {
-    /// What it is called towards clients.
-    pub fn code(self) -> Code {
-        match self {
-            Self::Full => Code::ConnectionLimit,
-            Self::Fast => Code::Overloaded,
-            Self::Address => Code::AddressLimit,
-            Self::AddressFast | Self::Requests => Code::RateLimited,
-            Self::User => Code::UserLimit,
-        }
-    }
-
-    /// What it counts as, where it ends a connection before a request.
-    pub fn failure(self) -> AcceptFailure {
-        match self {
-            Self::Full => AcceptFailure::ConnectionLimit,
-            Self::Fast => AcceptFailure::ConnectionRate,
-            Self::Address => AcceptFailure::AddressLimit,
-            Self::AddressFast => AcceptFailure::AddressRate,
-            // Known only later than that.
-            Self::Requests | Self::User => AcceptFailure::Other,
-        }
     }
 }
 
@@ -279,7 +286,7 @@ mod tests {
     fn gate(change: impl FnOnce(&mut Limits)) -> Arc<Gate> {
         let mut limits = Limits::default();
         change(&mut limits);
-        Gate::new(&limits)
+        Gate::new(&limits, Gauge::noop())
     }
 
     #[tokio::test]

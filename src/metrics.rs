@@ -21,8 +21,8 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use label::{
-    AcceptFailure, BrokerEvent, By, Control, Drop, JwksFetch, Label, Listener, PassedOver, Refresh, Reload,
-    StreamRequest, TokenRefusal, Undelivered,
+    AcceptFailure, BrokerEvent, By, Control, Drop, InternalRefusal, JwksFetch, Label, Listener, PassedOver, Refresh,
+    Reload, StreamRequest, TokenRefusal, Undelivered,
 };
 
 use crate::{close::CloseReason, error::Code};
@@ -107,6 +107,10 @@ series! {
     accepts_failed: Counter by AcceptFailure, "notifier_accepts_failed_total", Count;
     /// HTTP connections cut off because the client did not take its answer within `limits.answer_time`.
     answers_given_up: Counter, "notifier_answers_given_up_total", Count;
+    /// Bytes of HTTP answers that clients have not taken, and that are set aside for answers being made.
+    http_answer_bytes: Gauge, "notifier_http_answer_bytes", Bytes;
+    /// Connections and requests that the internal listener turned away or cut off, by cause.
+    internal_refusals: Counter by InternalRefusal, "notifier_internal_refusals_total", Count;
     /// When the certificate of a listener ends, seconds since 1970; 0 where it speaks no TLS.
     certificate_expiry: Gauge by Listener, "notifier_certificate_expiry_seconds", Seconds;
     /// Changed certificate files, by whether they were taken.

@@ -125,7 +125,8 @@ impl Node {
         let revocations = Arc::new(Revocations::new(config.auth.leeway.duration()));
         let read_connections = config.broker.nats.read_connections();
         let connections = room(limits.connections, descriptors(), read_connections);
-        let gate = Gate::new(&Limits { connections, ..limits.clone() });
+        let of_machine = Limits { connections, ..limits.clone() };
+        let gate = Gate::new(&of_machine, metrics.http_answer_bytes.clone());
         let leaving = CancellationToken::new();
         let access = Arc::new(Access::new(&config, classes.clone(), revocations.clone(), &metrics, &tasks)?);
         let shared = Arc::new(session::Shared {

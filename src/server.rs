@@ -14,10 +14,12 @@ mod http;
 mod internal;
 mod listen;
 mod pace;
+mod portions;
 mod query;
 mod secure;
 mod stored;
 mod upgrade;
+mod visit;
 mod warden;
 
 use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
@@ -52,6 +54,8 @@ use answer::Refused;
 use browsers::{Browsers, Page};
 use farewell::send_away;
 use pace::Pace;
+use portions::Portions;
+use visit::Visit;
 
 /// How long to wait when the process has no descriptor left. Trying again at
 /// once would burn a core without making one free.
@@ -181,7 +185,7 @@ impl Server {
                 pace.asked();
                 let answer = server.route(request, peer, permit).await;
                 pace.answered();
-                Ok::<_, Infallible>(answer)
+                Ok::<_, Infallible>(answer.map(Portions::new))
             }
         });
         let connection = http1::Builder::new()
@@ -254,10 +258,16 @@ impl Server {
         match request.uri().path() {
             "/v1/ws" => upgrade::upgrade(request, &self.session, client, permit),
             _ if let Err(closed) = self.gate.request(client) => Err(self.gate.refusal(closed).into()),
-            path if path.starts_with(http::PUBLISH) => http::publish(request, &self.session).await,
-            path if path.starts_with(http::REQUEST) => http::request(request, &self.session).await,
-            path if path.starts_with(stored::LAST) => stored::last(request, &self.session).await,
-            stored::FETCH => stored::fetch(request, &self.session).await,
+            path if path.starts_with(http::PUBLISH) => {
+                http::publish(request, &self.session, Visit::new(self.gate.clone(), client)).await
+            }
+            path if path.starts_with(http::REQUEST) => {
+                http::request(request, &self.session, Visit::new(self.gate.clone(), client)).await
+            }
+            path if path.starts_with(stored::LAST) => {
+                stored::last(request, &self.session, Visit::new(self.gate.clone(), client)).await
+            }
+            stored::FETCH => stored::fetch(request, &self.session, Visit::new(self.gate.clone(), client)).await,
             "/" if self.live_page => Ok(live_page(&request)),
             _ => Err(Refusal::new(Code::NotFound, "there is nothing here; clients connect to /v1/ws").into()),
         }

@@ -161,6 +161,20 @@ label! {
 }
 
 label! {
+    /// Why the internal listener turned somebody away.
+    InternalRefusal = "reason" {
+        /// As many connections are open as may be, of all or of the address, or they come too fast.
+        Connections = "connections",
+        /// The address asks faster than it may.
+        Requests = "requests",
+        /// Without the token or certificate that is asked for, from a page, or by a name that is none of the listener's.
+        Denied = "denied",
+        /// The answer was not taken in time.
+        AnswerTime = "answer_time",
+    }
+}
+
+label! {
     /// Why a token was refused.
     TokenRefusal = "reason" {
         /// There was none.
@@ -303,6 +317,7 @@ mod tests {
         check::<Code>();
         check::<Drop>();
         check::<AcceptFailure>();
+        check::<InternalRefusal>();
         check::<Listener>();
         check::<Reload>();
         check::<BrokerEvent>();

@@ -8,6 +8,7 @@ use hyper::{Response, StatusCode, header};
 use crate::{
     error::{Code, Refusal},
     proto::{ServerFrame, server_frame::Body},
+    server::visit::Visit,
 };
 
 /// A request that was refused, with headers that the status calls for.
@@ -49,9 +50,19 @@ impl Refused {
     }
 }
 
-/// A frame as the answer.
-pub(crate) fn frame(body: Body) -> Response<Full<Bytes>> {
-    json(line(&ServerFrame { reply_to: 0, body: Some(body) }))
+/// A frame as the answer, which counts for its client until that has taken it.
+///
+/// # Errors
+/// The refusal of one that there is no room for.
+pub(crate) async fn frame(body: Body, visit: Visit) -> Result<Response<Full<Bytes>>, Refused> {
+    Ok(json(visit.hold(line(&ServerFrame { reply_to: 0, body: Some(body) })).await?))
+}
+
+/// Bytes that an answer with so many bytes of data may come to: as base64, and
+/// with all that is written around it.
+pub(crate) fn room(data: usize) -> usize {
+    const AROUND: usize = 256 * 1024;
+    data.saturating_add(data / 3).saturating_add(AROUND)
 }
 
 /// JSON text as the answer.
@@ -65,12 +76,12 @@ pub(crate) fn json(body: Bytes) -> Response<Full<Bytes>> {
 
 /// A refusal as the `error` frame that it would be on a WebSocket.
 pub(crate) fn body(refusal: Refusal) -> Bytes {
-    line(&ServerFrame { reply_to: 0, body: Some(Body::Error(refusal.into())) })
+    line(&ServerFrame { reply_to: 0, body: Some(Body::Error(refusal.into())) }).into()
 }
 
 /// With a line feed at the end: people read it in a terminal.
-fn line(frame: &ServerFrame) -> Bytes {
+fn line(frame: &ServerFrame) -> Vec<u8> {
     let mut line = serde_json::to_vec(frame).unwrap_or_default();
     line.push(b'\n');
-    line.into()
+    line
 }

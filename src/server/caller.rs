@@ -5,7 +5,14 @@
 use hyper::{HeaderMap, Request, header};
 use percent_encoding::percent_decode_str;
 
-use crate::{access::Access, config::Secret, error::Code, grants::Grants, server::answer::Refused, session};
+use crate::{
+    access::Access,
+    config::Secret,
+    error::Code,
+    grants::Grants,
+    server::{answer::Refused, visit::Visit},
+    session,
+};
 
 /// The token of a request: the one in `Authorization: Bearer`, where that of a
 /// cookie has been put too (`cookie`), else that of the query where `auth.query_parameter` says so.
@@ -14,19 +21,26 @@ pub(crate) fn token<B>(request: &Request<B>, access: &Access) -> Option<Secret> 
     bearer(request.headers()).or_else(query)
 }
 
-/// Admits whoever makes a request.
+/// Admits whoever makes a request, which counts for them from now on.
 ///
 /// # Errors
 /// The refusal to tell; `unauthorized` says how to do better (RFC 6750 section 3).
-pub(crate) async fn admit<B>(request: &Request<B>, shared: &session::Shared) -> Result<Grants, Refused> {
+pub(crate) async fn admit<B>(
+    request: &Request<B>,
+    shared: &session::Shared,
+    visit: &mut Visit,
+) -> Result<Grants, Refused> {
     let token = token(request, &shared.access);
-    shared.access.admit(token.as_ref().map(Secret::reveal)).await.map_err(|refusal| {
+    let admitted = shared.access.admit(token.as_ref().map(Secret::reveal)).await;
+    let grants = admitted.map_err(|refusal| {
         let challenge = if token.is_some() { "Bearer error=\"invalid_token\"" } else { "Bearer" };
         match refusal.code {
             Code::Unauthorized => Refused::from(refusal).with(header::WWW_AUTHENTICATE, challenge),
             _ => refusal.into(),
         }
-    })
+    })?;
+    visit.stand_for_user(grants.identity().user_key())?;
+    Ok(grants)
 }
 
 /// The token in `Authorization: Bearer`.

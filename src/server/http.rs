@@ -16,6 +16,7 @@ use crate::{
         answer::{self, Refused},
         body, caller,
         query::parameters,
+        visit::Visit,
     },
     session,
 };
@@ -33,23 +34,25 @@ const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 pub(crate) async fn publish(
     request: Request<Incoming>,
     shared: &session::Shared,
+    mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
-    let Post { grants, subject, envelope } = read(request, PUBLISH, shared).await?;
+    let Post { grants, subject, envelope } = read(request, PUBLISH, shared, &mut visit).await?;
     let sender = Sender { grants: &grants, connection: None };
     let published = shared.publisher.publish(sender, &subject, envelope).await?;
-    Ok(answer::frame(Body::Published(published)))
+    answer::frame(Body::Published(published), visit).await
 }
 
 /// `POST /v1/request/{subject}?timeoutMs=..`: the body is the question's data.
 pub(crate) async fn request(
     request: Request<Incoming>,
     shared: &session::Shared,
+    mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     let timeout_ms = patience(request.uri().query().unwrap_or_default(), shared.access.query_parameter())?;
-    let Post { grants, subject, envelope } = read(request, REQUEST, shared).await?;
+    let Post { grants, subject, envelope } = read(request, REQUEST, shared, &mut visit).await?;
     let sender = Sender { grants: &grants, connection: None };
     let event = shared.requests.ask(sender, Question { subject, envelope, timeout_ms }).await?;
-    Ok(answer::frame(Body::Response(proto::Response { event: Some(event) })))
+    answer::frame(Body::Response(proto::Response { event: Some(event) }), visit).await
 }
 
 /// How long the client wants to wait, milliseconds; 0 where it does not say. The
@@ -72,12 +75,17 @@ struct Post {
     envelope: Envelope,
 }
 
-async fn read(request: Request<Incoming>, path: &str, shared: &session::Shared) -> Result<Post, Refused> {
+async fn read(
+    request: Request<Incoming>,
+    path: &str,
+    shared: &session::Shared,
+    visit: &mut Visit,
+) -> Result<Post, Refused> {
     if request.method() != Method::POST {
         let refusal = Refusal::new(Code::MethodNotAllowed, "an event is sent with POST");
         return Err(Refused::from(refusal).with(header::ALLOW, "POST"));
     }
-    let grants = caller::admit(&request, shared).await?;
+    let grants = caller::admit(&request, shared, visit).await?;
     let (head, body) = request.into_parts();
     let subject = percent_decode_str(&head.uri.path()[path.len()..]).decode_utf8_lossy().into_owned();
     let event_bytes = shared.publisher.event_bytes();

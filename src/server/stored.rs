@@ -9,9 +9,10 @@ use crate::{
     error::{Code, Refusal},
     proto::{Fetch, server_frame::Body},
     server::{
-        answer::{self, Refused},
+        answer::{self, Refused, room},
         caller,
         query::parameters,
+        visit::Visit,
     },
     session,
     subject::Subject,
@@ -27,28 +28,33 @@ pub(crate) const LAST: &str = "/v1/last/";
 pub(crate) async fn fetch(
     request: Request<Incoming>,
     shared: &session::Shared,
+    mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
-    let grants = caller::admit(&request, shared).await?;
+    let grants = caller::admit(&request, shared, &mut visit).await?;
     let fetch = question(request.uri().query().unwrap_or_default(), shared.access.query_parameter())?;
+    // Before anything is read: what nobody takes is held until then.
+    visit.reserve(room(shared.fetcher.answer_bytes(fetch.limit))).await?;
     let fetched = shared.fetcher.fetch(&grants, fetch).await?;
-    Ok(answer::frame(Body::Fetched(fetched)))
+    answer::frame(Body::Fetched(fetched), visit).await
 }
 
 /// `GET /v1/last/{subject}`: the newest event of one subject.
 pub(crate) async fn last(
     request: Request<Incoming>,
     shared: &session::Shared,
+    mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
-    let grants = caller::admit(&request, shared).await?;
+    let grants = caller::admit(&request, shared, &mut visit).await?;
     let subject = percent_decode_str(&request.uri().path()[LAST.len()..]).decode_utf8_lossy();
     // One subject, and not the newest of some.
     Subject::parse(&subject).map_err(|why| Refusal::bad_subject(&subject, why))?;
     let fetch = Fetch { subject: subject.to_string(), last: true, limit: 1, ..Fetch::default() };
+    visit.reserve(room(shared.fetcher.answer_bytes(fetch.limit))).await?;
     let fetched = shared.fetcher.fetch(&grants, fetch).await?;
     match fetched.events.into_iter().next() {
-        Some(event) => Ok(answer::frame(Body::Event(event))),
+        Some(event) => answer::frame(Body::Event(event), visit).await,
         None => Err(Refusal::of(Code::NotFound, &subject, "nothing is stored under this subject").into()),
     }
 }

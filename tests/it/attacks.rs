@@ -2,6 +2,7 @@
 //! neighbour's latency and the node's memory alone.
 
 mod addresses;
+mod answers;
 mod crowds;
 mod floods;
 mod idle;

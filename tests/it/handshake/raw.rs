@@ -100,6 +100,15 @@ impl Raw {
         Self { stream, ahead: Vec::new() }
     }
 
+    /// The same from one of this machine's addresses.
+    pub async fn open_narrow_from(source: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4 * 1024).expect("a size");
+        socket.bind((source, 0).into()).expect("an address of this machine");
+        let stream = soon("a connection", socket.connect(address)).await.expect("a connection");
+        Self { stream, ahead: Vec::new() }
+    }
+
     /// What the kernel takes at once; the number of bytes.
     pub fn try_send(&mut self, bytes: &[u8]) -> usize {
         self.stream.try_write(bytes).unwrap_or(0)

@@ -47,6 +47,7 @@ use crate::{
     gate::{Gate, Permit},
     metrics::AcceptFailure,
     session::Shared,
+    socket::Strict,
     tls::Endpoint,
 };
 use address::Addresses;
@@ -183,7 +184,9 @@ impl Server {
             let (server, permit) = (self.clone(), permit.clone());
             async move {
                 pace.asked();
-                let answer = server.route(request, peer, permit).await;
+                let upgrade = request.headers().contains_key(header::UPGRADE);
+                let mut answer = server.route(request, peer, permit).await;
+                answer::end_after(upgrade, &mut answer);
                 pace.answered();
                 Ok::<_, Infallible>(answer.map(Portions::new))
             }
@@ -194,7 +197,7 @@ impl Server {
             .max_header_size(limits.header_bytes.bytes())
             .max_buf_size(limits.header_bytes.bytes())
             .half_close(false)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Strict::new(stream)), service)
             .with_upgrades();
         let late = pace.late(limits.answer_time.duration());
         tokio::pin!(connection, late);

@@ -15,6 +15,7 @@ mod decoder;
 mod handshake;
 #[cfg(feature = "model")]
 mod pipe;
+mod strict;
 mod wire;
 
 pub use chunk::{Chunk, MessageKind, frame_head};
@@ -24,4 +25,5 @@ pub use decoder::{Decoder, Incoming};
 pub use handshake::{Upgrade, accept};
 #[cfg(feature = "model")]
 pub use pipe::{Flaw, Pipe};
+pub use strict::Strict;
 pub use wire::Wire;

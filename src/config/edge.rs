@@ -103,6 +103,25 @@ pub(crate) fn check_listeners(
     Ok(())
 }
 
+/// Checks the names of the internal listener.
+///
+/// # Errors
+/// Names the key and the remedy.
+pub(crate) fn check_hosts(hosts: &[String]) -> Result<(), ConfigError> {
+    let is_name = |host: &str| {
+        let name = host.strip_prefix("*.").unwrap_or(host);
+        name.split('.')
+            .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)))
+    };
+    match hosts.iter().find(|host| !is_name(host)) {
+        None => Ok(()),
+        Some(host) => refuse(
+            "server.internal_hosts",
+            format!("`{host}` is no name of a host; write it without scheme and port, as \"notifier-internal\""),
+        ),
+    }
+}
+
 /// Shortest token of the internal listener, characters: 16 random ones in hex
 /// are 64 bits, which nobody guesses over a network.
 const TOKEN_BYTES: usize = 16;

@@ -72,6 +72,12 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Address for operators: health, metrics, debugging. Never expose it.
     pub internal_listen: SocketAddr,
+    /// Names by which the internal listener is reached, as `notifier-internal`
+    /// or `*.notifier.svc` (any name below, not the name itself). Where it asks
+    /// neither for a token nor for a certificate, only these, `localhost` and
+    /// addresses are taken as `Host`: a page in an operator's browser could else
+    /// read it by a name of its own (DNS rebinding). The probes take any.
+    pub internal_hosts: Vec<String>,
     /// Proxies in front of the node, as networks or addresses. What they say of
     /// a client's address is believed, and from nobody else.
     pub trusted_proxies: Vec<Network>,
@@ -111,6 +117,7 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             internal_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            internal_hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::default(),
             internal_token: None,
@@ -367,6 +374,7 @@ impl Config {
         }
         let Server { tls, hsts, internal_tls, internal_token, allowed_origins, .. } = &self.server;
         edge::check_origins(allowed_origins, self.auth.cookie.as_deref())?;
+        edge::check_hosts(&self.server.internal_hosts)?;
         edge::check_listeners(tls, *hsts, internal_tls, internal_token.as_ref())?;
         consistency::check(&self.streams, &self.subjects, self.limits.subject_tokens)
     }

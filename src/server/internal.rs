@@ -4,7 +4,7 @@
 use std::{
     convert::Infallible,
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,22 +17,30 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics::Gauge;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    runtime, time,
+    runtime,
+    sync::Semaphore,
+    time,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    metrics::Metrics,
+    config::Limits,
+    gate::Gate,
+    metrics::{InternalRefusal, Metrics},
     server::{
         admin::{ADMIN, Admin},
-        answer,
+        answer::{self, Refused},
+        farewell::send_away,
+        pace::Pace,
         secure::secured,
         warden::Warden,
     },
+    socket::Strict,
     tls::{Endpoint, has_certificate},
 };
 
@@ -43,8 +51,33 @@ const STALL: Duration = Duration::from_secs(30);
 /// How often histograms are folded: each sample is kept until then.
 const UPKEEP: Duration = Duration::from_secs(1);
 
-/// How long a request head may take.
+/// How long a request head may take, and how long a connection may idle.
 const HEAD_TIME: Duration = Duration::from_secs(5);
+
+/// Bytes of a request head: a token, and what proxies add.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// How long a client may take for an answer. The longest, `/metrics`, has some
+/// 100 KiB.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// Open connections. Prometheus, probes and operators have a handful; each
+/// takes a descriptor that a client could have.
+const CONNECTIONS: usize = 256;
+
+/// Of these, from one address, so that no single machine shuts out the others.
+const ADDRESS_CONNECTIONS: u32 = 64;
+
+/// Requests per second of one address on average: a probe and a scrape are one
+/// every few seconds, a script that waits for something asks more often. Each
+/// costs this thread about a millisecond at most.
+const ADDRESS_REQUESTS: u32 = 200;
+
+/// Requests of one address at once.
+const ADDRESS_REQUESTS_BURST: u32 = 1_000;
+
+/// Connections above a limit that are told so at the same time.
+const FAREWELLS: usize = 8;
 
 /// Whether the node is well, as the node itself knows it.
 pub struct Health {
@@ -138,7 +171,7 @@ impl InternalServer {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(listener: TcpListener, desk: Desk) -> io::Result<Self> {
-        let desk = Arc::new(desk);
+        let front = Arc::new(Front::new(desk));
         let address = listener.local_addr()?;
         let listener = listener.into_std()?;
         let stop = CancellationToken::new();
@@ -146,7 +179,7 @@ impl InternalServer {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("internal".into()).spawn(move || {
             runtime.block_on(async {
-                let _ = stopped.run_until_cancelled(serve(listener, desk)).await;
+                let _ = stopped.run_until_cancelled(serve(listener, front)).await;
             });
         })?;
         Ok(Self { stop, address })
@@ -176,50 +209,113 @@ pub struct Desk {
     pub tls: Option<Arc<Endpoint>>,
 }
 
-async fn serve(listener: std::net::TcpListener, desk: Arc<Desk>) -> io::Result<()> {
+/// The desk, and what it takes on at most.
+struct Front {
+    desk: Desk,
+    gate: Arc<Gate>,
+    farewells: Arc<Semaphore>,
+}
+
+async fn serve(listener: std::net::TcpListener, front: Arc<Front>) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut upkeep = time::interval(UPKEEP);
     loop {
         tokio::select! {
-            _ = upkeep.tick() => desk.health.metrics.upkeep(),
+            _ = upkeep.tick() => front.desk.health.metrics.upkeep(),
             accepted = listener.accept() => match accepted {
-                // Owned by this thread's runtime and ended with it.
-                Ok((stream, _)) => drop(tokio::spawn(desk.clone().converse(stream))),
+                Ok((stream, peer)) => front.admit(stream, peer.ip()),
                 Err(_) => time::sleep(UPKEEP).await,
             },
         }
     }
 }
 
-impl Desk {
-    async fn converse(self: Arc<Self>, stream: TcpStream) {
-        match &self.tls {
-            None => self.speak(stream, false).await,
-            Some(endpoint) => {
-                if let Ok(stream) = secured(endpoint, stream, HEAD_TIME).await {
-                    let certificate = has_certificate(&stream);
-                    self.speak(stream, certificate).await;
+impl Front {
+    fn new(desk: Desk) -> Self {
+        let limits = Limits {
+            connections: CONNECTIONS,
+            connections_per_second: 0,
+            address_connections: ADDRESS_CONNECTIONS,
+            address_requests_per_second: ADDRESS_REQUESTS,
+            address_requests_burst: ADDRESS_REQUESTS_BURST,
+            ..Limits::default()
+        };
+        Self { gate: Gate::new(&limits, Gauge::noop()), desk, farewells: Arc::new(Semaphore::new(FAREWELLS)) }
+    }
+
+    /// Tasks are owned by this thread's runtime and end with it.
+    fn admit(self: &Arc<Self>, stream: TcpStream, peer: IpAddr) {
+        match self.gate.enter(Some(peer)) {
+            Ok(permit) => {
+                let front = self.clone();
+                tokio::spawn(async move {
+                    front.converse(stream, peer).await;
+                    drop(permit);
+                });
+            }
+            Err(closed) => {
+                self.count(InternalRefusal::Connections);
+                if let (None, Ok(permit)) = (&self.desk.tls, self.farewells.clone().try_acquire_owned()) {
+                    let refusal = self.gate.refusal(closed);
+                    tokio::spawn(async move {
+                        send_away(stream, refusal).await;
+                        drop(permit);
+                    });
                 }
             }
         }
     }
 
-    async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin, certificate: bool) {
-        let service = service_fn(|request| async move { Ok::<_, Infallible>(self.answer(request, certificate).await) });
-        // An operator's connection that breaks concerns nobody else.
-        let _ = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIME)
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
+    async fn converse(&self, stream: TcpStream, peer: IpAddr) {
+        match &self.desk.tls {
+            None => self.speak(stream, peer, false).await,
+            Some(endpoint) => {
+                if let Ok(stream) = secured(endpoint, stream, HEAD_TIME).await {
+                    let certificate = has_certificate(&stream);
+                    self.speak(stream, peer, certificate).await;
+                }
+            }
+        }
     }
 
-    async fn answer(&self, request: Request<Incoming>, certificate: bool) -> Response<Full<Bytes>> {
-        let path = request.uri().path();
-        let mut response = match self.warden.check(request.method(), path, request.headers(), certificate) {
-            Ok(()) if path.starts_with(ADMIN) => self.admin.answer(request).await,
-            Ok(()) => self.health.answer(path),
-            Err((code, why)) => status(code, &json!({"refused": why})),
+    async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr, certificate: bool) {
+        let pace = &Pace::new();
+        let service = service_fn(|request: Request<Incoming>| async move {
+            pace.asked();
+            let upgrade = request.headers().contains_key(header::UPGRADE);
+            let mut answer = self.answer(request, peer, certificate).await;
+            answer::end_after(upgrade, &mut answer);
+            pace.answered();
+            Ok::<_, Infallible>(answer)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME)
+            .max_header_size(HEAD_BYTES)
+            .max_buf_size(HEAD_BYTES)
+            .half_close(false)
+            .serve_connection(TokioIo::new(Strict::new(stream)), service);
+        tokio::select! {
+            // An operator's connection that breaks concerns nobody else.
+            _ = connection => {}
+            () = pace.late(ANSWER_TIME) => self.count(InternalRefusal::AnswerTime),
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: IpAddr, certificate: bool) -> Response<Full<Bytes>> {
+        let Desk { health, admin, warden, .. } = &self.desk;
+        let (method, uri) = (request.method(), request.uri());
+        let mut response = match warden.check(method, uri, request.headers(), certificate) {
+            _ if let Err(closed) = self.gate.request(peer) => {
+                self.count(InternalRefusal::Requests);
+                Refused::from(self.gate.refusal(closed)).into_response()
+            }
+            Ok(()) if uri.path().starts_with(ADMIN) => admin.answer(request).await,
+            Ok(()) => health.answer(uri.path()),
+            Err((code, why)) => {
+                self.count(InternalRefusal::Denied);
+                status(code, &json!({"refused": why}))
+            }
         };
         let unknown = response.status() == StatusCode::UNAUTHORIZED;
         let headers = response.headers_mut();
@@ -228,6 +324,10 @@ impl Desk {
         }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
         response
+    }
+
+    fn count(&self, what: InternalRefusal) {
+        self.desk.health.metrics.internal_refusals.of(what).increment(1);
     }
 }
 

@@ -1,8 +1,14 @@
 //! Who may ask the internal listener, and for what. Probes may always: they
 //! bring nothing, and their answers tell nothing.
+//!
+//! Where nothing is asked for, a browser of an operator is somebody who may.
+//! So it matters by which name the listener is asked: a page can have its own
+//! name point here (DNS rebinding), but not an address, and no name of ours.
+
+use std::net::IpAddr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use hyper::{HeaderMap, Method, StatusCode, header};
+use hyper::{HeaderMap, Method, StatusCode, Uri, header, http::uri::Authority};
 
 use crate::{
     config::{Secret, Server},
@@ -19,6 +25,8 @@ pub struct Warden {
     certificates: bool,
     /// Whether other machines may reach it.
     exposed: bool,
+    /// By which names it may be asked, besides addresses.
+    hosts: Vec<String>,
 }
 
 /// Why somebody may not, and with which status that is told.
@@ -31,6 +39,7 @@ impl Warden {
             token: server.internal_token.clone(),
             certificates: server.internal_tls.client_ca_file.is_some(),
             exposed: !server.internal_listen.ip().is_loopback(),
+            hosts: server.internal_hosts.clone(),
         }
     }
 
@@ -48,11 +57,11 @@ impl Warden {
     pub(crate) fn check(
         &self,
         method: &Method,
-        path: &str,
+        uri: &Uri,
         headers: &HeaderMap,
         certificate: bool,
     ) -> Result<(), Denial> {
-        if OPEN.contains(&path) {
+        if OPEN.contains(&uri.path()) {
             return Ok(());
         }
         let changes = ![Method::GET, Method::HEAD].contains(method);
@@ -67,6 +76,11 @@ impl Warden {
                 false => Err((StatusCode::UNAUTHORIZED, "show the token of server.internal_token, or a certificate")),
             };
         }
+        if !self.is_ours(uri, headers) {
+            let why = "the request names a host that is none of this listener's; ask by address, or name it in \
+                       server.internal_hosts";
+            return Err((StatusCode::MISDIRECTED_REQUEST, why));
+        }
         if changes && self.exposed {
             let why = "this listener can be reached from other machines; set server.internal_token to change things";
             return Err((StatusCode::FORBIDDEN, why));
@@ -74,11 +88,35 @@ impl Warden {
         Ok(())
     }
 
+    /// Whether the name by which the listener is asked is one of its own. Who
+    /// tells none is no browser.
+    fn is_ours(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let mut told = headers.get_all(header::HOST).iter();
+        let authority = match (uri.authority(), told.next(), told.next()) {
+            (None, None, _) => return true,
+            (_, _, Some(_)) => None,
+            (Some(authority), _, None) => Some(authority.clone()),
+            (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
+        };
+        let Some(authority) = authority else { return false };
+        let host = authority.host().trim_end_matches('.');
+        let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        let is_named = |name: &String| match name.strip_prefix('*') {
+            Some(below) => host.len() > below.len() && ends_with(host, below),
+            None => host.eq_ignore_ascii_case(name),
+        };
+        is_address || host.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(is_named)
+    }
+
     /// In constant time, so that nobody finds it letter by letter.
     fn is_token(&self, token: &str) -> bool {
         let own = self.token.as_ref().map(|own| own.reveal().as_bytes());
         own.is_some_and(|own| verify_slices_are_equal(own, token.as_bytes()).is_ok())
     }
+}
+
+fn ends_with(host: &str, end: &str) -> bool {
+    host.len().checked_sub(end.len()).and_then(|at| host.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
 }
 
 #[cfg(test)]
@@ -98,9 +136,11 @@ mod tests {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let name: header::HeaderName = name.parse().expect("a name");
-            map.insert(name, value.parse().expect("a value"));
+            map.append(name, value.parse().expect("a value"));
         }
-        warden.check(method, path, &map, certificate).map_or_else(|(status, _)| status.as_u16(), |()| 200)
+        warden
+            .check(method, &path.parse().expect("a path"), &map, certificate)
+            .map_or_else(|(status, _)| status.as_u16(), |()| 200)
     }
 
     #[test]
@@ -134,6 +174,44 @@ mod tests {
             let asked = asked(&warden, &Method::GET, path, headers, *certificate);
             assert_eq!(asked, *status, "{token:?} {certificates} {path} {headers:?}");
         }
+    }
+
+    #[test]
+    fn without_a_token_only_names_of_its_own_reach_it() {
+        let mut server = Server { internal_hosts: vec!["metrics".into(), "*.svc".into()], ..Server::default() };
+        let open = Warden::new(&server);
+        server.internal_token = Some(Secret::from(TOKEN.to_owned()));
+        let closed = Warden::new(&server);
+        let bearer = format!("Bearer {TOKEN}");
+        let rows: &[(&[&str], u16)] = &[
+            (&[], 200),
+            (&["127.0.0.1:9090"], 200),
+            (&["10.2.3.4"], 200),
+            (&["[::1]:9090"], 200),
+            (&["localhost:9090"], 200),
+            (&["LocalHost."], 200),
+            (&["metrics:9090"], 200),
+            (&["a.notifier.SVC:9090"], 200),
+            (&["svc"], 421),
+            (&[".svc"], 421),
+            (&["evil.example:9090"], 421),
+            (&["127.0.0.1.evil.example"], 421),
+            (&["localhost.evil.example"], 421),
+            (&["evilmetrics"], 421),
+            (&["127.0.0.1", "evil.example"], 421),
+            (&["a b"], 421),
+            (&[""], 421),
+        ];
+        for (hosts, status) in rows {
+            let mut headers: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+            for path in ["/metrics", "/debug/state", "/admin/connections"] {
+                assert_eq!(asked(&open, &Method::GET, path, &headers, false), *status, "{hosts:?}");
+            }
+            assert_eq!(asked(&open, &Method::GET, "/livez", &headers, false), 200, "{hosts:?}");
+            headers.push(("authorization", &bearer));
+            assert_eq!(asked(&closed, &Method::GET, "/metrics", &headers, false), 200, "{hosts:?}");
+        }
+        assert_eq!(asked(&open, &Method::GET, "http://evil.example/metrics", &[("host", "127.0.0.1")], false), 421);
     }
 
     #[test]

@@ -8,7 +8,10 @@ use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::{socket::wire::Wire, tls};
+use crate::{
+    socket::{strict::Strict, wire::Wire},
+    tls,
+};
 
 /// An accepted request whose answer is still on its way.
 #[derive(Debug)]
@@ -27,12 +30,12 @@ impl Upgrade {
     /// neither TCP nor TLS.
     pub async fn wire(self) -> Option<(Wire, Bytes)> {
         let upgraded = self.0.await.ok()?.into_inner().into_inner();
-        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return Some((Wire::new(parts.io.into_inner()), parts.read_buf)),
+        let upgraded = match upgraded.downcast::<TokioIo<Strict<TcpStream>>>() {
+            Ok(parts) => return Some((Wire::new(parts.io.into_inner().into_inner()), parts.read_buf)),
             Err(upgraded) => upgraded,
         };
-        let parts = upgraded.downcast::<TokioIo<tls::Stream>>().ok()?;
-        let (wire, unread) = Wire::encrypted(parts.io.into_inner());
+        let parts = upgraded.downcast::<TokioIo<Strict<tls::Stream>>>().ok()?;
+        let (wire, unread) = Wire::encrypted(parts.io.into_inner().into_inner());
         // Usually nothing is there, and joining costs nothing.
         let ahead = if unread.is_empty() { parts.read_buf } else { [parts.read_buf, unread].concat().into() };
         Some((wire, ahead))

@@ -10,11 +10,14 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 use hyper::{Request, Response, header};
 use rustls::version::TLS13;
 
-use super::world::{
-    Authority, TestNode,
-    certificates::handshake,
-    node::{ask, ask_over},
-    soon,
+use super::{
+    handshake::raw::{Neighbour, Raw, head},
+    world::{
+        Authority, TestNode,
+        certificates::handshake,
+        node::{ask, ask_over},
+        soon,
+    },
 };
 
 #[tokio::test]
@@ -108,6 +111,89 @@ async fn with_a_token_everything_but_probes_asks_for_it() {
     }
     for path in ["/livez", "/readyz"] {
         assert_eq!(challenge(&ask(node.internal, get(path, None)).await), (200, None), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_cannot_reach_it_by_a_name_of_its_own() {
+    let node = TestNode::with(|config| config.server.internal_hosts = vec!["metrics.test".into()]).await;
+    let answers = async |lines: &[&str]| {
+        let mut raw = Raw::open(node.internal).await;
+        raw.send(&head(lines)).await.expect("the node reads");
+        raw.answer().await
+    };
+    for (host, status) in [
+        ("Host: evil.example:9090", 421),
+        ("Host: 127.0.0.1.evil.example", 421),
+        ("Host: 127.0.0.1:9090", 200),
+        ("Host: [::1]:9090", 200),
+        ("Host: localhost:9090", 200),
+        ("Host: metrics.test:9090", 200),
+    ] {
+        for path in ["/metrics", "/debug/state", "/admin/connections"] {
+            let answer = answers(&[&format!("GET {path} HTTP/1.1"), host]).await;
+            assert_eq!(answer.status, status, "{host} {path}");
+            assert!(status == 200 || answer.body.contains("server.internal_hosts"), "{answer:?}");
+        }
+        // The kubelet may ask by any.
+        assert_eq!(answers(&["GET /livez HTTP/1.1", host]).await.status, 200, "{host}");
+    }
+    assert_eq!(answers(&["GET /metrics HTTP/1.0"]).await.status, 200, "who tells none is no browser");
+    let disconnect = [
+        "POST /admin/disconnect HTTP/1.1",
+        "Host: evil.example",
+        "Content-Type: application/json",
+        "Content-Length: 0",
+    ];
+    assert_eq!(answers(&disconnect).await.status, 421);
+    assert_eq!(node.metric("notifier_internal_refusals_total{reason=\"denied\"}").await, 7.0);
+}
+
+#[tokio::test]
+async fn a_crowd_on_the_internal_listener_is_turned_away_and_clients_notice_nothing() {
+    let node = TestNode::memory().await;
+    let mut neighbour = Neighbour::of(&node).await;
+    // Each holds a connection of one address, as long as heads may take.
+    let mut crowd = Vec::new();
+    for _ in 0..64 {
+        let mut raw = Raw::open_from([127, 0, 0, 2].into(), node.internal).await;
+        raw.send(b"GET").await.expect("the node reads");
+        crowd.push(raw);
+    }
+    let mut refused = Raw::open_from([127, 0, 0, 2].into(), node.internal).await;
+    let answer = refused.answer().await;
+    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")));
+    assert!(answer.body.contains("address_limit"), "{answer:?}");
+    // Who asks from elsewhere is answered meanwhile.
+    assert_eq!(node.metric("notifier_internal_refusals_total{reason=\"connections\"}").await, 1.0);
+    drop(crowd);
+    // A head that is too large, and one that asks too often.
+    let mut large = Raw::open(node.internal).await;
+    let _ = large.send(&head(&["GET /livez HTTP/1.1", "Host: a", &format!("X: {}", "y".repeat(20_000))])).await;
+    assert_eq!(large.try_answer().await.map(|answer| answer.status), Some(431));
+    let mut often = Raw::open_from([127, 0, 0, 3].into(), node.internal).await;
+    let mut statuses = std::collections::BTreeMap::new();
+    while !statuses.contains_key(&429) {
+        often.send(&head(&["GET /livez HTTP/1.1", "Host: a"]).repeat(50)).await.expect("the node reads");
+        for _ in 0..50 {
+            *statuses.entry(often.answer().await.status).or_insert(0) += 1;
+        }
+    }
+    assert!(statuses[&200] >= 1_000, "{statuses:?}");
+    assert!(node.metric("notifier_internal_refusals_total{reason=\"requests\"}").await >= 1.0);
+    neighbour.is_served_by(&node).await;
+}
+
+#[tokio::test]
+async fn a_bare_line_feed_is_refused_on_the_internal_listener_too() {
+    let node = TestNode::memory().await;
+    for bytes in [
+        "GET /metrics HTTP/1.1\nHost: 127.0.0.1\r\n\r\n",
+        "POST /admin/disconnect HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+    ] {
+        let mut raw = Raw::open(node.internal).await;
+        raw.send(bytes.as_bytes()).await.expect("the node reads");
+        assert_eq!(raw.answer().await.status, 400);
     }
 }
 

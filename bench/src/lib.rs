@@ -8,6 +8,7 @@ pub mod failure;
 pub mod feed;
 pub mod floor;
 pub mod frame;
+pub mod hostile;
 pub mod intake;
 pub mod launch;
 pub mod line;

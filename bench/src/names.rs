@@ -23,6 +23,11 @@ impl Names {
         Self { first, event: ".e", asked: ".*" }
     }
 
+    /// Below the token `first`, with these tokens behind the number.
+    pub const fn deep(first: &'static str, event: &'static str) -> Self {
+        Self { first, event, asked: event }
+    }
+
     /// What is published on.
     pub fn event(self, number: u32) -> impl Display {
         fmt::from_fn(move |f| write!(f, "{}.{number}{}", self.first, self.event))

@@ -62,8 +62,11 @@ pub struct Rig {
     pub server: Process,
     /// Where a node answers operators.
     pub internal: SocketAddr,
+    /// The nats-server that feeds it.
+    pub nats: SocketAddr,
+    listen: SocketAddr,
     target: Target,
-    nats: Option<Process>,
+    feeder: Option<Process>,
     scraper: Option<Scraper>,
     /// Strangers' CPU in percent of a core, of each measurement.
     pub strangers: Vec<f64>,
@@ -125,7 +128,8 @@ impl Rig {
             }
             Some(Process::start("nats-server", Some(ground.load_core), &command, scratch, nats_address)?)
         };
-        let passes = if target.full { Some(Passes::issue(&scratch.join(ISSUER_FILE))?) } else { None };
+        let passes =
+            if target.full || target.hostile { Some(Passes::issue(&scratch.join(ISSUER_FILE))?) } else { None };
         let command = target.command(&Places { programs, listen, internal, nats: nats_address, scratch })?;
         let mut server = Process::start(&target.name, Some(ground.server_core), &command, scratch, listen)?;
         if nats.is_none() {
@@ -138,7 +142,18 @@ impl Rig {
         let feed = Feed::connect(nats_address, names)?;
         let swarm = Swarm::new(listen, names, passes)?;
         let scraper = target.full.then(|| Scraper::start(internal));
-        Ok(Self { swarm, feed, server, internal, target: target.clone(), nats, scraper, strangers: Vec::new() })
+        Ok(Self {
+            swarm,
+            feed,
+            server,
+            internal,
+            nats: nats_address,
+            listen,
+            target: target.clone(),
+            feeder: nats,
+            scraper,
+            strangers: Vec::new(),
+        })
     }
 
     /// `count` clients, the first ones of subject `first`, `members` to each subject.
@@ -146,6 +161,11 @@ impl Rig {
         let plug = self.target.plug;
         let role = |at| Role { plug, subject: first + (at / members) as u32, subjects: 1, group, narrow: false };
         (0..count).map(role).collect()
+    }
+
+    /// Where clients come.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
     }
 
     /// Lets `roles` in and subscribes them.
@@ -278,7 +298,7 @@ impl Rig {
             at: clock::now(),
             server: self.server.on_cpu()?,
             load: own_cpu()?,
-            nats: self.nats.as_ref().map_or(Ok(0), Process::on_cpu)?,
+            nats: self.feeder.as_ref().map_or(Ok(0), Process::on_cpu)?,
             machine: usage::machine_busy()?,
         })
     }

@@ -5,6 +5,7 @@ mod fair;
 mod fanout;
 mod growth;
 mod heartbeat;
+mod hostile;
 mod idle;
 mod mixed;
 mod nats_in;
@@ -37,6 +38,8 @@ pub struct Sizes {
     pub unwanted: f64,
     /// What the numbers of `growth` are divided by.
     pub growth: usize,
+    /// Connections of the user in `hostile`.
+    pub hostile: usize,
     /// How long each measurement takes.
     pub seconds: f64,
     /// How long `heartbeat` takes: one interval of the servers' Pings.
@@ -57,6 +60,7 @@ impl Sizes {
             rate: 10_000.0,
             unwanted: 50_000.0,
             growth: 1,
+            hostile: 100,
             seconds,
             heartbeat: 25.0,
             stall: 5.0,
@@ -78,6 +82,7 @@ impl Sizes {
             rate: 400.0,
             unwanted: 2_000.0,
             growth: 50,
+            hostile: 5,
             seconds: 0.2,
             heartbeat: 1.0,
             stall: 0.5,
@@ -234,6 +239,7 @@ pub const ALL: &[Scenario] = &[
     heartbeat::SCENARIO,
     nats_in::SCENARIO,
     unwanted::SCENARIO,
+    hostile::SCENARIO,
     growth::SCENARIO,
 ];
 

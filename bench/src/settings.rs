@@ -63,6 +63,13 @@ pub fn of_node(stored: bool, full: bool, scratch: &Path) -> String {
     text
 }
 
+/// A node whose users may subscribe to everything of the benchmark, each within the limits that hold by default. What is
+/// below `kept` is stored.
+pub fn with_default_limits(scratch: &Path) -> String {
+    let grants = "\n[[grants]]\nrole = \"*\"\nsubscribe = [\"bench.>\", \"deep.>\", \"wide.>\", \"kept.>\"]\n";
+    issuer(&scratch.join(ISSUER_FILE)) + grants + &stream("kept")
+}
+
 /// Who signs the tokens.
 fn issuer(key: &Path) -> String {
     let (issuer, audience, key) = (passes::ISSUER, passes::AUDIENCE, key.display());

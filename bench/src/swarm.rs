@@ -128,6 +128,13 @@ impl Swarm {
         })
     }
 
+    /// The token of a client, which may be one that never comes.
+    pub fn pass(&mut self, at: usize) -> Outcome<String> {
+        let Some(passes) = &mut self.passes else { return Err(Failure::new("there are no tokens here")) };
+        passes.prepare(at + 1)?;
+        Ok(passes.of(at).to_owned())
+    }
+
     /// Connections that receive events.
     pub fn live(&self) -> usize {
         self.connections.iter().filter(|connection| connection.stage == Stage::Live).count()

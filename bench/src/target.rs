@@ -58,6 +58,8 @@ pub struct Target {
     /// Whether everything is on that a node can do for its clients: tokens, grants, denials, limits, streams; and its
     /// metrics are read.
     pub full: bool,
+    /// Whether it is for users of whom one is hostile: tokens, limits as they are by default, a stream beside what is live.
+    pub hostile: bool,
 }
 
 /// The names of the targets that are measured when none is named; those that need a path are not among them.
@@ -142,6 +144,7 @@ impl Target {
             plug,
             stored: matches!(name, "notifier-durable" | "notifier-full-durable"),
             full: matches!(name, "notifier-full" | "notifier-full-durable"),
+            hostile: false,
         })
     }
 
@@ -151,7 +154,7 @@ impl Target {
             return Err(Failure::new(format!("--compare {assignment}: must be NAME=PATH")));
         };
         let (server, plug) = (Server::Notifier(path.into()), Plug::NotifierJson);
-        Ok(Self { name: name.into(), server, plug, stored: false, full: false })
+        Ok(Self { name: name.into(), server, plug, stored: false, full: false, hostile: false })
     }
 
     /// The bare subscribers.
@@ -162,6 +165,7 @@ impl Target {
             plug: Plug::Plain,
             stored: false,
             full: false,
+            hostile: false,
         })
     }
 
@@ -177,7 +181,7 @@ impl Target {
 
     /// Whether it follows a stream: that of the benchmark's events, or one beside them.
     pub fn has_streams(&self) -> bool {
-        self.stored || self.full
+        self.stored || self.full || self.hostile
     }
 
     /// The command that serves clients at `listen`, fed by the nats-server at `nats`. Files go to `scratch`.
@@ -216,11 +220,12 @@ impl Target {
                 let mut command = Command::new(path);
                 command.args(["serve", "--nats", &format!("nats://{nats}")]);
                 command.args(["--listen", &listen.to_string(), "--internal-listen", &internal.to_string()]);
-                command.arg("--config").arg(write(
-                    scratch,
-                    "node.toml",
-                    &settings::of_node(self.stored, self.full, scratch),
-                )?);
+                let settings = if self.hostile {
+                    settings::with_default_limits(scratch)
+                } else {
+                    settings::of_node(self.stored, self.full, scratch)
+                };
+                command.arg("--config").arg(write(scratch, "node.toml", &settings)?);
                 command
             }
             Server::Centrifugo(path) => {

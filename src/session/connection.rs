@@ -397,8 +397,12 @@ impl Session {
                 self.open.outbox.close(reason);
             }
         }
-        let Self { open, attachment, in_flight, .. } = self;
-        drop((attachment, in_flight));
+        let Self { open, attachment, in_flight, grants, .. } = self;
+        drop(attachment);
+        if let (Some(in_flight), Some(grants)) = (in_flight, &grants) {
+            let asker = Asker { shared: &open.shared, outbox: &open.outbox, grants };
+            Box::pin(in_flight.settle(&asker)).await;
+        }
         until_gone(open.outbox.wire()).await;
     }
 }

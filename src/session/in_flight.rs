@@ -3,8 +3,9 @@
 //! it. A connection that waits for nothing has none of this.
 
 use std::{
+    future::poll_fn,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -132,6 +133,21 @@ impl InFlight {
         self.requests.clear();
         self.tokens = Queue::new(room.clone());
         self.checking = None;
+    }
+
+    /// Waits for what was handed to the broker, and gives up all else: a node
+    /// that leaves must not be gone before it.
+    pub(crate) async fn settle(mut self, asker: &Asker<'_>) {
+        self.publishing.give_up_unsent();
+        let mut sent = self.publishing;
+        poll_fn(|context| {
+            while !sent.is_empty() {
+                // Nobody is left to be told.
+                let _ = ready!(sent.poll_next(asker, context));
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 

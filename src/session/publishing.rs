@@ -113,6 +113,11 @@ impl Publishing {
         }
     }
 
+    /// Gives up what has not had its turn.
+    pub(crate) fn give_up_unsent(&mut self) {
+        while self.queue.pop().is_some() {}
+    }
+
     /// Whether nothing is on its way.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.handover.is_none() && self.sent.is_empty()

@@ -221,6 +221,7 @@ impl Grants {
         let Granted { identity, sheet, .. } = &*self.0;
         fmt::from_fn(move |f| {
             write!(f, "{} {asked} by {:?}", verb.label(), identity.user)?;
+            identity.issuer.iter().try_for_each(|issuer| write!(f, " of {issuer}"))?;
             explanation::said(sheet, identity, verb, asked).iter().try_for_each(|said| write!(f, "; {said}"))
         })
     }

@@ -44,7 +44,10 @@ pub struct Admin {
     control: Arc<Control>,
     access: Arc<Access>,
     roster: Arc<Roster>,
-    auth: Auth,
+    /// Names of the issuers whose tokens are taken.
+    issuers: Vec<String>,
+    /// Whether it has to be said whose user is meant.
+    several: bool,
     /// How long a revocation is kept.
     kept: Duration,
     /// How long clients have to bring a new token, unless the request says it.
@@ -87,7 +90,8 @@ impl Admin {
     /// The verbs.
     pub fn new(control: Arc<Control>, access: Arc<Access>, roster: Arc<Roster>, auth: &Auth) -> Arc<Self> {
         let (kept, within) = (auth.revocation_time.duration(), auth.expiry_warning.duration());
-        Arc::new(Self { control, access, roster, auth: auth.clone(), kept, within })
+        let issuers = auth.issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
+        Arc::new(Self { control, access, roster, issuers, several: auth.has_several_issuers(), kept, within })
     }
 
     /// Answers a request below `/admin/`.
@@ -198,8 +202,8 @@ impl Admin {
     fn issuer(&self, named: Option<IssuerName>) -> Result<Option<IssuerName>, Refusal> {
         match &named {
             Some(issuer) => self.knows(issuer)?,
-            None if self.auth.has_several_issuers() => {
-                let known = self.auth.issuer_names();
+            None if self.several => {
+                let known = self.issuers.join(", ");
                 return Err(bad(format!("name the `issuer` too, since each has users of its own; there are: {known}")));
             }
             None => {}
@@ -208,10 +212,10 @@ impl Admin {
     }
 
     fn knows(&self, named: &IssuerName) -> Result<(), Refusal> {
-        if self.auth.issuers.iter().any(|issuer| issuer.issuer == named.as_str()) {
+        if self.issuers.iter().any(|issuer| issuer == named.as_str()) {
             return Ok(());
         }
-        Err(bad(format!("`issuer`: `{named}` is none of auth.issuers; there are: {}", self.auth.issuer_names())))
+        Err(bad(format!("`issuer`: `{named}` is none of auth.issuers; there are: {}", self.issuers.join(", "))))
     }
 
     async fn ask(&self, order: Order, issuer: Option<IssuerName>) -> Result<Outcome, Refusal> {

@@ -125,7 +125,7 @@ series! {
     bytes_received: Counter, "notifier_received_bytes_total", Bytes;
     /// Bytes of event frames handed to connections.
     bytes_sent: Counter, "notifier_sent_bytes_total", Bytes;
-    /// Messages read from the broker, answers of streams included; one that several patterns of this node match counts for each.
+    /// Messages read from the broker, answers and acknowledgements of streams included; one that several patterns of this node match counts for each.
     messages_received: Counter, "notifier_messages_received_total", Count;
     /// Events published through this node.
     messages_published: Counter, "notifier_messages_published_total", Count;

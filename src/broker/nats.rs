@@ -43,7 +43,7 @@ use crate::{
         message::Message,
         publish_error::PublishError,
         request_error::RequestError,
-        state::{BrokerState, Part},
+        state::{BrokerState, Link, Part},
         stored::{Page, PageSize, Purpose, Query, ReadError, StreamState},
         stream_error::StreamError,
     },
@@ -272,6 +272,10 @@ impl Broker for Nats {
 
     async fn submit(&self, stream: StreamIndex, message: Message) -> Result<Acknowledgement, PublishError> {
         let Some(publisher) = &self.stored else { return Err(PublishError::NoStream) };
+        // Clients have been told so.
+        if self.state.link() != Link::Up {
+            return Err(PublishError::Unavailable);
+        }
         publisher.submit(&self.streams[stream.0], &message).await
     }
 

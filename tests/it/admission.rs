@@ -1,6 +1,7 @@
 //! Limits on who gets in, and what happens at them.
 
 use std::{
+    net::SocketAddr,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -8,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -29,7 +31,7 @@ async fn connections_above_the_limit_are_told_so_and_counted() {
     node.client().await.subscribe("b").await;
 }
 
-/// A node in a process of its own, so that it can run out of descriptors.
+/// A process of ours.
 struct Process(Child);
 
 impl Drop for Process {
@@ -39,44 +41,85 @@ impl Drop for Process {
     }
 }
 
+/// A node in a process of its own, so that it can run out of descriptors.
+struct Serving {
+    process: Process,
+    address: SocketAddr,
+    internal: SocketAddr,
+}
+
+impl Serving {
+    /// On the embedded broker, behind some words of a shell.
+    async fn begin(shell: &str) -> Self {
+        let (clients, internal) = (free_address(), free_address());
+        let command = format!(
+            "{shell} exec {} serve --anonymous --listen {clients} --internal-listen {internal}",
+            env!("CARGO_BIN_EXE_notifier")
+        );
+        let process = Command::new("sh")
+            .args(["-c", &command])
+            .env("NOTIFIER_BROKER__KIND", "memory")
+            .env("NOTIFIER_LIMITS__HANDSHAKE_TIME", "1s")
+            .stderr(Stdio::null())
+            .spawn()
+            .map(Process)
+            .expect("the binary runs");
+        let address = clients.parse().expect("an address");
+        eventually("a listening node", || async move { TcpStream::connect(address).await.is_ok() }).await;
+        Self { process, address, internal: internal.parse().expect("an address") }
+    }
+
+    /// How many connections it has failed to take in, by reason.
+    async fn failures(&self, reason: &str) -> f64 {
+        let request = Request::get("/metrics").body(Full::default()).expect("a request");
+        let text = String::from_utf8(ask(self.internal, request).await.body().to_vec()).expect("text");
+        let series = format!("notifier_accepts_failed_total{{reason=\"{reason}\"}}");
+        let line = text.lines().find(|line| line.starts_with(&series));
+        line.and_then(|line| line.rsplit(' ').next()).and_then(|n| n.parse().ok()).expect("a number")
+    }
+
+    /// Who is there goes on while so many others come, and a newcomer gets in afterwards.
+    async fn survives(&self, others: usize) {
+        let mut here = Ws::connected(self.address).await;
+        here.subscribe("a").await;
+        let mut crowd = Vec::new();
+        for _ in 0..others {
+            crowd.push(TcpStream::connect(self.address).await.expect("the kernel accepts"));
+        }
+        for name in ["b", "c", "d"] {
+            here.subscribe(name).await;
+        }
+        drop(crowd);
+        let mut newcomer = Ws::connected(self.address).await;
+        newcomer.subscribe("e").await;
+    }
+}
+
 #[tokio::test]
 async fn running_out_of_descriptors_harms_nobody_who_is_there() {
-    let (clients, internal) = (free_address(), free_address());
-    let command = format!(
-        "ulimit -n 40; exec {} serve --anonymous --listen {clients} --internal-listen {internal}",
-        env!("CARGO_BIN_EXE_notifier")
-    );
-    let process = Command::new("sh")
-        .args(["-c", &command])
-        .env("NOTIFIER_BROKER__KIND", "memory")
-        .env("NOTIFIER_LIMITS__HANDSHAKE_TIME", "1s")
-        .stderr(Stdio::null())
-        .spawn()
-        .map(Process)
-        .expect("the binary runs");
-    let address = clients.parse().expect("an address");
-    eventually("a listening node", || async move { TcpStream::connect(address).await.is_ok() }).await;
-    let mut here = Ws::connected(address).await;
-    here.subscribe("a").await;
+    let node = Serving::begin("").await;
+    // It has looked how many it may have once somebody is in.
+    Ws::connected(node.address).await.close().await;
+    let few = Rlimit { current: Some(40), maximum: Some(40) };
+    prlimit(Some(Pid::from_child(&node.process.0)), Resource::Nofile, few).expect("a child of ours");
     // Each takes a descriptor of the node; the kernel queues the rest.
-    let mut crowd = Vec::new();
-    for _ in 0..60 {
-        crowd.push(TcpStream::connect(address).await.expect("the kernel accepts"));
-    }
-    for name in ["b", "c", "d"] {
-        here.subscribe(name).await;
-    }
-    drop(crowd);
-    let mut newcomer = Ws::connected(address).await;
-    newcomer.subscribe("e").await;
-    let metrics =
-        ask(internal.parse().expect("an address"), Request::get("/metrics").body(Full::default()).expect("a request"));
-    let text = String::from_utf8(metrics.await.body().to_vec()).expect("text");
-    let line = text.lines().find(|line| line.starts_with("notifier_accepts_failed_total{reason=\"descriptors\"}"));
-    let failures: f64 = line.and_then(|line| line.rsplit(' ').next()).and_then(|n| n.parse().ok()).expect("a number");
+    node.survives(60).await;
+    let failures = node.failures("descriptors").await;
     // It paused between attempts instead of burning a core.
     assert!((1.0..100.0).contains(&failures), "{failures}");
-    drop(process);
+}
+
+#[tokio::test]
+async fn clients_do_not_take_the_descriptors_that_a_node_needs_itself() {
+    let node = Serving::begin("ulimit -n 250;").await;
+    let request = Request::get("/debug/state").body(Full::default()).expect("a request");
+    let state = ask(node.internal, request).await;
+    let state: Value = serde_json::from_slice(state.body()).expect("JSON");
+    let most = state["connectionsMost"].as_u64().expect("a number");
+    assert!((20..120).contains(&most), "{most}");
+    node.survives(200).await;
+    assert!(node.failures("connection_limit").await >= 1.0);
+    assert_eq!(node.failures("descriptors").await, 0.0);
 }
 
 #[tokio::test]

@@ -49,13 +49,19 @@ impl Desk {
     async fn open(kind: Kind) -> Self {
         let nats = kind.server().await;
         let mut config = Shop::config(nats.as_ref(), |_| {});
-        // What arrives comes out of one intake.
+        // What arrives comes out of one intake, but for acknowledgements.
         config.broker.nats.read_connections = 1;
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         let tasks = Tasks::new(metrics.clone());
         let (broker, intakes) = broker::connect(&config, &metrics, &tasks).await.expect("a broker");
         let (sender, coming) = mpsc::channel(64);
-        tokio::spawn(read(intakes.into_iter().next().expect("an intake"), sender));
+        let mut intakes = intakes.into_iter();
+        tokio::spawn(read(intakes.next().expect("an intake"), sender));
+        for acknowledgements in intakes {
+            let (sender, mut coming) = mpsc::channel(1);
+            tokio::spawn(read(acknowledgements, sender));
+            tokio::spawn(async move { while coming.recv().await.is_some() {} });
+        }
         let mut desk = Self { broker, coming, arrived: Arrived::default(), _nats: nats };
         // Nothing is read from NATS before something is wanted.
         let feed = desk.broker.open(&pattern("desk"));

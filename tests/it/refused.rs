@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use notifier::config::{Config, Secret};
 use serde_json::{Value, json};
 
-use super::world::{NatsServer, TestNode, Ws};
+use super::world::{NatsServer, Shop, TestNode, Ws, eventually, soon};
 
 const REFUSED: &str = "notifier_feeds_refused";
 
@@ -120,6 +120,43 @@ async fn a_limit_of_nats_is_told_to_those_whom_it_hits_and_to_nobody_else() {
     }
     assert!(late.is_disjoint(&live), "{late:?}");
     node.until_metric(REFUSED, |count| count == 0.0).await;
+}
+
+#[tokio::test]
+async fn what_is_stored_in_a_refused_pattern_goes_on() {
+    let mut server = NatsServer::jetstream_with(&users("\">\"")).await;
+    let store = server.store();
+    let with = |subscribe: &str| format!("jetstream {{ store_dir: {store:?} }}\n{}", users(subscribe));
+    let node = Shop::node(Some(&server), as_node).await;
+    let service = service(&server).await;
+    let mut client = node.client().await;
+    // `cart.u1` is stored, and `chat.u1` is not.
+    client.subscribe("*.u1").await;
+    server.reload(&with("\"ntf.>\", \"_INBOX.>\", \"_ntf.>\""));
+    is_refused(&mut client, "*.u1").await;
+    soon("an acknowledgement", service.request("cart.u1", "1".into())).await.expect("stored");
+    service.publish("chat.u1", "2".into()).await.expect("published");
+    assert_eq!(client.event().await, ("cart.u1".into(), json!(1)));
+    ask(&mut client, 5, "*.u1").await;
+    let frame = client.expect("error").await;
+    assert_eq!((&frame["replyTo"], &frame["error"]["code"]), (&json!(5), &json!("broker_refused")));
+    server.reload(&with("\">\""));
+    let frame = client.expect("subscribed").await;
+    assert_eq!(frame["subscribed"], json!({"subject": "*.u1", "delivery": "durable"}));
+    service.publish("chat.u1", "3".into()).await.expect("published");
+    assert_eq!(client.event().await, ("chat.u1".into(), json!(3)));
+}
+
+#[tokio::test]
+async fn what_a_node_may_not_hear_for_itself_is_told_to_operators() {
+    let server = NatsServer::with(&users("\"shop.>\", \"_INBOX.>\"")).await;
+    let node = TestNode::nats_with(&server, as_node).await;
+    eventually("a detail", || async {
+        let own = node.internal_json("/readyz").await["broker"]["refused"]["own"].take();
+        own == json!(["broker.nats.control_subject"])
+    })
+    .await;
+    assert_eq!(node.internal("/readyz").await.0, 200);
 }
 
 #[tokio::test]

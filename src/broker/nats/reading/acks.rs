@@ -191,6 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[allow(clippy::type_complexity)] // a table of rows
     async fn what_is_wrong_is_told() {
         let other = r#"the stream "OTHER" acknowledged it, and not `SHOP`"#;
         let rows: [(Option<&[u8]>, &[u8], &str); 6] = [

@@ -224,17 +224,20 @@ async fn newest(
     room: &mut Room<'_>,
     fetched: &mut Fetched,
 ) -> Result<(Cursor, bool), ReadError> {
-    let (events, end) = patiently(|| journal.snapshot(std::slice::from_ref(pattern))).await?;
-    let after = from.filter(|from| from.generation == end.generation).map_or(0, |from| from.seq);
-    let mut reached = Cursor { seq: after, ..end };
-    for event in events.iter().filter(|event| event.seq() > after) {
-        if !room.is_left() {
-            return Ok((reached, true));
+    let mut values = journal.snapshot(vec![pattern.clone()], from).await;
+    let mut reached = values.cursor();
+    loop {
+        let size = PageSize { events: room.events.max(1), bytes: room.bytes.max(1) };
+        let Some(page) = attempt(values.next(size)).await? else { continue };
+        let Some(events) = page else { return Ok((values.cursor(), !values.is_complete())) };
+        for event in &events {
+            if !room.is_left() {
+                return Ok((reached, true));
+            }
+            room.put(event, fetched);
+            reached.seq = event.seq();
         }
-        room.put(event, fetched);
-        reached.seq = event.seq();
     }
-    Ok((end, false))
 }
 
 /// An event as it stands in an answer.

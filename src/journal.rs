@@ -5,11 +5,12 @@
 //! One journal per stream follows the stream's tail. `docs/delivery.md` tells
 //! the whole story.
 
-mod awaited;
+mod sequence_waiters;
 mod crowd;
 mod single_flight;
 mod gaps;
 mod keeper;
+mod last_values;
 mod losses;
 mod merge;
 mod pages;
@@ -25,30 +26,28 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, mem, sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+pub use last_values::LastValues;
 pub use place::{Cursor, Gap, Reason, Step};
 pub use reader::{Part, Reader};
 
 use crate::{
-    broker::{Broker, Feed, Message, PageSize, ReadError, Stored},
+    broker::{Broker, Feed, PageSize, ReadError, Stored},
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery},
     drain::Tasks,
     metrics::Metrics,
     proto::Position,
-    subject::{Pattern, Subject},
+    subject::Pattern,
     sync::timeout,
 };
 use keeper::{Keeper, Lag};
 use record::Record;
 use shelf::Shelf;
 use source::Source;
-
-/// Subjects of one snapshot.
-const SNAPSHOT: usize = 262_144;
 
 /// How long a client that is ahead of this node waits while that gets no
 /// further, how long at most, and how often it looks whether that does: it is
@@ -222,34 +221,12 @@ impl Journal {
         Reader::new(self.shelf.clone(), patterns, cursor, self.metrics.clone())
     }
 
-    /// The newest event of each subject, in the order of the stream, and up to
-    /// where that is true.
-    ///
-    /// # Errors
-    /// [`ReadError::TooManySubjects`], or when the stream cannot be read now.
-    pub async fn snapshot(&self, patterns: &[Pattern]) -> Result<(Vec<Arc<Message>>, Cursor), ReadError> {
+    /// The newest event of each subject, in the order of the stream, as it is now;
+    /// behind a cursor of this stream, if there is one.
+    pub async fn snapshot(&self, patterns: Vec<Pattern>, after: Option<Cursor>) -> LastValues {
         self.ready().await;
-        loop {
-            let (newest, floor, cursor) = self.shelf.record.newest(patterns, SNAPSHOT);
-            let newest = newest.ok_or(ReadError::TooManySubjects)?;
-            if floor == 0 {
-                return Ok((newest, cursor));
-            }
-            let older = self.shelf.survey(patterns).await?;
-            if older.upto > cursor.seq {
-                // Much has come meanwhile.
-                continue;
-            }
-            let mut by_subject: HashMap<Subject, Arc<Message>> = HashMap::new();
-            for event in older.events.into_iter().chain(newest) {
-                match by_subject.get(&event.subject) {
-                    Some(known) if known.seq() >= event.seq() => {}
-                    _ => drop(by_subject.insert(event.subject.clone(), event)),
-                }
-            }
-            let mut events: Vec<_> = by_subject.into_values().collect();
-            events.sort_unstable_by_key(|event| event.seq());
-            return Ok((events, cursor));
-        }
+        let head = self.head();
+        let after = after.filter(|after| after.generation == head.generation).map_or(0, |after| after.seq);
+        LastValues::new(self.shelf.clone(), patterns, Cursor { seq: after, ..head }, head.seq)
     }
 }

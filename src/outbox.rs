@@ -8,6 +8,7 @@
 //! message, so a client that lags gets fewer, larger messages.
 
 mod policy;
+mod progress;
 mod waiting;
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 pub use policy::Policy;
 
@@ -26,6 +28,7 @@ use crate::{
     socket::{Chunk, Wire},
     sync::{Mutex, MutexGuard, sleep, timeout},
 };
+use progress::Progress;
 use waiting::Waiting;
 
 /// No moment: the client waits for what may come.
@@ -247,7 +250,7 @@ impl Outbox {
         if !std::mem::take(&mut self.lock().held) {
             return;
         }
-        match self.write_waiting() {
+        match self.write_waiting(&mut 0) {
             Ok(true) => {}
             Ok(false) => self.policy.tasks.spawn(self.clone().drain()),
             Err(_) => self.lose(),
@@ -264,11 +267,17 @@ impl Outbox {
 
     /// Writes what waits whenever the socket takes more, then ends.
     async fn drain(self: Arc<Self>) {
+        let mut progress = Progress::begin(self.unsent(), Instant::now(), &self.policy);
         loop {
             match timeout(self.policy.stall_time, self.wire.writable()).await {
-                Ok(Ok(())) => match self.write_waiting() {
+                Ok(Ok(())) => match self.write_waiting(&mut progress.taken) {
                     Ok(true) => return,
-                    Ok(false) => {}
+                    Ok(false) if progress.is_enough(|| self.unsent(), Instant::now(), &self.policy) => {}
+                    // It sips, and what waits for it would wait for ever.
+                    Ok(false) => {
+                        self.close(CloseReason::SlowConsumer);
+                        break;
+                    }
                     Err(_) => break,
                 },
                 Ok(Err(_)) => break,
@@ -282,8 +291,12 @@ impl Outbox {
         self.lose();
     }
 
-    /// True when nothing waits any more.
-    fn write_waiting(&self) -> io::Result<bool> {
+    fn unsent(&self) -> usize {
+        self.lock().waiting.as_ref().map_or(0, |waiting| waiting.unsent())
+    }
+
+    /// True when nothing waits any more. Adds the bytes that the socket took.
+    fn write_waiting(&self, taken: &mut usize) -> io::Result<bool> {
         let mut state = self.lock();
         let Some(waiting) = &mut state.waiting else { return Ok(true) };
         loop {
@@ -299,6 +312,7 @@ impl Outbox {
             }
             match self.wire.try_write_vectored(&waiting.buffers()) {
                 Ok(written) => {
+                    *taken += written;
                     waiting.advance(written);
                     if waiting.has_room(&self.policy) {
                         waiting.room().notify_waiters();

@@ -117,7 +117,9 @@ pub struct Limits {
     /// Bytes of events that may wait until a pattern's many members have the
     /// earlier ones. Further events of that pattern are dropped.
     pub backlog_bytes: Size,
-    /// A client whose socket is full and that takes nothing for so long is closed.
+    /// A client whose socket is full and that takes nothing for so long is closed;
+    /// so is one that takes less in it than an eighth of `limits.outbox_bytes`,
+    /// while more than that waits: 1.1 kB/s with the defaults.
     pub stall_time: Span,
     /// What becomes of `live` events for a client whose queue is full: `close`
     /// ends its connection, `drop` drops them and tells it by a `gap`. Stored

@@ -25,7 +25,7 @@ use crate::{
         topic::Topic,
         wish::Wish,
     },
-    journal::{Cursor, Gap, Journal, Part, Reader, Reason},
+    journal::{Cursor, Gap, Journal, LastValues, Part, Reader, Reason},
     metrics::Metrics,
     proto::Position,
     quota::{QUESTION, Quotas},
@@ -143,13 +143,21 @@ impl Subscribing {
             self.afford(QUESTION).await;
         }
         let cursor = if self.wish.snapshot || (after.is_none() && is_latest(&channel)) {
-            let (events, cursor) = self.snapshot(&journal).await?;
-            *left = left.saturating_sub(events.len() as u64);
-            self.replay(&events, true).await?;
-            let reads = events.len() as u64;
-            drop(events);
-            self.afford(reads).await;
-            Some(cursor)
+            let mut values = journal.snapshot(self.patterns(), None).await;
+            // While there is no room nothing is read: what waits are sequences.
+            loop {
+                if !self.member.outbox().room().await {
+                    return Err(Stop::Gone);
+                }
+                let Some(events) = next(&mut values).await? else { break };
+                *left = left.saturating_sub(events.len() as u64);
+                self.replay(&events, true).await?;
+                let reads = events.len() as u64;
+                drop(events);
+                self.afford(reads).await;
+            }
+            // What has come meanwhile comes as events.
+            Some(values.cursor())
         } else if let Some(position) = after {
             Some(find(&journal, position).await?)
         } else {
@@ -170,15 +178,6 @@ impl Subscribing {
         }
     }
 
-    async fn snapshot(&self, journal: &Journal) -> Result<(Vec<Arc<Message>>, Cursor), Stop> {
-        let (mut patience, patterns) = (Patience::new(), self.patterns());
-        loop {
-            if let Some(snapshot) = patience.attempt(journal.snapshot(&patterns)).await? {
-                return Ok(snapshot);
-            }
-        }
-    }
-
     /// Replays up to what is being handed out to the others.
     async fn read(&self, track: &mut Track, recovered: &mut bool, left: &mut u64) -> Result<(), Stop> {
         let Track { channel, reader } = track;
@@ -191,6 +190,10 @@ impl Subscribing {
                 self.tell(channel, gap).await?;
                 *reader = channel.journal().reader(self.patterns(), upto);
                 *left = self.most;
+            }
+            // While there is no room nothing is read: what waits is a position.
+            if upto.is_beyond(reader.cursor()) && !self.member.outbox().room().await {
+                return Err(Stop::Gone);
             }
             let part = read(reader, upto).await?;
             let mut reads = QUESTION * reader.take_pages();
@@ -305,6 +308,15 @@ async fn find(journal: &Journal, position: &Position) -> Result<Cursor, Stop> {
     loop {
         if let Some(cursor) = patience.attempt(journal.cursor(position)).await? {
             return Ok(cursor);
+        }
+    }
+}
+
+async fn next(values: &mut LastValues) -> Result<Option<Vec<Arc<Message>>>, Stop> {
+    let mut patience = Patience::new();
+    loop {
+        if let Some(events) = patience.attempt(values.next(TOGETHER)).await? {
+            return Ok(events);
         }
     }
 }

@@ -7,14 +7,11 @@ use futures_util::future::try_join_all;
 
 use crate::{
     broker::{Message, PageSize, ReadError, Stored},
-    journal::shelf::Shelf,
+    journal::{shelf::Shelf, source::AHEAD, survey::LastEvent},
 };
 
 /// Subjects that are read one by one. Beyond, reading all in order is cheaper.
 pub(crate) const SUBJECTS: usize = 64;
-
-/// What is read ahead by one reader, all subjects together.
-const AHEAD: PageSize = PageSize { events: 512, bytes: 256 * 1024 };
 
 /// Reads of one reader at the same time.
 const AT_ONCE: usize = 8;
@@ -30,18 +27,23 @@ pub(crate) struct Merge {
 #[derive(Debug)]
 struct Line {
     /// Its newest event that is wanted.
-    newest: Arc<Message>,
+    newest: LastEvent,
     /// Where to read on.
     next: u64,
+    /// Bytes of what is ahead.
+    bytes: usize,
     ahead: VecDeque<Arc<Message>>,
+    /// The sequence of its first event, where that was given back because too
+    /// much was ahead.
+    given_back: Option<u64>,
 }
 
 impl Merge {
     /// Everything behind `after` of the subjects that these events are the
     /// newest of.
-    pub(crate) fn new(newest: Vec<Arc<Message>>, after: u64) -> Self {
-        let lines: Vec<Line> =
-            newest.into_iter().map(|newest| Line { newest, next: after + 1, ahead: VecDeque::new() }).collect();
+    pub(crate) fn new(newest: Vec<LastEvent>, after: u64) -> Self {
+        let line = |newest| Line { newest, next: after + 1, bytes: 0, ahead: VecDeque::new(), given_back: None };
+        let lines: Vec<Line> = newest.into_iter().map(line).collect();
         let share = lines.len().max(1);
         let page = PageSize { events: (AHEAD.events / share).max(8), bytes: (AHEAD.bytes / share).max(4096) };
         Self { lines, page }
@@ -54,44 +56,93 @@ impl Merge {
             return Err(ReadError::Lagging);
         }
         let page = self.page;
-        let mut empty: Vec<&mut Line> = self.lines.iter_mut().filter(|line| line.ahead.is_empty()).collect();
-        for some in empty.chunks_mut(AT_ONCE) {
-            try_join_all(some.iter_mut().map(|line| line.read(shelf, page))).await?;
+        // Of every line the first sequence has to be known, and of the first of all its event.
+        while !self.lines.is_empty() {
+            if self.lines.iter().any(|line| line.first().is_none()) {
+                let unknown = self.lines.iter_mut().filter(|line| line.first().is_none());
+                try_join_all(unknown.take(AT_ONCE).map(|line| line.read(shelf, page))).await?;
+                self.give_back();
+            } else if let Some(first) = self.lines.iter_mut().min_by_key(|line| line.first()) {
+                if first.ahead.is_empty() {
+                    first.read(shelf, page).await?;
+                }
+                let events = self.ordered();
+                if !events.is_empty() {
+                    return Ok(Some(events));
+                }
+            }
+            self.lines.retain(|line| !line.is_done());
         }
-        if self.lines.is_empty() {
-            return Ok(None);
-        }
+        Ok(None)
+    }
+
+    /// What is in order, as long as the first sequence of every line is known.
+    fn ordered(&mut self) -> Vec<Arc<Message>> {
         let mut events = Vec::new();
-        // In order as long as something of every line is at hand.
-        while let Some(first) =
-            self.lines.iter_mut().min_by_key(|line| line.ahead.front().map_or(0, |event| event.seq()))
+        while let Some(first) = self.lines.iter_mut().min_by_key(|line| line.first().unwrap_or(0))
             && let Some(event) = first.ahead.pop_front()
         {
+            first.bytes -= event.envelope.data.len();
             events.push(event);
             if first.is_done() {
                 self.lines.retain(|line| !line.is_done());
             }
         }
-        Ok(Some(events))
+        events
+    }
+
+    /// Has no more ahead than one reader may: what comes last is read again.
+    fn give_back(&mut self) {
+        let mut bytes: usize = self.lines.iter().map(|line| line.bytes).sum();
+        while bytes > 2 * AHEAD.bytes {
+            let full = self.lines.iter_mut().filter(|line| !line.ahead.is_empty());
+            let Some(last) = full.max_by_key(|line| line.first()).filter(|last| last.bytes < bytes) else { return };
+            bytes -= last.bytes;
+            last.give_back();
+        }
     }
 }
 
 impl Line {
     fn is_done(&self) -> bool {
-        self.ahead.is_empty() && self.next > self.newest.seq()
+        self.ahead.is_empty() && self.next > self.newest.seq
+    }
+
+    /// The sequence of what comes next, where that is known.
+    fn first(&self) -> Option<u64> {
+        self.ahead.front().map(|event| event.seq()).or(self.given_back)
+    }
+
+    fn give_back(&mut self) {
+        if let Some(first) = self.ahead.front().map(|event| event.seq()) {
+            (self.given_back, self.next, self.bytes) = (Some(first), first, 0);
+            self.ahead.clear();
+        }
     }
 
     async fn read(&mut self, shelf: &Shelf, size: PageSize) -> Result<(), ReadError> {
         let page = shelf.line(&self.newest.subject, self.next, size).await?;
-        let newest = self.newest.seq();
+        let newest = self.newest.seq;
         let wanted = page.events.iter().filter(|stored| stored.seq >= self.next && stored.seq < newest);
         self.ahead.extend(wanted.filter_map(|Stored { event, .. }| event.clone()));
-        self.next = page.through.max(self.next) + 1;
+        let next = page.through.max(self.next) + 1;
         // It is known already, whatever a copy that lags has of it.
-        if self.next > newest || !page.more {
-            self.ahead.push_back(self.newest.clone());
+        if next > newest || !page.more {
+            let here = page.events.iter().find(|stored| stored.seq == newest).and_then(|stored| stored.event.clone());
+            match self.newest.event.clone().or(here) {
+                Some(event) => self.ahead.push_back(event),
+                // It was too large to be kept meanwhile, and has gone, or this copy lacks it.
+                None => {
+                    self.ahead.clear();
+                    return Err(ReadError::Lagging);
+                }
+            }
             self.next = newest + 1;
+        } else {
+            self.next = next;
         }
+        self.given_back = None;
+        self.bytes = self.ahead.iter().map(|event| event.envelope.data.len()).sum();
         Ok(())
     }
 }

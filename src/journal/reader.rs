@@ -10,6 +10,7 @@ use crate::{
     broker::{Message, PageSize, ReadError},
     journal::{
         crowd::Present,
+        last_values::LastValues,
         merge::{self, Merge},
         place::{Cursor, Gap, Reason},
         record::Look,
@@ -51,6 +52,8 @@ pub enum Part {
 /// How the stream is read below what is in memory, and up to where.
 #[derive(Debug)]
 enum Older {
+    /// The newest of each subject, as it is of values.
+    Last { values: Box<LastValues>, upto: u64 },
     /// Subject by subject.
     Merge { merge: Merge, begun: u64, upto: u64 },
     /// All in order; when the last page was handed out.
@@ -105,7 +108,7 @@ impl Reader {
                 }
                 Look::End => return Ok(Part::End),
                 Look::Older(floor) => {
-                    if let Some(part) = self.older(floor).await? {
+                    if let Some(part) = self.older(floor, size).await? {
                         return Ok(part);
                     }
                 }
@@ -136,10 +139,28 @@ impl Reader {
     }
 
     /// Goes on below what is in memory.
-    async fn older(&mut self, floor: u64) -> Result<Option<Part>, ReadError> {
+    async fn older(&mut self, floor: u64, size: PageSize) -> Result<Option<Part>, ReadError> {
         self.pages += 1;
         match &mut self.older {
             None => self.plan(floor).await,
+            Some(Older::Last { values, upto }) => {
+                let upto = *upto;
+                let next = values.next(size).await;
+                self.cursor.seq = values.cursor().seq;
+                match next {
+                    Ok(Some(events)) => Ok(Some(Part::Events(events))),
+                    Ok(None) => {
+                        // Where it has not come so far it goes on in order.
+                        self.older = (!values.is_complete()).then(|| Older::in_order(upto));
+                        Ok(None)
+                    }
+                    Err(error) if error == ReadError::TooManySubjects || error.is_of_the_copy() => {
+                        self.older = Some(Older::in_order(upto));
+                        Ok(None)
+                    }
+                    Err(error) => Err(error),
+                }
+            }
             Some(Older::Merge { merge, upto, .. }) => {
                 let upto = *upto;
                 match merge.next(&self.shelf).await {
@@ -207,12 +228,17 @@ impl Reader {
             return Ok((!latest).then_some(gap));
         }
         let in_order = self.shelf.is_whole(&self.patterns) || self.shelf.pays_in_order(&state, self.cursor.seq, floor);
-        if !latest && in_order {
+        if latest {
+            let values = LastValues::new(self.shelf.clone(), self.patterns.clone(), self.cursor, floor);
+            self.older = Some(Older::Last { values: Box::new(values), upto: floor });
+            return Ok(None);
+        }
+        if in_order {
             self.older = Some(Older::in_order(floor));
             return Ok(None);
         }
         let newest = match self.shelf.survey(&self.patterns).await {
-            Ok(newest) if latest || !newest.hides => newest,
+            Ok(newest) if !newest.hides => newest,
             // What hides the newest of a subject hides all of it.
             Ok(_) => {
                 self.older = Some(Older::in_order(floor));
@@ -225,16 +251,12 @@ impl Reader {
             Err(error) => return Err(error),
         };
         let (begun, upto) = (self.cursor.seq, newest.upto);
-        let changed: Vec<_> = newest.events.into_iter().filter(|event| event.seq() > begun).collect();
-        if changed.is_empty() && !latest {
+        let changed: Vec<_> = newest.found.into_iter().filter(|found| found.seq > begun).collect();
+        if changed.is_empty() {
             // Unless retention took it just now.
             let first = self.shelf.state_now().await?.first;
             self.cursor.seq = upto.max(begun);
             return Ok(gap(begun, first.min(upto + 1)).map(Part::Lost));
-        }
-        if latest {
-            self.cursor.seq = upto.max(begun);
-            return Ok((!changed.is_empty()).then_some(Part::Events(changed)));
         }
         self.older = Some(if changed.len() <= merge::SUBJECTS {
             Older::Merge { merge: Merge::new(changed, begun), begun, upto }

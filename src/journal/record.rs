@@ -13,10 +13,10 @@ use crate::{
     broker::{Message, PageSize, Stored, StreamState},
     config::{self, Delivery},
     journal::{
-        awaited::Awaited,
         losses::Losses,
         place::{Cursor, Gap, Reason, Step},
         sequence::{Sequence, size},
+        sequence_waiters::SequenceWaiters,
     },
     log::{Bounds, Log},
     subject::Pattern,
@@ -39,7 +39,7 @@ pub(crate) struct Record {
     /// Told when there is more to fan out.
     pub(crate) advanced: Notify,
     /// What clients who are ahead of this node wait for.
-    awaited: Awaited,
+    awaited: SequenceWaiters,
     /// Told when there is something to be read or checked.
     pub(crate) attention: Notify,
 }
@@ -89,7 +89,7 @@ impl Record {
             }),
             ready: watch::Sender::new(false),
             advanced: Notify::new(),
-            awaited: Awaited::default(),
+            awaited: SequenceWaiters::default(),
             attention: Notify::new(),
         }
     }
@@ -331,17 +331,14 @@ impl Record {
         Look::Events(events, Cursor { generation, seq: through })
     }
 
-    /// The newest event of each subject that is in memory, in order; nothing
-    /// when there are more than `most`. And where memory ends: below the first
-    /// cursor there may be more, behind the second nothing has come yet.
-    pub(crate) fn newest(&self, patterns: &[Pattern], most: usize) -> (Option<Vec<Arc<Message>>>, u64, Cursor) {
+    /// Looks at what is in memory, and at the sequence at and below which there
+    /// is more in the stream, 0 where there is not; nothing when the stream of
+    /// this generation is another one by now.
+    pub(crate) fn view<R>(&self, generation: u32, look: impl FnOnce(&Log<Arc<Message>>, u64) -> R) -> Option<R> {
         let state = self.lock();
-        let head = state.sequence.head();
-        let newest = state.log.newest(patterns, head, most);
-        let newest = newest.map(|events| events.into_iter().map(|(_, event)| event.clone()).collect());
         let floor = state.log.floor();
         let floor = if floor < state.stream.first { 0 } else { floor };
-        (newest, floor, Cursor { generation: state.generation, seq: head })
+        (state.generation == generation).then(|| look(&state.log, floor))
     }
 
     /// Drops what has become too old.

@@ -15,7 +15,7 @@ use crate::{
         pages::{Pages, SHARED, Sheet},
         record::Record,
         single_flight::SingleFlight,
-        source::{self, Source},
+        source::{self, AHEAD, Source},
         survey::{Newest, Survey},
     },
     subject::{Pattern, Subject},
@@ -36,6 +36,7 @@ pub(crate) struct Shelf {
     pub(crate) crowd: Arc<Crowd>,
     pages: Pages,
     lines: SingleFlight<(Subject, u64), Arc<Page>>,
+    newest: SingleFlight<(Vec<Pattern>, u64, u64), Arc<Page>>,
     states: SingleFlight<(), StreamState>,
     state: Mutex<Option<(Instant, StreamState)>>,
     currents: SingleFlight<(), bool>,
@@ -53,6 +54,7 @@ impl Shelf {
             survey: Arc::default(),
             crowd: Arc::default(),
             lines: SingleFlight::default(),
+            newest: SingleFlight::default(),
             states: SingleFlight::default(),
             state: Mutex::default(),
             currents: SingleFlight::default(),
@@ -132,6 +134,17 @@ impl Shelf {
             return Err(ReadError::Lagging);
         }
         self.survey.ask(patterns, &self.source, &self.record, &self.tasks).await
+    }
+
+    /// The next page of that for one who has had some of it: from one sequence on,
+    /// as it was at another.
+    pub(crate) async fn newest_page(&self, patterns: &[Pattern], from: u64, upto: u64) -> Result<Arc<Page>, ReadError> {
+        if !self.is_current().await? {
+            return Err(ReadError::Lagging);
+        }
+        let query = Query::Newest { patterns: patterns.to_vec(), upto, from };
+        let read = async { self.source.read(&query, AHEAD).await.map(Arc::new) };
+        self.newest.join((patterns.to_vec(), from, upto), read).await
     }
 
     /// Whether those who read below what is in memory had better read in order

@@ -15,6 +15,9 @@ use crate::{
 /// A page of a sequential read. JetStream sends it without flow control.
 pub(crate) const PAGE: PageSize = PageSize { events: 1_000, bytes: 1024 * 1024 };
 
+/// What is read ahead by one reader who does not read in order.
+pub(crate) const AHEAD: PageSize = PageSize { events: 512, bytes: 256 * 1024 };
+
 /// How often a copy that lags is asked again, and how long in between.
 const LAGGING: (usize, Duration) = (40, Duration::from_millis(50));
 

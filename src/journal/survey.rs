@@ -3,7 +3,6 @@
 //! server far less than a search of its own for each of them.
 
 use std::{
-    collections::BTreeMap,
     mem,
     sync::{Arc, PoisonError},
     time::Duration,
@@ -14,8 +13,11 @@ use tokio::sync::oneshot;
 use crate::{
     broker::{Message, PageSize, Query, ReadError},
     drain::Tasks,
-    journal::{record::Record, source::Source},
-    subject::Pattern,
+    journal::{
+        record::Record,
+        source::{AHEAD, Source},
+    },
+    subject::{Pattern, Subject},
     sync::{Mutex, MutexGuard, sleep},
     trie::Trie,
 };
@@ -50,15 +52,43 @@ struct Asked {
 }
 
 /// The newest event of each subject.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Newest {
     /// As it was at this sequence, below which nothing is in memory.
     pub(crate) upto: u64,
     /// In order.
-    pub(crate) events: Vec<Arc<Message>>,
+    pub(crate) found: Vec<LastEvent>,
+    /// Bytes of all their values.
+    bytes: usize,
     /// Whether the newest of some subject can be no event for clients: then
     /// older ones of that subject are not to be seen here.
     pub(crate) hides: bool,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(crate) struct LastEvent {
+    pub(crate) seq: u64,
+    pub(crate) subject: Subject,
+    /// Its value, for the first of them as far as one reader may have values
+    /// ahead; others are read when there is room for them.
+    pub(crate) event: Option<Arc<Message>>,
+}
+
+impl Newest {
+    fn add(&mut self, event: &Arc<Message>) {
+        // Several patterns of one asker may match.
+        if self.found.last().is_some_and(|last| last.seq == event.seq()) {
+            return;
+        }
+        let has_room = self.bytes < AHEAD.bytes && self.found.last().is_none_or(|last| last.event.is_some());
+        self.bytes += event.envelope.data.len();
+        self.found.push(LastEvent {
+            seq: event.seq(),
+            subject: event.subject.clone(),
+            event: has_room.then(|| event.clone()),
+        });
+    }
 }
 
 impl Survey {
@@ -127,8 +157,7 @@ impl Drop for CutShort<'_> {
 async fn ask(source: &Source, upto: u64, together: Vec<Asked>) {
     let mut left = vec![together];
     while let Some(mut together) = left.pop() {
-        let patterns = together.iter().flat_map(|asked| asked.patterns.iter().cloned()).collect();
-        match newest(source, patterns, upto).await {
+        match newest(source, &together, upto).await {
             Err(ReadError::TooManySubjects) if together.len() > 1 => {
                 let half = together.split_off(together.len() / 2);
                 left.extend([half, together]);
@@ -139,50 +168,40 @@ async fn ask(source: &Source, upto: u64, together: Vec<Asked>) {
                     let _ = asked.answer.send(Err(error.clone()));
                 }
             }
-            Ok((events, hides)) => tell(upto, events, hides, together),
+            Ok(answers) => {
+                for (asked, newest) in together.into_iter().zip(answers) {
+                    let _ = asked.answer.send(Ok(newest));
+                }
+            }
         }
     }
 }
 
-async fn newest(source: &Source, patterns: Vec<Pattern>, upto: u64) -> Result<(Vec<Arc<Message>>, bool), ReadError> {
-    let (mut events, mut hides) = (BTreeMap::new(), false);
-    let mut from = 1;
-    if upto == 0 {
-        return Ok((Vec::new(), hides));
-    }
-    loop {
-        let query = Query::Newest { patterns: patterns.clone(), upto, from };
-        let page = source.read(&query, PAGE).await?;
-        let more = page.more && page.through >= from;
-        from = page.through + 1;
-        hides |= page.passed_over || page.events.iter().any(|stored| stored.event.is_none());
-        events.extend(page.events.into_iter().filter_map(|stored| Some((stored.seq, stored.event?))));
-        if !more {
-            return Ok((events.into_values().collect(), hides));
-        }
-    }
-}
-
-fn tell(upto: u64, events: Vec<Arc<Message>>, hides: bool, together: Vec<Asked>) {
+/// What each of them is told. Of values only what they may have ahead is kept,
+/// whatever all pages together hold.
+async fn newest(source: &Source, together: &[Asked], upto: u64) -> Result<Vec<Newest>, ReadError> {
     let mut askers = Trie::default();
     for (place, asked) in together.iter().enumerate() {
         for pattern in &asked.patterns {
             askers.insert(pattern, place);
         }
     }
-    let mut answers: Vec<Vec<Arc<Message>>> = vec![Vec::new(); together.len()];
-    for event in events {
-        askers.each(&event.subject, |place| {
-            let answer = &mut answers[*place];
-            // Several patterns of one asker may match.
-            if answer.last().is_none_or(|last| last.seq() != event.seq()) {
-                answer.push(event.clone());
-            }
-        });
+    let patterns: Vec<Pattern> = together.iter().flat_map(|asked| asked.patterns.iter().cloned()).collect();
+    let mut answers = vec![Newest { upto, ..Newest::default() }; together.len()];
+    let mut from = 1;
+    let mut more = upto > 0;
+    while more {
+        let query = Query::Newest { patterns: patterns.clone(), upto, from };
+        let page = source.read(&query, PAGE).await?;
+        more = page.more && page.through >= from;
+        from = page.through + 1;
+        let hides = page.passed_over || page.events.iter().any(|stored| stored.event.is_none());
+        answers.iter_mut().for_each(|answer| answer.hides |= hides);
+        for event in page.events.iter().filter_map(|stored| stored.event.as_ref()) {
+            askers.each(&event.subject, |place| answers[*place].add(event));
+        }
     }
-    for (asked, events) in together.into_iter().zip(answers) {
-        let _ = asked.answer.send(Ok(Newest { upto, events, hides }));
-    }
+    Ok(answers)
 }
 
 #[cfg(test)]
@@ -214,7 +233,7 @@ mod tests {
             let pattern = [Pattern::parse(pattern).expect("a pattern")];
             let newest = survey.ask(&pattern, &keeper.source, &keeper.record, &tasks).await?;
             assert_eq!(newest.upto, keeper.record.floor());
-            Ok((newest.events.iter().map(|event| event.seq()).collect(), newest.hides))
+            Ok((newest.found.iter().map(|found| found.seq).collect(), newest.hides))
         };
         join_all(patterns.iter().map(|pattern| ask(pattern))).await
     }
@@ -264,6 +283,6 @@ mod tests {
         assert!(answered.await.is_err(), "who waited is told");
         let newest = survey.ask(&pattern, &keeper.source, &keeper.record, &tasks);
         let newest = timeout(Duration::from_secs(10), newest).await.expect("somebody sees to it");
-        assert_eq!(newest.map(|newest| newest.events.len()), Ok(1));
+        assert_eq!(newest.map(|newest| newest.found.len()), Ok(1));
     }
 }

@@ -59,6 +59,11 @@ impl Waiting {
         &self.room
     }
 
+    /// All bytes, begun or not.
+    pub(crate) fn unsent(&self) -> usize {
+        self.bytes + self.begun.iter().map(Bytes::len).sum::<usize>()
+    }
+
     /// Whether something has begun to leave.
     pub(crate) fn has_begun(&self) -> bool {
         !self.begun.is_empty()

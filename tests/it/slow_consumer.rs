@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::world::{NatsServer, TestNode, soon};
+use super::{
+    frames::{JSON, text},
+    handshake::raw::Raw,
+    world::{NatsServer, TestNode, soon},
+};
 
 #[tokio::test]
 async fn a_client_that_stops_reading_is_closed_and_its_neighbours_miss_nothing() {
@@ -70,4 +74,44 @@ async fn a_client_that_lags_gets_everything_in_order_in_fewer_messages() {
     })
     .await;
     assert_eq!(node.metric("notifier_drops_total{reason=\"slow_consumer\"}").await, 0.0);
+}
+
+/// A client that speaks only when the test has it read, and whose kernel takes little by itself.
+async fn narrow(node: &TestNode) -> Raw {
+    let mut raw = Raw::open_narrow(node.address).await.upgrade(JSON).await;
+    raw.send(&text(&json!({"connect": {"subscriptions": [{"subject": "load"}]}}))).await.expect("the node reads");
+    raw
+}
+
+#[tokio::test]
+async fn a_client_that_sips_is_closed_and_one_that_reads_slowly_gets_everything() {
+    let node = TestNode::with(|config| {
+        // 256 KiB within a stall time are enough.
+        config.limits.outbox_bytes = "2MiB".parse().expect("a size");
+        config.limits.send_buffer = "16KiB".parse().expect("a size");
+        config.limits.stall_time = Duration::from_secs(5).into();
+    })
+    .await;
+    let (mut sips, mut slow) = (narrow(&node).await, node.client().await);
+    slow.subscribe("load").await;
+    node.until_metric("notifier_subscriptions", |count| count == 2.0).await;
+    let padding = "x".repeat(8_000);
+    for number in 0..80 {
+        node.publish("load", json!({"n": number, "padding": padding}).to_string()).await;
+    }
+    let sipping = async {
+        // 20 kB/s: more in each stall time than the kernel holds, and for 32 s.
+        while sips.sip(1_024).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let reading = async {
+        for number in 0..80 {
+            assert_eq!(slow.event().await.1["n"], number);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon("its end", async { tokio::join!(sipping, reading) }).await;
+    assert_eq!(node.metric("notifier_connections_closed_total{reason=\"slow_consumer\"}").await, 1.0);
+    slow.subscribe("still.here").await;
 }

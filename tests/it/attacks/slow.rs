@@ -104,3 +104,48 @@ async fn who_asks_and_does_not_read_the_answers_is_cut_off() {
     witness.sees("deaf", attack).await;
     until_only_the_witness_is_there(&node).await;
 }
+
+/// Values that nobody would keep but for those who do not take them.
+const PRICES: &str = r#"
+    [limits]
+    stall_time = "10m"
+    [[streams]]
+    name = "PRICES"
+    subjects = ["price.*"]
+    max_messages_per_subject = 1
+    [[subjects]]
+    pattern = "price.*"
+    delivery = "latest"
+    stream = "PRICES"
+"#;
+
+#[tokio::test]
+async fn a_crowd_that_does_not_take_its_values_keeps_none_of_those_that_are_superseded() {
+    let node = TestNode::alone(PRICES).await;
+    let mut witness = Witness::of(&node).await;
+    let publish = async |round: usize| {
+        for number in 0..20 {
+            let body = format!("\"{round}{}\"", "x".repeat(1_000_000));
+            assert_eq!(node.post(&format!("/v1/publish/price.{number}"), &[], body.into()).await.status(), 200);
+        }
+    };
+    publish(0).await;
+    publish(1).await;
+    let before = node.most_memory();
+    let attack = async {
+        let mut crowd = Vec::new();
+        for round in 2..10 {
+            let mut raw = Raw::open_narrow(node.address).await.upgrade(JSON).await;
+            let connect = json!({"connect": {"subscriptions": [{"subject": "price.*"}]}});
+            raw.send(&text(&connect)).await.expect("the node reads");
+            crowd.push(raw);
+            node.until_metric("notifier_outboxes_waiting", |count| count == crowd.len() as f64).await;
+            publish(round).await;
+        }
+        crowd
+    };
+    let crowd = witness.sees("values that nobody takes", attack).await;
+    let grown = node.most_memory().saturating_sub(before);
+    // 20 MB for each of them before.
+    assert!(grown < 60_000_000, "{grown} bytes more for {} readers", crowd.len());
+}

@@ -116,7 +116,12 @@ impl Raw {
 
     /// Open and upgraded; `connect` not yet sent.
     pub async fn upgraded(address: SocketAddr, subprotocol: &str) -> Self {
-        let mut raw = Self::open(address).await;
+        Self::open(address).await.upgrade(subprotocol).await
+    }
+
+    /// Upgrades; `connect` is not yet sent.
+    pub async fn upgrade(self, subprotocol: &str) -> Self {
+        let mut raw = self;
         let offer = format!("Sec-WebSocket-Protocol: {subprotocol}");
         let lines: Vec<&str> = UPGRADE.into_iter().chain([offer.as_str()]).collect();
         raw.send(&head(&lines)).await.expect("the node reads");
@@ -127,6 +132,11 @@ impl Raw {
     /// Fails when the node has ended the connection.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         soon("a write", self.stream.write_all(bytes)).await
+    }
+
+    /// Takes at most so many bytes, once there are some; false at the end of the stream.
+    pub async fn sip(&mut self, most: usize) -> bool {
+        self.stream.read(&mut vec![0; most]).await.is_ok_and(|taken| taken > 0)
     }
 
     /// Ends our direction only.

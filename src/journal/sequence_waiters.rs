@@ -12,7 +12,7 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// Sequences that somebody waits for.
 #[derive(Debug, Default)]
-pub(crate) struct Awaited(Mutex<BTreeMap<u64, Waiters>>);
+pub(crate) struct SequenceWaiters(Mutex<BTreeMap<u64, Waiters>>);
 
 /// Those who wait for one of them.
 #[derive(Debug, Default)]
@@ -23,13 +23,13 @@ struct Waiters {
 
 /// One of them; dropping it leaves.
 pub(crate) struct Waiter<'a> {
-    awaited: &'a Awaited,
+    awaited: &'a SequenceWaiters,
     seq: u64,
     come: Arc<Notify>,
     told: Option<OwnedNotified>,
 }
 
-impl Awaited {
+impl SequenceWaiters {
     /// One more waits for a sequence. Whatever comes from now on it is told.
     pub(crate) fn enter(&self, seq: u64) -> Waiter<'_> {
         let mut all = self.lock();
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn who_waits_is_woken_once_and_only_when_it_has_come() {
-        let (awaited, woken) = (Awaited::default(), Arc::<Woken>::default());
+        let (awaited, woken) = (SequenceWaiters::default(), Arc::<Woken>::default());
         let waker = woken.clone().into();
         let mut context = Context::from_waker(&waker);
         let mut waiters = [5, 5, 9, 12].map(|seq| awaited.enter(seq));
@@ -122,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_does_not_wait_any_more_leaves_nothing() {
-        let awaited = Awaited::default();
+        let awaited = SequenceWaiters::default();
         let (mut first, second) = (awaited.enter(5), awaited.enter(5));
         drop(second);
         {

@@ -1,0 +1,215 @@
+//! The newest event of each subject, page by page: whoever takes them slowly
+//! has the next page at hand and, of what is in memory, sequences. Values are
+//! looked up when there is room for them; one that was superseded meanwhile
+//! comes later, as an event behind all of these.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use crate::{
+    broker::{Message, PageSize, ReadError},
+    journal::{place::Cursor, shelf::Shelf},
+    log::Log,
+    subject::Pattern,
+};
+
+/// Sequences that are looked up at once, 8 KiB of them.
+const LISTED: usize = 1_024;
+
+/// Events that one look passes by, at most some milliseconds.
+const PASSED_BY: usize = 16_384;
+
+/// The newest event of each subject between two sequences, in order.
+#[derive(Debug)]
+pub struct LastValues {
+    shelf: Arc<Shelf>,
+    patterns: Vec<Pattern>,
+    begun: u64,
+    /// Everything up to here is handed out.
+    cursor: Cursor,
+    upto: u64,
+    ahead: Ahead,
+    /// Whether it was asked, together with others, what is below memory.
+    surveyed: bool,
+    /// Nothing more comes this way: who goes on reads on from the cursor.
+    ended: bool,
+}
+
+/// What comes next, and up to where that is all.
+#[derive(Debug)]
+enum Ahead {
+    Unknown,
+    /// In memory.
+    Listed(VecDeque<u64>, u64),
+    /// Read from the stream.
+    AtHand(VecDeque<Arc<Message>>, u64),
+}
+
+impl LastValues {
+    /// Those behind a cursor, as they were at a sequence of the same stream.
+    pub(crate) fn new(shelf: Arc<Shelf>, patterns: Vec<Pattern>, after: Cursor, upto: u64) -> Self {
+        Self {
+            shelf,
+            patterns,
+            begun: after.seq,
+            cursor: after,
+            upto,
+            ahead: Ahead::Unknown,
+            surveyed: false,
+            ended: false,
+        }
+    }
+
+    /// Up to where everything has been handed out: who has had all reads on here.
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// Whether that is all there was to be had.
+    pub fn is_complete(&self) -> bool {
+        self.cursor.seq >= self.upto
+    }
+
+    /// The next of them, about so much; nothing when there are no more, or when
+    /// the stream is another one or so much has come that it is better to read
+    /// on in order.
+    ///
+    /// # Errors
+    /// [`ReadError::TooManySubjects`] before the first of them, or when the stream
+    /// cannot be read now; trying again goes on at the same place.
+    pub async fn next(&mut self, size: PageSize) -> Result<Option<Vec<Arc<Message>>>, ReadError> {
+        while !self.ended && !self.is_complete() {
+            if matches!(self.ahead, Ahead::Unknown) {
+                self.look_ahead().await?;
+            }
+            let events = self.take(size);
+            if !events.is_empty() {
+                return Ok(Some(events));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes what fits of what comes next.
+    fn take(&mut self, size: PageSize) -> Vec<Arc<Message>> {
+        let Self { shelf, cursor, ahead, .. } = self;
+        let generation = cursor.generation;
+        let mut page = PartialPage { events: Vec::new(), bytes: 0, size };
+        let taken = shelf.record.view(generation, |log, floor| match ahead {
+            Ahead::Unknown => None,
+            Ahead::Listed(seqs, through) => {
+                while let Some(seq) = seqs.front().copied() {
+                    if seq <= floor {
+                        // It has left memory: what follows is read from the stream.
+                        return None;
+                    }
+                    // What is superseded by now comes later.
+                    if log.get(seq).is_some_and(|event| !page.take(event)) {
+                        return Some(false);
+                    }
+                    cursor.seq = seq;
+                    seqs.pop_front();
+                }
+                cursor.seq = *through;
+                None
+            }
+            Ahead::AtHand(events, through) => {
+                while let Some(event) = events.front() {
+                    let superseded = log.newest_of(&event.subject).is_some_and(|(newest, _)| newest > event.seq());
+                    if !superseded && !page.take(event) {
+                        return Some(false);
+                    }
+                    cursor.seq = event.seq();
+                    events.pop_front();
+                }
+                cursor.seq = *through;
+                None
+            }
+        });
+        match taken {
+            None => self.ended = true,
+            Some(None) => self.ahead = Ahead::Unknown,
+            Some(Some(_)) => {}
+        }
+        page.events
+    }
+
+    async fn look_ahead(&mut self) -> Result<(), ReadError> {
+        let Self { shelf, patterns, cursor, upto, .. } = self;
+        let look = |log: &Log<Arc<Message>>, floor: u64| {
+            if cursor.seq < floor { Err(floor) } else { Ok(list(log, patterns, cursor.seq, *upto)) }
+        };
+        match shelf.record.view(cursor.generation, look) {
+            None => self.ended = true,
+            Some(Ok((seqs, through))) => self.ahead = Ahead::Listed(seqs, through),
+            Some(Err(floor)) => match self.read(floor.min(self.upto)).await {
+                Ok((events, through)) => self.ahead = Ahead::AtHand(events, through),
+                // More has left memory than can be told by subject.
+                Err(ReadError::TooManySubjects) if self.cursor.seq > self.begun => self.ended = true,
+                Err(error) => return Err(error),
+            },
+        }
+        Ok(())
+    }
+
+    /// Reads on below what is in memory.
+    async fn read(&mut self, upto: u64) -> Result<(VecDeque<Arc<Message>>, u64), ReadError> {
+        let after = self.cursor.seq;
+        if !self.surveyed {
+            let newest = self.shelf.survey(&self.patterns).await?;
+            self.surveyed = true;
+            let found = newest.found.into_iter().filter(|found| found.seq > after && found.seq <= self.upto);
+            let (mut events, mut through) = (VecDeque::new(), newest.upto.min(self.upto));
+            for found in found {
+                let Some(event) = found.event else {
+                    through = events.back().map_or(after, |event: &Arc<Message>| event.seq());
+                    break;
+                };
+                events.push_back(event);
+            }
+            return Ok((events, through));
+        }
+        let page = self.shelf.newest_page(&self.patterns, after + 1, upto).await?;
+        let more = page.more && page.through > after;
+        let events = page.events.iter().filter_map(|stored| stored.event.clone()).collect();
+        Ok((events, if more { page.through } else { upto }))
+    }
+}
+
+/// Sequences of the newest events in memory behind a sequence, as they were at
+/// another, and up to where these are all.
+fn list(log: &Log<Arc<Message>>, patterns: &[Pattern], after: u64, upto: u64) -> (VecDeque<u64>, u64) {
+    if let Some(newest) = log.newest(patterns, upto, LISTED) {
+        return (newest.into_iter().map(|(seq, _)| seq).filter(|seq| *seq > after).collect(), upto);
+    }
+    let mut seqs = VecDeque::new();
+    for (passed, (seq, subject, _)) in log.range(after, upto).enumerate() {
+        if passed == PASSED_BY || seqs.len() == LISTED {
+            return (seqs, seq - 1);
+        }
+        let is_newest = || log.newest_of(subject).is_some_and(|(newest, _)| newest == seq);
+        if patterns.iter().any(|pattern| pattern.matches(subject)) && is_newest() {
+            seqs.push_back(seq);
+        }
+    }
+    (seqs, upto)
+}
+
+/// A page that is being filled.
+struct PartialPage {
+    events: Vec<Arc<Message>>,
+    bytes: usize,
+    size: PageSize,
+}
+
+impl PartialPage {
+    /// Takes one more; false when it does not fit.
+    fn take(&mut self, event: &Arc<Message>) -> bool {
+        let bytes = self.bytes + event.envelope.data.len();
+        let fits = self.events.is_empty() || (self.events.len() < self.size.events && bytes <= self.size.bytes);
+        if fits {
+            self.bytes = bytes;
+            self.events.push(event.clone());
+        }
+        fits
+    }
+}

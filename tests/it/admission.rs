@@ -90,6 +90,13 @@ impl Serving {
             here.subscribe(name).await;
         }
         drop(crowd);
+        eventually("room", || async {
+            let request = Request::get("/debug/state").body(Full::default()).expect("a request");
+            let state = ask(self.internal, request).await;
+            let state: Value = serde_json::from_slice(state.body()).expect("JSON");
+            state["connections"] == 1
+        })
+        .await;
         let mut newcomer = Ws::connected(self.address).await;
         newcomer.subscribe("e").await;
     }

@@ -123,6 +123,7 @@ mod tests {
     use futures_util::poll;
 
     use super::*;
+    use crate::broker::degraded::Degraded;
 
     const ALL: PageSize = PageSize { events: 64, bytes: 1 << 20 };
 
@@ -133,9 +134,9 @@ mod tests {
 
     #[tokio::test]
     async fn following_a_stream_waits_for_no_reads_of_clients() {
-        let interest = Arc::<Interest>::default();
-        interest.begin();
         let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let interest = Arc::new(Interest::new(Arc::new(Degraded::new(metrics.clone()))));
+        interest.begin();
         let answers = Arc::<Answers>::default();
         let archive = Archive::new(interest.clone(), answers, "i".into(), [Arc::from("S")].into(), 1, metrics);
         let read = |query, purpose| {

@@ -76,6 +76,7 @@ impl Hall {
             overflow: Overflow::Close,
             replay_events: u64::MAX,
             wildcard_shapes: wildcard_shapes as u32,
+            quotas: Quotas::new(&config.limits),
         };
         let hub = Hub::new(plan, &tasks, &metrics).expect("threads");
         while !hub.has_begun() {

@@ -6,17 +6,21 @@
 //! the whole story.
 
 mod sequence_waiters;
+mod comparison;
 mod crowd;
 mod single_flight;
 mod gaps;
+mod held;
 mod keeper;
 mod last_values;
+mod lookup;
 mod losses;
 mod merge;
 mod pages;
 mod place;
 mod reader;
 mod record;
+mod removals;
 #[cfg(test)]
 mod script;
 mod sequence;
@@ -44,6 +48,7 @@ use crate::{
     subject::Pattern,
     sync::timeout,
 };
+use comparison::Comparison;
 use keeper::{Keeper, Lag};
 use record::Record;
 use shelf::Shelf;
@@ -98,6 +103,7 @@ impl Journal {
             record: record.clone(),
             source: source.to_follow(),
             lag,
+            comparison: Comparison::new(metrics.clone()),
             metrics: metrics.clone(),
         };
         tasks.spawn_vital("journal", keeper.keep());

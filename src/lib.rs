@@ -32,7 +32,7 @@ pub mod classes;
 pub mod config;
 pub mod error;
 pub mod close;
-pub mod log;
+pub mod event_log;
 pub mod identity;
 pub mod template;
 pub mod trie;

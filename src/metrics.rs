@@ -185,6 +185,8 @@ series! {
     window_hits: Counter, "notifier_window_hits_total", Count;
     /// Reads for such clients that went to the stream.
     window_misses: Counter, "notifier_window_misses_total", Count;
+    /// Events dropped from the window in memory because their stream has purged or deleted them, or their own time has ended.
+    window_removed: Counter, "notifier_window_removed_total", Count;
     /// Connections that a stream's events had no room in and that catch up from the stream, each stream counting.
     lagging: Gauge, "notifier_lagging", Count;
     /// From a subscription that asks for stored events to the moment it is live.

@@ -216,6 +216,12 @@ impl Borrow<str> for Pattern {
     }
 }
 
+impl Borrow<str> for Subject {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<Subject> for Pattern {
     fn from(subject: Subject) -> Self {
         Self(subject.0)

@@ -40,7 +40,7 @@ const FLOORS: &[&str] = &[
     "config",
     "error",
     "close",
-    "log",
+    "event_log",
     "identity",
     "template",
     "trie",

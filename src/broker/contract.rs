@@ -97,6 +97,13 @@ pub trait Broker: fmt::Debug + Send + Sync {
     /// See [`ReadError`].
     async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError>;
 
+    /// What a stream is now, and all its sequences behind the first without an
+    /// event, ascending. As long as there are: whoever asks knows how many.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    async fn deleted(&self, stream: StreamIndex) -> Result<(StreamState, Vec<u64>), ReadError>;
+
     /// Makes each stream what it has to be, or finds that it is; a stream can be
     /// read from then on.
     ///

@@ -163,6 +163,10 @@ impl Broker for Memory {
         let next = self.post.lock().streams[stream.0].store.next(from).unwrap_or(to + 1);
         Ok((next > from).then(|| to.min(next - 1)))
     }
+
+    async fn deleted(&self, stream: StreamIndex) -> Result<(StreamState, Vec<u64>), ReadError> {
+        Ok(self.post.lock().streams[stream.0].store.deleted())
+    }
 }
 
 impl Memory {
@@ -183,7 +187,7 @@ impl Memory {
         // What there is no room for is missed, and read from the stream later.
         if let Some(event) = event.filter(|_| *followed && *bytes < WAITING_BYTES) {
             *bytes += event.envelope.data.len();
-            waiting.stored.push((stream, Stored { seq: receipt.seq, event: Some(event) }));
+            waiting.stored.push((stream, Stored::new(receipt.seq, Some(event))));
             self.post.arrived.notify_one();
         }
         receipt

@@ -57,7 +57,7 @@ use crate::{
 use archive::Archive;
 use drift::Drift;
 use inbox::{Chance, inbox};
-use jetstream::{Wanted, gone, settle};
+use jetstream::{Wanted, deleted, gone, settle};
 use options::Access;
 use reading::{Interest, Manner, NatsIntake, Questions, Servers, Sieve, Signal};
 use services::Services;
@@ -262,6 +262,11 @@ impl Broker for Nats {
     async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Deleted).increment(1);
         gone(&self.client, &self.streams[stream.0], from, to).await.map_err(unreadable)
+    }
+
+    async fn deleted(&self, stream: StreamIndex) -> Result<(StreamState, Vec<u64>), ReadError> {
+        self.metrics.stream_requests.of(StreamRequest::Deleted).increment(1);
+        deleted(&self.client, &self.streams[stream.0]).await.map_err(unreadable)
     }
 
     async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {

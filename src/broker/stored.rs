@@ -15,6 +15,16 @@ pub struct Stored {
     pub seq: u64,
     /// What is stored there; nothing when it can be no event for clients.
     pub event: Option<Arc<Message>>,
+    /// Whether its headers say that the stream has dropped older events for it:
+    /// a rollup, or the marker of a subject whose events have ended.
+    pub ends_older: bool,
+}
+
+impl Stored {
+    /// An event that ends no other.
+    pub fn new(seq: u64, event: Option<Arc<Message>>) -> Self {
+        Self { seq, event, ends_older: false }
+    }
 }
 
 /// What a stream is at one moment.
@@ -31,6 +41,13 @@ pub struct StreamState {
     pub messages: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+impl StreamState {
+    /// How many sequences between the first and the last have no event.
+    pub fn deleted(&self) -> u64 {
+        (self.last + 1).saturating_sub(self.first).saturating_sub(self.messages)
+    }
 }
 
 /// A question to a stream.

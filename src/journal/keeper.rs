@@ -16,6 +16,7 @@ use crate::{
     calendar::unix_millis,
     config::Delivery,
     journal::{
+        comparison::Comparison,
         gaps::Gaps,
         record::Record,
         sequence::EVENT_BYTES,
@@ -27,6 +28,10 @@ use crate::{
 
 /// How often the stream is asked for its last sequence.
 const TAIL_CHECK: Duration = Duration::from_secs(2);
+
+/// How often it is asked at most because something says so: who publishes
+/// rollups must not make a node ask for each.
+const DOUBT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long an event may be on its way before it counts as missing.
 const ON_ITS_WAY: Duration = Duration::from_millis(250);
@@ -45,6 +50,7 @@ pub(crate) struct Keeper {
     pub(crate) record: Arc<Record>,
     pub(crate) source: Source,
     pub(crate) lag: Lag,
+    pub(crate) comparison: Comparison,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -74,7 +80,8 @@ impl Keeper {
         let mut gaps = Gaps::new(self.metrics.clone());
         let mut checked = Instant::now();
         loop {
-            let due = self.record.take_doubt() || checked.elapsed() >= TAIL_CHECK;
+            let rested = checked.elapsed() >= DOUBT_PAUSE;
+            let due = (rested && self.record.take_doubt()) || checked.elapsed() >= TAIL_CHECK;
             if due {
                 checked = Instant::now();
             }
@@ -82,8 +89,10 @@ impl Keeper {
                 Ok(()) => {
                     told = false;
                     self.record.expire();
+                    let more = self.comparison.is_reading() || self.record.is_unsure();
+                    let pause = if more { DOUBT_PAUSE } else { TAIL_CHECK };
                     // Late is on time: the next round looks at everything.
-                    let _ = timeout(TAIL_CHECK, self.record.attention.notified()).await;
+                    let _ = timeout(pause, self.record.attention.notified()).await;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut told, true) {
@@ -98,9 +107,7 @@ impl Keeper {
 
     /// One round of that, with a look at the stream if one is due.
     pub(crate) async fn attend(&self, due: bool, gaps: &mut Gaps) -> Result<(), ReadError> {
-        if due || !self.record.is_ready() {
-            self.check().await?;
-        }
+        let stream = if due || !self.record.is_ready() { self.check().await? } else { None };
         if !self.record.is_ready() {
             // The stream has begun anew, which clients are told.
             gaps.report();
@@ -111,16 +118,23 @@ impl Keeper {
             tracing::info!(stream = self.name, "the stream is followed");
             self.record.make_ready();
         }
-        Ok(())
+        // Only where all has come up to the stream's end can they be compared.
+        if let Some(stream) = stream.filter(|stream| self.record.head().seq >= stream.last) {
+            self.comparison.compare(stream, &self.record, &self.source).await?;
+        }
+        self.comparison.read_on(&self.record, &self.source).await
     }
 
-    /// Compares what is known with what the stream is.
-    async fn check(&self) -> Result<(), ReadError> {
+    /// Compares what is known with what the stream is, and returns that where it
+    /// is the same stream as before.
+    async fn check(&self) -> Result<Option<StreamState>, ReadError> {
         let (known, head) = self.record.stream();
+        self.record.held(self.record.generation(), |held, _| held.ask());
         let state = self.source.state().await?;
         self.lag.set(state.last.saturating_sub(self.record.head().seq));
         if known.epoch != state.epoch {
-            return self.begin(state).await;
+            self.begin(state).await?;
+            return Ok(None);
         }
         // What was here before it was asked cannot be news to the stream.
         if state.last < head.seq && self.has_lost(head.seq).await? {
@@ -130,14 +144,15 @@ impl Keeper {
                 has = state.last,
                 "the stream has lost events that it had acknowledged; clients are told to reload"
             );
-            return self.begin(state).await;
+            self.begin(state).await?;
+            return Ok(None);
         }
         self.record.confirm(state);
         if state.last > self.record.head().seq {
             sleep(ON_ITS_WAY).await;
             self.record.know(state.last);
         }
-        Ok(())
+        Ok(Some(state))
     }
 
     /// Whether the stream has lost what it had: it says so for longer than a

@@ -7,16 +7,13 @@ use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
     broker::{Message, PageSize, ReadError},
+    event_log::{EventLog, Select},
     journal::{place::Cursor, shelf::Shelf},
-    log::Log,
     subject::Pattern,
 };
 
 /// Sequences that are looked up at once, 8 KiB of them.
 const LISTED: usize = 1_024;
-
-/// Events that one look passes by, at most some milliseconds.
-const PASSED_BY: usize = 16_384;
 
 /// The newest event of each subject between two sequences, in order.
 #[derive(Debug)]
@@ -135,7 +132,7 @@ impl LastValues {
 
     async fn look_ahead(&mut self) -> Result<(), ReadError> {
         let Self { shelf, patterns, cursor, upto, .. } = self;
-        let look = |log: &Log<Arc<Message>>, floor: u64| {
+        let look = |log: &EventLog<Arc<Message>>, floor: u64| {
             if cursor.seq < floor { Err(floor) } else { Ok(list(log, patterns, cursor.seq, *upto)) }
         };
         match shelf.record.view(cursor.generation, look) {
@@ -177,21 +174,9 @@ impl LastValues {
 
 /// Sequences of the newest events in memory behind a sequence, as they were at
 /// another, and up to where these are all.
-fn list(log: &Log<Arc<Message>>, patterns: &[Pattern], after: u64, upto: u64) -> (VecDeque<u64>, u64) {
-    if let Some(newest) = log.newest(patterns, upto, LISTED) {
-        return (newest.into_iter().map(|(seq, _)| seq).filter(|seq| *seq > after).collect(), upto);
-    }
-    let mut seqs = VecDeque::new();
-    for (passed, (seq, subject, _)) in log.range(after, upto).enumerate() {
-        if passed == PASSED_BY || seqs.len() == LISTED {
-            return (seqs, seq - 1);
-        }
-        let is_newest = || log.newest_of(subject).is_some_and(|(newest, _)| newest == seq);
-        if patterns.iter().any(|pattern| pattern.matches(subject)) && is_newest() {
-            seqs.push_back(seq);
-        }
-    }
-    (seqs, upto)
+fn list(log: &EventLog<Arc<Message>>, patterns: &[Pattern], after: u64, upto: u64) -> (VecDeque<u64>, u64) {
+    let page = log.page(patterns, Select::Newest, after, upto, LISTED);
+    (page.events.into_iter().map(|(seq, _)| seq).collect(), page.through)
 }
 
 /// A page that is being filled.

@@ -8,12 +8,12 @@ use std::{
 
 use crate::{
     broker::{Message, ReadError, Stored},
+    event_log::{Bounds, EventLog, Select},
     journal::{
-        record::keep,
+        held::keep,
         single_flight::SingleFlight,
         source::{PAGE, Source, Stretch},
     },
-    log::{Bounds, Log},
     subject::Pattern,
     sync::{Mutex, MutexGuard},
 };
@@ -43,7 +43,7 @@ pub(crate) struct Sheet {
     pub(crate) through: u64,
     stored: Vec<Stored>,
     /// With an index by subject, once somebody wants some of it.
-    log: OnceLock<Log<Arc<Message>>>,
+    log: OnceLock<EventLog<Arc<Message>>>,
 }
 
 impl Pages {
@@ -108,11 +108,20 @@ impl Sheet {
     /// Those of them that match some pattern.
     pub(crate) fn matching(&self, patterns: &[Pattern], after: u64, through: u64) -> Vec<Arc<Message>> {
         let log = self.log.get_or_init(|| {
-            let mut log = Log::new(Bounds::NONE);
-            self.stored.iter().cloned().for_each(|stored| keep(&mut log, stored));
+            let mut log = EventLog::new(Bounds::NONE);
+            self.stored.iter().cloned().for_each(|stored| {
+                let _ = keep(&mut log, stored);
+            });
             log
         });
-        log.page(patterns, after, through, usize::MAX).events.into_iter().map(|(_, event)| event.clone()).collect()
+        let (mut events, mut after) = (Vec::new(), after);
+        while after < through {
+            // It may end early, where there are many patterns.
+            let page = log.page(patterns, Select::All, after, through, usize::MAX);
+            events.extend(page.events.into_iter().map(|(_, event)| event.clone()));
+            after = page.through;
+        }
+        events
     }
 }
 

@@ -11,9 +11,9 @@ use crate::{
     journal::{
         crowd::Present,
         last_values::LastValues,
+        lookup::Look,
         merge::{self, Merge},
         place::{Cursor, Gap, Reason},
-        record::Look,
         shelf::Shelf,
     },
     metrics::Metrics,

@@ -12,13 +12,15 @@ use tokio::sync::{Notify, watch};
 use crate::{
     broker::{Message, PageSize, Stored, StreamState},
     config::{self, Delivery},
+    event_log::{EventLog, Select},
     journal::{
+        held::{Held, Reach},
+        lookup::Look,
         losses::Losses,
         place::{Cursor, Gap, Reason, Step},
-        sequence::{Sequence, size},
+        sequence::Sequence,
         sequence_waiters::SequenceWaiters,
     },
-    log::{Bounds, Log},
     subject::Pattern,
     sync::{Mutex, MutexGuard},
 };
@@ -50,25 +52,12 @@ struct State {
     stream: StreamState,
     generation: u32,
     sequence: Sequence,
-    log: Log<Arc<Message>>,
+    held: Held,
     losses: Losses,
     /// What is fanned out already; nothing while nobody does that.
     fanned: Option<u64>,
     /// Whether the stream should be asked what it is.
     unsure: bool,
-}
-
-/// What a reader finds in memory.
-#[derive(Debug)]
-pub(crate) enum Look {
-    /// Events, and how far they reach.
-    Events(Vec<Arc<Message>>, Cursor),
-    /// These will never come: go on from here.
-    Lost(Gap, Cursor),
-    /// What comes next is no longer in memory; everything from behind this is.
-    Older(u64),
-    /// Nothing has come after it yet.
-    End,
 }
 
 impl Record {
@@ -82,7 +71,7 @@ impl Record {
                 stream: StreamState::default(),
                 generation: 0,
                 sequence: Sequence::default(),
-                log: Log::new(Bounds { per_subject, ..Bounds::NONE }),
+                held: Held::new(per_subject),
                 losses: Losses::default(),
                 fanned: None,
                 unsure: true,
@@ -108,6 +97,11 @@ impl Record {
         let mut state = self.lock();
         let before = state.sequence.head();
         for stored in arrived {
+            if stored.ends_older {
+                // The stream has removed something just now.
+                state.unsure = true;
+                self.attention.notify_one();
+            }
             if stored.seq <= state.sequence.head() {
                 // It was read meanwhile; or the stream has begun anew.
                 state.unsure = true;
@@ -115,8 +109,8 @@ impl Record {
             } else if self.is_full(&state) {
                 state.sequence.know(stored.seq);
             } else {
-                let State { sequence, log, .. } = &mut *state;
-                sequence.take(stored, |stored| keep(log, stored));
+                let State { sequence, held, .. } = &mut *state;
+                sequence.take(stored, |stored| held.add(stored));
             }
         }
         self.evict(&mut state);
@@ -138,6 +132,11 @@ impl Record {
         std::mem::take(&mut self.lock().unsure)
     }
 
+    /// Whether there is doubt.
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.lock().unsure
+    }
+
     /// The stream is this one now: what was known before is void. Events from
     /// `next` on are to be read.
     pub(crate) fn begin(&self, stream: StreamState, next: u64) {
@@ -148,19 +147,35 @@ impl Record {
             state.sequence = Sequence::default();
         }
         state.stream = stream;
-        state.log.clear();
-        state.log.set_floor(next - 1);
+        state.held.begin(stream, next);
         state.losses = Losses::default();
         state.fanned = None;
-        let State { sequence, log, .. } = &mut *state;
-        sequence.begin(next, |stored| keep(log, stored));
+        let State { sequence, held, .. } = &mut *state;
+        sequence.begin(next, |stored| held.add(stored));
         sequence.know(stream.last);
         self.awaited.reset();
     }
 
-    /// What the stream was found to be, the same as before.
+    /// What the stream was found to be, the same as before. What lies before
+    /// its first event is gone here too, once it is fanned out.
     pub(crate) fn confirm(&self, stream: StreamState) {
-        self.lock().stream = stream;
+        let mut state = self.lock();
+        state.stream = stream;
+        let through = stream.first.saturating_sub(1).min(state.handed());
+        state.held.expire(through);
+    }
+
+    /// Does something with what is in memory, unless the stream has begun anew.
+    pub(crate) fn held<R>(&self, generation: u32, act: impl FnOnce(&mut Held, Reach) -> R) -> Option<R> {
+        let mut state = self.lock();
+        let reach = Reach { head: state.sequence.head(), handed: state.handed() };
+        (state.generation == generation).then(|| act(&mut state.held, reach))
+    }
+
+    /// Another one says that what was read of the stream before may have been
+    /// removed since.
+    pub(crate) fn edition(&self) -> u32 {
+        self.lock().held.edition()
     }
 
     /// What the stream was when it was asked last, and up to where everything
@@ -187,11 +202,11 @@ impl Record {
         if state.generation != generation {
             return;
         }
-        let State { sequence, log, .. } = &mut *state;
+        let State { sequence, held, .. } = &mut *state;
         for stored in events {
-            sequence.fill(stored, |stored| keep(log, stored));
+            sequence.fill(stored, |stored| held.add(stored));
         }
-        sequence.pass(through, |stored| keep(log, stored));
+        sequence.pass(through, |stored| held.add(stored));
         self.evict(&mut state);
         self.awaited.reach(state.sequence.head());
     }
@@ -199,7 +214,7 @@ impl Record {
     /// Retention has dropped these before they were here.
     pub(crate) fn lose(&self, from: u64, to: u64) {
         let mut state = self.lock();
-        let floor = state.log.floor();
+        let floor = state.held.log.floor();
         state.losses.add(from, to, floor);
     }
 
@@ -251,13 +266,13 @@ impl Record {
 
     /// Below and at this sequence nothing is in memory.
     pub(crate) fn floor(&self) -> u64 {
-        self.lock().log.floor()
+        self.lock().held.log.floor()
     }
 
     /// The oldest event in memory that the stream certainly still has: who has
     /// it has all that is older.
     pub(crate) fn witness(&self) -> Option<u64> {
-        self.lock().log.first()
+        self.lock().held.log.first()
     }
 
     /// What comes after a cursor for whoever fans out, at most so much. What
@@ -270,7 +285,7 @@ impl Record {
         let (generation, head) = (state.generation, state.sequence.head());
         if cursor.generation != generation {
             // Before the first one nobody was there to miss anything.
-            let seq = if cursor.generation == 0 { head } else { state.log.floor().min(head) };
+            let seq = if cursor.generation == 0 { head } else { state.held.log.floor().min(head) };
             state.fanned = Some(seq);
             return Some(Step::Lost(Cursor { generation, seq }));
         }
@@ -288,7 +303,7 @@ impl Record {
             return None;
         }
         let (mut events, mut bytes, mut seq) = (Vec::new(), 0, upto);
-        for (at, _, event) in state.log.range(cursor.seq, upto) {
+        for (at, _, event) in state.held.log.range(cursor.seq, upto) {
             bytes += event.envelope.data.len();
             if !events.is_empty() && (events.len() == size.events || bytes > size.bytes) {
                 seq = at - 1;
@@ -310,15 +325,21 @@ impl Record {
         if cursor.seq >= upto {
             return Look::End;
         }
-        let floor = state.log.floor();
-        if cursor.seq < floor {
+        let floor = state.held.log.floor();
+        if cursor.seq < floor && floor >= state.stream.first {
             return Look::Older(floor);
+        }
+        if cursor.seq < floor && self.delivery != Delivery::Latest {
+            // Of what is older the stream has nothing left either.
+            let to = (state.stream.first - 1).min(head);
+            let gap = Gap { from: cursor.seq + 1, to, reason: Reason::Expired };
+            return Look::Lost(gap, Cursor { generation, seq: to });
         }
         let (upto, lost) = state.losses.after(cursor.seq, upto);
         if let Some(gap) = lost {
             return Look::Lost(gap, Cursor { generation, seq: gap.to });
         }
-        let page = state.log.page(patterns, cursor.seq, upto, size.events);
+        let page = state.held.log.page(patterns, Select::All, cursor.seq, upto, size.events);
         let (mut events, mut bytes, mut through) = (Vec::new(), 0, page.through);
         for (seq, event) in page.events {
             bytes += event.envelope.data.len();
@@ -334,11 +355,11 @@ impl Record {
     /// Looks at what is in memory, and at the sequence at and below which there
     /// is more in the stream, 0 where there is not; nothing when the stream of
     /// this generation is another one by now.
-    pub(crate) fn view<R>(&self, generation: u32, look: impl FnOnce(&Log<Arc<Message>>, u64) -> R) -> Option<R> {
+    pub(crate) fn view<R>(&self, generation: u32, look: impl FnOnce(&EventLog<Arc<Message>>, u64) -> R) -> Option<R> {
         let state = self.lock();
-        let floor = state.log.floor();
+        let floor = state.held.log.floor();
         let floor = if floor < state.stream.first { 0 } else { floor };
-        (state.generation == generation).then(|| look(&state.log, floor))
+        (state.generation == generation).then(|| look(&state.held.log, floor))
     }
 
     /// Drops what has become too old.
@@ -348,19 +369,19 @@ impl Record {
 
     /// Whether so much waits for its fan-out that no more is taken.
     fn is_full(&self, state: &State) -> bool {
-        state.fanned.is_some() && state.log.bytes() > self.bytes + BEHIND_BYTES
+        state.fanned.is_some() && state.held.log.bytes() > self.bytes + BEHIND_BYTES
     }
 
     /// Drops what is beyond the window and fanned out.
     fn evict(&self, state: &mut State) {
         let oldest = if self.delivery == Delivery::Latest { None } else { Instant::now().checked_sub(self.age) };
-        while let Some((seq, event)) = state.log.front() {
+        while let Some((seq, event)) = state.held.log.front() {
             let old = oldest.is_some_and(|oldest| event.arrived < oldest);
-            let beyond = old || state.log.bytes() > self.bytes;
+            let beyond = old || state.held.log.bytes() > self.bytes;
             if !beyond || state.fanned.is_some_and(|fanned| seq > fanned) {
                 break;
             }
-            state.log.evict_through(seq);
+            state.held.log.evict_through(seq);
         }
     }
 
@@ -369,16 +390,15 @@ impl Record {
     }
 }
 
-fn reset(cursor: Cursor) -> Gap {
-    Gap { from: cursor.seq.saturating_add(1), to: 0, reason: Reason::Reset }
+impl State {
+    /// Everything up to here is handed out, or nobody hands out.
+    fn handed(&self) -> u64 {
+        self.fanned.unwrap_or(u64::MAX)
+    }
 }
 
-/// Adds what is in order to the log.
-pub(crate) fn keep(log: &mut Log<Arc<Message>>, stored: Stored) {
-    let bytes = size(&stored);
-    if let Some(event) = stored.event {
-        log.append(stored.seq, event.subject.clone(), bytes, event);
-    }
+fn reset(cursor: Cursor) -> Gap {
+    Gap { from: cursor.seq.saturating_add(1), to: 0, reason: Reason::Reset }
 }
 
 #[cfg(test)]

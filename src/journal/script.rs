@@ -16,6 +16,7 @@ use crate::{
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery, Source as Text, load},
     journal::{
+        comparison::Comparison,
         gaps::Gaps,
         keeper::{Keeper, Lag},
         record::Record,
@@ -49,6 +50,8 @@ pub(crate) struct Script {
     pub(crate) each: bool,
     /// The first event that is young enough.
     pub(crate) since: Option<u64>,
+    /// Sequences without an event; those that it has count in its state.
+    pub(crate) deleted: Vec<u64>,
 }
 
 /// Answers it.
@@ -58,6 +61,8 @@ pub(crate) struct Scripted {
     /// How often the copy and the leader were read.
     pub(crate) copy: AtomicUsize,
     pub(crate) leader: AtomicUsize,
+    /// How often it was asked what was deleted.
+    pub(crate) listed: AtomicUsize,
 }
 
 /// A stream with all events between two sequences, of one subject, `a.b`, or of one each.
@@ -78,7 +83,7 @@ pub(crate) fn stored(seq: u64, subject: &str, data: Bytes) -> Stored {
     let envelope = Envelope { data, ..Envelope::default() };
     let message = Message::new(Subject::parse(subject).expect("a subject"), envelope);
     let place = Some(Place { stream: "S".into(), seq });
-    Stored { seq, event: Some(Arc::new(Message { place, ..message })) }
+    Stored::new(seq, Some(Arc::new(Message { place, ..message })))
 }
 
 /// One that has all of such a stream behind it, and so many of its events in memory.
@@ -99,6 +104,7 @@ pub(crate) fn keeper(script: Script, window: u64, delivery: Delivery) -> (Keeper
         record: Arc::new(Record::new(&stream, delivery)),
         source: Source::new(broker.clone(), StreamIndex(0)),
         lag: Lag::new(metrics.clone()),
+        comparison: Comparison::new(metrics.clone()),
         metrics,
     };
     (keeper, broker)
@@ -106,7 +112,12 @@ pub(crate) fn keeper(script: Script, window: u64, delivery: Delivery) -> (Keeper
 
 impl Scripted {
     pub(crate) fn new(script: Script) -> Arc<Self> {
-        Arc::new(Self { script: Mutex::new(script), copy: AtomicUsize::new(0), leader: AtomicUsize::new(0) })
+        Arc::new(Self {
+            script: Mutex::new(script),
+            copy: AtomicUsize::new(0),
+            leader: AtomicUsize::new(0),
+            listed: AtomicUsize::new(0),
+        })
     }
 
     pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
@@ -114,15 +125,16 @@ impl Scripted {
     }
 
     fn page(&self, from: u64, last: u64, size: PageSize) -> Page {
-        let (state, each, unfit) = {
+        let (state, each, unfit, deleted) = {
             let script = self.script();
-            (script.state, script.each, script.unfit)
+            (script.state, script.each, script.unfit, script.deleted.clone())
         };
         let event = |seq| {
             let subject = if each { format!("a.{seq}") } else { "a.b".to_owned() };
             stored(seq, &subject, vec![0; BYTES as usize].into())
         };
-        let events: Vec<_> = (from.max(state.first)..=last).map(event).take(size.events).collect();
+        let events: Vec<_> =
+            (from.max(state.first)..=last).filter(|seq| !deleted.contains(seq)).map(event).take(size.events).collect();
         let through = events.last().map_or(0, |event| event.seq);
         Page { events, through, more: through < last, passed_over: unfit }
     }
@@ -193,6 +205,12 @@ impl Broker for Scripted {
             return Ok(StreamState { last, ..script.state });
         }
         Ok(script.state)
+    }
+
+    async fn deleted(&self, _: StreamIndex) -> Result<(StreamState, Vec<u64>), ReadError> {
+        self.listed.fetch_add(1, Ordering::Relaxed);
+        let script = self.script();
+        Ok((script.state, script.deleted.iter().copied().filter(|seq| *seq >= script.state.first).collect()))
     }
 
     async fn gone(&self, _: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {

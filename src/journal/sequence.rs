@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn stored(seq: u64) -> Stored {
-        Stored { seq, event: None }
+        Stored::new(seq, None)
     }
 
     #[test]

@@ -163,7 +163,8 @@ impl Shelf {
 
     /// A page of the stream that has a sequence, for who reads on or begins there.
     pub(crate) async fn sheet(&self, seq: u64, last: u64, begins: bool) -> Result<Arc<Sheet>, ReadError> {
-        let (pages, generation) = (&self.pages, self.record.generation());
+        // Pages of before something was removed may still have it.
+        let (pages, generation) = (&self.pages, self.record.edition());
         if begins { pages.first_page(generation, seq, last).await } else { pages.page(generation, seq, last).await }
     }
 

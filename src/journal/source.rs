@@ -68,6 +68,11 @@ impl Source {
         self.broker.stream_state(self.stream).await
     }
 
+    /// What the stream is now, and its sequences without an event.
+    pub(crate) async fn deleted(&self) -> Result<(StreamState, Vec<u64>), ReadError> {
+        self.broker.deleted(self.stream).await
+    }
+
     /// Reads one page of an answer.
     pub(crate) async fn read(&self, query: &Query, size: PageSize) -> Result<Page, ReadError> {
         self.broker.read(self.stream, query, size, self.purpose).await

@@ -8,6 +8,7 @@ mod holes;
 mod older;
 mod outages;
 mod poison;
+mod removed;
 mod seams;
 mod slow;
 mod streams_begin_anew;

@@ -14,7 +14,7 @@ use crate::{
     },
     calendar::unix_millis,
     config::{Storage, Stream},
-    log::{Bounds, Log},
+    event_log::{Bounds, EventLog, Select},
 };
 
 /// What an event takes besides its data, roughly.
@@ -27,7 +27,7 @@ const SUBJECTS: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Store {
     name: Arc<str>,
-    log: Log<Kept>,
+    log: EventLog<Kept>,
     epoch: u64,
     max_age: Option<Duration>,
     duplicate_window: Duration,
@@ -49,7 +49,7 @@ impl Store {
         let most = |limit: Option<u64>| limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         Self {
             name: stream.name.as_str().into(),
-            log: Log::new(Bounds {
+            log: EventLog::new(Bounds {
                 bytes: most(stream.kept_bytes(Storage::Memory)),
                 events: most(stream.max_messages),
                 per_subject: most(stream.max_messages_per_subject),
@@ -98,6 +98,18 @@ impl Store {
         }
     }
 
+    /// What the stream is now, and the sequences behind its first without an event.
+    pub(crate) fn deleted(&mut self) -> (StreamState, Vec<u64>) {
+        let state = self.state();
+        let (mut deleted, mut next) = (Vec::new(), state.first);
+        for (seq, ..) in self.log.range(state.first.saturating_sub(1), state.last) {
+            deleted.extend(next..seq);
+            next = seq + 1;
+        }
+        deleted.extend(next..=state.last);
+        (state, deleted)
+    }
+
     /// The first sequence from this one on at which something is stored.
     pub(crate) fn next(&mut self, seq: u64) -> Option<u64> {
         self.expire(Instant::now());
@@ -115,7 +127,7 @@ impl Store {
                 let mut found: Vec<&Kept> = Vec::new();
                 let mut after = seq.saturating_sub(1);
                 while after < head && found.len() <= size.events {
-                    let part = self.log.page(&pattern, after, head, size.events + 1);
+                    let part = self.log.page(&pattern, Select::All, after, head, size.events + 1);
                     found.extend(part.events.into_iter().map(|(_, kept)| kept));
                     after = part.through;
                 }
@@ -154,7 +166,7 @@ fn page<'a>(mut kept: impl Iterator<Item = &'a Kept>, size: PageSize) -> Page {
     let mut bytes = 0;
     for Kept { event, .. } in kept.by_ref().take(size.events) {
         page.through = event.seq();
-        page.events.push(Stored { seq: event.seq(), event: Some(event.clone()) });
+        page.events.push(Stored::new(event.seq(), Some(event.clone())));
         bytes += event.envelope.data.len();
         if bytes >= size.bytes {
             break;

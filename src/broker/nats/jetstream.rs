@@ -139,6 +139,16 @@ pub(crate) async fn gone(client: &Client, name: &str, from: u64, to: u64) -> Res
     Ok(gone)
 }
 
+/// Asks how far a stream has come, and which sequences in it have no event.
+///
+/// # Errors
+/// See [`StreamError`]; also when who answers may not be its leader any more.
+pub(crate) async fn deleted(client: &Client, name: &str) -> Result<(StreamState, Vec<u64>), StreamError> {
+    let mut state: State = api::details(client, name).await?;
+    let deleted = std::mem::take(&mut state.deleted);
+    Ok((certain(state)?, deleted))
+}
+
 fn certain(state: State) -> Result<StreamState, StreamError> {
     if state.certain {
         return Ok(state.stream);

@@ -111,3 +111,64 @@ async fn a_window_begins_where_its_bytes_and_its_age_allow_it() {
         assert_eq!(kept.keeper.window_begin(&state).await, Ok(begins), "{since:?} {state:?} {delivery:?}");
     }
 }
+
+impl Kept {
+    /// The sequences in memory.
+    fn held(&self) -> Vec<u64> {
+        let record = &self.keeper.record;
+        let held =
+            record.held(record.generation(), |held, _| held.log.range(0, u64::MAX).map(|(seq, ..)| seq).collect());
+        held.expect("the same stream")
+    }
+
+    /// The stream is like this now, without these sequences; returns how often
+    /// what it deleted was listed by then.
+    async fn listed(&mut self, first: u64, last: u64, deleted: &[u64]) -> usize {
+        {
+            let mut script = self.broker.script();
+            let messages = last + 1 - first - deleted.iter().filter(|seq| **seq >= first).count() as u64;
+            script.state = StreamState { messages, ..stream(1, first, last) };
+            script.deleted = deleted.to_vec();
+        }
+        assert_eq!(self.attend().await, Ok(()));
+        self.broker.listed.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn what_the_stream_has_deleted_goes_and_costs_nothing_where_nothing_was() {
+    let mut kept = Kept::of_ten().await;
+    assert_eq!(kept.listed(1, 12, &[]).await, 0);
+    kept.steps(10);
+    assert_eq!(kept.listed(3, 12, &[]).await, 0);
+    assert_eq!(kept.held(), (3..=12).collect::<Vec<_>>(), "the stream begins there");
+    assert_eq!(kept.listed(3, 12, &[5, 9]).await, 1);
+    assert_eq!(kept.held(), [3, 4, 6, 7, 8, 10, 11, 12]);
+    for (first, last) in [(3, 12), (3, 20), (4, 20), (8, 20)] {
+        assert_eq!(kept.listed(first, last, &[5, 9]).await, 1, "{first} to {last}");
+        kept.steps(12);
+    }
+    assert_eq!(kept.held(), [8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(kept.listed(8, 20, &[5, 9, 20]).await, 2);
+    assert_eq!(kept.held().last(), Some(&19));
+}
+
+#[tokio::test]
+async fn where_very_much_was_deleted_what_is_in_memory_is_read_again() {
+    let state = StreamState { messages: 1_000, bytes: 100_000, ..stream(1, 1, 200_000) };
+    let mut kept = Kept::new(Script { state, since: Some(1), ..Script::default() }, 50, Delivery::Durable);
+    assert_eq!(kept.attend().await, Ok(()));
+    let held = kept.held();
+    {
+        let mut script = kept.broker.script();
+        script.state.messages -= 1;
+        script.deleted = vec![held[7]];
+    }
+    assert_eq!(kept.attend().await, Ok(()));
+    assert_eq!((kept.held().len(), kept.held().contains(&held[7])), (held.len() - 1, false));
+    assert_eq!(kept.broker.listed.load(Ordering::Relaxed), 0);
+    let reads = kept.broker.copy.load(Ordering::Relaxed);
+    assert_eq!(kept.attend().await, Ok(()));
+    assert_eq!(kept.broker.copy.load(Ordering::Relaxed), reads, "that was all");
+}

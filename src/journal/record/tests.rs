@@ -246,3 +246,29 @@ async fn who_waits_for_a_sequence_is_told_when_it_has_come_or_never_will() {
     waits.await;
     record.until_come(1, 9).await;
 }
+
+#[test]
+fn what_the_stream_has_dropped_is_told_without_a_question_and_goes_from_memory() {
+    for (delivery, expected) in [
+        (Delivery::Durable, "expired 2..3, on from 1/3"),
+        // Of values only those that are left matter.
+        (Delivery::Latest, "[4, 5], on from 1/5"),
+    ] {
+        let record = record(100, delivery);
+        record.take((1..=5).map(event));
+        step(&record, at(1, 0), ALL);
+        step(&record, at(1, 5), ALL);
+        record.confirm(StreamState { first: 4, last: 5, messages: 2, ..StreamState::default() });
+        assert_eq!((record.floor(), record.witness()), (3, Some(4)), "{delivery:?}");
+        assert_eq!(look(&record, at(1, 1), "a.>", 9, ALL), expected, "{delivery:?}");
+        assert_eq!(look(&record, at(1, 3), "a.>", 9, ALL), "[4, 5], on from 1/5");
+    }
+}
+
+#[test]
+fn a_rollup_makes_the_stream_be_asked_at_once() {
+    let record = record(100, Delivery::Durable);
+    assert!(record.take_doubt());
+    record.take([Stored { ends_older: true, ..event(1) }]);
+    assert!(record.is_unsure() && record.take_doubt() && !record.is_unsure());
+}

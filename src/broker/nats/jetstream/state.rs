@@ -15,7 +15,7 @@ pub(crate) struct State {
     /// one, and what that has stored.
     pub(crate) certain: bool,
     /// Sequences between others at which nothing is stored, if that was asked.
-    deleted: Vec<u64>,
+    pub(crate) deleted: Vec<u64>,
 }
 
 impl State {

@@ -71,6 +71,10 @@ pub(crate) struct Added<'b> {
     pub(crate) last: Option<u64>,
     /// Whether the publisher has written any header.
     pub(crate) others: bool,
+    /// Whether the stream drops older events for it: `Nats-Rollup` (also what a
+    /// key-value purge writes), or `Nats-Marker-Reason`, which a server writes
+    /// where the last event of a subject has ended.
+    pub(crate) ends_older: bool,
 }
 
 /// Reads what a server has added.
@@ -101,6 +105,10 @@ pub(crate) fn added(block: &[u8]) -> Added<'_> {
             b"Time-Stamp" => mem::replace(&mut added.time, text()).is_some(),
             b"Num-Pending" => mem::replace(&mut added.pending, number()).is_some(),
             b"Last-Sequence" => mem::replace(&mut added.last, number()).is_some(),
+            b"Rollup" | b"Marker-Reason" => {
+                added.ends_older = true;
+                true
+            }
             _ => true,
         };
     }
@@ -168,6 +176,15 @@ mod tests {
             "x",
         ] {
             assert!(added(format!("{publishers}{servers}").as_bytes()).others, "{publishers}");
+        }
+    }
+
+    #[test]
+    fn a_rollup_and_a_marker_say_that_older_events_end() {
+        for header in ["Nats-Rollup: sub", "Nats-Rollup: all", "Nats-Marker-Reason: MaxAge"] {
+            let read = |block: String| added(block.as_bytes()).ends_older;
+            assert!(read(format!("NATS/1.0\r\nKV-Operation: PURGE\r\n{header}\r\nNats-Sequence: 7\r\n\r\n")));
+            assert!(!read(format!("NATS/1.0\r\nx: {header}\r\nNats-Sequence: 7\r\n\r\n")));
         }
     }
 

@@ -114,7 +114,8 @@ impl Sieve {
         let subject = added.subject.unwrap_or_default();
         // What only servers have written says nothing to clients.
         let headers = raw.headers.filter(|_| added.others || self.forwards_servers);
-        Some(self.kept(&Raw { subject, headers, ..*raw }, at, moment))
+        let stored = self.kept(&Raw { subject, headers, ..*raw }, at, moment);
+        Some(Stored { ends_older: added.ends_older, ..stored })
     }
 
     /// What is stored at a place that is known.
@@ -131,7 +132,7 @@ impl Sieve {
             let place = Some(Place { stream: stream.clone(), seq });
             Some(Arc::new(Message { subject, envelope, arrived: moment.arrived, place }.stamped(unix_millis)))
         };
-        Stored { seq, event: event() }
+        Stored::new(seq, event())
     }
 
     fn subject(&self, subject: &[u8]) -> Option<Subject> {

@@ -85,6 +85,7 @@ impl<V> Slots<V> {
     }
 
     /// Places with `after` < sequence <= `upto`, holes included.
+    #[cfg(test)]
     pub(crate) fn span(&self, after: u64, upto: u64) -> usize {
         let (start, end) = self.places(after, upto);
         end - start

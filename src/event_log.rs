@@ -1,15 +1,14 @@
 //! Events of one stream in sequence order, with an index by subject: what a
 //! node keeps of the recent past, what the in-process broker stores, and the
-//! newest value of each subject. Free of I/O, of clocks and of locks.
+//! newest value of each subject. A queue and an ordered map. Free of I/O, of
+//! clocks and of locks.
 //!
-//! An event is found by its sequence without a search, and those of a pattern
-//! by a walk through the index, which costs as much as there is to find. Only
-//! where much matches is the log read event by event.
+//! A page is found by the index where few of the events match, and by reading
+//! event by event where many do. `docs/decisions/0017-an-event-log-of-a-queue-and-a-map.md`
+//! has the measurements.
 
-mod children;
-mod index;
-mod seqs;
 mod slots;
+mod subjects;
 
 use std::ops::ControlFlow;
 
@@ -19,34 +18,18 @@ use crate::{
     subject::{Pattern, Subject},
 };
 
-use index::Index;
 use slots::{Entry, Slots};
+use subjects::SubjectIndex;
 
-/// Bytes that a log needs for an event beyond its value and the text of its
-/// subject, for callers that bound memory. It is the worst case, a subject of
-/// its own for every event; with two events per subject it is 165, on busy
-/// subjects 50.
-pub const EVENT_BYTES: usize = 256;
+/// A step through the index costs as much as this many comparisons of an event
+/// with a pattern. Reading event by event is the cheaper way while one event in
+/// this many matches.
+const STEP: usize = 16;
 
-/// Events that a page reads before it asks whether enough of them match.
-const TASTE: usize = 16;
-
-/// Reading on beats the index while one event in this many matches.
-const SPARSE: usize = 16;
-
-/// Comparisons of an event with a pattern that cost less than a walk.
-const SHORT: usize = 256;
-
-/// Nodes that wildcards may lead a page to, and sequences that it may gather
-/// there, before it reads the events instead. Each takes about 50 ns.
-const WALK: usize = 4_096;
-
-/// Sequences that one subject adds to a page: with a few busy subjects the walk
-/// still comes to its end, and the page ends with the first of them.
-const PER_SUBJECT: usize = WALK / 4;
-
-/// Comparisons of an event with a pattern after which a page ends, about 5 ms.
-const SCAN: usize = 65_536;
+/// Work of one page, in comparisons of an event with a pattern: some
+/// milliseconds, because a page is found under the lock of its stream. A page
+/// that would take more ends early.
+const PAGE_WORK: usize = 65_536;
 
 /// Patterns of a page that each event is compared with one after the other. Of
 /// more an index is made first, some 100 ns for each.
@@ -55,7 +38,7 @@ const FEW: usize = 8;
 /// How much a log keeps. `usize::MAX` is no bound. The newest event always stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Bytes of all events, as [`Log::append`] was told them.
+    /// Bytes of all events, as [`EventLog::append`] was told them.
     pub bytes: usize,
     /// Events.
     pub events: usize,
@@ -71,56 +54,78 @@ impl Bounds {
 /// Events in sequence order, with an index by subject. Sequences begin with 1
 /// and may have gaps.
 #[derive(Debug)]
-pub struct Log<V> {
+pub struct EventLog<V> {
     bounds: Bounds,
-    slots: Slots<V>,
-    index: Index,
+    events: Slots<V>,
+    subjects: SubjectIndex,
     floor: u64,
     head: u64,
 }
 
-/// What [`Log::page`] found.
+/// The outcome of [`EventLog::append`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// The event is the newest one now.
+    Added,
+    /// The event is the newest one now, and one of its subject had to go.
+    Superseded,
+    /// An event with this sequence or a later one was here before.
+    Known,
+}
+
+/// Matching events, from [`EventLog::page`].
 #[derive(Debug)]
-pub struct Page<'a, V> {
+pub struct EventPage<'a, V> {
     /// Sequences and events, in order.
     pub events: Vec<(u64, &'a V)>,
     /// No other event up to here matches: the next page begins after it.
     pub through: u64,
+    /// Events and steps of the index that were looked at.
+    pub visited: usize,
 }
 
-impl<V> Log<V> {
+/// Which of the matching events a page has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Select {
+    /// All of them.
+    All,
+    /// Of each subject the newest one up to the page's end.
+    Newest,
+}
+
+impl<V> EventLog<V> {
     /// An empty log.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, slots: Slots::default(), index: Index::default(), floor: 0, head: 0 }
+        Self { bounds, events: Slots::default(), subjects: SubjectIndex::default(), floor: 0, head: 0 }
     }
 
-    /// Adds an event behind all others, evicts the oldest of its subject and
-    /// the oldest of all until the bounds hold, and returns true. An event that
-    /// is not above [`head`](Self::head) has been here: the log stays as it is.
-    pub fn append(&mut self, seq: u64, subject: Subject, bytes: usize, value: V) -> bool {
+    /// Adds an event behind all others, and evicts the oldest of its subject and
+    /// the oldest of all until the bounds hold. An event that is not above
+    /// [`head`](Self::head) leaves the log as it is.
+    pub fn append(&mut self, seq: u64, subject: Subject, bytes: usize, value: V) -> Appended {
         if seq <= self.head {
-            return false;
+            return Appended::Known;
         }
         self.head = seq;
-        let superseded = self.index.add(&subject, seq, self.bounds.per_subject);
-        self.slots.push(seq, Entry { subject, bytes, value });
+        let superseded = self.subjects.add(&subject, seq, self.bounds.per_subject);
+        self.events.push(seq, Entry { subject, bytes, value });
         if let Some(superseded) = superseded {
-            self.slots.take(superseded);
+            self.events.take(superseded);
         }
         while (self.len() > self.bounds.events || self.bytes() > self.bounds.bytes) && self.len() > 1 {
             self.evict();
         }
-        true
+        if superseded.is_some() { Appended::Superseded } else { Appended::Added }
     }
 
     /// Sequence of the oldest event.
     pub fn first(&self) -> Option<u64> {
-        self.slots.first().map(|(seq, _)| seq)
+        self.events.first().map(|(seq, _)| seq)
     }
 
     /// Sequence of the newest event.
     pub fn last(&self) -> Option<u64> {
-        self.slots.last()
+        self.events.last()
     }
 
     /// Highest sequence that was ever here or that the floor has reached; 0 at first.
@@ -128,9 +133,9 @@ impl<V> Log<V> {
         self.head
     }
 
-    /// Events.
+    /// Number of events.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.events.len()
     }
 
     /// Whether there is no event.
@@ -140,18 +145,19 @@ impl<V> Log<V> {
 
     /// Bytes of all events, as [`append`](Self::append) was told them.
     pub fn bytes(&self) -> usize {
-        self.slots.bytes()
+        self.events.bytes()
     }
 
-    /// Everything above it that ever came is here, but for what its subject
-    /// superseded and what was removed one by one. It rises with whatever a
-    /// bound or [`evict_through`](Self::evict_through) evicts; 0 at first.
+    /// The sequence above which everything that ever came is here, but for what
+    /// its subject superseded and what was removed one by one. It rises with
+    /// each event that a bound or [`evict_through`](Self::evict_through) evicts;
+    /// 0 at first.
     pub fn floor(&self) -> u64 {
         self.floor
     }
 
     /// Says where the log begins, for one that begins in the middle of a
-    /// stream. What is not above it goes. It may fall, if the caller knows that
+    /// stream. Events up to there go. It may fall, if the caller knows that
     /// there was nothing in between.
     pub fn set_floor(&mut self, floor: u64) {
         self.evict_through(floor);
@@ -160,22 +166,25 @@ impl<V> Log<V> {
 
     /// The oldest event, so that the caller can evict by age.
     pub fn front(&self) -> Option<(u64, &V)> {
-        self.slots.first().map(|(seq, entry)| (seq, &entry.value))
+        self.events.first().map(|(seq, entry)| (seq, &entry.value))
     }
 
-    /// Drops every event up to and with this sequence, and raises the floor to it.
-    pub fn evict_through(&mut self, seq: u64) {
+    /// Drops every event up to and with this sequence, and raises the floor to
+    /// it. Returns how many there were.
+    pub fn evict_through(&mut self, seq: u64) -> usize {
+        let before = self.len();
         while self.first().is_some_and(|first| first <= seq) {
             self.evict();
         }
         self.floor = self.floor.max(seq);
         self.head = self.head.max(seq);
+        before - self.len()
     }
 
     /// Takes one event out; the floor stays.
     pub fn remove(&mut self, seq: u64) -> Option<V> {
-        let entry = self.slots.take(seq)?;
-        self.index.remove(&entry.subject, seq);
+        let entry = self.events.take(seq)?;
+        self.subjects.remove(&entry.subject, seq);
         Some(entry.value)
     }
 
@@ -186,35 +195,33 @@ impl<V> Log<V> {
 
     /// The event with this sequence.
     pub fn get(&self, seq: u64) -> Option<&V> {
-        self.slots.get(seq).map(|entry| &entry.value)
+        self.events.get(seq).map(|entry| &entry.value)
     }
 
     /// Every event with `after` < sequence <= `upto`, in order.
     pub fn range(&self, after: u64, upto: u64) -> impl Iterator<Item = (u64, &Subject, &V)> {
-        self.slots.range(after, upto).map(|(seq, entry)| (seq, &entry.subject, &entry.value))
+        self.events.range(after, upto).map(|(seq, entry)| (seq, &entry.subject, &entry.value))
     }
 
     /// Events with `after` < sequence <= `upto` whose subject matches any of the
     /// patterns, in order, at most `most`, each once. `through` is `upto` when
     /// there is no more; otherwise it is at or behind the last event, and the
     /// next page begins there. A page ends early, even without an event, where
-    /// it would take too long; it always gets ahead unless `most` is 0.
+    /// it would take more than a few milliseconds; it always gets ahead unless
+    /// `most` is 0.
     ///
     /// Nothing is known about what comes above [`head`](Self::head): an `upto`
     /// beyond it makes `through` promise too much.
-    pub fn page(&self, patterns: &[Pattern], after: u64, upto: u64, most: usize) -> Page<'_, V> {
-        let mut page = Page { events: Vec::new(), through: after };
+    pub fn page(&self, patterns: &[Pattern], select: Select, after: u64, upto: u64, most: usize) -> EventPage<'_, V> {
+        let mut page = EventPage { events: Vec::new(), through: after, visited: 0 };
         if after >= upto || most == 0 {
             return page;
         }
         let index = (patterns.len() > FEW).then(|| patterns.iter().map(|pattern| (pattern.clone(), ())).collect());
-        let wanted = Wanted { patterns, index, upto, most };
-        if self.read(&mut page, &wanted, |visited, found| visited < TASTE + found * SPARSE) {
-            return page;
-        }
-        let short = self.slots.span(page.through, upto).saturating_mul(patterns.len()) <= SHORT;
-        if short || !self.gather(&mut page, &wanted) {
-            let visits = (SCAN / patterns.len().max(1)).max(TASTE);
+        let wanted = Wanted { patterns, index, select, upto, most };
+        let dense = self.read(&mut page, &wanted, |visited, found| visited < STEP * (1 + found));
+        if !dense && !self.gather(&mut page, &wanted) {
+            let visits = (PAGE_WORK / patterns.len().max(1)).max(STEP);
             self.read(&mut page, &wanted, |visited, _| visited < visits);
         }
         page
@@ -222,15 +229,15 @@ impl<V> Log<V> {
 
     /// The newest event up to `upto` of each subject that matches any of the
     /// patterns, in order; `None` when there are more than `most`. Takes as long
-    /// as there are subjects that the patterns lead to, about 50 ns each.
+    /// as there are subjects that the patterns lead to.
     pub fn newest(&self, patterns: &[Pattern], upto: u64, most: usize) -> Option<Vec<(u64, &V)>> {
         let mut seqs = Vec::new();
         // Several patterns may find the same: too many are so only without those.
-        let crowd = most.saturating_mul(2).max(WALK);
-        let mut visits = usize::MAX;
+        let crowd = most.saturating_mul(2).max(PAGE_WORK);
+        let mut steps = usize::MAX;
         for pattern in patterns {
-            let walked = self.index.walk(pattern, 0, &mut visits, |here| {
-                seqs.extend(here.newest(upto));
+            let walked = self.subjects.walk(pattern, &mut steps, |sequences| {
+                seqs.extend(sequences.newest(upto));
                 if seqs.len() > crowd {
                     order(&mut seqs);
                     if seqs.len() > most {
@@ -249,7 +256,7 @@ impl<V> Log<V> {
 
     /// The newest event of a subject.
     pub fn newest_of(&self, subject: &Subject) -> Option<(u64, &V)> {
-        let seq = self.index.of(subject)?.newest(u64::MAX)?;
+        let seq = self.subjects.of(subject)?.newest(u64::MAX)?;
         Some((seq, self.get(seq)?))
     }
 
@@ -265,15 +272,22 @@ impl<V> Log<V> {
         seqs.into_iter().filter_map(|seq| Some((seq, self.get(seq)?)))
     }
 
+    /// Whether an event is one of those that a page has.
+    fn is_wanted(&self, seq: u64, subject: &Subject, wanted: &Wanted<'_>) -> bool {
+        let newest = || self.subjects.of(subject).is_some_and(|sequences| sequences.newest(wanted.upto) == Some(seq));
+        wanted.matches(subject) && (wanted.select == Select::All || newest())
+    }
+
     /// Continues a page event by event, as long as `on` says so of how many
-    /// were visited and how many matched. Returns whether the page is complete.
-    fn read<'a>(&'a self, page: &mut Page<'a, V>, wanted: &Wanted<'_>, on: impl Fn(usize, usize) -> bool) -> bool {
+    /// were visited and how many are wanted. Returns whether the page is complete.
+    fn read<'a>(&'a self, page: &mut EventPage<'a, V>, wanted: &Wanted<'_>, on: impl Fn(usize, usize) -> bool) -> bool {
         let mut found = 0;
         for (visited, (seq, subject, value)) in self.range(page.through, wanted.upto).enumerate() {
             if !on(visited, found) {
                 return false;
             }
-            if wanted.matches(subject) {
+            page.visited += 1;
+            if self.is_wanted(seq, subject, wanted) {
                 if page.events.len() == wanted.most {
                     return true;
                 }
@@ -288,32 +302,35 @@ impl<V> Log<V> {
 
     /// Completes a page by the index; false, and the page as it was, when that
     /// takes too long.
-    fn gather<'a>(&'a self, page: &mut Page<'a, V>, wanted: &Wanted<'_>) -> bool {
+    fn gather<'a>(&'a self, page: &mut EventPage<'a, V>, wanted: &Wanted<'_>) -> bool {
         let after = page.through;
         let left = wanted.most - page.events.len();
-        // One more than is wanted tells whether that is all.
-        let per_subject = left.saturating_add(1).min(PER_SUBJECT);
-        let (mut reach, mut visits) = (wanted.upto, WALK);
+        let mut steps = PAGE_WORK / STEP;
         let mut seqs = Vec::new();
+        let mut walked = ControlFlow::Continue(());
         for pattern in wanted.patterns {
-            let walked = self.index.walk(pattern, after, &mut visits, |here| {
-                let before = seqs.len();
-                seqs.extend(here.between(after, reach).take(per_subject));
-                if seqs.len() - before == per_subject {
-                    // What others have beyond would leave a gap here.
-                    reach = seqs.last().copied().unwrap_or(reach);
+            walked = self.subjects.walk(pattern, &mut steps, |sequences| {
+                match wanted.select {
+                    Select::Newest => seqs.extend(sequences.newest(wanted.upto).filter(|seq| *seq > after)),
+                    // One more than is wanted tells whether that is all.
+                    Select::All => {
+                        seqs.extend(sequences.between(after, wanted.upto).take(left.saturating_add(1)));
+                    }
                 }
-                if seqs.len() > WALK { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if seqs.len() > PAGE_WORK / STEP { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             if walked.is_break() {
-                return false;
+                break;
             }
         }
+        page.visited += PAGE_WORK / STEP - steps + seqs.len();
+        if walked.is_break() {
+            return false;
+        }
         order(&mut seqs);
-        seqs.truncate(seqs.partition_point(|seq| *seq <= reach));
         page.through = match seqs.get(left) {
             Some(beyond) => beyond - 1,
-            None => reach,
+            None => wanted.upto,
         };
         seqs.truncate(left);
         page.events.extend(self.all(seqs));
@@ -321,11 +338,12 @@ impl<V> Log<V> {
     }
 }
 
-/// What a page is asked for.
+/// The question that a page answers.
 struct Wanted<'p> {
     patterns: &'p [Pattern],
     /// The same, where they are many.
     index: Option<PatternMap<()>>,
+    select: Select,
     upto: u64,
     most: usize,
 }

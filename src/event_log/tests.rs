@@ -15,15 +15,15 @@ fn patterns(texts: &[&str]) -> Vec<Pattern> {
 }
 
 /// A log of events 1.. of one byte each; the value is the sequence.
-fn log(bounds: Bounds, subjects: &[&str]) -> Log<u64> {
-    let mut log = Log::new(bounds);
+fn log(bounds: Bounds, subjects: &[&str]) -> EventLog<u64> {
+    let mut log = EventLog::new(bounds);
     for (seq, text) in (1..).zip(subjects) {
-        assert!(log.append(seq, subject(text), 1, seq));
+        assert_ne!(log.append(seq, subject(text), 1, seq), Appended::Known);
     }
     log
 }
 
-fn held(log: &Log<u64>) -> Vec<u64> {
+fn held(log: &EventLog<u64>) -> Vec<u64> {
     log.range(0, u64::MAX).map(|(seq, _, _)| seq).collect()
 }
 
@@ -42,7 +42,7 @@ fn a_bound_evicts_the_oldest_and_raises_the_floor() {
 #[test]
 fn the_newest_event_stays_even_above_the_bound() {
     let mut log = log(Bounds { bytes: 10, ..Bounds::NONE }, &["a", "a"]);
-    assert!(log.append(3, subject("b"), 11, 3));
+    assert_eq!(log.append(3, subject("b"), 11, 3), Appended::Added);
     assert_eq!((held(&log), log.floor(), log.bytes()), (vec![3], 2, 11));
     let none = super::tests::log(Bounds { bytes: 0, events: 0, per_subject: 0 }, &["a", "b", "b"]);
     assert_eq!(held(&none), [3]);
@@ -58,12 +58,12 @@ fn a_superseded_event_goes_and_the_floor_stays() {
 #[test]
 fn what_was_here_does_not_come_again() {
     let mut log = log(Bounds::NONE, &["a", "b"]);
-    assert!(!log.append(2, subject("a"), 1, 2));
+    assert_eq!(log.append(2, subject("a"), 1, 2), Appended::Known);
     assert_eq!(log.remove(2), Some(2));
-    assert!(!log.append(2, subject("a"), 1, 2));
+    assert_eq!(log.append(2, subject("a"), 1, 2), Appended::Known);
     log.evict_through(7);
-    assert!(!log.append(7, subject("a"), 1, 7));
-    assert!(log.append(9, subject("a"), 1, 9));
+    assert_eq!(log.append(7, subject("a"), 1, 7), Appended::Known);
+    assert_eq!(log.append(9, subject("a"), 1, 9), Appended::Added);
     assert_eq!((held(&log), log.floor(), log.head()), (vec![9], 7, 9));
     log.clear();
     assert_eq!((log.floor(), log.head(), log.is_empty()), (0, 0, true));
@@ -71,21 +71,21 @@ fn what_was_here_does_not_come_again() {
 
 #[test]
 fn a_log_may_begin_in_the_middle() {
-    let mut log = Log::new(Bounds::NONE);
+    let mut log = EventLog::new(Bounds::NONE);
     log.set_floor(1_000);
-    assert!(log.append(1_005, subject("a"), 1, 5));
+    assert_eq!(log.append(1_005, subject("a"), 1, 5), Appended::Added);
     assert_eq!((log.floor(), log.front()), (1_000, Some((1_005, &5))));
     log.set_floor(900);
     assert_eq!((log.floor(), log.len()), (900, 1));
 }
 
 #[test]
-fn holes_do_not_outnumber_events() {
+fn a_subject_keeps_its_newest() {
     let mut subjects = vec!["old"];
     subjects.extend(["a"; 1_000]);
     let log = log(Bounds { per_subject: 2, ..Bounds::NONE }, &subjects);
     assert_eq!(held(&log), [1, 1_000, 1_001]);
-    assert!(log.slots.span(0, u64::MAX) <= 65);
+    assert!(log.events.span(0, u64::MAX) <= 65, "holes do not outnumber events");
 }
 
 #[test]
@@ -93,25 +93,25 @@ fn an_empty_log_leaves_no_node_behind() {
     let mut log = log(Bounds::NONE, &["a", "a.b", "a.b.c", "a.c", "b", "a.b"]);
     log.remove(3);
     log.evict_through(6);
-    assert!(log.index.is_empty());
+    assert!(log.subjects.is_empty());
 }
 
 #[test]
 fn a_page_takes_up_where_the_last_one_ended() {
     let log = log(Bounds::NONE, &["a.x", "b", "a.y", "b", "a.x", "b"]);
     let wanted = patterns(&["a.*", "a.x"]);
-    let first = log.page(&wanted, 0, 6, 2);
+    let first = log.page(&wanted, Select::All, 0, 6, 2);
     assert_eq!((seqs(&first.events), first.through), (vec![1, 3], 4));
-    let rest = log.page(&wanted, first.through, 6, 2);
+    let rest = log.page(&wanted, Select::All, first.through, 6, 2);
     assert_eq!((seqs(&rest.events), rest.through), (vec![5], 6));
-    let beyond = log.page(&wanted, 7, 6, 2);
+    let beyond = log.page(&wanted, Select::All, 7, 6, 2);
     assert_eq!((seqs(&beyond.events), beyond.through), (vec![], 7));
-    assert_eq!(log.page(&wanted, 0, 6, 0).through, 0);
+    assert_eq!(log.page(&wanted, Select::All, 0, 6, 0).through, 0);
 }
 
 /// 100,000 events of 25,000 users: one in 32 a lamp, one in 32 of a busy user.
-fn crowd() -> Log<u64> {
-    let mut log = Log::new(Bounds::NONE);
+fn crowd() -> EventLog<u64> {
+    let mut log = EventLog::new(Bounds::NONE);
     for seq in 1..=100_000 {
         let text = match seq % 32 {
             0 => "shop.cart.busy.added".to_owned(),
@@ -147,7 +147,7 @@ fn pages_of_every_density_add_up_to_what_matches() {
             .collect();
         let (mut found, mut after) = (Vec::new(), 500);
         while after < 99_000 {
-            let page = log.page(&wanted, after, 99_000, *most);
+            let page = log.page(&wanted, Select::All, after, 99_000, *most);
             assert!(page.events.len() <= *most && page.through > after, "{texts:?}");
             found.extend(seqs(&page.events));
             after = page.through;
@@ -159,8 +159,45 @@ fn pages_of_every_density_add_up_to_what_matches() {
 #[test]
 fn one_page_is_enough_for_few_events_among_many() {
     let log = crowd();
-    let page = log.page(&patterns(&["shop.cart.u77.>"]), 0, 100_000, 100);
+    let page = log.page(&patterns(&["shop.cart.u77.>"]), Select::All, 0, 100_000, 100);
     assert_eq!((seqs(&page.events), page.through), (vec![77, 25_077, 50_077, 75_077], 100_000));
+}
+
+#[test]
+fn the_first_values_of_very_many_are_found_without_a_look_at_all() {
+    for (per_subject, events) in [(1, 200_000), (usize::MAX, 200_000)] {
+        let mut log = EventLog::new(Bounds { per_subject, ..Bounds::NONE });
+        for seq in 1..=events {
+            log.append(seq, subject(&format!("price.s{seq}")), 1, seq);
+        }
+        for text in [">", "price.*", "*.*"] {
+            let page = log.page(&patterns(&[text]), Select::Newest, 0, events, 1);
+            assert_eq!((seqs(&page.events), page.through), (vec![1], 1), "{text}");
+            assert!(page.visited <= 2, "{text}: {} visited", page.visited);
+        }
+        let page = log.page(&patterns(&["price.s199999"]), Select::Newest, 0, events, 1);
+        assert_eq!((seqs(&page.events), page.through), (vec![199_999], events));
+        assert!(page.visited <= 2 * STEP, "{} visited", page.visited);
+    }
+}
+
+/// Whatever is asked for: the bound counts what is looked at, not what is found.
+#[test]
+fn no_page_looks_at_more_than_it_may() {
+    let log = crowd();
+    let many: Vec<String> = (0..512).map(|number| format!("*.*.*.gone{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for texts in [&["*.*.*.gone"][..], &["shop.*.*.gone", "*.lamp.*.gone"], &["*.*.*.*.>"], &many] {
+        for select in [Select::All, Select::Newest] {
+            let (mut after, mut pages) = (0, 0);
+            while after < 100_000 && pages < 3 {
+                let page = log.page(&patterns(texts), select, after, 100_000, 64);
+                let compared = page.visited.saturating_sub(PAGE_WORK / STEP + STEP) * texts.len();
+                assert!(page.events.is_empty() && page.through > after && compared <= PAGE_WORK, "{texts:?}");
+                (after, pages) = (page.through, pages + 1);
+            }
+        }
+    }
 }
 
 #[test]
@@ -264,15 +301,18 @@ proptest! {
         steps in vec(step(), 1..400),
         asked in vec((vec(any_pattern(), 0..4), 0..300u64, 0..400u64, 0..12usize), 1..8),
     ) {
-        let mut log = Log::new(bounds);
+        let mut log = EventLog::new(bounds);
         let mut model = Model::default();
         for step in steps {
             match step {
                 Step::Append { hole, subject, bytes } => {
                     let seq = model.head + 1 + hole;
+                    let same = model.events.iter().filter(|event| event.1 == subject).count();
                     model.append(bounds, seq, subject.clone(), bytes);
-                    prop_assert!(log.append(seq, subject.clone(), bytes, seq));
-                    prop_assert!(!log.append(seq, subject, bytes, seq));
+                                        let appended = log.append(seq, subject.clone(), bytes, seq);
+                    let superseded = same >= bounds.per_subject.max(1);
+                    prop_assert_eq!(appended == Appended::Superseded, superseded);
+                    prop_assert_eq!(log.append(seq, subject, bytes, seq), Appended::Known);
                 }
                 Step::Remove(seq) => {
                     // Often one that is there.
@@ -323,7 +363,7 @@ proptest! {
             prop_assert_eq!(range, within);
 
             let matching = model.matching(&patterns, after, upto);
-            let page = log.page(&patterns, after, upto, most);
+            let page = log.page(&patterns, Select::All, after, upto, most);
             let expected: Vec<u64> = matching.iter().map(|(seq, _)| *seq).take(most).collect();
             prop_assert_eq!(seqs(&page.events), expected);
             let through = match matching.get(most) {
@@ -338,8 +378,8 @@ proptest! {
 
             // The same without a look at the events first.
             if after < upto {
-                let mut walked = Page { events: Vec::new(), through: after };
-                let wanted = Wanted { patterns: &patterns, index: None, upto, most };
+                let mut walked = EventPage { events: Vec::new(), through: after, visited: 0 };
+                let wanted = Wanted { patterns: &patterns, index: None, select: Select::All, upto, most };
                 prop_assert!(log.gather(&mut walked, &wanted));
                 prop_assert_eq!(seqs(&walked.events), seqs(&page.events));
                 prop_assert!(walked.through >= page.through);
@@ -352,6 +392,15 @@ proptest! {
             }
             let mut expected: Vec<u64> = newest.into_values().collect();
             expected.sort_unstable();
+            let (mut found, mut through) = (Vec::new(), after);
+            while through < upto && most > 0 {
+                let page = log.page(&patterns, Select::Newest, through, upto, most);
+                prop_assert!(page.events.len() <= most && page.through > through);
+                found.extend(seqs(&page.events));
+                through = page.through;
+            }
+            let changed: Vec<u64> = expected.iter().copied().filter(|seq| *seq > after).collect();
+            prop_assert!(most == 0 || after >= upto || found == changed, "{:?} {:?}", found, changed);
             let found = log.newest(&patterns, upto, most).map(|found| seqs(&found));
             prop_assert_eq!(found, (expected.len() <= most).then_some(expected));
         }
@@ -361,6 +410,6 @@ proptest! {
             prop_assert_eq!(log.newest_of(subject), newest.as_ref().map(|seq| (*seq, seq)));
         }
         log.evict_through(u64::MAX);
-        prop_assert!(log.is_empty() && log.index.is_empty());
+        prop_assert!(log.is_empty() && log.subjects.is_empty());
     }
 }

@@ -1,0 +1,133 @@
+//! Drops from memory what a stream has removed from its middle: purged
+//! subjects, deleted events, what an event's own time has ended. What is gone is
+//! listed by the stream where that is short, and found by reading again what is
+//! in memory where it is not.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    broker::{ReadError, StreamState},
+    journal::{record::Record, source::Source},
+    metrics::Metrics,
+    sync::Mutex,
+};
+
+/// Deleted sequences that a stream is asked to list: half a megabyte of JSON.
+const LISTED: u64 = 65_536;
+
+/// How long a list may not be asked for again, for each sequence on it: a stream
+/// that removes something all the time is asked every 13 s at most for the longest.
+const PAUSE_PER_SEQUENCE: Duration = Duration::from_micros(200);
+
+/// How long what is in memory is not read again after it was: as long as a
+/// window of a minute takes to be new.
+const PAUSE_OF_READING: Duration = Duration::from_secs(60);
+
+/// Pages that are read again before holes are looked after.
+const TOGETHER: usize = 8;
+
+/// The comparison of one record with its stream.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    state: Mutex<State>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    /// When the stream may be asked again at the earliest.
+    earliest: Option<Instant>,
+    reading: Option<Reading>,
+}
+
+/// What is in memory is being read again.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    /// The stream's last sequence when that began.
+    last: u64,
+    generation: u32,
+    next: u64,
+}
+
+impl Comparison {
+    /// Nothing was compared yet.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { state: Mutex::default(), metrics }
+    }
+
+    /// Drops what a stream does not have any more that was like this a moment
+    /// ago, if something may be gone.
+    pub(crate) async fn compare(&self, stream: StreamState, record: &Record, source: &Source) -> Result<(), ReadError> {
+        let generation = record.generation();
+        if record.held(generation, |held, _| held.adds_up(&stream)).unwrap_or(true) {
+            return Ok(());
+        }
+        let State { earliest, reading } = self.state();
+        if reading.is_some() || earliest.is_some_and(|earliest| Instant::now() < earliest) {
+            return Ok(());
+        }
+        let count = stream.deleted();
+        if count <= LISTED {
+            record.held(generation, |held, _| held.ask());
+            let (stream, deleted) = source.deleted().await?;
+            let dropped = record.held(generation, |held, reach| held.drop_deleted(stream, &deleted, reach));
+            self.count(dropped.unwrap_or_default());
+            let pause = PAUSE_PER_SEQUENCE * u32::try_from(deleted.len()).unwrap_or(u32::MAX);
+            self.set(State { earliest: Some(Instant::now() + pause), reading: None });
+        } else {
+            // What goes on until all is read again is for the next time.
+            record.held(generation, |held, _| held.settle(stream));
+            let reading = Reading { last: stream.last, generation, next: record.floor() + 1 };
+            self.set(State { earliest: Some(Instant::now() + PAUSE_OF_READING), reading: Some(reading) });
+        }
+        Ok(())
+    }
+
+    /// Whether something is being read again.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.state().reading.is_some()
+    }
+
+    /// Goes on to read again what is in memory.
+    pub(crate) async fn read_on(&self, record: &Record, source: &Source) -> Result<(), ReadError> {
+        for _ in 0..TOGETHER {
+            let state = self.state();
+            let Some(mut reading) = state.reading else { return Ok(()) };
+            let from = reading.next.max(record.floor() + 1);
+            if reading.generation != record.generation() || from > reading.last {
+                self.set(State { reading: None, ..state });
+                return Ok(());
+            }
+            let stretch = source.stretch(from, reading.last).await?;
+            let through = stretch.through.min(reading.last);
+            let stored: Vec<u64> = stretch.events.iter().map(|stored| stored.seq).collect();
+            let done = record.held(reading.generation, |held, reach| held.keep_only(from, through, &stored, reach));
+            let (done, dropped) = done.unwrap_or((through, 0));
+            self.count(dropped);
+            reading.next = done + 1;
+            self.set(State { reading: Some(reading), ..state });
+            if reading.next <= from {
+                // The rest is not handed out yet.
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, dropped: usize) {
+        self.metrics.window_removed.increment(dropped as u64);
+    }
+
+    fn state(&self) -> State {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}

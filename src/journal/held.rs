@@ -1,0 +1,127 @@
+//! The events that are in memory, and what is known of those that have left it.
+//! Free of I/O.
+
+use std::sync::Arc;
+
+use crate::{
+    broker::{Message, Stored, StreamState},
+    event_log::{Appended, Bounds, EventLog},
+    journal::{removals::Removals, sequence::size},
+};
+
+/// The events of one stream that are in memory.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) log: EventLog<Arc<Message>>,
+    removals: Removals,
+    /// Grows whenever the stream may have removed something.
+    edition: u32,
+}
+
+/// How far a stream has come here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    /// Everything up to here is in memory.
+    pub(crate) head: u64,
+    /// Everything up to here is handed out.
+    pub(crate) handed: u64,
+}
+
+impl Held {
+    /// Nothing yet, with so many events of one subject at most.
+    pub(crate) fn new(per_subject: usize) -> Self {
+        let log = EventLog::new(Bounds { per_subject, ..Bounds::NONE });
+        Self { log, removals: Removals::default(), edition: 0 }
+    }
+
+    /// Begins with a stream, and with a sequence of it.
+    pub(crate) fn begin(&mut self, stream: StreamState, next: u64) {
+        self.log.clear();
+        self.log.set_floor(next - 1);
+        self.removals = Removals::default();
+        self.removals.settle(stream);
+        self.edition += 1;
+    }
+
+    /// Adds an event.
+    pub(crate) fn add(&mut self, stored: Stored) {
+        let seq = stored.seq;
+        if let Some(appended) = keep(&mut self.log, stored) {
+            self.removals.came(seq, appended);
+        }
+    }
+
+    /// Drops what lies before the stream's first event.
+    pub(crate) fn expire(&mut self, through: u64) {
+        let floor = self.log.floor();
+        let expired = if through > floor { self.log.evict_through(through) } else { 0 };
+        self.removals.expired(expired, through.min(floor));
+    }
+
+    /// The stream is going to be asked what it is.
+    pub(crate) fn ask(&mut self) {
+        self.removals.ask();
+    }
+
+    /// Whether all that a stream has removed has gone from here too. If so, that
+    /// is what later removals are compared with.
+    pub(crate) fn adds_up(&mut self, stream: &StreamState) -> bool {
+        let adds_up = self.removals.add_up(stream);
+        if adds_up {
+            self.removals.settle(*stream);
+        } else {
+            self.edition += 1;
+        }
+        adds_up
+    }
+
+    /// From now on later removals are compared with this.
+    pub(crate) fn settle(&mut self, stream: StreamState) {
+        self.removals.settle(stream);
+    }
+
+    /// Drops events that the stream has listed as deleted. What is not handed
+    /// out yet stays until it is. Returns how many there were.
+    pub(crate) fn drop_deleted(&mut self, stream: StreamState, deleted: &[u64], reach: Reach) -> usize {
+        let before = self.log.len();
+        let mut all = reach.head >= stream.last;
+        for seq in &deleted[deleted.partition_point(|seq| *seq <= self.log.floor())..] {
+            if *seq <= reach.handed {
+                self.log.remove(*seq);
+            } else {
+                all &= self.log.get(*seq).is_none();
+            }
+        }
+        if all {
+            self.removals.settle(stream);
+        }
+        before - self.log.len()
+    }
+
+    /// Drops the events of a range that are not among those that the stream has
+    /// there. Returns up to where that is done, as what is not handed out stays,
+    /// and how many there were.
+    pub(crate) fn keep_only(&mut self, from: u64, through: u64, stored: &[u64], reach: Reach) -> (u64, usize) {
+        let through = through.min(reach.handed);
+        let gone = |seq: &u64| stored.binary_search(seq).is_err();
+        let gone: Vec<u64> =
+            self.log.range(from.saturating_sub(1), through).map(|(seq, ..)| seq).filter(gone).collect();
+        for seq in &gone {
+            self.log.remove(*seq);
+        }
+        (through, gone.len())
+    }
+
+    /// Another one says that what was read of the stream before may have been
+    /// removed since.
+    pub(crate) fn edition(&self) -> u32 {
+        self.edition
+    }
+}
+
+/// Adds what is in order to a log.
+pub(crate) fn keep(log: &mut EventLog<Arc<Message>>, stored: Stored) -> Option<Appended> {
+    let bytes = size(&stored);
+    let event = stored.event?;
+    Some(log.append(stored.seq, event.subject.clone(), bytes, event))
+}

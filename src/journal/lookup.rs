@@ -1,0 +1,21 @@
+//! The answers of a record: what is in memory behind a cursor. Free of I/O.
+
+use std::sync::Arc;
+
+use crate::{
+    broker::Message,
+    journal::place::{Cursor, Gap},
+};
+
+/// What a reader finds in memory.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// Events, and how far they reach.
+    Events(Vec<Arc<Message>>, Cursor),
+    /// These will never come: go on from here.
+    Lost(Gap, Cursor),
+    /// What comes next is no longer in memory; everything from behind this is.
+    Older(u64),
+    /// Nothing has come after it yet.
+    End,
+}

@@ -26,7 +26,7 @@ pub use contract::{Acknowledgement, Broker, Connection, Intake};
 pub use degraded::Degraded;
 pub use feed::{Feed, FeedId};
 pub use intercom::{Ear, Heard, Intercom};
-pub use message::{LAST_TIME, Message, Place};
+pub use message::{EVENT_BYTES, LAST_TIME, Message, Place};
 pub use nats::{NatsError, Report, Streams, overhear};
 pub use publish_error::PublishError;
 pub use request_error::RequestError;

@@ -20,7 +20,7 @@ use crate::{
 /// For one answer, as long as a stream takes to have a leader again.
 pub const ANSWER_TIME: Duration = Duration::from_secs(10);
 
-/// Bytes of data in one answer; one event more than that.
+/// Bytes of events in one answer; one event more than that.
 const ANSWER_BYTES: usize = 1024 * 1024;
 
 /// Between two attempts, while a stream cannot be read.
@@ -143,7 +143,7 @@ impl Room<'_> {
     fn put(&mut self, event: &Message, fetched: &mut Fetched) {
         self.events -= 1;
         *self.reads += 1;
-        self.bytes = self.bytes.saturating_sub(event.envelope.data.len());
+        self.bytes = self.bytes.saturating_sub(event.cost());
         // What is denied takes its room too: one answer reads no more than it may hold.
         if (self.may)(event) {
             fetched.events.push(frame(event));

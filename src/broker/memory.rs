@@ -37,7 +37,7 @@ use store::Store;
 /// Events that may wait to be taken in.
 const WAITING_EVENTS: usize = 65_536;
 
-/// Bytes of data that may wait to be taken in: what nats-server lets wait for
+/// Bytes of events that may wait to be taken in: what nats-server lets wait for
 /// one connection (`max_pending`).
 const WAITING_BYTES: usize = 64 * 1024 * 1024;
 
@@ -70,7 +70,7 @@ struct Office {
     waiting: Arrived,
     /// In the order of the configuration.
     streams: Vec<Followed>,
-    /// Bytes of data in `waiting`.
+    /// Bytes of events in `waiting`.
     bytes: usize,
 }
 
@@ -186,7 +186,7 @@ impl Memory {
         let (receipt, event) = store.add(message, id);
         // What there is no room for is missed, and read from the stream later.
         if let Some(event) = event.filter(|_| *followed && *bytes < WAITING_BYTES) {
-            *bytes += event.envelope.data.len();
+            *bytes += event.cost();
             waiting.stored.push((stream, Stored::new(receipt.seq, Some(event))));
             self.post.arrived.notify_one();
         }
@@ -205,7 +205,7 @@ impl Memory {
                 self.metrics.drops.of(Dropped::BrokerOverflow).increment(1);
                 return;
             }
-            *bytes += message.envelope.data.len();
+            *bytes += message.cost();
             waiting.events.push_back((*feed, message.clone()));
         });
         self.post.arrived.notify_one();

@@ -31,7 +31,34 @@ pub struct Place {
     pub seq: u64,
 }
 
+/// Bytes that any event takes in memory beside its own: the message itself, its
+/// place in a queue and in an index by subject, and what allocations round up to.
+pub const EVENT_BYTES: usize = 400;
+
+/// Bytes of a node of the map that headers are in, each of up to 11 of them; of
+/// more headers at least six share one.
+const HEADER_NODE: (usize, usize, usize) = (544, 11, 6);
+
+/// Bytes of a header beside its text: two allocations, rounded up.
+const HEADER_BYTES: usize = 24;
+
 impl Message {
+    /// Bytes that the event takes in memory, for whatever bounds that: windows,
+    /// queues, pages and answers. Within a half of what an allocator counts,
+    /// whatever it is made of.
+    pub fn cost(&self) -> usize {
+        let Envelope { id, r#type, source, content_type, headers, data, time: _ } = &self.envelope;
+        let text = self.subject.as_str().len() + id.len() + r#type.len() + source.len() + content_type.len();
+        let event = EVENT_BYTES + data.len() + text;
+        if headers.is_empty() {
+            return event;
+        }
+        let (node, most, least) = HEADER_NODE;
+        let nodes = if headers.len() <= most { 1 } else { headers.len().div_ceil(least) };
+        let headers: usize = headers.iter().map(|(name, value)| HEADER_BYTES + name.len() + value.len()).sum();
+        event + nodes * node + headers
+    }
+
     /// An event that is here now and stored nowhere.
     pub fn new(subject: Subject, envelope: Envelope) -> Self {
         Self { subject, envelope, arrived: Instant::now(), place: None }

@@ -10,12 +10,9 @@ use crate::broker::Message;
 /// a word has bits (`delivery.rs`).
 const BATCH: usize = u64::BITS as usize;
 
-/// Bytes of data sent together, beyond one event: a client's queue is bounded
+/// Bytes of events sent together, beyond one event: a client's queue is bounded
 /// in bytes, and takes one chunk more than that.
 const BATCH_BYTES: usize = 64 * 1024;
-
-/// What an event takes besides its data, roughly.
-const EVENT_BYTES: usize = 256;
 
 /// Events in the order of their arrival.
 #[derive(Debug, Default)]
@@ -32,7 +29,7 @@ impl Backlog {
             if self.bytes >= most_bytes {
                 dropped += 1;
             } else {
-                self.bytes += size(&event);
+                self.bytes += event.cost();
                 self.events.push_back(event);
             }
         }
@@ -44,7 +41,7 @@ impl Backlog {
         let (first, second) = self.events.as_slices();
         let count = together(first.iter().chain(second));
         let events: Vec<_> = self.events.drain(..count).collect();
-        self.bytes -= events.iter().map(|event| size(event)).sum::<usize>();
+        self.bytes -= events.iter().map(|event| event.cost()).sum::<usize>();
         events
     }
 }
@@ -65,14 +62,10 @@ fn together<'a>(events: impl Iterator<Item = &'a Arc<Message>>) -> usize {
         .take(BATCH)
         .enumerate()
         .take_while(|(index, event)| {
-            bytes += event.envelope.data.len();
+            bytes += event.cost();
             *index == 0 || bytes <= BATCH_BYTES
         })
         .count()
-}
-
-fn size(event: &Message) -> usize {
-    event.envelope.data.len() + EVENT_BYTES
 }
 
 #[cfg(test)]
@@ -80,12 +73,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{proto::Envelope, subject::Subject};
+    use crate::{broker::EVENT_BYTES, proto::Envelope, subject::Subject};
 
     fn event(bytes: usize) -> Arc<Message> {
         let envelope = Envelope { data: vec![0; bytes].into(), ..Envelope::default() };
         Arc::new(Message::new(Subject::parse("a").expect("a subject"), envelope))
     }
+
+    /// What an event of this test takes besides its data.
+    const BESIDE: usize = EVENT_BYTES + 1;
 
     fn sizes(events: &[Arc<Message>]) -> Vec<usize> {
         events.iter().map(|event| event.envelope.data.len()).collect()
@@ -104,10 +100,10 @@ mod tests {
             prop_assert_eq!(taken.concat(), lengths);
             prop_assert_eq!(backlog.bytes, 0);
             for batch in &cut {
-                prop_assert!(batch.len() <= BATCH && (batch.len() == 1 || batch.iter().sum::<usize>() <= BATCH_BYTES));
+                prop_assert!(batch.len() <= BATCH && (batch.len() == 1 || batch.iter().map(|data| data + BESIDE).sum::<usize>() <= BATCH_BYTES));
             }
             for pair in cut.windows(2) {
-                let fits = pair[0].len() < BATCH && pair[0].iter().sum::<usize>() + pair[1][0] <= BATCH_BYTES;
+                let fits = pair[0].len() < BATCH && pair[0].iter().map(|data| data + BESIDE).sum::<usize>() + pair[1][0] + BESIDE <= BATCH_BYTES;
                 prop_assert!(!fits, "what could leave together does");
             }
         }
@@ -121,6 +117,6 @@ mod tests {
         assert_eq!(backlog.add(vec![event(1)], 1_000), 0);
         // What an event takes besides its data counts too.
         let mut backlog = Backlog::default();
-        assert_eq!(backlog.add(vec![event(10); 5], 2 * (EVENT_BYTES + 10)), 3);
+        assert_eq!(backlog.add(vec![event(10); 5], 2 * (BESIDE + 10)), 3);
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     classes::StreamIndex,
     hub::{
         allowed::Allowed,
+        backlog::batches,
         channel::Channel,
         frames,
         member::Member,
@@ -58,7 +59,7 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics
             }
             Part::Events(events) => {
                 let mut sent = Sent::All;
-                for together in events.chunks(TOGETHER.events) {
+                for together in batches(&events) {
                     if sent == Sent::All {
                         sent = service.send_events(together, &patterns, at, &metrics).await;
                     }

@@ -222,7 +222,7 @@ impl Subscribing {
         while !rest.is_empty() {
             let mut bytes = 0;
             let fits = |event: &&Arc<Message>| {
-                bytes += event.envelope.data.len();
+                bytes += event.cost();
                 bytes <= TOGETHER.bytes
             };
             let count = rest.iter().take(TOGETHER.events).take_while(fits).count().max(1);

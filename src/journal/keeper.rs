@@ -12,14 +12,13 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    broker::{PageSize, Query, ReadError, StreamState},
+    broker::{EVENT_BYTES, PageSize, Query, ReadError, StreamState},
     calendar::unix_millis,
     config::Delivery,
     journal::{
         comparison::Comparison,
         gaps::Gaps,
         record::Record,
-        sequence::EVENT_BYTES,
         source::{Source, Stretch},
     },
     metrics::Metrics,

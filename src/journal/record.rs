@@ -304,7 +304,7 @@ impl Record {
         }
         let (mut events, mut bytes, mut seq) = (Vec::new(), 0, upto);
         for (at, _, event) in state.held.log.range(cursor.seq, upto) {
-            bytes += event.envelope.data.len();
+            bytes += event.cost();
             if !events.is_empty() && (events.len() == size.events || bytes > size.bytes) {
                 seq = at - 1;
                 break;
@@ -342,7 +342,7 @@ impl Record {
         let page = state.held.log.page(patterns, Select::All, cursor.seq, upto, size.events);
         let (mut events, mut bytes, mut through) = (Vec::new(), 0, page.through);
         for (seq, event) in page.events {
-            bytes += event.envelope.data.len();
+            bytes += event.cost();
             if !events.is_empty() && bytes > size.bytes {
                 through = seq - 1;
                 break;

@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use crate::{
     broker::{
-        Acknowledgement, Broker, BrokerState, Feed, Message, Page, PageSize, Place, PublishError, Purpose, Query,
-        ReadError, Stored, StreamState,
+        Acknowledgement, Broker, BrokerState, EVENT_BYTES, Feed, Message, Page, PageSize, Place, PublishError, Purpose,
+        Query, ReadError, Stored, StreamState,
     },
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery, Source as Text, load},
@@ -20,7 +20,6 @@ use crate::{
         gaps::Gaps,
         keeper::{Keeper, Lag},
         record::Record,
-        sequence::EVENT_BYTES,
         source::{PAGE, Source},
     },
     metrics::Metrics,
@@ -96,7 +95,7 @@ pub(crate) async fn followed(script: Script, window: u64) -> (Keeper, Arc<Script
 /// One that follows such a stream, with room in its window for so many of its events.
 pub(crate) fn keeper(script: Script, window: u64, delivery: Delivery) -> (Keeper, Arc<Scripted>) {
     let mut stream = settings();
-    stream.window.bytes = (window * (BYTES + EVENT_BYTES as u64)).into();
+    stream.window.bytes = (window * (BYTES + EVENT_BYTES as u64 + 8)).into();
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let broker = Scripted::new(script);
     let keeper = Keeper {

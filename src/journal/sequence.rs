@@ -4,13 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::broker::Stored;
+use crate::broker::{EVENT_BYTES, Stored};
 
 /// Bytes that may wait behind a hole. What comes beyond is read again later.
 const HELD_BYTES: usize = 16 * 1024 * 1024;
-
-/// What an event takes besides its data, roughly.
-pub(crate) const EVENT_BYTES: usize = 400;
 
 /// Where a stream goes on.
 #[derive(Debug, Default)]
@@ -115,9 +112,9 @@ impl Sequence {
     }
 }
 
-/// What it takes in memory, roughly.
+/// Bytes that it takes in memory.
 pub(crate) fn size(stored: &Stored) -> usize {
-    EVENT_BYTES + stored.event.as_ref().map_or(0, |event| event.envelope.data.len())
+    stored.event.as_ref().map_or(EVENT_BYTES, |event| event.cost())
 }
 
 #[cfg(test)]

@@ -17,9 +17,6 @@ use crate::{
     event_log::{Bounds, EventLog, Select},
 };
 
-/// What an event takes besides its data, roughly.
-const EVENT_BYTES: usize = 400;
-
 /// Subjects whose newest events are told at once, as nats-server does it.
 const SUBJECTS: usize = 1_024;
 
@@ -80,7 +77,7 @@ impl Store {
         let mut message = message.stamped(unix_millis);
         message.place = Some(Place { stream: self.name.clone(), seq });
         let event = Arc::new(message);
-        let bytes = event.envelope.data.len() + EVENT_BYTES;
+        let bytes = event.cost();
         self.log.append(seq, event.subject.clone(), bytes, Kept { at: now, unix_millis, event: event.clone() });
         (Receipt { seq, duplicate: false }, Some(event))
     }
@@ -167,7 +164,7 @@ fn page<'a>(mut kept: impl Iterator<Item = &'a Kept>, size: PageSize) -> Page {
     for Kept { event, .. } in kept.by_ref().take(size.events) {
         page.through = event.seq();
         page.events.push(Stored::new(event.seq(), Some(event.clone())));
-        bytes += event.envelope.data.len();
+        bytes += event.cost();
         if bytes >= size.bytes {
             break;
         }

@@ -7,7 +7,7 @@ use super::*;
 use crate::journal::script::{self, ALL, settings};
 
 /// What the events of these tests take in memory.
-const EACH: u64 = 500;
+const EACH: u64 = 506;
 
 fn at(generation: u32, seq: u64) -> Cursor {
     Cursor { generation, seq }
@@ -68,9 +68,9 @@ fn who_fans_out_gets_everything_in_parts_and_in_order() {
     assert!(!record.take([event(12)]), "a hole holds it back");
     let parts = [
         (0, PageSize { events: 4, ..ALL }, vec![1, 2, 3, 4]),
-        (4, PageSize { bytes: 299, ..ALL }, vec![5, 6]),
+        (4, PageSize { bytes: 3 * EACH as usize - 4, ..ALL }, vec![5, 6]),
         (6, PageSize { bytes: 1, ..ALL }, vec![7]),
-        (7, PageSize { bytes: 200, ..ALL }, vec![8, 9]),
+        (7, PageSize { bytes: 2 * EACH as usize, ..ALL }, vec![8, 9]),
         (9, ALL, vec![10]),
     ];
     for (from, size, expected) in parts {
@@ -130,7 +130,7 @@ fn a_reader_finds_what_is_in_memory_and_is_told_what_is_not() {
     let record = record(2, Delivery::Durable);
     record.confirm(StreamState { first: 2, ..StreamState::default() });
     record.take((1..=5).map(event));
-    let one = PageSize { bytes: 199, ..ALL };
+    let one = PageSize { bytes: 2 * EACH as usize - 2, ..ALL };
     let rows = [
         (at(0, 7), "a.>", 9, ALL, "reset 8..0, on from 1/1"),
         (at(1, 2), "a.>", 9, ALL, "older than 3"),
@@ -140,7 +140,7 @@ fn a_reader_finds_what_is_in_memory_and_is_told_what_is_not() {
         (at(1, 3), "b", 9, ALL, "[], on from 1/5"),
         (at(1, 3), "a.>", 9, one, "[4], on from 1/4"),
         (at(1, 3), "a.>", 9, PageSize { bytes: 1, ..ALL }, "[4], on from 1/4"),
-        (at(1, 3), "a.>", 9, PageSize { bytes: 200, ..ALL }, "[4, 5], on from 1/5"),
+        (at(1, 3), "a.>", 9, PageSize { bytes: 2 * EACH as usize, ..ALL }, "[4, 5], on from 1/5"),
         (at(1, 3), "a.>", 9, PageSize { events: 1, ..ALL }, "[4], on from 1/4"),
         (at(1, 3), "a.>", 3, ALL, "end"),
         (at(1, 5), "a.>", 9, ALL, "end"),

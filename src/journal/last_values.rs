@@ -189,7 +189,7 @@ struct PartialPage {
 impl PartialPage {
     /// Takes one more; false when it does not fit.
     fn take(&mut self, event: &Arc<Message>) -> bool {
-        let bytes = self.bytes + event.envelope.data.len();
+        let bytes = self.bytes + event.cost();
         let fits = self.events.is_empty() || (self.events.len() < self.size.events && bytes <= self.size.bytes);
         if fits {
             self.bytes = bytes;

@@ -82,7 +82,7 @@ impl Merge {
         while let Some(first) = self.lines.iter_mut().min_by_key(|line| line.first().unwrap_or(0))
             && let Some(event) = first.ahead.pop_front()
         {
-            first.bytes -= event.envelope.data.len();
+            first.bytes -= event.cost();
             events.push(event);
             if first.is_done() {
                 self.lines.retain(|line| !line.is_done());
@@ -142,7 +142,7 @@ impl Line {
             self.next = next;
         }
         self.given_back = None;
-        self.bytes = self.ahead.iter().map(|event| event.envelope.data.len()).sum();
+        self.bytes = self.ahead.iter().map(|event| event.cost()).sum();
         Ok(())
     }
 }

@@ -82,7 +82,7 @@ impl Newest {
             return;
         }
         let has_room = self.bytes < AHEAD.bytes && self.found.last().is_none_or(|last| last.event.is_some());
-        self.bytes += event.envelope.data.len();
+        self.bytes += event.cost();
         self.found.push(LastEvent {
             seq: event.seq(),
             subject: event.subject.clone(),

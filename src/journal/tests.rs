@@ -85,7 +85,7 @@ async fn store_large(broker: &Arc<dyn Broker>, subject: Subject, bytes: usize) -
     let message = Message::new(subject, envelope);
     let seq = broker.store(StreamIndex(0), message.clone()).await.expect("stored").seq;
     let place = Some(broker::Place { stream: "S".into(), seq });
-    Stored { seq, event: Some(Arc::new(Message { place, ..message })) }
+    Stored::new(seq, Some(Arc::new(Message { place, ..message })))
 }
 
 /// Sequences of what a reader gets, and of what it is told will never come.

@@ -126,6 +126,7 @@ async fn a_rollup_ends_what_is_older() {
 async fn a_value_ends_when_its_stream_ends_it(kind: Kind) {
     let shop = Shop::with(kind, |config| config.streams[1].max_age = Some(Span::seconds(1))).await;
     shop.publish("price.a", [1]).await;
+    shop.until_followed().await;
     let value = async || {
         let answer = shop.node.get("/v1/fetch?subject=price.a&last=true").await;
         let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
@@ -141,6 +142,7 @@ async fn what_has_become_too_old_is_told_as_expired(kind: Kind) {
     let shop = Shop::with(kind, |config| config.streams[0].max_age = Some(Span::seconds(1))).await;
     let (_client, _, subscribed) = shop.resume("cart.*", &json!([])).await;
     shop.publish("cart.u1", 1..=3).await;
+    shop.until_followed().await;
     eventually("a gap", || async {
         let (_, replayed, _) = shop.resume("cart.*", &positions(&subscribed)).await;
         replayed.len() == 1 && replayed[0]["gap"]["reason"] == "expired"

@@ -6,6 +6,7 @@ use hyper::Uri;
 
 use crate::{
     codec::{BadFrame, Encoding},
+    dial::resolve_host,
     error::Code,
     proto::{ClientFrame, Connect, Pong, ServerFrame, Welcome, client_frame::Body as ClientBody, server_frame::Body},
     socket::{ClientError as SocketError, ClientSocket},
@@ -79,11 +80,11 @@ impl Client {
         connect: Connect,
         trust: &Trust,
     ) -> Result<(Self, Welcome), ClientError> {
-        let (address, authority, secure) = resolve(url).await?;
+        let (addresses, authority, secure) = resolve(url).await?;
         let subprotocol = encoding.subprotocol();
         let socket = match secure {
-            false => ClientSocket::connect(address, &authority, PATH, subprotocol).await?,
-            true => ClientSocket::connect_tls(address, &authority, PATH, subprotocol, trust).await?,
+            false => ClientSocket::connect(&addresses, &authority, PATH, subprotocol).await?,
+            true => ClientSocket::connect_tls(&addresses, &authority, PATH, subprotocol, trust).await?,
         };
         let mut client = Self { socket, encoding, received: VecDeque::new() };
         client.send(ClientFrame { id: 0, body: Some(ClientBody::Connect(connect)) }).await?;
@@ -140,8 +141,8 @@ impl Client {
     }
 }
 
-/// Where a node is, what it is called there, and whether it speaks TLS.
-async fn resolve(url: &str) -> Result<(SocketAddr, String, bool), ClientError> {
+/// Where a node may be, what it is called there, and whether it speaks TLS.
+async fn resolve(url: &str) -> Result<(Vec<SocketAddr>, String, bool), ClientError> {
     let wrong = || ClientError::Address(url.to_owned());
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let (authority, secure) = match (uri.scheme_str(), uri.authority()) {
@@ -151,10 +152,7 @@ async fn resolve(url: &str) -> Result<(SocketAddr, String, bool), ClientError> {
     };
     let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let host = authority.host().trim_matches(['[', ']']).to_owned();
-    let address = tokio::net::lookup_host((host.as_str(), port))
-        .await
-        .map_err(|source| ClientError::Resolve { host: host.clone(), source })?
-        .next()
-        .ok_or_else(wrong)?;
-    Ok((address, authority.to_string(), secure))
+    let addresses =
+        resolve_host(&host, port).await.map_err(|source| ClientError::Resolve { host: host.clone(), source })?;
+    Ok((addresses, authority.to_string(), secure))
 }

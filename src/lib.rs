@@ -40,6 +40,7 @@ pub mod pattern_map;
 pub mod subject;
 pub mod effort;
 pub mod origin;
+pub mod dial;
 pub mod calendar;
 pub mod proto;
 pub mod sync;

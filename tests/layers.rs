@@ -48,6 +48,7 @@ const FLOORS: &[&str] = &[
     "subject",
     "effort",
     "origin",
+    "dial",
     "calendar",
     "proto",
     "sync",
@@ -70,8 +71,8 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("schemars", &["config"]),
     ("clap", &["cli"]),
     ("ipnet", &["config"]),
-    ("socket2", &["server", "socket"]),
     ("rustix", &["server"]),
+    ("socket2", &["dial", "server", "socket"]),
     ("prost", &["broker", "codec", "proto"]),
 ];
 

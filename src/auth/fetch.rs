@@ -11,14 +11,14 @@ use rustls::{
     ClientConfig,
     pki_types::{InvalidDnsNameError, ServerName},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use crate::tls::{self, BadAuthorities};
+use crate::{
+    dial::dial,
+    tls::{self, BadAuthorities},
+};
 
 /// What this node calls itself.
 const AGENT: &str = concat!("notifier/", env!("CARGO_PKG_VERSION"));
@@ -95,7 +95,7 @@ impl Document {
     /// # Errors
     /// See [`FetchError`].
     pub(crate) async fn fetch(&self) -> Result<Bytes, FetchError> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(FetchError::Connect)?;
+        let stream = dial(&self.host, self.port).await.map_err(FetchError::Connect)?;
         match &self.tls {
             None => self.ask(stream).await,
             Some((connector, name)) => {

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use crate::{
+    dial::dial_any,
     socket::chunk::MessageKind,
     tls::{self, Trust},
 };
@@ -24,10 +25,10 @@ const MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No TCP connection.
-    #[error("cannot connect to {address}: {source}; is the node running there?")]
+    #[error("cannot connect to {host}: {source}; is the node running there?")]
     Connect {
-        /// The node's address.
-        address: SocketAddr,
+        /// The node, as it was asked for.
+        host: String,
         /// What the system says.
         source: std::io::Error,
     },
@@ -56,12 +57,17 @@ pub struct ClientSocket {
 }
 
 impl ClientSocket {
-    /// Connects to `path` and asks for one subprotocol.
+    /// Connects to `path` at one of the addresses of `host`, and asks for one subprotocol.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn connect(address: SocketAddr, host: &str, path: &str, subprotocol: &str) -> Result<Self, ClientError> {
-        Self::over(reach(address).await?, host, path, subprotocol).await
+    pub async fn connect(
+        addresses: &[SocketAddr],
+        host: &str,
+        path: &str,
+        subprotocol: &str,
+    ) -> Result<Self, ClientError> {
+        Self::over(reach(addresses, host).await?, host, path, subprotocol).await
     }
 
     /// The same over TLS; the certificate has to be for `host`, whatever port it has.
@@ -69,14 +75,14 @@ impl ClientSocket {
     /// # Errors
     /// See [`ClientError`].
     pub async fn connect_tls(
-        address: SocketAddr,
+        addresses: &[SocketAddr],
         host: &str,
         path: &str,
         subprotocol: &str,
         trust: &Trust,
     ) -> Result<Self, ClientError> {
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-        let stream = tls::connect(reach(address).await?, name, trust).await;
+        let stream = tls::connect(reach(addresses, host).await?, name, trust).await;
         Self::over(stream.map_err(ClientError::Tls)?, host, path, subprotocol).await
     }
 
@@ -135,8 +141,9 @@ impl ClientSocket {
     }
 }
 
-async fn reach(address: SocketAddr) -> Result<TcpStream, ClientError> {
-    let stream = TcpStream::connect(address).await.map_err(|source| ClientError::Connect { address, source })?;
+async fn reach(addresses: &[SocketAddr], host: &str) -> Result<TcpStream, ClientError> {
+    let connect = |source| ClientError::Connect { host: host.to_owned(), source };
+    let stream = dial_any(addresses).await.map_err(connect)?;
     // A frame must not wait for the answer to the one before it.
     let _ = stream.set_nodelay(true);
     Ok(stream)

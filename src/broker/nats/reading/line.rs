@@ -14,10 +14,13 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::either::Either;
 
-use crate::broker::nats::{
-    address::Address,
-    identity::{Identity, Proof},
-    reading::parser::{BadStream, Op, Parser},
+use crate::{
+    broker::nats::{
+        address::Address,
+        identity::{Identity, Proof},
+        reading::parser::{BadStream, Op, Parser},
+    },
+    dial::dial,
 };
 
 /// From the first packet to the server's answer to who we are.
@@ -119,7 +122,7 @@ impl Line {
     }
 
     async fn agree(address: &Address, certified: &str, manner: &Manner) -> Result<(Self, Info), LineError> {
-        let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+        let stream = dial(&address.host, address.port).await?;
         stream.set_nodelay(true)?;
         let parser = Parser::new(manner.payload_bytes);
         let mut line = Self { stream: Either::Left(stream), buffer: BytesMut::new(), parser };

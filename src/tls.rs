@@ -7,10 +7,12 @@ mod authorities;
 mod client;
 mod endpoint;
 mod files;
+mod pem;
 mod session;
 
 pub use authorities::{BadAuthorities, authorities};
 pub use client::{Trust, connect};
 pub use endpoint::{Endpoint, Stream, has_certificate};
 pub use files::TlsError;
+pub use pem::read_pem;
 pub use session::Session;

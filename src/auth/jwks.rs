@@ -20,13 +20,14 @@ struct Set {
 /// # Errors
 /// Why none is.
 pub(crate) fn parse(bytes: &[u8], demands: &Demands) -> Result<(Keys, Vec<Unfit>), &'static str> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let Set { keys } = serde_json::from_slice(bytes).map_err(|_| "is no JWK set: an object with a list `keys`")?;
     let mut fit: Vec<Key> = Vec::new();
     let mut unfit = Vec::new();
     for jwk in keys.into_iter().take(KEYS) {
         let key = Jwk::deserialize(jwk).map_err(|_| Unfit::Broken).and_then(|jwk| Key::public(&jwk, demands));
         match key {
-            Ok(key) if key.id().is_some() && fit.iter().any(|other| other.id() == key.id()) => {
+            Ok(key) if fit.iter().any(|other| other.is_ambiguous_with(&key)) => {
                 unfit.push(Unfit::Duplicate);
             }
             Ok(key) => fit.push(key),
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
     use crate::{
         auth::fault::Fault,
-        config::Algorithm::{self, ES256, EdDSA, HS256, RS256},
+        config::Algorithm::{self, ES256, EdDSA, HS256, PS256, RS256},
     };
 
     fn read(keys: &Value, algorithms: &[Algorithm]) -> Result<(usize, Vec<Unfit>), &'static str> {
@@ -87,6 +88,28 @@ mod tests {
         assert_eq!(count(Unfit::Weak), 2, "a number that is none counts as short: {unfit:?}");
         assert_eq!(read(&json!([rsa(2048, &json!({}))]), &[EdDSA]), Err("holds no key that `algorithms` works with"));
         assert!(read(&json!([{"kty": "oct", "k": "c2VjcmV0"}]), &[HS256]).is_err(), "a published secret is none");
+    }
+
+    /// RFC 7517 section 4.5: equivalent alternatives of different kinds may share a name.
+    #[test]
+    fn keys_that_share_a_name_are_all_used_where_no_token_can_mean_both() {
+        let point = json!({"kty": "EC", "crv": "P-256", "kid": "a", "x": "eA", "y": "eQ"});
+        let named = |algorithm: &str| rsa(2048, &json!({"kid": "a", "alg": algorithm}));
+        let demands =
+            Demands { issuer: "us".into(), audience: "n".into(), algorithms: vec![ES256, RS256, PS256], leeway: 0 };
+        let set = json!({"keys": [named("PS256"), named("RS256"), point, named("RS256")]});
+        let (keys, unfit) = parse(set.to_string().as_bytes(), &demands).expect("a set");
+        assert_eq!((keys.len(), unfit), (3, vec![Unfit::Duplicate]));
+        for algorithm in [ES256, RS256, PS256] {
+            assert_eq!(keys.verify("a.b.c", algorithm, Some("a")), Err(Fault::Malformed), "one of them is asked");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_front_of_a_set_is_no_part_of_it() {
+        let demands = Demands { issuer: "us".into(), audience: "n".into(), algorithms: vec![RS256], leeway: 0 };
+        let text = format!("\u{feff}{}", json!({"keys": [rsa(2048, &json!({"kid": "a"}))]}));
+        assert!(parse(text.as_bytes(), &demands).is_ok());
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(crate) enum Unfit {
     Weak,
     #[error("is no key: its numbers cannot be read")]
     Broken,
-    #[error("has the name (`kid`) of another one before it")]
+    #[error("has the name (`kid`) of another one before it, and an algorithm in common with it")]
     Duplicate,
 }
 
@@ -127,9 +127,11 @@ impl Key {
         Ok(Self { id: common.key_id.clone(), verifying, validation: demands.validation(algorithms) })
     }
 
-    /// Its name.
-    pub(crate) fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+    /// Whether a token may mean either of two keys: they have the same name and
+    /// an algorithm in common (RFC 7517 section 4.5).
+    pub(crate) fn is_ambiguous_with(&self, other: &Self) -> bool {
+        let named = self.id.is_some() && self.id == other.id;
+        named && self.validation.algorithms.iter().any(|algorithm| other.validation.algorithms.contains(algorithm))
     }
 
     fn is_meant(&self, id: Option<&str>) -> bool {

@@ -8,6 +8,8 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
+use crate::tls::pem::read_pem;
+
 /// A file holds no authorities to trust.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", path.display())]
@@ -30,7 +32,8 @@ pub fn authorities(file: Option<&Path>) -> Result<RootCertStore, BadAuthorities>
         return Ok(trusted);
     };
     let unusable = |problem: &dyn ToString| BadAuthorities { path: path.into(), problem: problem.to_string() };
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))? {
+    let pem = read_pem(path).map_err(|error| unusable(&error))?;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
         trusted.add(certificate.map_err(|error| unusable(&error))?).map_err(|error| unusable(&error))?;
     }
     if trusted.is_empty() { Err(unusable(&"there is no certificate in it")) } else { Ok(trusted) }

@@ -12,7 +12,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::tls::authorities::authorities;
+use crate::tls::{authorities::authorities, pem::read_pem};
 
 /// Whose certificates a client takes.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +44,7 @@ fn config(trust: &Trust) -> io::Result<ClientConfig> {
         Trust::System => None,
         Trust::Authorities(path) => Some(path.as_path()),
         Trust::Certificate(path) => {
-            let certificate = CertificateDer::from_pem_file(path).map_err(io::Error::other)?;
+            let certificate = CertificateDer::from_pem_slice(&read_pem(path)?).map_err(io::Error::other)?;
             let known = Arc::new(Known { certificate, provider });
             return Ok(builder.dangerous().with_custom_certificate_verifier(known).with_no_client_auth());
         }

@@ -16,7 +16,7 @@ use rustls::{
 };
 use tokio::io::AsyncReadExt as _;
 
-use crate::{calendar, config::ServerTls};
+use crate::{calendar, config::ServerTls, tls::pem::without_mark};
 
 /// The one protocol that listeners speak (RFC 7301): a WebSocket over HTTP/2 is
 /// another thing (RFC 8441).
@@ -125,7 +125,7 @@ impl File {
             opened.take(FILE_BYTES).read_to_end(&mut file.bytes).await
         };
         match read.await {
-            Ok(_) => Ok(file),
+            Ok(_) => Ok(Self { bytes: without_mark(file.bytes), ..file }),
             Err(error) => Err(file.wrong(error)),
         }
     }

@@ -10,7 +10,7 @@ use rustls::{
 use crate::{
     broker::nats::error::NatsError,
     config::NatsTls,
-    tls::{BadAuthorities, authorities},
+    tls::{BadAuthorities, authorities, read_pem},
 };
 
 /// Reads the settings' files.
@@ -26,7 +26,8 @@ pub(crate) fn client_config(tls: &NatsTls) -> Result<Arc<ClientConfig>, NatsErro
     Ok(Arc::new(match (&tls.cert_file, &tls.key_file) {
         (Some(certificate), Some(key)) => {
             let chain = certificates(certificate)?;
-            let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error))?;
+            let private = read(key)?;
+            let private = PrivateKeyDer::from_pem_slice(&private).map_err(|error| unusable(key, error))?;
             config.with_client_auth_cert(chain, private).map_err(|error| unusable(key, error))?
         }
         _ => config.with_no_client_auth(),
@@ -34,13 +35,16 @@ pub(crate) fn client_config(tls: &NatsTls) -> Result<Arc<ClientConfig>, NatsErro
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, NatsError> {
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(|error| unusable(path, error))?.collect();
-    match chain {
+    let pem = read(path)?;
+    match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(chain) if !chain.is_empty() => Ok(chain),
         Ok(_) => Err(unusable(path, "there is no certificate in it")),
         Err(error) => Err(unusable(path, error)),
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, NatsError> {
+    read_pem(path).map_err(|error| unusable(path, error))
 }
 
 fn unusable(path: &Path, problem: impl ToString) -> NatsError {

@@ -29,7 +29,7 @@ async fn take(listen: SocketAddr, nats: SocketAddr) -> Outcome<()> {
     let url = format!("nats://{nats}");
     let teller = async_nats::connect(&url).await.because(cannot)?;
     let mut config = Config::default();
-    config.broker.nats.urls = vec![url];
+    config.broker.nats.urls = vec![url.into()];
     config.broker.nats.read_connections = 1;
     let metrics = Arc::new(Metrics::new().because(cannot)?);
     let (broker, intakes) = broker::connect(&config, &metrics, &Tasks::new(metrics.clone())).await.because(cannot)?;

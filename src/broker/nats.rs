@@ -121,7 +121,7 @@ pub(crate) async fn connect(
 ) -> Result<Connection, NatsError> {
     let access = Access::of(config)?;
     let nats = &config.broker.nats;
-    tracing::info!(servers = nats.urls.join(", "), "connecting to NATS");
+    tracing::info!(servers = options::shown(nats), "connecting to NATS");
     let connections = nats.read_connections();
     // What is stored leaves by one more, on which nothing but acknowledgements comes in.
     let stores = !config.streams.is_empty();

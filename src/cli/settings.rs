@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     codec::Encoding,
-    config::{self, Config, ConfigError, Flags, LogFormat, Source},
+    config::{self, Config, ConfigError, Flags, LogFormat, ServerUrl, Source},
 };
 
 /// Where settings come from, besides NOTIFIER_* variables.
@@ -16,14 +16,14 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address for clients.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = config::listen_address)]
     listen: Option<SocketAddr>,
     /// Address for health and metrics; never expose it.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = config::listen_address)]
     internal_listen: Option<SocketAddr>,
     /// NATS server; repeat it for several.
     #[arg(long, value_name = "URL")]
-    nats: Vec<String>,
+    nats: Vec<ServerUrl>,
     /// Let everybody in, for every subject unless there are `[[grants]]`.
     #[arg(long)]
     anonymous: bool,

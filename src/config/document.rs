@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value as Schema;
 
 use crate::config::{
-    layers::{elements, resolve},
+    schema::{elements, resolve},
     settings::Config,
 };
 
@@ -29,7 +29,9 @@ Generated from the source by `make generate`; do not edit.
 Settings come from four layers, each overruling the one before: defaults, the TOML file given with `--config`, the
 environment, flags. A key `limits.connections` is `connections` under `[limits]` in the file and
 `NOTIFIER_LIMITS__CONNECTIONS` in the environment; lists are separated by commas there. A section in double brackets is
-repeated for each stream or rule, and stands in the file only. Secrets can also be given as a file (`.._file`). Times
+repeated for each stream or rule, and stands in the file only. Secrets can also be given as a file (`.._file`); a
+relative path begins in the working directory. A variable that is empty is not set, and those that Kubernetes makes for
+Services (`NOTIFIER_NATS_SERVICE_HOST`, `NOTIFIER_PORT`) are passed over. Times
 are written `250ms`, `30s`, `1m 30s`, sizes `512B`, `64KiB`, `1MiB`. An unknown key is an error that names the nearest
 known one. `notifier check --config FILE` validates all layers and prints the result with secrets redacted.
 

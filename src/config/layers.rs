@@ -1,35 +1,20 @@
 //! How a configuration is put together: defaults, then the file, then
-//! `NOTIFIER_*` variables, then flags. The types decide how a variable is
-//! read, so nobody has to quote for the shell and for TOML at once.
+//! `NOTIFIER_*` variables, then flags.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    net::SocketAddr,
-    path::Path,
-};
+use std::{net::SocketAddr, path::Path};
 
 use serde_json::Value as Schema;
-use toml::{Table, Value};
+use toml::Table;
 
 use crate::config::{
     auth::AuthMode,
+    environment,
     error::ConfigError,
+    files::{read_secrets, read_text},
+    schema::unknown_key,
+    server_url::ServerUrl,
     settings::{BrokerKind, Config, LogFormat},
-    units::Secret,
 };
-
-/// Largest configuration or secret file, bytes.
-const FILE_BYTES: u64 = 1024 * 1024;
-
-/// What a variable's name begins with.
-const PREFIX: &str = "NOTIFIER_";
-
-/// What begins like settings and is none: for a Service named `notifier`,
-/// Kubernetes adds `NOTIFIER_SERVICE_HOST`, `NOTIFIER_PORT` and the like to
-/// every pod of the namespace; the others are the build's and the tests'.
-const NOT_SETTINGS: &[&str] =
-    &["NOTIFIER_SERVICE_", "NOTIFIER_PORT", "NOTIFIER_COMMIT", "NOTIFIER_CACHE", "NOTIFIER_TEST_"];
 
 /// What the command line may say; each overrules file and environment.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +24,7 @@ pub struct Flags {
     /// `--internal-listen`
     pub internal_listen: Option<SocketAddr>,
     /// `--nats`: servers, and with them the kind of broker.
-    pub nats: Vec<String>,
+    pub nats: Vec<ServerUrl>,
     /// `--anonymous`
     pub anonymous: bool,
     /// `--log-format`
@@ -61,7 +46,8 @@ impl Source {
     /// # Errors
     /// [`ConfigError::Read`].
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        Ok(Self { origin: path.display().to_string(), text: read_text(path)? })
+        let text = read_text(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        Ok(Self { origin: path.display().to_string(), text })
     }
 }
 
@@ -80,11 +66,7 @@ pub fn load(
         Some(source) => read_table(source, &schema)?,
         None => Table::new(),
     };
-    for (name, value) in environment {
-        if name.starts_with(PREFIX) && !NOT_SETTINGS.iter().any(|other| name.starts_with(other)) {
-            set_variable(&mut table, &schema, &name, value)?;
-        }
-    }
+    environment::overrule(&mut table, &schema, environment)?;
     let mut config: Config = table.try_into().map_err(|error: toml::de::Error| ConfigError::Parse {
         origin: "environment".into(),
         problem: error.to_string(),
@@ -96,7 +78,8 @@ pub fn load(
 
 fn read_table(source: &Source, schema: &Schema) -> Result<Table, ConfigError> {
     let origin = &source.origin;
-    let parse = |error: toml::de::Error| ConfigError::Parse { origin: origin.clone(), problem: error.to_string() };
+    let parse =
+        |error: toml::de::Error| ConfigError::Parse { origin: origin.clone(), problem: problem(&source.text, &error) };
     let table: Table = toml::from_str(&source.text).map_err(parse)?;
     if let Some((key, nearest)) = unknown_key(&table, schema, schema, "") {
         return Err(ConfigError::UnknownKey { origin: origin.clone(), key, nearest });
@@ -106,126 +89,16 @@ fn read_table(source: &Source, schema: &Schema) -> Result<Table, ConfigError> {
     Ok(table)
 }
 
-/// A configuration or a secret is small; a device that never ends is neither.
-fn read_text(path: &Path) -> Result<String, ConfigError> {
-    let failed = |source| ConfigError::Read { path: path.into(), source };
-    let mut text = String::new();
-    let file = File::open(path).map_err(failed)?;
-    let read = file.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
-    if read as u64 > FILE_BYTES {
-        return Err(failed(io::Error::other(format!("it has more than {FILE_BYTES} bytes"))));
-    }
-    Ok(text)
-}
-
-/// `NOTIFIER_SERVER__LISTEN` sets `server.listen`.
-fn set_variable(table: &mut Table, schema: &Schema, name: &str, text: String) -> Result<(), ConfigError> {
-    let path: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_lowercase).collect();
-    let unknown = |nearest| ConfigError::UnknownKey { origin: name.into(), key: path.join("."), nearest };
-    let mut node = schema;
-    let mut within = String::new();
-    for key in &path {
-        let Some(next) = properties(node, schema).and_then(|known| known.get(key)) else {
-            return Err(unknown(nearest(key, node, schema, &within)));
-        };
-        if elements(next, schema).is_some() {
-            let problem = format!("`{key}` is a list of tables; write it in the file, as [[{key}]] sections");
-            return Err(ConfigError::Parse { origin: name.into(), problem });
-        }
-        within = format!("{within}{key}.");
-        node = next;
-    }
-    let value = typed(text, node, schema).map_err(|problem| ConfigError::Parse { origin: name.into(), problem })?;
-    let (last, tables) = path.split_last().ok_or_else(|| unknown(None))?;
-    let mut place = &mut *table;
-    for key in tables {
-        place = place
-            .entry(key.clone())
-            .or_insert_with(|| Value::Table(Table::new()))
-            .as_table_mut()
-            .ok_or_else(|| unknown(None))?;
-    }
-    place.insert(last.clone(), value);
-    // Alone, so that an error names this variable.
-    Config::try_from_table(table).map(drop).map_err(|problem| ConfigError::Parse { origin: name.into(), problem })
-}
-
-impl Config {
-    fn try_from_table(table: &Table) -> Result<Self, String> {
-        table.clone().try_into().map_err(|error: toml::de::Error| error.to_string())
-    }
-}
-
-/// Reads a variable as the type that the key has; lists are separated by commas.
-fn typed(text: String, node: &Schema, root: &Schema) -> Result<Value, String> {
-    let node = resolve(node, root);
-    let is = |wanted: &str| match &node["type"] {
-        Schema::String(one) => one == wanted,
-        Schema::Array(many) => many.iter().any(|one| one == wanted),
-        _ => false,
-    };
-    if is("boolean") {
-        text.parse().map(Value::Boolean).map_err(|_| format!("`{text}` is neither true nor false"))
-    } else if is("integer") {
-        text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is no whole number"))
-    } else if is("array") {
-        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-        Ok(Value::Array(items.map(|item| Value::String(item.into())).collect()))
-    } else if is("object") {
-        Err("is a table; set one of its keys, joined by two underscores".into())
-    } else {
-        Ok(Value::String(text))
-    }
-}
-
-/// The first key of the file that the schema does not know, with the one that
-/// resembles it most.
-fn unknown_key(table: &Table, node: &Schema, root: &Schema, within: &str) -> Option<(String, Option<String>)> {
-    let known = properties(node, root)?;
-    table.iter().find_map(|(key, value)| match known.get(key) {
-        None => Some((format!("{within}{key}"), nearest(key, node, root, within))),
-        Some(child) => {
-            let within = format!("{within}{key}.");
-            match value {
-                Value::Table(table) => unknown_key(table, child, root, &within),
-                Value::Array(list) => {
-                    let element = elements(child, root)?;
-                    list.iter().find_map(|table| unknown_key(table.as_table()?, element, root, &within))
-                }
-                _ => None,
-            }
-        }
-    })
-}
-
-fn nearest(key: &str, node: &Schema, root: &Schema, within: &str) -> Option<String> {
-    /// Below this two words have nothing to do with each other.
-    const RESEMBLANCE: f64 = 0.7;
-    properties(node, root)?
-        .keys()
-        .map(|known| (strsim::jaro_winkler(key, known), known))
-        .filter(|(resemblance, _)| *resemblance >= RESEMBLANCE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| format!("{within}{known}"))
-}
-
-fn properties<'s>(node: &'s Schema, root: &'s Schema) -> Option<&'s serde_json::Map<String, Schema>> {
-    resolve(node, root)["properties"].as_object()
-}
-
-/// What the elements of a list of tables are.
-pub(crate) fn elements<'s>(node: &'s Schema, root: &'s Schema) -> Option<&'s Schema> {
-    let element = &resolve(node, root)["items"];
-    properties(element, root).map(|_| element)
-}
-
-/// Follows a reference into `$defs`; an optional value is `anyOf [it, null]`.
-pub(crate) fn resolve<'s>(node: &'s Schema, root: &'s Schema) -> &'s Schema {
-    let node = node["anyOf"].as_array().and_then(|any| any.first()).unwrap_or(node);
-    match node["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
-        Some(name) => &root["$defs"][name],
-        None => node,
-    }
+/// What is wrong with a text of TOML, and where. The text itself is not shown,
+/// as the library's error would: the line may hold a secret.
+fn problem(text: &str, error: &toml::de::Error) -> String {
+    let Some(span) = error.span() else { return error.message().to_owned() };
+    let before = &text[..text.floor_char_boundary(span.start)];
+    let begin = before.rfind('\n').map_or(0, |end| end + 1);
+    let (line, column) = (before.matches('\n').count() + 1, before[begin..].chars().count() + 1);
+    let key = text[begin..].lines().next().and_then(|line| line.split_once('='));
+    let key = key.map(|(key, _)| format!(" (`{}`)", key.trim())).unwrap_or_default();
+    format!("line {line}, column {column}{key}: {}", error.message())
 }
 
 fn apply(flags: &Flags, config: &mut Config) {
@@ -245,35 +118,6 @@ fn apply(flags: &Flags, config: &mut Config) {
     if let Some(format) = flags.log_format {
         config.log.format = format;
     }
-}
-
-/// Replaces each `.._file` of a secret by what the file holds.
-fn read_secrets(config: &mut Config) -> Result<(), ConfigError> {
-    let (nats, server) = (&mut config.broker.nats, &mut config.server);
-    for (table, key, secret, file) in [
-        ("broker.nats", "password", &mut nats.password, &nats.password_file),
-        ("broker.nats", "token", &mut nats.token, &nats.token_file),
-        ("broker.nats", "nkey", &mut nats.nkey, &nats.nkey_file),
-        ("server", "internal_token", &mut server.internal_token, &server.internal_token_file),
-    ] {
-        read_secret(&format!("{table}.{key}"), secret, file.as_deref())?;
-    }
-    for issuer in &mut config.auth.issuers {
-        let key = issuer.key("secret");
-        read_secret(&key, &mut issuer.secret, issuer.secret_file.as_deref())?;
-    }
-    Ok(())
-}
-
-fn read_secret(key: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Result<(), ConfigError> {
-    let Some(path) = file else { return Ok(()) };
-    if secret.is_some() {
-        let field = key.rsplit('.').next().unwrap_or(key);
-        let problem = format!("`{field}` and `{field}_file` are both set; keep one");
-        return Err(ConfigError::Invalid { key: key.into(), problem });
-    }
-    *secret = Some(Secret::from(read_text(path)?.trim_end().to_owned()));
-    Ok(())
 }
 
 #[cfg(test)]
@@ -316,15 +160,34 @@ mod tests {
                 ("UNRELATED", "x"),
                 ("NOTIFIER_SERVICE_HOST", "10.0.0.1"),
                 ("NOTIFIER_PORT_8080_TCP_ADDR", "10.0.0.1"),
+                ("NOTIFIER_LIMITS__SUBSCRIPTIONS", ""),
+                ("NOTIFIER_SERVER", ""),
             ],
         )
         .expect("all valid");
-        assert_eq!(config.limits.connections, 7);
+        assert_eq!((config.limits.connections, config.limits.subscriptions), (7, 512));
         assert!(config.server.strict_readiness);
-        assert_eq!(config.broker.nats.urls, ["nats://a:1", "nats://b:2"]);
+        assert_eq!(config.broker.nats.urls, ["nats://a:1", "nats://b:2"].map(ServerUrl::from));
         assert_eq!(config.broker.kind, BrokerKind::Memory);
         assert_eq!(config.broker.nats.token.expect("set").reveal(), "12");
         assert_eq!(config.node.name, "42");
+    }
+
+    #[test]
+    fn no_error_shows_a_secret() {
+        let rows = [
+            "[broker.nats]\npassword = 4812",
+            "[broker.nats]\npasword = \"s4812\"",
+            "[broker.nats]\npassword = \"s4812",
+            "[broker.nats]\ntoken = [4812]",
+            "[broker.nats]\nurls = \"nats://u:s4812@h\"",
+            "[broker.nats]\nurls = [\"nats://u:s4812@h\", 1]",
+            "[server]\ninternal_token = { a = \"s4812\" }",
+        ];
+        for text in rows {
+            let error = with(text, &[]).expect_err(text).to_string();
+            assert!(!error.contains("4812"), "{text}: {error}");
+        }
     }
 
     #[test]
@@ -350,7 +213,11 @@ mod tests {
             ("", &[("NOTIFIER_STREAMS", "SHOP")], &["NOTIFIER_STREAMS", "list of tables", "[[streams]]"]),
             ("", &[("NOTIFIER_STREAMS__NAME", "SHOP")], &["NOTIFIER_STREAMS__NAME", "list of tables"]),
             ("[broker.nats]\ntoken = \"a\"\ntoken_file = \"b\"", &[], &["broker.nats.token", "both set"]),
-            ("", &[("NOTIFIER_BROKER__NATS__TOKEN_FILE", "/nowhere")], &["/nowhere"]),
+            ("", &[("NOTIFIER_BROKER__NATS__TOKEN_FILE", "/nowhere")], &["broker.nats.token_file", "/nowhere"]),
+            ("", &[("NOTIFIER_BROKER__NATS__TOKEN_FILE", "nowhere")], &["broker.nats.token_file", "working directory"]),
+            ("[server]\nlisten = \"localhost:8080\"", &[], &["line 2", "127.0.0.1:8080"]),
+            ("[server]\nlisten = \":8080\"", &[], &["line 2", "0.0.0.0:8080"]),
+            ("", &[("NOTIFIER_SERVER__INTERNAL_LISTEN", ":9090")], &["0.0.0.0:9090"]),
         ];
         for (text, environment, expected) in rows {
             let error = with(text, environment).expect_err(text).to_string();

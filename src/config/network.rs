@@ -1,17 +1,43 @@
-//! Proxies in front of a node: their networks, written as `10.0.0.0/8` or
-//! `192.0.2.7`, and the header in which they name their client.
+//! Addresses in settings: where to listen, and proxies in front of a node, with
+//! their networks, written as `10.0.0.0/8` or `192.0.2.7`, and the header in
+//! which they name their client.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// A network, or a single address.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct Network(IpNet);
+
+/// Reads an address to listen at: an IP address and a port.
+///
+/// # Errors
+/// What to write instead. A name is none, since it may have several addresses.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let remedy = match text.rsplit_once(':') {
+            Some(("", port)) => {
+                format!("write 0.0.0.0:{port} for all of this machine's addresses, or 127.0.0.1:{port}")
+            }
+            Some(("localhost", port)) => format!("write 127.0.0.1:{port}"),
+            _ => "write it as 0.0.0.0:8080 or [::]:8080".to_owned(),
+        };
+        format!("`{text}` is no IP address with a port; {remedy}")
+    })
+}
+
+pub(crate) fn listens<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    listen_address(&String::deserialize(from)?).map_err(D::Error::custom)
+}
 
 /// The headers in which proxies name their client.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]

@@ -13,7 +13,8 @@ use crate::{
         error::ConfigError,
         grants::{self, Grant},
         limits::Limits,
-        network::{ForwardedHeader, Network},
+        network::{ForwardedHeader, Network, listens},
+        server_url::{self, ServerUrl},
         streams::{Stream, SubjectRule},
         units::{Secret, Span},
     },
@@ -69,8 +70,12 @@ impl Default for Node {
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// Address for clients: WebSocket and HTTP.
+    #[serde(deserialize_with = "listens")]
+    #[schemars(with = "String")]
     pub listen: SocketAddr,
     /// Address for operators: health, metrics, debugging. Never expose it.
+    #[serde(deserialize_with = "listens")]
+    #[schemars(with = "String")]
     pub internal_listen: SocketAddr,
     /// Names by which the internal listener is reached, as `notifier-internal`
     /// or `*.notifier.svc` (any name below, not the name itself). Where it asks
@@ -172,8 +177,11 @@ impl BrokerKind {
 #[serde(default, deny_unknown_fields)]
 pub struct Nats {
     /// Servers to try, `nats://host:port` or `tls://host:port`; the cluster's
-    /// others are learned from them.
-    pub urls: Vec<String>,
+    /// others are learned from them. `user:password@` or `token@` in front of
+    /// the host is never shown.
+    #[serde(deserialize_with = "server_url::list")]
+    #[schemars(with = "Vec<ServerUrl>")]
+    pub urls: Vec<ServerUrl>,
     /// User, with `password`.
     pub user: Option<String>,
     /// Password of `user`.

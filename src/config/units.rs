@@ -135,9 +135,8 @@ written_as_text!(Span, "\"30s\"");
 written_as_text!(Size, "\"64KiB\"");
 
 /// A text that is never shown: not in logs, not in errors, not by `check`.
-#[derive(Clone, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(transparent)]
-#[schemars(inline)]
+#[derive(Clone, JsonSchema, PartialEq, Eq)]
+#[schemars(transparent, inline)]
 pub struct Secret(String);
 
 impl Secret {
@@ -150,6 +149,13 @@ impl Secret {
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Self(text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // The error of the library would show the value.
+        String::deserialize(from).map(Self).map_err(|_| D::Error::custom("is no text; put it in quotes"))
     }
 }
 

@@ -79,7 +79,7 @@ async fn a_node_starts_without_nats_and_is_ready_once_it_is_there() {
     nats.kill();
     let mut config = super::world::node::config();
     config.broker.kind = notifier::config::BrokerKind::Nats;
-    config.broker.nats.urls = vec![nats.url()];
+    config.broker.nats.urls = vec![nats.url().into()];
     let node = TestNode::start(config).await;
     let (status, body) = node.internal("/readyz").await;
     assert_eq!(status, 503);

@@ -26,7 +26,7 @@ async fn stays_out(server: &NatsServer) {
 async fn stays_out_with(server: &NatsServer, change: impl FnOnce(&mut Config)) {
     let mut config = config();
     config.broker.kind = BrokerKind::Nats;
-    config.broker.nats.urls = vec![server.url()];
+    config.broker.nats.urls = vec![server.url().into()];
     change(&mut config);
     let node = TestNode::start(config).await;
     // Both kinds of connection have tried, more than once, and neither got in.
@@ -56,7 +56,7 @@ async fn user_and_password_or_token_in_the_address() {
     for (settings, identity) in rows {
         let settings = format!("authorization {{ {settings} }}");
         let server = NatsServer::with(&settings).await;
-        let with = |identity: &str| vec![server.url().replace("://", &format!("://{identity}@"))];
+        let with = |identity: &str| vec![server.url().replace("://", &format!("://{identity}@")).into()];
         gets_in(&server, |config| config.broker.nats.urls = with(identity)).await;
         stays_out_with(&server, |config| config.broker.nats.urls = with("node:wrong")).await;
     }
@@ -68,7 +68,7 @@ async fn who_is_refused_gets_in_once_the_server_allows_it() {
     let mut server = NatsServer::with(&user("old")).await;
     let mut config = config();
     config.broker.kind = BrokerKind::Nats;
-    config.broker.nats.urls = vec![server.url()];
+    config.broker.nats.urls = vec![server.url().into()];
     config.broker.nats.user = Some("node".into());
     config.broker.nats.password = secret("new");
     let node = TestNode::start(config).await;
@@ -206,7 +206,8 @@ async fn tls_because_the_server_requires_it() {
 async fn what_asks_for_tls_does_without_it_nowhere() {
     let server = NatsServer::start().await;
     stays_out_with(&server, |config| config.broker.nats.tls.required = true).await;
-    stays_out_with(&server, |config| config.broker.nats.urls = vec![server.url().replace("nats:", "tls:")]).await;
+    stays_out_with(&server, |config| config.broker.nats.urls = vec![server.url().replace("nats:", "tls:").into()])
+        .await;
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ fn config(server: &NatsServer, change: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config { broker: documented.broker, ..test_config() };
     (config.streams, config.subjects) = (documented.streams, documented.subjects);
     config.broker.kind = BrokerKind::Nats;
-    config.broker.nats.urls = vec![server.url()];
+    config.broker.nats.urls = vec![server.url().into()];
     config.auth.mode = Some(AuthMode::Anonymous);
     change(&mut config);
     config

@@ -270,7 +270,7 @@ async fn a_node_that_was_cut_off_learns_of_revocations_when_it_is_back() {
     let mut config = super::world::node::config();
     settings(&mut config, "b");
     config.broker.kind = BrokerKind::Nats;
-    config.broker.nats.urls = vec![format!("nats://{}", cable.address)];
+    config.broker.nats.urls = vec![format!("nats://{}", cable.address).into()];
     let b = TestNode::start(config).await;
     b.until_ready().await;
     let (one, two) = (issued("u42", "t1", -10), issued("u43", "t2", -10));
@@ -303,7 +303,7 @@ async fn a_node_that_cannot_know_what_is_revoked_lets_no_token_in() {
     let mut config = super::world::node::config();
     settings(&mut config, "alone");
     config.broker.kind = BrokerKind::Nats;
-    config.broker.nats.urls = vec![format!("nats://{}", free_address())];
+    config.broker.nats.urls = vec![format!("nats://{}", free_address()).into()];
     let node = TestNode::start(config).await;
     let bearer = format!("Bearer {}", issued("u42", "t1", -10));
     let answer = node.post("/v1/publish/shop.a", &[("authorization", &bearer)], "1".into()).await;
@@ -498,7 +498,7 @@ async fn a_node_that_may_not_hear_the_others_lets_no_token_in() {
     let mut config = super::world::node::config();
     settings(&mut config, "deaf");
     config.broker.kind = BrokerKind::Nats;
-    config.broker.nats.urls = vec![nats.url()];
+    config.broker.nats.urls = vec![nats.url().into()];
     config.broker.nats.user = Some("n".into());
     config.broker.nats.password = Some("p".to_owned().into());
     let node = TestNode::start(config).await;

@@ -38,7 +38,7 @@ fn config(server: &NatsServer, text: &str) -> Config {
     let source = Source { origin: "test".into(), text: text.into() };
     let mut config = load(Some(&source), [], &Default::default()).expect("it parses");
     config.broker.kind = BrokerKind::Nats;
-    config.broker.nats.urls = vec![server.url()];
+    config.broker.nats.urls = vec![server.url().into()];
     config.validate().expect("it holds");
     config
 }

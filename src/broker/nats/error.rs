@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::subject::BadSubject;
+use crate::{config::ServerUrl, subject::BadSubject};
 
 /// Why connecting cannot even begin, or has not come about.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum NatsError {
     #[error("broker.nats.urls: `{url}` is no server address, write it as nats://host:4222: {problem}")]
     Url {
         /// The address.
-        url: String,
+        url: ServerUrl,
         /// What is wrong.
         problem: String,
     },

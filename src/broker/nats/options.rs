@@ -18,7 +18,7 @@ use crate::{
         },
         state::{BrokerState, Part},
     },
-    config::{self, Config},
+    config::{self, Config, ServerUrl},
     metrics::{BrokerEvent, Metrics},
 };
 
@@ -38,7 +38,9 @@ impl Access {
     /// See [`NatsError`].
     pub(crate) fn of(config: &Config) -> Result<Self, NatsError> {
         let nats = &config.broker.nats;
-        let server = |url: &String| Address::parse(url).map_err(|problem| NatsError::Url { url: url.clone(), problem });
+        let server = |url: &ServerUrl| {
+            Address::parse(url.reveal()).map_err(|problem| NatsError::Url { url: url.clone(), problem })
+        };
         let servers = nats.urls.iter().map(server).collect::<Result<Vec<_>, _>>()?;
         let identity = match Identity::of(nats)? {
             // The client that publishes is one for all servers.
@@ -84,15 +86,20 @@ pub(crate) async fn connect_once(
         heard(&event);
         std::future::ready(())
     });
-    let away = |problem: String| NatsError::Away { urls: nats.urls.join(", "), problem };
+    let away = |problem: String| NatsError::Away { urls: shown(nats), problem };
     match tokio::time::timeout(patience, options.connect(servers(nats))).await {
         Ok(connected) => connected.map_err(|error| away(error.to_string())),
         Err(_) => Err(away(format!("no answer within {} s", patience.as_secs()))),
     }
 }
 
+/// The configured servers, for people.
+pub(crate) fn shown(nats: &config::Nats) -> String {
+    nats.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn servers(nats: &config::Nats) -> Vec<ServerAddr> {
-    nats.urls.iter().filter_map(|url| url.parse().ok()).collect()
+    nats.urls.iter().filter_map(|url| url.reveal().parse().ok()).collect()
 }
 
 /// What every client is made with.

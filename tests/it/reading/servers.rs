@@ -20,7 +20,7 @@ use crate::world::{FakeNats, NatsServer, TestNode, Ws, eventually, free_address,
 async fn node_of(urls: Vec<String>, change: impl FnOnce(&mut Config)) -> TestNode {
     let mut config = config();
     config.broker.kind = BrokerKind::Nats;
-    config.broker.nats.urls = urls;
+    config.broker.nats.urls = urls.into_iter().map(Into::into).collect();
     roomy(&mut config);
     change(&mut config);
     TestNode::start(config).await

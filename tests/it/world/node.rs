@@ -67,7 +67,7 @@ impl TestNode {
     pub async fn nats_with(server: &NatsServer, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = config();
         config.broker.kind = BrokerKind::Nats;
-        config.broker.nats.urls = vec![server.url()];
+        config.broker.nats.urls = vec![server.url().into()];
         change(&mut config);
         let node = Self::start(config).await;
         node.until_ready().await;

@@ -105,7 +105,7 @@ impl Shop {
         change(&mut config);
         if let Some(nats) = nats {
             config.broker.kind = BrokerKind::Nats;
-            config.broker.nats.urls = vec![nats.url()];
+            config.broker.nats.urls = vec![nats.url().into()];
         }
         config
     }

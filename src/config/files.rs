@@ -1,0 +1,81 @@
+//! The files that hold a configuration, or a secret of it.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use crate::config::{error::ConfigError, settings::Config, units::Secret};
+
+/// Largest configuration or secret file, bytes.
+const FILE_BYTES: u64 = 1024 * 1024;
+
+/// A configuration or a secret is small; a device that never ends is neither.
+/// Editors that put a byte order mark in front mean the text behind it.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(FILE_BYTES + 1).read_to_string(&mut text)?;
+    if read as u64 > FILE_BYTES {
+        return Err(io::Error::other(format!("it has more than {FILE_BYTES} bytes")));
+    }
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// A path as people find it: a relative one begins in the working directory,
+/// wherever the configuration file is.
+fn located(path: &Path) -> String {
+    let here = if path.is_relative() { std::env::current_dir().ok() } else { None };
+    match here {
+        Some(here) => format!("{} (in the working directory {})", path.display(), here.display()),
+        None => path.display().to_string(),
+    }
+}
+
+/// Replaces each `.._file` of a secret by what the file holds.
+pub(crate) fn read_secrets(config: &mut Config) -> Result<(), ConfigError> {
+    let (nats, server) = (&mut config.broker.nats, &mut config.server);
+    for (table, key, secret, file) in [
+        ("broker.nats", "password", &mut nats.password, &nats.password_file),
+        ("broker.nats", "token", &mut nats.token, &nats.token_file),
+        ("broker.nats", "nkey", &mut nats.nkey, &nats.nkey_file),
+        ("server", "internal_token", &mut server.internal_token, &server.internal_token_file),
+    ] {
+        read_secret(&format!("{table}.{key}"), secret, file.as_deref())?;
+    }
+    for issuer in &mut config.auth.issuers {
+        let key = issuer.key("secret");
+        read_secret(&key, &mut issuer.secret, issuer.secret_file.as_deref())?;
+    }
+    Ok(())
+}
+
+fn read_secret(key: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Result<(), ConfigError> {
+    let Some(path) = file else { return Ok(()) };
+    if secret.is_some() {
+        let field = key.rsplit('.').next().unwrap_or(key);
+        let problem = format!("`{field}` and `{field}_file` are both set; keep one");
+        return Err(ConfigError::Invalid { key: key.into(), problem });
+    }
+    let text = read_text(path).map_err(|error| ConfigError::Invalid {
+        key: format!("{key}_file"),
+        problem: format!("cannot read {}: {error}", located(path)),
+    })?;
+    *secret = Some(Secret::from(text.trim_end().to_owned()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_secret() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "\u{feff}s3cret\r\n").expect("written");
+        let mut config = Config::default();
+        config.broker.nats.token_file = Some(file.path().into());
+        read_secrets(&mut config).expect("a readable file");
+        assert_eq!(config.broker.nats.token.expect("set").reveal(), "s3cret");
+    }
+}

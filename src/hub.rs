@@ -14,6 +14,7 @@ mod fan_out;
 mod frames;
 mod handing;
 mod linger;
+mod live;
 mod member;
 mod missing;
 mod overflow;
@@ -53,6 +54,7 @@ use channel::Channel;
 use courier::Courier;
 use fan_out::FanOut;
 use linger::Linger;
+use live::Route;
 use member::Member;
 use shapes::Shapes;
 use shared::Shared;
@@ -113,7 +115,7 @@ impl Hub {
             quotas,
         } = plan;
         let shared = Shared {
-            topics: Topics::new(broker, metrics.clone()),
+            topics: Topics::new(broker, tasks.clone(), metrics.clone()),
             classes,
             channels: journals.into_iter().map(|journal| Arc::new(Channel::new(journal))).collect(),
             replay_events,
@@ -169,14 +171,17 @@ impl Hub {
         loop {
             intake.next(&mut arrived).await;
             let mut wanted = !arrived.opened.is_empty();
-            for topic in std::mem::take(&mut arrived.refused).into_iter().filter_map(|feed| self.shared.topics.of(feed))
-            {
-                topic.refuse(|encoding| self.shared.refused(encoding, 0, topic.pattern())).await;
+            for feed in std::mem::take(&mut arrived.refused) {
+                if let Some(topic) = self.shared.topics.refused(feed) {
+                    topic.refuse(|encoding| self.shared.refused(encoding, 0, topic.pattern())).await;
+                }
             }
             for feed in std::mem::take(&mut arrived.opened) {
                 if let Some(stream) = feed.stream() {
                     self.shared.channels[stream.0].journal().opened();
-                } else if let Some(topic) = self.shared.topics.of(feed) {
+                    continue;
+                }
+                for topic in self.shared.topics.opened(feed) {
                     topic.open(|encoding| self.shared.again(encoding, topic.pattern())).await;
                 }
             }
@@ -185,9 +190,21 @@ impl Hub {
             }
             let mut deliveries = 0;
             while let Some(feed) = arrived.take_feed(&mut together) {
-                // Without a topic its last member has just left.
-                deliveries += self.shared.topics.of(feed).map_or(0, |topic| topic.take(&mut together, &self.fan_out));
                 wanted = true;
+                match self.shared.topics.route(feed) {
+                    Some(Route::Topic(topic)) => deliveries += topic.take(&mut together, &self.fan_out),
+                    Some(Route::Shared(shared)) => {
+                        for (topic, mut events) in shared.sort(&together, &self.fan_out.metrics) {
+                            deliveries += topic.take(&mut events, &self.fan_out);
+                            if deliveries >= TURN {
+                                deliveries = 0;
+                                yield_now().await;
+                            }
+                        }
+                    }
+                    // Its last member has just left.
+                    None => {}
+                }
                 if deliveries >= TURN {
                     deliveries = 0;
                     yield_now().await;

@@ -117,8 +117,12 @@ series! {
     certificate_reloads: Counter by Reload, "notifier_certificate_reloads_total", Count;
     /// Live subscriptions of all connections.
     subscriptions: Gauge, "notifier_subscriptions", Count;
-    /// Distinct patterns this node is subscribed to at its broker.
+    /// Distinct live patterns that somebody on this node is subscribed to.
     topics: Gauge, "notifier_topics", Count;
+    /// Subscriptions at the broker that bring their events: a pattern that a wider one covers needs none of its own.
+    feeds: Gauge, "notifier_feeds", Count;
+    /// Copies of events that there was no room to note while patterns got subscriptions of their own: such an event may have been delivered twice.
+    handover_overflows: Counter, "notifier_handover_overflows_total", Count;
     /// Client frames read.
     frames_received: Counter, "notifier_frames_received_total", Count;
     /// Bytes read from WebSocket clients.

@@ -6,7 +6,7 @@
 mod model;
 
 #[cfg(feature = "model")]
-pub use model::{Elapsed, Handle, Mutex, MutexGuard, let_time_pass, sleep, timeout, yield_now};
+pub use model::{Elapsed, Handle, Mutex, MutexGuard, let_a_while_pass, let_time_pass, sleep, timeout, yield_now};
 #[cfg(not(feature = "model"))]
 pub use std::sync::{Mutex, MutexGuard};
 #[cfg(not(feature = "model"))]

@@ -71,6 +71,13 @@ impl<V> Trie<V> {
         self.root.each(subject.as_str(), visits, &mut found)
     }
 
+    /// A value that fits, of those whose patterns cover this one; close ones
+    /// are asked first.
+    pub fn covering(&self, pattern: &Pattern, mut fits: impl FnMut(&V) -> bool) -> Option<&V> {
+        let (tokens, tail) = split_tail(pattern);
+        self.root.covering(tokens, tail, &mut fits)
+    }
+
     /// Whether no pattern is left.
     pub fn is_empty(&self) -> bool {
         self.root.is_empty()
@@ -184,14 +191,27 @@ impl<V> Node<V> {
         children.all(|child| child.each(rest, visits, found))
     }
 
-    /// What of a subject's tokens comes behind the run; nothing where the run
+    fn covering(&self, tokens: &str, tail: bool, fits: &mut impl FnMut(&V) -> bool) -> Option<&V> {
+        effort::step();
+        let tokens = self.pass(tokens)?;
+        if tokens.is_empty() {
+            let values = if tail { &self.tail } else { &self.here };
+            return values.iter().find(|value| fits(value));
+        }
+        let (token, rest) = first(tokens);
+        let mut children = self.children.get(token).into_iter().chain(self.any.as_deref());
+        let found = children.find_map(|child| child.covering(rest, tail, fits));
+        found.or_else(|| self.tail.iter().find(|value| fits(value)))
+    }
+
+    /// What of a subject's or a pattern's tokens comes behind the run; nothing where the run
     /// does not match.
     fn pass<'t>(&self, mut tokens: &'t str) -> Option<&'t str> {
         if self.run.is_empty() {
             return Some(tokens);
         }
         if let Some(rest) = tokens.strip_prefix(&*self.run) {
-            // No subject has a wildcard, so it was none here.
+            // Token by token the same: where a pattern is asked for, `*` covers `*`.
             return if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') };
         }
         for wanted in self.run.split('.') {
@@ -371,6 +391,16 @@ mod tests {
                     let whole = trie.each_within(subject, &mut { most }, |_| ());
                     prop_assert_eq!(whole, most >= visits);
                 }
+            }
+            for asked in &patterns {
+                let mut found = Vec::new();
+                prop_assert_eq!(trie.covering(asked, |index| { found.push(*index); false }), None);
+                found.sort_unstable();
+                let scanned: Vec<usize> = (0..patterns.len())
+                    .filter(|&index| !removed[index] && patterns[index].covers(asked))
+                    .collect();
+                prop_assert_eq!(trie.covering(asked, |_| true).is_some(), !scanned.is_empty());
+                prop_assert_eq!(found, scanned);
             }
             for (index, pattern) in patterns.iter().enumerate() {
                 trie.remove(pattern, |value| *value == index);

@@ -35,6 +35,12 @@ pub trait Broker: fmt::Debug + Send + Sync {
     /// broker is away, that is once it is back.
     fn open(&self, pattern: &Pattern) -> Feed;
 
+    /// The same, by the intake that the feed of another pattern comes in by, so
+    /// that what both bring is in one order. Where there is one intake it is that.
+    fn open_beside(&self, pattern: &Pattern, _other: &Pattern) -> Feed {
+        self.open(pattern)
+    }
+
     /// Follows a stream: once the feed is open, all that is stored arrives. What
     /// gets lost on the way shows as a hole in its sequences, or, if it was the
     /// last, by comparison with [`Self::stream_state`]. An intake tells again

@@ -208,7 +208,8 @@ pub(crate) async fn connect(
 #[async_trait]
 impl Broker for Nats {
     fn tail(&self, stream: StreamIndex) -> Feed {
-        self.open_as(FeedId::tail(stream), &self.tails[stream.0])
+        let tail = &self.tails[stream.0];
+        self.open_as(FeedId::tail(stream), tail, tail)
     }
 
     async fn read(
@@ -285,7 +286,11 @@ impl Broker for Nats {
     }
 
     fn open(&self, pattern: &Pattern) -> Feed {
-        self.open_as(self.feeds.next(), pattern)
+        self.open_beside(pattern, pattern)
+    }
+
+    fn open_beside(&self, pattern: &Pattern, other: &Pattern) -> Feed {
+        self.open_as(self.feeds.next(), pattern, other)
     }
 
     async fn publish(&self, message: Message) -> Result<(), PublishError> {
@@ -336,9 +341,9 @@ impl Broker for Nats {
 }
 
 impl Nats {
-    fn open_as(&self, feed: FeedId, pattern: &Pattern) -> Feed {
+    fn open_as(&self, feed: FeedId, pattern: &Pattern, beside: &Pattern) -> Feed {
         // Always the same connection for a pattern, so that its order outlasts its members.
-        let place = self.spread.hash_one(pattern) as usize % self.interests.len();
+        let place = self.spread.hash_one(beside) as usize % self.interests.len();
         self.interests[place].open(feed, pattern)
     }
 }

@@ -242,8 +242,8 @@ impl Attachment {
     }
 
     fn give_up(&self, held: Held) {
-        self.shared.shapes.leave(self.member.holder(), held.pattern());
-        match held {
+        let pattern = held.pattern().clone();
+        let feed = match held {
             Held::Live(topic) => self.leave_topic(&topic),
             Held::Stored(followed) => {
                 // Before it is looked for: it must not join behind our back.
@@ -257,10 +257,17 @@ impl Attachment {
                     self.shared.metrics.undelivered.of(Undelivered::GivenUp).increment(left);
                     self.shared.metrics.owed.increment(ahead);
                 }
-                if let Some(topic) = live {
-                    self.leave_topic(&topic);
-                }
+                live.and_then(|topic| self.leave_topic(&topic))
             }
+        };
+        let (shared, holder) = (self.shared.clone(), self.member.holder());
+        match feed {
+            None => shared.shapes.leave(holder, &pattern),
+            // Until then the broker sends what matches it: else one after the other would make any number of copies.
+            Some(closed) => self.shared.tasks.spawn_vital("shape", async move {
+                closed.cancelled().await;
+                shared.shapes.leave(holder, &pattern);
+            }),
         }
         self.shared.metrics.subscriptions.decrement(1);
     }
@@ -273,9 +280,11 @@ impl Attachment {
         }
     }
 
-    fn leave_topic(&self, topic: &Topic) {
+    /// Where the feed of the topic's pattern has to go on for others: what is
+    /// cancelled when that is over.
+    fn leave_topic(&self, topic: &Topic) -> Option<CancellationToken> {
         topic.leave(&self.member);
-        self.shared.topics.exit(topic.pattern());
+        self.shared.topics.exit(topic.pattern())
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Topic {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether the broker has confirmed the subscription.
+    /// Whether the broker has confirmed the feed that brings its events.
     open: bool,
     /// Whether the broker refuses it: those who stand here have been told.
     refused: bool,
@@ -59,8 +59,9 @@ pub(crate) enum Live {
 }
 
 impl Topic {
-    pub(crate) fn new(pattern: Pattern) -> Self {
-        Self { pattern, state: Mutex::default() }
+    /// A topic without members, whose events come already or will.
+    pub(crate) fn new(pattern: Pattern, open: bool) -> Self {
+        Self { pattern, state: Mutex::new(State { open, ..State::default() }) }
     }
 
     pub(crate) fn pattern(&self) -> &Pattern {
@@ -117,7 +118,7 @@ impl Topic {
         self.tell_all(told).await;
     }
 
-    /// The broker has confirmed the feed: members get events from here on. `again`
+    /// The broker has confirmed its feed: members get events from here on. `again`
     /// is told to those who have been told that it is refused.
     pub(crate) async fn open(&self, again: impl Fn(Encoding) -> Chunk) {
         if self.is_refused() {

@@ -5,7 +5,7 @@
 use std::{
     future::Future,
     ops::{Deref, DerefMut},
-    sync::{LockResult, PoisonError},
+    sync::{LockResult, Mutex as Unmodelled, PoisonError},
     thread,
     time::Duration,
 };
@@ -26,18 +26,27 @@ pub use shuttle::future::yield_now;
 const SOON: Duration = Duration::from_secs(1);
 
 shuttle::lazy_static! {
-    static ref LATER: CancellationToken = CancellationToken::new();
+    static ref LATER: Unmodelled<CancellationToken> = Unmodelled::default();
 }
 
 /// Ends all waiting for a time, of this run of a model.
 pub fn let_time_pass() {
-    LATER.cancel();
+    later(|token| token.cancel());
+}
+
+/// Ends the waiting that has begun; what begins to wait later waits.
+pub fn let_a_while_pass() {
+    later(|token| std::mem::take(token).cancel());
+}
+
+fn later<T>(act: impl FnOnce(&mut CancellationToken) -> T) -> T {
+    act(&mut LATER.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Waits for a time.
 pub async fn sleep(time: Duration) {
     if time >= SOON {
-        LATER.cancelled().await;
+        later(|token| token.clone()).cancelled().await;
     }
     yield_now().await;
 }

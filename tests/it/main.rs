@@ -11,6 +11,7 @@ mod attacks;
 mod broker_outage;
 mod browsers;
 mod contract;
+mod covered;
 mod drain;
 mod durable;
 mod exactly_once;

@@ -47,6 +47,7 @@ impl Ground {
             "notifier_pending",
             "notifier_subscriptions",
             "notifier_topics",
+            "notifier_feeds",
             "notifier_panics_total",
         ] {
             assert_eq!(values.of(series), 0.0, "{series}");

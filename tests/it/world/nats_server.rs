@@ -245,18 +245,28 @@ impl NatsServer {
     /// to each other. Needs `http: "127.0.0.1:-1"` in the
     /// configuration.
     pub async fn subscriptions_of_nodes(&self) -> Vec<Vec<String>> {
-        let request = Request::get("/connz?subs=1&limit=1000").body(Full::default()).expect("a request");
-        let answer = ask(self.at("monitoring"), request).await;
-        let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
-        let connections = answer["connections"].as_array().expect("connections").iter();
-        let of_node =
-            |connection: &&Value| connection["name"].as_str().is_some_and(|name| name.starts_with("notifier"));
         let subscriptions = |connection: &Value| -> Vec<String> {
             let list = connection["subscriptions_list"].as_array().map(Vec::as_slice).unwrap_or_default();
             let subjects = list.iter().map(|subject| subject.as_str().expect("a subject").to_owned());
             subjects.filter(|subject| !subject.starts_with("_ntf.")).collect()
         };
-        connections.filter(of_node).map(subscriptions).collect()
+        self.connections_of_nodes().await.iter().map(subscriptions).collect()
+    }
+
+    /// Bytes that it has sent to nodes; needs the same.
+    pub async fn bytes_to_nodes(&self) -> u64 {
+        let bytes = |connection: &Value| connection["out_bytes"].as_u64().expect("a number");
+        self.connections_of_nodes().await.iter().map(bytes).sum()
+    }
+
+    async fn connections_of_nodes(&self) -> Vec<Value> {
+        let request = Request::get("/connz?subs=1&limit=1000").body(Full::default()).expect("a request");
+        let answer = ask(self.at("monitoring"), request).await;
+        let mut answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
+        let of_node = |connection: &Value| connection["name"].as_str().is_some_and(|name| name.starts_with("notifier"));
+        let mut connections: Vec<Value> = serde_json::from_value(answer["connections"].take()).expect("connections");
+        connections.retain(of_node);
+        connections
     }
 }
 

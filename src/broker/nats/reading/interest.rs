@@ -167,7 +167,10 @@ impl Interest {
         *online = true;
         refused.all_tried();
         commands.clear();
-        for (feed, pattern) in wanted.iter() {
+        // Older ones first: a feed that takes over from another one brings nothing that the other does not.
+        let mut all: Vec<_> = wanted.iter().collect();
+        all.sort_unstable_by_key(|(feed, _)| **feed);
+        for (feed, pattern) in all {
             subscribe(commands, *feed, pattern);
         }
         Commands { bytes: std::mem::take(commands), opening: std::mem::take(unconfirmed).into_iter().collect() }

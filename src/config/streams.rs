@@ -36,10 +36,9 @@ pub struct Stream {
     #[serde(default)]
     pub max_age: Option<Span>,
     /// Bytes that are kept, the oldest going first. Not set: 1 GiB, or 256 MiB
-    /// in memory, where the node makes the stream (`manage`): what clients may
-    /// store must not fill the disk that all streams share. A stream that is
-    /// there and keeps more is left so. `0`: as many as the server's disk takes,
-    /// which is also what a stream has that the node does not make.
+    /// in memory: what clients may store must not fill the disk that all streams
+    /// share. A stream that is there and keeps more is left so. `0`: as many as
+    /// the server's disk takes.
     #[serde(default)]
     pub max_bytes: Option<Size>,
     /// Events that are kept. Not set: no such limit.
@@ -131,7 +130,7 @@ impl Stream {
             Storage::File => FILE_BYTES,
             Storage::Memory => MEMORY_BYTES,
         };
-        let bytes = self.max_bytes.map_or(if self.manage { default } else { 0 }, |size| size.bytes() as u64);
+        let bytes = self.max_bytes.map_or(default, |size| size.bytes() as u64);
         (bytes > 0).then_some(bytes)
     }
 

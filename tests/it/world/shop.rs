@@ -74,13 +74,7 @@ impl Shop {
         let Self { nats, mut node, .. } = Self::open(Kind::Nats).await;
         node.leave();
         node.gone().await;
-        let may_not = |config: &mut Config| {
-            for stream in &mut config.streams {
-                stream.manage = false;
-                // What the node before has given it.
-                stream.max_bytes = Some("1GiB".parse().expect("a size"));
-            }
-        };
+        let may_not = |config: &mut Config| config.streams.iter_mut().for_each(|stream| stream.manage = false);
         let node = Self::node(nats.as_ref(), may_not).await;
         Self::of(nats, node)
     }

@@ -50,15 +50,18 @@ fn a_stream_that_a_node_makes_keeps_no_more_than_its_disk_can_bear() {
         ("storage = \"memory\"", 256 << 20),
         ("max_bytes = \"5MiB\"", 5 << 20),
         ("max_bytes = \"0\"", -1),
-        ("manage = false", -1),
-        ("manage = false\nmax_bytes = \"5MiB\"", 5 << 20),
+        // Who only checks asks for no more than who makes it.
+        ("manage = false", 1 << 30),
     ] {
         assert_eq!(wanted(fields).settings.max_bytes, max_bytes, "{fields}");
     }
     // One that is there is never made smaller, and what it keeps is told.
-    let Plan { step, notes } = plan(&wanted(""), &found("", &json!({"max_bytes": -1})));
-    assert_eq!(step, Step::Fits);
-    assert!(notes.len() == 1 && notes[0].contains("max_bytes is unlimited, more than the 1GiB"), "{notes:?}");
+    for fields in ["", "manage = false"] {
+        assert_eq!(plan(&wanted(fields), &found("", &json!({}))), Plan { step: Step::Fits, notes: Vec::new() });
+        let Plan { step, notes } = plan(&wanted(fields), &found("", &json!({"max_bytes": -1})));
+        assert_eq!(step, Step::Fits);
+        assert!(notes.len() == 1 && notes[0].contains("max_bytes is unlimited, more than the 1GiB"), "{notes:?}");
+    }
     let Step::Update { settings, .. } = plan(&wanted(""), &found("", &json!({"max_bytes": 5}))).step else {
         panic!("an update")
     };

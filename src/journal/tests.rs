@@ -205,7 +205,8 @@ async fn what_waits_for_a_slow_reader_of_values_are_sequences() {
 #[tokio::test]
 async fn who_reads_large_events_of_many_subjects_gets_all_in_order_and_has_little_ahead() {
     const BYTES: usize = 100_000;
-    let plan = Plan { stored: 0, subjects: 100, kept: 1_000, latest: false, window: 0 };
+    // Fifty subjects end with `x`: few enough to be read one by one.
+    let plan = Plan { stored: 0, subjects: 150, kept: 1_000, latest: false, window: 0 };
     let (journal, broker) = follow(&plan).await;
     for seq in 1..=400 {
         journal.take([store_large(&broker, subject(&plan, seq), BYTES).await]);
@@ -228,7 +229,7 @@ async fn who_reads_large_events_of_many_subjects_gets_all_in_order_and_has_littl
         most = most.max(ahead);
     }
     assert_eq!(found, (1..=400).filter(|seq| seq % 3 == 0).collect::<Vec<_>>());
-    assert!(most * BYTES <= 1024 * 1024, "{most} events of {BYTES} bytes");
+    assert!((1..=20).contains(&most), "{most} events of {BYTES} bytes");
 }
 
 #[derive(Clone, Debug)]

@@ -15,15 +15,15 @@ pub struct Ws {
 impl Ws {
     /// Open, but `connect` not yet sent.
     pub async fn open(address: SocketAddr) -> Self {
-        let host = address.to_string();
-        let socket = ClientSocket::connect(&[address], &host, "/v1/ws", "notifier.v1.json");
+        let (host, addresses) = (address.to_string(), [address]);
+        let socket = ClientSocket::connect(&addresses, &host, "/v1/ws", "notifier.v1.json");
         Self { socket: soon("an upgrade", socket).await.expect("an upgrade"), received: VecDeque::new() }
     }
 
     /// Open and welcomed, over TLS.
     pub async fn secured(address: SocketAddr, authority: &Authority) -> Self {
-        let (host, trust) = (address.to_string(), authority.trust());
-        let socket = ClientSocket::connect_tls(&[address], &host, "/v1/ws", "notifier.v1.json", &trust);
+        let (host, addresses, trust) = (address.to_string(), [address], authority.trust());
+        let socket = ClientSocket::connect_tls(&addresses, &host, "/v1/ws", "notifier.v1.json", &trust);
         let socket = soon("an upgrade", socket).await.expect("an upgrade");
         let mut client = Self { socket, received: VecDeque::new() };
         client.send(json!({"connect": {}})).await;

@@ -273,6 +273,9 @@ mod tests {
         run + list(node.here.capacity()) + list(node.tail.capacity()) + any + node.children.heap(ALLOCATION, heap)
     }
 
+    /// Makes a pattern of a number.
+    type Numbered<'t> = Box<dyn Fn(usize) -> Pattern + 't>;
+
     fn parse(text: &str) -> Pattern {
         Pattern::parse(text).expect(text)
     }
@@ -285,7 +288,7 @@ mod tests {
         let tokens = |change: &dyn Fn(usize) -> Option<String>| -> Pattern {
             parse(&(0..32).map(|place| change(place).unwrap_or_else(|| LONG.into())).collect::<Vec<_>>().join("."))
         };
-        let rows: [(&str, Box<dyn Fn(usize) -> Pattern>); 5] = [
+        let rows: [(&str, Numbered<'_>); 5] = [
             (
                 "alike up to the last token",
                 Box::new(|number| tokens(&|place| (place == 31).then(|| format!("{number:07}")))),
@@ -426,8 +429,8 @@ mod tests {
                 }
             }
             prop_assert_eq!(shape(&trie.root), shape(&never.root));
-            for index in 0..patterns.len() {
-                trie.remove(&patterns[index], |_| true);
+            for pattern in &patterns {
+                trie.remove(pattern, |_| true);
             }
             prop_assert_eq!(heap(&trie.root), 0);
         }

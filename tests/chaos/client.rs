@@ -156,7 +156,8 @@ impl Life {
     async fn connection(&mut self, node: usize) -> String {
         let address = self.nodes[node];
         let authority = address.to_string();
-        let opening = ClientSocket::connect(&[address], &authority, "/v1/ws", self.encoding.subprotocol());
+        let addresses = [address];
+        let opening = ClientSocket::connect(&addresses, &authority, "/v1/ws", self.encoding.subprotocol());
         let mut socket = match timeout(CONNECT_TIME, opening).await {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => return reason(&error),

@@ -20,6 +20,7 @@ const FOREIGN: &[&str] = &[
     "max_mem",
     "max_msg_size",
     "max_payload",
+    "max_subscriptions",
     "multi_last",
     "no_ack",
     "sync_interval",

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::{
     durable::on_every_broker,
-    world::{Kind, NatsServer, Shop, soon},
+    world::{Kind, NatsServer, Shop, eventually, soon},
 };
 
 on_every_broker!(
@@ -171,6 +171,9 @@ async fn who_follows_a_stream_gets_what_it_stores(kind: Kind) {
     desk.until_open(tail.id()).await;
     // Published without a word about the stream, as services do it, and with.
     desk.publish("cart.a", "1").await;
+    // It leaves by another way than what is stored with a word.
+    eventually("it is stored", || async { desk.broker.stream_state(SHOP).await.is_ok_and(|state| state.last == 1) })
+        .await;
     let mut sequences = Vec::new();
     for number in 2..=20 {
         sequences.push(desk.store(SHOP, "order.a", &number.to_string()).await);

@@ -6,6 +6,7 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
+use notifier::config::Config;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::{net::TcpStream, process, time::sleep};
@@ -28,7 +29,10 @@ async fn publish(node: &TestNode, number: u64) -> u16 {
 #[tokio::test]
 async fn a_full_disk_refuses_events_and_takes_none_back() {
     let Some(nats) = NatsServer::on_small_disk().await else { return };
-    let node = Shop::node(Some(&nats), |_| {}).await;
+    // The disk has no room for a bound that nats-server would set aside.
+    let unbounded =
+        |config: &mut Config| config.streams.iter_mut().for_each(|stream| stream.max_bytes = Some(0.into()));
+    let node = Shop::node(Some(&nats), unbounded).await;
     let mut shop = Shop::of(Some(nats), node);
     let (mut client, _, _) = shop.resume("cart.*", &json!([])).await;
     let mut live = shop.node.client().await;

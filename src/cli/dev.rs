@@ -40,6 +40,8 @@ async fn run(args: DevArgs) -> Result<(), NodeError> {
     config.server.listen = args.listen;
     config.server.internal_listen = args.internal_listen;
     config.server.live_page = true;
+    // As many as one machine opens to try it out, within the usual limits of file descriptors.
+    config.limits.connections = 512;
     config.broker.kind = BrokerKind::Memory;
     config.auth.mode = Some(AuthMode::Anonymous);
     config.log = Log { format: LogFormat::Text, filter: "warn".into() };

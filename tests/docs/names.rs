@@ -31,7 +31,8 @@ const FOREIGN: &[&str] = &[
 const FOREIGN_FLAGS: &[&str] = &["--locked", "--max-bytes", "--stop-timeout"];
 
 /// Variables that begin like settings and are none.
-const FOREIGN_VARIABLES: &[&str] = &["NOTIFIER_COMMIT", "NOTIFIER_CACHE", "NOTIFIER_SERVICE_", "NOTIFIER_PORT"];
+const FOREIGN_VARIABLES: &[&str] =
+    &["NOTIFIER_COMMIT", "NOTIFIER_CACHE", "NOTIFIER_NATS_", "NOTIFIER_SERVICE_", "NOTIFIER_PORT"];
 
 /// What looks like a close code: the bounds of ranges, and `limits.outbox_frames`.
 const NO_CLOSES: &[u16] = &[4000, 4499, 4999, 4096];

@@ -16,8 +16,9 @@ use crate::{
 /// How long a node may take to be ready: it may have to fill its window first.
 const READY: Duration = Duration::from_secs(120);
 
-/// How often it is asked meanwhile: often, because the time until then is measured.
-const POLL: Duration = Duration::from_micros(500);
+/// How often it is asked meanwhile: often, because the time until then is measured,
+/// and within the 200 requests a second that a node answers to one address.
+const POLL: Duration = Duration::from_millis(6);
 
 /// How often a scraper reads.
 const SCRAPE: Duration = Duration::from_secs(1);
@@ -110,7 +111,7 @@ fn get(internal: SocketAddr, path: &str) -> Outcome<String> {
     let cannot = || format!("cannot read {path} from the node");
     let mut socket = TcpStream::connect(internal).because(cannot)?;
     socket
-        .write_all(format!("GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").as_bytes())
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: {internal}\r\nConnection: close\r\n\r\n").as_bytes())
         .because(cannot)?;
     let mut text = String::new();
     socket.read_to_string(&mut text).because(cannot)?;

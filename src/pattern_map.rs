@@ -86,23 +86,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn pattern() -> impl Strategy<Value = Pattern> {
-        (prop::collection::vec(prop::sample::select(vec!["a", "b", "*"]), 0..4), any::<bool>()).prop_filter_map(
-            "at least one token",
-            |(mut tokens, tail)| {
-                if tail {
-                    tokens.push(">");
-                }
-                Pattern::parse(&tokens.join(".")).ok()
-            },
-        )
-    }
-
-    fn subject() -> impl Strategy<Value = Subject> {
-        prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..5)
-            .prop_map(|tokens| Subject::parse(&tokens.join(".")).expect("valid tokens"))
-    }
+    use crate::subject::strategies::{pattern, subject};
 
     proptest! {
         #[test]

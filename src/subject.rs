@@ -252,6 +252,32 @@ impl fmt::Debug for Pattern {
     }
 }
 
+/// Few words, so that patterns and subjects meet often: for the properties of
+/// whatever matches them.
+#[cfg(test)]
+pub(crate) mod strategies {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn pattern() -> impl Strategy<Value = Pattern> {
+        (prop::collection::vec(prop::sample::select(vec!["a", "b", "*"]), 0..4), any::<bool>()).prop_filter_map(
+            "at least one token",
+            |(mut tokens, tail)| {
+                if tail {
+                    tokens.push(">");
+                }
+                Pattern::parse(&tokens.join(".")).ok()
+            },
+        )
+    }
+
+    pub(crate) fn subject() -> impl Strategy<Value = Subject> {
+        prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..5)
+            .prop_map(|tokens| Subject::parse(&tokens.join(".")).expect("valid tokens"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -261,6 +261,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::subject::strategies::{pattern, subject};
 
     /// What an allocation takes beyond its bytes, at most.
     const ALLOCATION: usize = 16;
@@ -331,18 +332,6 @@ mod tests {
         }
     }
 
-    fn pattern() -> impl Strategy<Value = Pattern> {
-        (prop::collection::vec(prop::sample::select(vec!["a", "b", "*"]), 0..4), any::<bool>()).prop_filter_map(
-            "at least one token",
-            |(mut tokens, tail)| {
-                if tail {
-                    tokens.push(">");
-                }
-                Pattern::parse(&tokens.join(".")).ok()
-            },
-        )
-    }
-
     /// All nodes, in an order of their own.
     fn shape(node: &Node<usize>) -> String {
         let mut children: Vec<_> =
@@ -350,11 +339,6 @@ mod tests {
         children.sort();
         let any = node.any.as_ref().map(|any| shape(any));
         format!("({} {:?} {:?} {any:?} {children:?})", node.run, node.here, node.tail)
-    }
-
-    fn subject() -> impl Strategy<Value = Subject> {
-        prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..5)
-            .prop_map(|tokens| Subject::parse(&tokens.join(".")).expect("valid tokens"))
     }
 
     proptest! {

@@ -2,8 +2,8 @@
 //! speaks for a live subject when several match, and what is kept from it.
 //!
 //! The rule: of a connection's live patterns, the one that went live first
-//! delivers. NATS brings one copy of an event per pattern of this node, so
-//! every topic but that one passes it over. Which one that is, is found once for
+//! delivers. Every topic whose pattern matches gets an event, by a feed of its
+//! own or by a wider one, and every one but that passes it over. Which one that is, is found once for
 //! each subject ([`Precedence`]), not once for each pattern.
 //!
 //! What is denied to it is asked for each event of a pattern that some denial

@@ -82,18 +82,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn pattern() -> impl Strategy<Value = Pattern> {
-        (prop::collection::vec(prop::sample::select(vec!["a", "b", "*"]), 0..4), any::<bool>()).prop_filter_map(
-            "at least one token",
-            |(mut tokens, tail)| {
-                if tail {
-                    tokens.push(">");
-                }
-                Pattern::parse(&tokens.join(".")).ok()
-            },
-        )
-    }
+    use crate::subject::strategies::pattern;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]

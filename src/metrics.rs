@@ -155,6 +155,8 @@ series! {
     batches: Counter, "notifier_batches_total", Count;
     /// Events not delivered, by cause.
     drops: Counter by Drop, "notifier_drops_total", Count;
+    /// Events and answers of services that clients get without some of their headers, because they have more than `limits.event_headers` or `event_header_bytes`.
+    headers_cut: Counter, "notifier_headers_cut_total", Count;
     /// Bytes waiting in outboxes of connections whose sockets are full.
     outbox_bytes: Gauge, "notifier_outbox_bytes", Bytes;
     /// Connections whose socket is full and that have frames waiting.

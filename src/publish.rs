@@ -11,7 +11,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 pub use letter::Sender;
-pub(crate) use letter::{BROKER_LIMIT, EVENT_LIMIT, check_name, letter, too_large};
+pub(crate) use letter::{BROKER_LIMIT, EVENT_LIMIT, EventLimits, check_name, letter, too_large};
 
 use crate::{
     broker::{Broker, PublishError},
@@ -32,7 +32,7 @@ pub struct Publisher {
     streams: Vec<String>,
     quotas: Arc<Quotas>,
     metrics: Arc<Metrics>,
-    event_bytes: usize,
+    limits: EventLimits,
 }
 
 /// An event that the broker has.
@@ -54,12 +54,12 @@ impl Publisher {
         metrics: Arc<Metrics>,
     ) -> Self {
         let streams = config.streams.iter().map(|stream| stream.name.clone()).collect();
-        Self { broker, classes, streams, quotas, metrics, event_bytes: config.limits.event_bytes.bytes() }
+        Self { broker, classes, streams, quotas, metrics, limits: EventLimits::new(&config.limits) }
     }
 
     /// The largest event it takes, bytes of data.
     pub fn event_bytes(&self) -> usize {
-        self.event_bytes
+        self.limits.bytes
     }
 
     /// Publishes one event. One that is to be stored is stored when this returns.
@@ -80,7 +80,7 @@ impl Publisher {
     /// The refusal to tell.
     pub async fn send(&self, sender: Sender<'_>, subject: &str, envelope: Envelope) -> Result<Sent, Refusal> {
         let parsed = sender.grants.publish(subject)?;
-        let message = letter(sender, parsed, envelope, self.event_bytes, &self.quotas)?;
+        let message = letter(sender, parsed, envelope, self.limits, &self.quotas)?;
         let metrics = self.metrics.clone();
         let Class::Stored(stream) = self.classes.class(&message.subject) else {
             self.broker.publish(message).await.map_err(|error| refusal(subject, error))?;

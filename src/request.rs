@@ -13,7 +13,7 @@ use crate::{
     error::{Code, Refusal},
     metrics::Metrics,
     proto::{Envelope, Event},
-    publish::{BROKER_LIMIT, Sender, letter, too_large},
+    publish::{BROKER_LIMIT, EventLimits, Sender, letter, too_large},
     quota::Quotas,
 };
 
@@ -22,7 +22,7 @@ use crate::{
 pub struct Requests {
     broker: Arc<dyn Broker>,
     classes: Arc<Classes>,
-    event_bytes: usize,
+    event: EventLimits,
     /// How long anybody waits.
     most: Duration,
     quotas: Arc<Quotas>,
@@ -52,8 +52,8 @@ impl Requests {
         quotas: Arc<Quotas>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let (event_bytes, most) = (limits.event_bytes.bytes(), limits.request_time.duration());
-        Self { broker, classes, event_bytes, most, quotas, metrics }
+        let (event, most) = (EventLimits::new(limits), limits.request_time.duration());
+        Self { broker, classes, event, most, quotas, metrics }
     }
 
     /// Asks, and waits for the answer. It carries the subject that was asked.
@@ -67,7 +67,7 @@ impl Requests {
             let problem = "a stream keeps what is sent there, and would answer in a service's place; publish there";
             return Err(Refusal::of(Code::BadRequest, &subject, problem));
         }
-        let message = letter(sender, parsed, envelope, self.event_bytes, &self.quotas)?;
+        let message = letter(sender, parsed, envelope, self.event, &self.quotas)?;
         let wait = match timeout_ms {
             0 => self.most,
             shorter => self.most.min(Duration::from_millis(shorter)),
@@ -107,7 +107,7 @@ impl Requests {
                 "this node lost its broker before the answer; the service may have done what it was asked".to_owned(),
             ),
             RequestError::AnswerTooLarge => {
-                let most = self.event_bytes;
+                let most = self.event.bytes;
                 (Code::BadResponse, format!("the answer has more than {most} bytes; the service has to send less"))
             }
             RequestError::Unreadable => {

@@ -38,6 +38,7 @@ use crate::{
     broker::{
         contract::{Acknowledgement, Broker, Connection, Intake},
         feed::{Feed, FeedId, FeedIds},
+        header_limits::HeaderLimits,
         headers::{self, Reader},
         intercom::Intercom,
         message::Message,
@@ -131,7 +132,8 @@ pub(crate) async fn connect(
     let streams: Arc<[Arc<str>]> = config.streams.iter().map(|stream| stream.name.as_str().into()).collect();
     let questions = Questions::default();
     let reader = Reader::new(&config.events.forward_headers);
-    let sieve = Sieve::new(reader, classes.clone(), streams.clone(), questions.clone(), metrics.clone());
+    let limits = HeaderLimits::new(&config.limits);
+    let sieve = Sieve::new(reader, limits, classes.clone(), streams.clone(), questions.clone(), metrics.clone());
     let connection = |number: usize, payload_bytes: usize, questions: Questions| {
         let interest = Arc::new(Interest::new(state.degraded().clone()));
         let manner = Manner {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How much of everything there may be. What exceeds a limit is refused with
-/// an error that names it, never truncated.
+/// an error that names it, never truncated, but for headers of services' events.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -84,6 +84,14 @@ pub struct Limits {
     pub message_bytes: Size,
     /// Bytes of one published or relayed event's data. NATS' own default is 1 MiB.
     pub event_bytes: Size,
+    /// Headers that one event carries to clients, at most 256: as many as a
+    /// browser sends with a request, twice over. A client's event with more is
+    /// refused. Of what a service publishes or answers those in
+    /// `events.forward_headers` stay first, then the first by name; the rest is
+    /// left out and counted.
+    pub event_headers: usize,
+    /// Bytes of these headers together, names included, at most 16 KiB.
+    pub event_header_bytes: Size,
     /// Tokens of a subject or pattern, at most 32: what NATS advises, as each of
     /// them costs memory here and there, and time in each match. Events with
     /// more are dropped, and patterns with more are refused, in the
@@ -179,6 +187,8 @@ impl Default for Limits {
             message_time: Span::seconds(10),
             message_bytes: Size::kib(64),
             event_bytes: Size::kib(1024),
+            event_headers: 64,
+            event_header_bytes: Size::kib(8),
             subject_tokens: 16,
             subscriptions: 512,
             wildcard_shapes: 32,
@@ -260,6 +270,13 @@ impl Limits {
         if !(1..=SUBJECT_TOKENS).contains(&self.subject_tokens) {
             return refuse("limits.subject_tokens", "is not 1 to 32; keep it at 16 unless your subjects are deeper");
         }
+        // Percent-encoded three times as long, and less than nodes read of NATS.
+        if self.event_header_bytes.bytes() > 16 * 1024 {
+            return refuse("limits.event_header_bytes", "is above 16KiB, the most that fits through NATS; lower it");
+        }
+        if self.event_headers > 256 {
+            return refuse("limits.event_headers", "is above 256; lower it");
+        }
         if self.header_bytes.bytes() < 8 * 1024 {
             return refuse("limits.header_bytes", "is below 8KiB, the least the HTTP parser works with");
         }
@@ -287,7 +304,9 @@ mod tests {
             limits.check().map_err(|error| error.to_string())
         };
         assert_eq!(check(|_| {}), Ok(()));
-        let rows: [(&str, Change); 9] = [
+        let rows: [(&str, Change); 11] = [
+            ("limits.event_headers", |limits| limits.event_headers = 257),
+            ("limits.event_header_bytes", |limits| limits.event_header_bytes = Size::kib(17)),
             ("limits.subject_tokens", |limits| limits.subject_tokens = 0),
             ("limits.subject_tokens", |limits| limits.subject_tokens = 33),
             ("limits.user_publish_bytes_burst", |limits| limits.user_publish_bytes_burst = Size::kib(0)),

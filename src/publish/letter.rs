@@ -3,9 +3,10 @@
 
 use crate::{
     broker::{
-        LAST_TIME, Message,
+        HeaderLimits, LAST_TIME, Message,
         headers::{ENVELOPE, is_attribute},
     },
+    config::Limits,
     error::{Code, Refusal},
     grants::Grants,
     proto::Envelope,
@@ -15,17 +16,27 @@ use crate::{
     subject::Subject,
 };
 
-/// Headers of one event. As many as a browser sends with a request, twice over.
-const HEADERS: usize = 64;
-
-/// Bytes of all headers of one event together, names included.
-const HEADER_BYTES: usize = 8 * 1024;
-
 /// Bytes of identifier, type, source and content type, each.
 const ATTRIBUTE_BYTES: usize = 1024;
 
 /// Names that only servers may write: NATS' own and this node's.
 const SERVER_HEADERS: [&str; 2] = ["nats-", "notifier-"];
+
+/// The most that one event may have.
+#[derive(Clone, Copy, Debug)]
+pub struct EventLimits {
+    /// Bytes of data.
+    pub bytes: usize,
+    /// Its headers.
+    pub headers: HeaderLimits,
+}
+
+impl EventLimits {
+    /// Those of the configuration.
+    pub fn new(limits: &Limits) -> Self {
+        Self { bytes: limits.event_bytes.bytes(), headers: HeaderLimits::new(limits) }
+    }
+}
 
 /// Who sends something.
 #[derive(Clone, Copy, Debug)]
@@ -45,10 +56,10 @@ pub(crate) fn letter(
     sender: Sender<'_>,
     subject: Subject,
     mut envelope: Envelope,
-    event_bytes: usize,
+    limits: EventLimits,
     quotas: &Quotas,
 ) -> Result<Message, Refusal> {
-    check(subject.as_str(), &envelope, event_bytes)?;
+    check(subject.as_str(), &envelope, limits)?;
     let identity = sender.grants.identity();
     // Last: what is refused for another reason has cost the user nothing.
     quotas.publish(quotas.account(identity.user_key()), subject.as_str(), bytes(&subject, &envelope))?;
@@ -89,9 +100,9 @@ fn bytes(subject: &Subject, envelope: &Envelope) -> usize {
     subject.as_str().len() + data.len() + headers + id.len() + r#type.len() + source.len() + content_type.len()
 }
 
-fn check(subject: &str, envelope: &Envelope, event_bytes: usize) -> Result<(), Refusal> {
-    if envelope.data.len() > event_bytes {
-        return Err(too_large(subject, event_bytes, EVENT_LIMIT));
+fn check(subject: &str, envelope: &Envelope, limits: EventLimits) -> Result<(), Refusal> {
+    if envelope.data.len() > limits.bytes {
+        return Err(too_large(subject, limits.bytes, EVENT_LIMIT));
     }
     let refuse = |problem: String| Err(Refusal::of(Code::BadRequest, subject, problem));
     if envelope.time > LAST_TIME {
@@ -113,9 +124,12 @@ fn check(subject: &str, envelope: &Envelope, event_bytes: usize) -> Result<(), R
     if envelope.content_type == ENVELOPE {
         return refuse("an envelope is for services on NATS; send its fields as the event's own".into());
     }
-    let bytes: usize = envelope.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if envelope.headers.len() > HEADERS || bytes > HEADER_BYTES {
-        return refuse(format!("more than {HEADERS} headers, or {HEADER_BYTES} bytes of them"));
+    if !limits.headers.fit(&envelope.headers) {
+        let HeaderLimits { count, bytes } = limits.headers;
+        return refuse(format!(
+            "more than {count} headers (limits.event_headers of this node), or {bytes} bytes of them \
+             (limits.event_header_bytes); send fewer"
+        ));
     }
     for (name, value) in &envelope.headers {
         if !is_header_name(name) || !is_header_value(value) {

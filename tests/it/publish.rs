@@ -1,5 +1,6 @@
 //! Publishing: over WebSocket, HTTP and NATS, and what subscribers see of it.
 
+mod headers;
 mod ids;
 
 use async_nats::HeaderMap;

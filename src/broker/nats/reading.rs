@@ -46,11 +46,13 @@ use crate::{
         arrived::Arrived,
         contract::Intake,
         feed::FeedId,
+        header_limits::HeaderLimits,
         headers::Reader,
         message::Message,
         nats::address::Address,
         state::{BrokerState, Part},
     },
+    config::Limits,
     metrics::{BrokerEvent, Metrics},
     subject::Pattern,
 };
@@ -214,7 +216,8 @@ pub fn overhear<'p>(
     metrics: &Arc<Metrics>,
 ) -> (Vec<String>, Vec<Arc<Message>>) {
     let reader = Reader::new(&["traceparent".into()]);
-    let sieve = Sieve::new(reader, Arc::default(), Arc::default(), Questions::default(), metrics.clone());
+    let limits = HeaderLimits::new(&Limits::default());
+    let sieve = Sieve::new(reader, limits, Arc::default(), Arc::default(), Questions::default(), metrics.clone());
     let mut parser = Parser::new(event_bytes);
     let (mut buffer, mut said, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for piece in pieces {

@@ -9,6 +9,7 @@ use crate::{
     broker::{
         arrived::Arrived,
         feed::FeedId,
+        header_limits::HeaderLimits,
         headers::{self as vocabulary, Reader},
         message::{Message, Place},
         nats::reading::{faults::Faults, headers, parser::Raw, questions::Questions, replies::failure},
@@ -26,6 +27,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Sieve {
     reader: Arc<Reader>,
+    limits: HeaderLimits,
     classes: Arc<Classes>,
     /// Names of the streams, in the order of the configuration.
     streams: Arc<[Arc<str>]>,
@@ -60,6 +62,7 @@ impl Moment {
 impl Sieve {
     pub(crate) fn new(
         reader: Reader,
+        limits: HeaderLimits,
         classes: Arc<Classes>,
         streams: Arc<[Arc<str>]>,
         questions: Questions,
@@ -67,7 +70,7 @@ impl Sieve {
     ) -> Self {
         let forwards_servers = headers::ADDED.iter().any(|name| reader.forwards(name));
         let (reader, faults) = (Arc::new(reader), Faults::wanted());
-        Self { reader, classes, streams, questions, faults, forwards_servers, metrics }
+        Self { reader, limits, classes, streams, questions, faults, forwards_servers, metrics }
     }
 
     /// Takes a message to where it belongs.
@@ -167,7 +170,11 @@ impl Sieve {
 
     fn read(&self, headers: Vec<(&str, &str)>, raw: &Raw<'_>) -> Result<Envelope, prost::DecodeError> {
         // Copied, because a slice would keep alive all that was read with it.
-        self.reader.read(headers.into_iter(), Bytes::copy_from_slice(raw.payload))
+        let mut envelope = self.reader.read(headers.into_iter(), Bytes::copy_from_slice(raw.payload))?;
+        if self.limits.cut(&mut envelope.headers, |name| self.reader.forwards(name)) {
+            self.metrics.headers_cut.increment(1);
+        }
+        Ok(envelope)
     }
 
     fn headers<'r>(&self, raw: &Raw<'r>) -> Vec<(&'r str, &'r str)> {

@@ -58,7 +58,7 @@ use crate::{
 use archive::Archive;
 use drift::Drift;
 use inbox::{Chance, inbox};
-use jetstream::{Wanted, deleted, gone, settle};
+use jetstream::{JetStream, Wanted, deleted, gone, settle};
 use options::Access;
 use reading::{Interest, Manner, NatsIntake, Questions, Servers, Sieve, Signal};
 use services::Services;
@@ -81,6 +81,7 @@ const STATE_CHECK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Nats {
     client: Client,
+    jetstream: JetStream,
     classes: Arc<Classes>,
     state: Arc<BrokerState>,
     feeds: FeedIds,
@@ -185,6 +186,7 @@ pub(crate) async fn connect(
             first,
             questions.answers,
             inbox,
+            &nats.jetstream_prefix(),
             streams.clone(),
             config.limits.stream_reads,
             metrics.clone(),
@@ -192,6 +194,7 @@ pub(crate) async fn connect(
         sieve,
         intercom: Intercom::new(client.clone(), nats.control_subject.clone(), state.degraded().clone()),
         drifts: config.streams.iter().map(|_| Drift::new(state.degraded().clone())).collect(),
+        jetstream: JetStream::new(client.clone(), &nats.jetstream_prefix()),
         client,
         classes: classes.clone(),
         state,
@@ -227,7 +230,7 @@ impl Broker for Nats {
     async fn settle(&self) -> Result<(), (String, StreamError)> {
         for (wanted, settled) in self.wanted.iter().zip(&self.settled) {
             loop {
-                match settle(&self.client, wanted, wanted.manage).await {
+                match settle(&self.jetstream, wanted, wanted.manage).await {
                     Ok(report) => {
                         report.tell(&wanted.settings.name);
                         settled.store(true, Ordering::Relaxed);
@@ -251,11 +254,11 @@ impl Broker for Nats {
         self.metrics.stream_requests.of(StreamRequest::State).increment(1);
         let wanted = &self.wanted[stream.0];
         let drift = &self.drifts[stream.0];
-        let mut answer = drift.watch(&self.client, wanted).await;
+        let mut answer = drift.watch(&self.jetstream, wanted).await;
         if matches!(answer, Err(StreamError::Missing)) && wanted.manage {
             // Somebody has deleted it.
-            answer = match settle(&self.client, wanted, true).await {
-                Ok(_) => drift.watch(&self.client, wanted).await,
+            answer = match settle(&self.jetstream, wanted, true).await {
+                Ok(_) => drift.watch(&self.jetstream, wanted).await,
                 Err(error) => Err(error),
             };
         }
@@ -264,18 +267,18 @@ impl Broker for Nats {
 
     async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Deleted).increment(1);
-        gone(&self.client, &self.streams[stream.0], from, to).await.map_err(unreadable)
+        gone(&self.jetstream, &self.streams[stream.0], from, to).await.map_err(unreadable)
     }
 
     async fn deleted(&self, stream: StreamIndex) -> Result<(StreamState, Vec<u64>), ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Deleted).increment(1);
-        deleted(&self.client, &self.streams[stream.0]).await.map_err(unreadable)
+        deleted(&self.jetstream, &self.streams[stream.0]).await.map_err(unreadable)
     }
 
     async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Leader).increment(1);
         let name = &self.streams[stream.0];
-        leader::read(&self.client, &self.sieve, name, stream, from).await.map_err(unreadable)
+        leader::read(&self.jetstream, &self.sieve, name, stream, from).await.map_err(unreadable)
     }
 
     async fn submit(&self, stream: StreamIndex, message: Message) -> Result<Acknowledgement, PublishError> {

@@ -6,19 +6,16 @@ use std::{net::SocketAddr, path::PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::{
-        auth::{self, Auth, AuthMode},
-        consistency, edge,
-        error::ConfigError,
-        grants::{self, Grant},
-        limits::Limits,
-        network::{ForwardedHeader, Network, listens},
-        server_url::{self, ServerUrl},
-        streams::{Stream, SubjectRule},
-        units::{Secret, Span},
-    },
-    subject::Subject,
+use crate::config::{
+    auth::{self, Auth, AuthMode},
+    consistency, edge,
+    error::ConfigError,
+    grants::{self, Grant},
+    limits::Limits,
+    nats::Nats,
+    network::{ForwardedHeader, Network, listens},
+    streams::{Stream, SubjectRule},
+    units::{Secret, Span},
 };
 
 /// Settings of one node.
@@ -138,9 +135,6 @@ impl Default for Server {
     }
 }
 
-/// Most connections to read from: more than cores help nobody.
-const READ_CONNECTIONS: usize = 32;
-
 /// Where events come from.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -170,94 +164,6 @@ impl BrokerKind {
             Self::Memory => "memory",
         }
     }
-}
-
-/// The NATS connection. At most one way to authenticate may be set.
-#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Nats {
-    /// Servers to try, `nats://host:port` or `tls://host:port`; the cluster's
-    /// others are learned from them. `user:password@` or `token@` in front of
-    /// the host is never shown.
-    #[serde(deserialize_with = "server_url::list")]
-    #[schemars(with = "Vec<ServerUrl>")]
-    pub urls: Vec<ServerUrl>,
-    /// User, with `password`.
-    pub user: Option<String>,
-    /// Password of `user`.
-    pub password: Option<Secret>,
-    /// File that holds the password.
-    pub password_file: Option<PathBuf>,
-    /// Token.
-    pub token: Option<Secret>,
-    /// File that holds the token.
-    pub token_file: Option<PathBuf>,
-    /// Seed of an nkey user (`SU..`).
-    pub nkey: Option<Secret>,
-    /// File that holds the seed.
-    pub nkey_file: Option<PathBuf>,
-    /// `.creds` file of a JWT user.
-    pub credentials_file: Option<PathBuf>,
-    /// Prefix of reply subjects; set it where the user may not use `_INBOX`.
-    pub inbox_prefix: String,
-    /// Subject on which nodes hear what operators ask of all of them; answers go
-    /// below it. Each installation on the same NATS account needs its own, and
-    /// nobody but nodes may use it. It begins with `_`, out of clients' reach.
-    pub control_subject: String,
-    /// A server that does not answer for twice as long is given up.
-    pub ping_interval: Span,
-    /// Connections to read from; patterns are spread over them, and each
-    /// occupies at most one core. 0: as many as there are cores, at most 4.
-    pub read_connections: usize,
-    /// TLS towards NATS.
-    pub tls: NatsTls,
-}
-
-impl Default for Nats {
-    fn default() -> Self {
-        Self {
-            urls: vec!["nats://127.0.0.1:4222".into()],
-            user: None,
-            password: None,
-            password_file: None,
-            token: None,
-            token_file: None,
-            nkey: None,
-            nkey_file: None,
-            credentials_file: None,
-            inbox_prefix: "_INBOX".into(),
-            control_subject: "_ntf.control".into(),
-            ping_interval: Span::seconds(10),
-            read_connections: 0,
-            tls: NatsTls::default(),
-        }
-    }
-}
-
-impl Nats {
-    /// How many connections to read from, at least one.
-    pub fn read_connections(&self) -> usize {
-        match self.read_connections {
-            0 => std::thread::available_parallelism().map_or(1, usize::from).min(4),
-            set => set,
-        }
-    }
-}
-
-/// TLS towards NATS.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct NatsTls {
-    /// Refuse a server that does not offer TLS.
-    pub required: bool,
-    /// Start with TLS before the server says anything (`handshake_first`).
-    pub first: bool,
-    /// PEM file with the authorities to trust instead of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// PEM file with this node's certificate.
-    pub cert_file: Option<PathBuf>,
-    /// PEM file with its private key.
-    pub key_file: Option<PathBuf>,
 }
 
 /// What clients get to see of an event.
@@ -340,41 +246,9 @@ impl Config {
         if self.broker.kind == BrokerKind::Nats && self.broker.nats.urls.is_empty() {
             return refuse("broker.nats.urls", "is empty; name at least one server, as \"nats://nats:4222\"".into());
         }
-        let nats = &self.broker.nats;
-        let ways = [
-            ("user", nats.user.is_some()),
-            ("token", nats.token.is_some()),
-            ("nkey", nats.nkey.is_some()),
-            ("credentials_file", nats.credentials_file.is_some()),
-        ];
-        let set: Vec<_> = ways.iter().filter(|(_, set)| *set).map(|(key, _)| *key).collect();
-        if set.len() > 1 {
-            return refuse("broker.nats", format!("{} are both set; keep one way to authenticate", set.join(" and ")));
-        }
-        if nats.read_connections > READ_CONNECTIONS {
-            return refuse("broker.nats.read_connections", format!("is above {READ_CONNECTIONS}; lower it"));
-        }
-        if nats.user.is_some() != nats.password.is_some() {
-            return refuse("broker.nats", "`user` and `password` go together; set both or neither".into());
-        }
-        if nats.tls.cert_file.is_some() != nats.tls.key_file.is_some() {
-            return refuse("broker.nats.tls", "`cert_file` and `key_file` go together; set both or neither".into());
-        }
-        let control = Subject::parse(&nats.control_subject);
-        let fits = control.is_ok_and(|subject| subject.as_str().starts_with('_'));
-        if !fits || nats.control_subject.split('.').next() == Some("_INBOX") {
-            return refuse(
-                "broker.nats.control_subject",
-                "must be a subject without wildcards that begins with `_`, and none of an inbox, as \"_ntf.control\""
-                    .into(),
-            );
-        }
-        let positive = [
-            ("server.heartbeat", self.server.heartbeat.is_zero()),
-            ("broker.nats.ping_interval", nats.ping_interval.is_zero()),
-        ];
-        if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {
-            return refuse(key, "is zero; it must be more".into());
+        self.broker.nats.check()?;
+        if self.server.heartbeat.is_zero() {
+            return refuse("server.heartbeat", "is zero; it must be more".into());
         }
         self.limits.check()?;
         if self.drain.grace.duration() < self.drain.window.duration() + self.drain.move_time.duration() {

@@ -24,16 +24,16 @@ const SERVER_HEADERS: [&str; 2] = ["nats-", "notifier-"];
 
 /// The most that one event may have.
 #[derive(Clone, Copy, Debug)]
-pub struct EventLimits {
+pub(crate) struct EventLimits {
     /// Bytes of data.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// Its headers.
-    pub headers: HeaderLimits,
+    pub(crate) headers: HeaderLimits,
 }
 
 impl EventLimits {
     /// Those of the configuration.
-    pub fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self { bytes: limits.event_bytes.bytes(), headers: HeaderLimits::new(limits) }
     }
 }

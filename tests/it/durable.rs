@@ -56,7 +56,7 @@ fn numbers(events: &[Value]) -> Vec<u64> {
 }
 
 /// The positions of a subscription.
-fn positions(subscribed: &Value) -> Value {
+pub(crate) fn positions(subscribed: &Value) -> Value {
     subscribed["positions"].clone()
 }
 

@@ -21,6 +21,7 @@ mod handshake;
 mod identity;
 mod in_flight;
 mod internal;
+mod jetstream_prefix;
 mod lifetime;
 mod nats;
 mod outbox;

@@ -34,6 +34,8 @@ pub(crate) struct Archive {
     answers: Arc<Answers>,
     /// What answers come to, without the number.
     inbox: String,
+    /// What questions begin with.
+    prefix: String,
     /// Names, in the order of the configuration.
     streams: Arc<[Arc<str>]>,
     /// Storms of clients must not become storms at NATS.
@@ -51,6 +53,7 @@ impl Archive {
         interest: Arc<Interest>,
         answers: Arc<Answers>,
         inbox: String,
+        jetstream_prefix: &str,
         streams: Arc<[Arc<str>]>,
         reads: usize,
         metrics: Arc<Metrics>,
@@ -59,6 +62,7 @@ impl Archive {
             interest,
             answers,
             inbox,
+            prefix: format!("{jetstream_prefix}.DIRECT.GET"),
             streams,
             reads: Semaphore::new(reads),
             sequential: Semaphore::new(SEQUENTIAL),
@@ -91,7 +95,8 @@ impl Archive {
         let question = question.to_string();
         let mut asked = self.answers.ask(stream);
         let command = format!(
-            "PUB $JS.API.DIRECT.GET.{} {}.{} {}\r\n{question}\r\n",
+            "PUB {}.{} {}.{} {}\r\n{question}\r\n",
+            self.prefix,
             self.streams[stream.0],
             self.inbox,
             asked.number,
@@ -138,7 +143,8 @@ mod tests {
         let interest = Arc::new(Interest::new(Arc::new(Degraded::new(metrics.clone()))));
         interest.begin();
         let answers = Arc::<Answers>::default();
-        let archive = Archive::new(interest.clone(), answers, "i".into(), [Arc::from("S")].into(), 1, metrics);
+        let archive =
+            Archive::new(interest.clone(), answers, "i".into(), "$JS.API", [Arc::from("S")].into(), 1, metrics);
         let read = |query, purpose| {
             let archive = &archive;
             async move { archive.read(StreamIndex(0), &query, ALL, purpose).await }

@@ -6,12 +6,11 @@ use std::{
     time::Duration,
 };
 
-use async_nats::Client;
 use tokio::time::Instant;
 
 use crate::broker::{
     degraded::Degraded,
-    nats::jetstream::{Step, Wanted, inspect, update},
+    nats::jetstream::{JetStream, Step, Wanted, inspect, update},
     stored::StreamState,
     stream_error::{Difference, StreamError},
 };
@@ -43,9 +42,9 @@ impl Drift {
     ///
     /// # Errors
     /// See [`StreamError`].
-    pub(crate) async fn watch(&self, client: &Client, wanted: &Wanted) -> Result<StreamState, StreamError> {
+    pub(crate) async fn watch(&self, jetstream: &JetStream, wanted: &Wanted) -> Result<StreamState, StreamError> {
         let name = &wanted.settings.name;
-        let (state, step) = inspect(client, wanted).await?;
+        let (state, step) = inspect(jetstream, wanted).await?;
         let (differences, settings) = match step {
             Step::Fits => (Vec::new(), None),
             Step::Update { settings, changes } => (changes, Some(settings).filter(|_| wanted.manage)),
@@ -54,7 +53,7 @@ impl Drift {
         if self.note(name, differences, Instant::now())
             && let Some(settings) = settings
         {
-            match update(client, &settings).await {
+            match update(jetstream, &settings).await {
                 Ok(()) => tracing::info!(stream = name, "the stream was put back as it has to be"),
                 Err(error) => tracing::warn!(stream = name, %error, "the stream cannot be put back as it has to be"),
             }

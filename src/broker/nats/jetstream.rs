@@ -8,10 +8,9 @@ mod state;
 mod version;
 mod wanted;
 
-use async_nats::Client;
 use serde::Deserialize;
 
-pub(crate) use api::{Kept, next, update};
+pub(crate) use api::{JetStream, Kept, next, update};
 pub(crate) use plan::Step;
 pub(crate) use wanted::Wanted;
 
@@ -66,8 +65,8 @@ impl Report {
 ///
 /// # Errors
 /// See [`StreamError`]: what is left to differ, or why nobody knows.
-pub(crate) async fn settle(client: &Client, wanted: &Wanted, apply: bool) -> Result<Report, StreamError> {
-    let version = client.server_info().version;
+pub(crate) async fn settle(jetstream: &JetStream, wanted: &Wanted, apply: bool) -> Result<Report, StreamError> {
+    let version = jetstream.server_version();
     if version.is_empty() {
         return Err(StreamError::Away);
     }
@@ -75,11 +74,11 @@ pub(crate) async fn settle(client: &Client, wanted: &Wanted, apply: bool) -> Res
     let name = &wanted.settings.name;
     let (mut created, mut changed) = (false, Vec::new());
     for _ in 0..ROUNDS {
-        let Described { config, state: State { stream: state, .. } } = match api::info(client, name).await {
+        let Described { config, state: State { stream: state, .. } } = match api::info(jetstream, name).await {
             Ok(described) => described,
             Err(StreamError::Missing) if apply => {
                 // Whoever was first, the next round tells whether it is the right one.
-                created |= api::create(client, &wanted.settings).await?;
+                created |= api::create(jetstream, &wanted.settings).await?;
                 continue;
             }
             Err(other) => return Err(other),
@@ -88,7 +87,7 @@ pub(crate) async fn settle(client: &Client, wanted: &Wanted, apply: bool) -> Res
         match step {
             Step::Fits => return Ok(Report { created, changes: changed, notes, state }),
             Step::Update { settings, changes } if apply => {
-                api::update(client, &settings).await?;
+                api::update(jetstream, &settings).await?;
                 changed.extend(changes);
             }
             Step::Update { changes: differences, .. } | Step::Impossible(differences) => {
@@ -112,8 +111,8 @@ struct Described {
 ///
 /// # Errors
 /// See [`StreamError`]; also when who answers may not be its leader any more.
-pub(crate) async fn inspect(client: &Client, wanted: &Wanted) -> Result<(StreamState, Step), StreamError> {
-    let Described { config, state } = api::info(client, &wanted.settings.name).await?;
+pub(crate) async fn inspect(jetstream: &JetStream, wanted: &Wanted) -> Result<(StreamState, Step), StreamError> {
+    let Described { config, state } = api::info(jetstream, &wanted.settings.name).await?;
     Ok((certain(state)?, drift(wanted, &config)))
 }
 
@@ -121,8 +120,8 @@ pub(crate) async fn inspect(client: &Client, wanted: &Wanted) -> Result<(StreamS
 ///
 /// # Errors
 /// See [`StreamError`]; also when who answers may not be its leader any more.
-pub(crate) async fn state(client: &Client, name: &str) -> Result<StreamState, StreamError> {
-    certain(api::info(client, name).await?)
+pub(crate) async fn state(jetstream: &JetStream, name: &str) -> Result<StreamState, StreamError> {
+    certain(api::info(jetstream, name).await?)
 }
 
 /// Asks through which sequence nothing is stored, from one on and at most to
@@ -130,8 +129,8 @@ pub(crate) async fn state(client: &Client, name: &str) -> Result<StreamState, St
 ///
 /// # Errors
 /// See [`StreamError`]; also when who answers may not be its leader any more.
-pub(crate) async fn gone(client: &Client, name: &str, from: u64, to: u64) -> Result<Option<u64>, StreamError> {
-    let state: State = api::details(client, name).await?;
+pub(crate) async fn gone(jetstream: &JetStream, name: &str, from: u64, to: u64) -> Result<Option<u64>, StreamError> {
+    let state: State = api::details(jetstream, name).await?;
     let gone = state.gone(from, to);
     if certain(state)?.last < to {
         return Err(StreamError::Unavailable("its leader has not caught up".to_owned()));
@@ -143,8 +142,8 @@ pub(crate) async fn gone(client: &Client, name: &str, from: u64, to: u64) -> Res
 ///
 /// # Errors
 /// See [`StreamError`]; also when who answers may not be its leader any more.
-pub(crate) async fn deleted(client: &Client, name: &str) -> Result<(StreamState, Vec<u64>), StreamError> {
-    let mut state: State = api::details(client, name).await?;
+pub(crate) async fn deleted(jetstream: &JetStream, name: &str) -> Result<(StreamState, Vec<u64>), StreamError> {
+    let mut state: State = api::details(jetstream, name).await?;
     let deleted = std::mem::take(&mut state.deleted);
     Ok((certain(state)?, deleted))
 }

@@ -2,14 +2,13 @@
 //! copy does not get on. The answers are the server's own, so no publisher can
 //! break the connection that they come in on.
 
-use async_nats::Client;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use crate::{
     broker::{
         headers,
         nats::{
-            jetstream::{Kept, next},
+            jetstream::{JetStream, Kept, next},
             reading::{At, Moment, Raw, Sieve},
         },
         stored::{Page, Stored},
@@ -23,7 +22,7 @@ const PAGE: usize = 64;
 
 /// Reads one page of what the leader has from a sequence on.
 pub(crate) async fn read(
-    client: &Client,
+    jetstream: &JetStream,
     sieve: &Sieve,
     name: &str,
     index: StreamIndex,
@@ -32,7 +31,7 @@ pub(crate) async fn read(
     let mut page = Page::default();
     let mut seq = from;
     while page.events.len() < PAGE {
-        let Some(kept) = next(client, name, seq).await? else { return Ok(page) };
+        let Some(kept) = next(jetstream, name, seq).await? else { return Ok(page) };
         seq = kept.seq + 1;
         page.through = kept.seq;
         page.events.push(stored(sieve, &kept, index));

@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, Event, ServerError};
+use async_nats::{Event, ServerError};
 
 use crate::{
     broker::{
         nats::{
             error::NatsError,
-            jetstream::{Report, Wanted, settle, state},
+            jetstream::{JetStream, Report, Wanted, settle, state},
             options::{self, Access},
         },
         stored::StreamState,
@@ -26,7 +26,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(4);
 /// The streams of a configuration, and a connection to look after them.
 #[derive(Debug)]
 pub struct Streams {
-    client: Client,
+    jetstream: JetStream,
     wanted: Vec<Wanted>,
     refusal: Refusal,
 }
@@ -49,7 +49,8 @@ impl Streams {
         };
         let access = Access::of(config)?;
         let client = options::connect_once(&access, &config.broker.nats, CONNECT_TIME, hear).await?;
-        Ok(Self { client, wanted: Wanted::all(config), refusal })
+        let jetstream = JetStream::new(client, &config.broker.nats.jetstream_prefix());
+        Ok(Self { jetstream, wanted: Wanted::all(config), refusal })
     }
 
     /// Whether each stream is as it has to be, by its name.
@@ -68,13 +69,13 @@ impl Streams {
     /// # Errors
     /// See [`StreamError`].
     pub async fn state(&self, name: &str) -> Result<StreamState, StreamError> {
-        state(&self.client, name).await.map_err(|error| self.explained(error))
+        state(&self.jetstream, name).await.map_err(|error| self.explained(error))
     }
 
     async fn settle(&self, apply: bool) -> Vec<(&str, Result<Report, StreamError>)> {
         let mut results = Vec::new();
         for wanted in &self.wanted {
-            let result = settle(&self.client, wanted, apply).await.map_err(|error| self.explained(error));
+            let result = settle(&self.jetstream, wanted, apply).await.map_err(|error| self.explained(error));
             let lost = matches!(result, Err(StreamError::Away | StreamError::Silence { .. }));
             results.push((wanted.settings.name.as_str(), result));
             if lost {

@@ -59,9 +59,18 @@ impl NatsServer {
 
     /// The same, with further lines of configuration.
     pub async fn jetstream_with(settings: &str) -> Self {
+        Self::jetstream_set("", settings).await
+    }
+
+    /// With JetStream in a domain of its own, and further lines of configuration.
+    pub async fn domain(name: &str, settings: &str) -> Self {
+        Self::jetstream_set(&format!("domain: {name}"), settings).await
+    }
+
+    async fn jetstream_set(more: &str, settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = folder.path().join("jetstream");
-        let settings = format!("jetstream {{ store_dir: {store:?} }}\n{settings}");
+        let settings = format!("jetstream {{ store_dir: {store:?}, {more} }}\n{settings}");
         Self::within(folder, settings).await
     }
 

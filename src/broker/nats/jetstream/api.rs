@@ -3,7 +3,7 @@
 //! They are written out here because `async-nats` drops the settings of a
 //! stream that it does not know, and an update would switch those off.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, client::RequestErrorKind, connection};
 use bytes::Bytes;
@@ -26,21 +26,41 @@ const NOT_ENABLED: [u64; 2] = [10039, 10076];
 /// Its HTTP-like status for what passes.
 const PASSING: u64 = 503;
 
+/// Where JetStream is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct JetStream {
+    client: Client,
+    /// What its requests begin with: `$JS.API`, or that of a domain or an import (ADR-19 calls it a custom prefix).
+    prefix: Arc<str>,
+}
+
+impl JetStream {
+    /// Asks by this connection.
+    pub(crate) fn new(client: Client, prefix: &str) -> Self {
+        Self { client, prefix: prefix.into() }
+    }
+
+    /// Version of the server that it is connected to; empty before it is.
+    pub(crate) fn server_version(&self) -> String {
+        self.client.server_info().version
+    }
+}
+
 /// Asks for a stream; the type of the answer says what is read of it.
 ///
 /// # Errors
 /// See [`StreamError`]; one that does not exist is [`StreamError::Missing`].
-pub(crate) async fn info<T: DeserializeOwned>(client: &Client, name: &str) -> Result<T, StreamError> {
-    ask(client, format!("$JS.API.STREAM.INFO.{name}"), Bytes::new(), ASK_TIME).await
+pub(crate) async fn info<T: DeserializeOwned>(jetstream: &JetStream, name: &str) -> Result<T, StreamError> {
+    ask(jetstream, format!("STREAM.INFO.{name}"), Bytes::new(), ASK_TIME).await
 }
 
 /// Asks for a stream and what was deleted from it one by one.
 ///
 /// # Errors
 /// See [`StreamError`].
-pub(crate) async fn details<T: DeserializeOwned>(client: &Client, name: &str) -> Result<T, StreamError> {
+pub(crate) async fn details<T: DeserializeOwned>(jetstream: &JetStream, name: &str) -> Result<T, StreamError> {
     let body = Bytes::from_static(br#"{"deleted_details":true}"#);
-    ask(client, format!("$JS.API.STREAM.INFO.{name}"), body, ASK_TIME).await
+    ask(jetstream, format!("STREAM.INFO.{name}"), body, ASK_TIME).await
 }
 
 /// An event as the leader of a stream tells it.
@@ -62,13 +82,13 @@ pub(crate) struct Kept {
 ///
 /// # Errors
 /// See [`StreamError`].
-pub(crate) async fn next(client: &Client, name: &str, seq: u64) -> Result<Option<Kept>, StreamError> {
+pub(crate) async fn next(jetstream: &JetStream, name: &str, seq: u64) -> Result<Option<Kept>, StreamError> {
     #[derive(Deserialize)]
     struct Found {
         message: Kept,
     }
     let body = serde_json::json!({"seq": seq, "next_by_subj": ">"}).to_string();
-    match ask(client, format!("$JS.API.STREAM.MSG.GET.{name}"), body.into(), ASK_TIME).await {
+    match ask(jetstream, format!("STREAM.MSG.GET.{name}"), body.into(), ASK_TIME).await {
         Ok(Found { message }) => Ok(Some(message)),
         Err(StreamError::Refused { code: NO_MESSAGE, .. }) => Ok(None),
         Err(error) => Err(error),
@@ -80,8 +100,8 @@ pub(crate) async fn next(client: &Client, name: &str, seq: u64) -> Result<Option
 ///
 /// # Errors
 /// See [`StreamError`].
-pub(crate) async fn create(client: &Client, settings: &Settings) -> Result<bool, StreamError> {
-    match change(client, "CREATE", settings).await {
+pub(crate) async fn create(jetstream: &JetStream, settings: &Settings) -> Result<bool, StreamError> {
+    match change(jetstream, "CREATE", settings).await {
         Err(StreamError::Refused { code: NAME_IN_USE, .. }) => Ok(false),
         other => other.map(|()| true),
     }
@@ -91,18 +111,18 @@ pub(crate) async fn create(client: &Client, settings: &Settings) -> Result<bool,
 ///
 /// # Errors
 /// See [`StreamError`].
-pub(crate) async fn update(client: &Client, settings: &Settings) -> Result<(), StreamError> {
-    change(client, "UPDATE", settings).await
+pub(crate) async fn update(jetstream: &JetStream, settings: &Settings) -> Result<(), StreamError> {
+    change(jetstream, "UPDATE", settings).await
 }
 
-async fn change(client: &Client, verb: &str, settings: &Settings) -> Result<(), StreamError> {
+async fn change(jetstream: &JetStream, verb: &str, settings: &Settings) -> Result<(), StreamError> {
     /// Nothing of the answer but that there is one.
     #[derive(Deserialize)]
     struct Done {}
-    let subject = format!("$JS.API.STREAM.{verb}.{}", settings.name);
+    let request = format!("STREAM.{verb}.{}", settings.name);
     let body = serde_json::to_vec(settings)
-        .map_err(|problem| StreamError::Unreadable { subject: subject.clone(), problem: problem.to_string() })?;
-    let Done {} = ask(client, subject, body.into(), CHANGE_TIME).await?;
+        .map_err(|problem| StreamError::Unreadable { subject: request.clone(), problem: problem.to_string() })?;
+    let Done {} = ask(jetstream, request, body.into(), CHANGE_TIME).await?;
     Ok(())
 }
 
@@ -122,16 +142,17 @@ struct Problem {
 }
 
 async fn ask<T: DeserializeOwned>(
-    client: &Client,
-    subject: String,
+    JetStream { client, prefix }: &JetStream,
+    request: String,
     body: Bytes,
     patience: Duration,
 ) -> Result<T, StreamError> {
+    let subject = format!("{prefix}.{request}");
     if client.connection_state() != connection::State::Connected {
         return Err(StreamError::Away);
     }
-    let request = async_nats::Request::new().payload(body).timeout(Some(patience));
-    let answer = match client.send_request(subject.clone(), request).await {
+    let question = async_nats::Request::new().payload(body).timeout(Some(patience));
+    let answer = match client.send_request(subject.clone(), question).await {
         Ok(answer) => answer.payload,
         Err(error) => {
             return Err(match error.kind() {

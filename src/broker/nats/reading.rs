@@ -37,7 +37,7 @@ pub(crate) use line::Manner;
 pub(crate) use parser::HEADER_BYTES;
 pub(crate) use parser::Raw;
 pub(crate) use questions::Questions;
-pub(crate) use replies::Replies;
+pub(crate) use replies::{Awaited, Replies};
 pub(crate) use servers::{Servers, wait};
 pub(crate) use sieve::{At, Moment, Sieve};
 

@@ -16,7 +16,7 @@ use crate::{
         nats::{
             block::block,
             inbox::Chance,
-            reading::{Interest, NotSent, Replies},
+            reading::{Awaited, Interest, NotSent, Replies},
         },
         request_error::RequestError,
     },
@@ -55,8 +55,16 @@ impl Services {
     /// # Errors
     /// See [`RequestError`].
     pub(crate) async fn ask(&self, message: Message, wait: Duration) -> Result<Envelope, RequestError> {
+        let mut awaited = self.send(&message)?;
+        // It waits with the connection's commands, which are counted.
+        drop(message);
+        timeout(wait, awaited.answer()).await.unwrap_or(Err(RequestError::Timeout))
+    }
+
+    /// Has the question sent.
+    fn send(&self, message: &Message) -> Result<Awaited, RequestError> {
         let number = self.chance.number().ok_or(RequestError::Unavailable)?;
-        let mut awaited = self.replies.expect(number);
+        let awaited = self.replies.expect(number);
         // Before the question: a server handles one client's commands in order.
         self.feed.get_or_init(|| self.interest.open(FeedId::REPLIES, &self.everything));
         let block = block(&message.envelope, &[]);
@@ -70,6 +78,6 @@ impl Services {
             NotSent::Full => RequestError::Busy,
             NotSent::TooLarge { max } => RequestError::TooLarge { max },
         })?;
-        timeout(wait, awaited.answer()).await.unwrap_or(Err(RequestError::Timeout))
+        Ok(awaited)
     }
 }

@@ -10,6 +10,7 @@ mod identity;
 mod inbox;
 mod jetstream;
 mod leader;
+mod live_publisher;
 mod options;
 mod services;
 mod store;
@@ -25,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, client::PublishErrorKind, connection};
+use async_nats::Client;
 use async_trait::async_trait;
 use tokio::time::sleep;
 
@@ -39,7 +40,7 @@ use crate::{
         contract::{Acknowledgement, Broker, Connection, Intake},
         feed::{Feed, FeedId, FeedIds},
         header_limits::HeaderLimits,
-        headers::{self, Reader},
+        headers::Reader,
         intercom::Intercom,
         message::Message,
         publish_error::PublishError,
@@ -59,6 +60,7 @@ use archive::Archive;
 use drift::Drift;
 use inbox::{Chance, inbox};
 use jetstream::{JetStream, Wanted, deleted, gone, settle};
+use live_publisher::{LivePublisher, PUBLISH_TIME, is_connected};
 use options::Access;
 use reading::{Interest, Manner, NatsIntake, Questions, Servers, Sieve, Signal};
 use services::Services;
@@ -66,9 +68,6 @@ use store::StreamPublisher;
 
 /// Bytes of the longest acknowledgement that is read; streams say some hundred.
 const ACK_BYTES: usize = 64 * 1024;
-
-/// How long a publish may wait for room in the client's command queue.
-const PUBLISH_TIME: Duration = Duration::from_secs(2);
 
 /// Between two attempts to look after a stream.
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);
@@ -103,6 +102,7 @@ struct Nats {
     drifts: Vec<Drift>,
     archive: Archive,
     services: Services,
+    live: LivePublisher,
     /// Exists where there are streams.
     stored: Option<StreamPublisher>,
     sieve: Sieve,
@@ -192,6 +192,7 @@ pub(crate) async fn connect(
             metrics.clone(),
         ),
         sieve,
+        live: LivePublisher::new(client.clone(), tasks),
         intercom: Intercom::new(client.clone(), nats.control_subject.clone(), state.degraded().clone()),
         drifts: config.streams.iter().map(|_| Drift::new(state.degraded().clone())).collect(),
         jetstream: JetStream::new(client.clone(), &nats.jetstream_prefix()),
@@ -299,19 +300,7 @@ impl Broker for Nats {
     }
 
     async fn publish(&self, message: Message) -> Result<(), PublishError> {
-        if !is_connected(&self.client) {
-            return Err(PublishError::Unavailable);
-        }
-        let headers = written(&message);
-        let subject = message.subject.as_str().to_owned();
-        let published = self.client.publish_with_headers(subject, headers, message.envelope.data);
-        match tokio::time::timeout(PUBLISH_TIME, published).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                Err(PublishError::TooLarge { max: self.client.server_info().max_payload })
-            }
-            Ok(Err(_)) | Err(_) => Err(PublishError::Unavailable),
-        }
+        self.live.publish(message).await
     }
 
     async fn request(&self, message: Message, wait: Duration) -> Result<Envelope, RequestError> {
@@ -320,8 +309,7 @@ impl Broker for Nats {
 
     async fn flush(&self) {
         let left = async {
-            // While it is away nothing was taken, so nothing is waiting.
-            let live = if is_connected(&self.client) { self.client.flush().await } else { Ok(()) };
+            let live = self.live.flush().await;
             if let Some(stored) = &self.stored {
                 stored.flush().await;
             }
@@ -361,17 +349,6 @@ fn unreadable(error: StreamError) -> ReadError {
         StreamError::Missing => ReadError::Missing,
         error => ReadError::Refused(error.to_string()),
     }
-}
-
-fn written(message: &Message) -> HeaderMap {
-    headers::written(&message.envelope)
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, value.parse::<HeaderValue>().ok()?)))
-        .collect()
-}
-
-fn is_connected(client: &Client) -> bool {
-    client.connection_state() == connection::State::Connected
 }
 
 /// Keeps the state true, whatever becomes of the client's events.

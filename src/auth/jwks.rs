@@ -1,18 +1,28 @@
 //! A published set of keys (RFC 7517 section 5), read with care: it comes over
 //! a network, and one odd key must not cost the others. Free of I/O.
 
+use std::fmt;
+
 use jsonwebtoken::jwk::Jwk;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
 use crate::auth::keys::{Demands, Key, Keys, Unfit};
 
 /// Most keys of one issuer that are looked at; large ones have about a dozen.
 const KEYS: usize = 64;
 
+/// Longest key, bytes of JSON: one with a chain of certificates has some ten
+/// thousand. What is read of a text can take sixteen times as much.
+const KEY_BYTES: usize = 32 * 1024;
+
 #[derive(Deserialize)]
-struct Set {
-    keys: Vec<Value>,
+struct Set<'a> {
+    #[serde(borrow, deserialize_with = "first")]
+    keys: Vec<&'a RawValue>,
 }
 
 /// Reads a set: the keys that are used, and why others are not.
@@ -24,9 +34,9 @@ pub(crate) fn parse(bytes: &[u8], demands: &Demands) -> Result<(Keys, Vec<Unfit>
     let Set { keys } = serde_json::from_slice(bytes).map_err(|_| "is no JWK set: an object with a list `keys`")?;
     let mut fit: Vec<Key> = Vec::new();
     let mut unfit = Vec::new();
-    for jwk in keys.into_iter().take(KEYS) {
-        let key = Jwk::deserialize(jwk).map_err(|_| Unfit::Broken).and_then(|jwk| Key::public(&jwk, demands));
-        match key {
+    for text in keys {
+        let jwk = if text.get().len() > KEY_BYTES { None } else { serde_json::from_str::<Jwk>(text.get()).ok() };
+        match jwk.ok_or(Unfit::Broken).and_then(|jwk| Key::public(&jwk, demands)) {
             Ok(key) if fit.iter().any(|other| other.is_ambiguous_with(&key)) => {
                 unfit.push(Unfit::Duplicate);
             }
@@ -37,9 +47,36 @@ pub(crate) fn parse(bytes: &[u8], demands: &Demands) -> Result<(Keys, Vec<Unfit>
     if fit.is_empty() { Err("holds no key that `algorithms` works with") } else { Ok((Keys::new(fit), unfit)) }
 }
 
+/// The first keys of a list as text. Those behind them are passed over.
+fn first<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<&'de RawValue>, D::Error> {
+    struct First;
+
+    impl<'de> Visitor<'de> for First {
+        type Value = Vec<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of keys")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut keys = Vec::new();
+            while keys.len() < KEYS {
+                match list.next_element()? {
+                    Some(key) => keys.push(key),
+                    None => return Ok(keys),
+                }
+            }
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(keys)
+        }
+    }
+
+    list.deserialize_seq(First)
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::{

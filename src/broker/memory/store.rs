@@ -20,6 +20,10 @@ use crate::{
 /// Subjects whose newest events are told at once, as nats-server does it.
 const SUBJECTS: usize = 1_024;
 
+/// Identifiers that are known at the same time, some 16 MiB of them: what is
+/// repeated after so many others is stored again.
+const IDS: usize = 65_536;
+
 /// One stream.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -70,6 +74,9 @@ impl Store {
         }
         let seq = self.log.head() + 1;
         if !id.is_empty() {
+            if self.recent.len() >= IDS {
+                self.forget_oldest_id();
+            }
             self.ids.insert(id.clone(), seq);
             self.recent.push_back((now, id));
         }
@@ -141,12 +148,15 @@ impl Store {
         })
     }
 
-    fn expire(&mut self, now: Instant) {
-        while let Some((at, _)) = self.recent.front()
-            && now.duration_since(*at) > self.duplicate_window
-            && let Some((_, id)) = self.recent.pop_front()
-        {
+    fn forget_oldest_id(&mut self) {
+        if let Some((_, id)) = self.recent.pop_front() {
             self.ids.remove(&id);
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while self.recent.front().is_some_and(|(at, _)| now.duration_since(*at) > self.duplicate_window) {
+            self.forget_oldest_id();
         }
         let Some(age) = self.max_age else { return };
         while let Some((seq, kept)) = self.log.front()

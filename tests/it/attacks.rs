@@ -105,6 +105,6 @@ fn accepts_failed(reason: &str) -> String {
     format!("notifier_accepts_failed_total{{reason=\"{reason}\"}}")
 }
 
-fn errors(code: &str) -> String {
+pub fn errors(code: &str) -> String {
     format!("notifier_errors_total{{code=\"{code}\"}}")
 }

@@ -8,6 +8,7 @@ mod world;
 mod acknowledgements;
 mod admission;
 mod attacks;
+mod bounds;
 mod broker_outage;
 mod browsers;
 mod contract;

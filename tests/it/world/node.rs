@@ -138,10 +138,34 @@ impl TestNode {
 
     /// The most memory that the process has ever held, bytes.
     pub fn most_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that the process holds now and that is no file, bytes.
+    pub fn own_memory(&self) -> u64 {
+        self.status("RssAnon:")
+    }
+
+    fn status(&self, line: &str) -> u64 {
         let number = self.process.expect("a process of its own");
         let status = std::fs::read_to_string(format!("/proc/{number}/status")).expect("a process that runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+        let kilobytes = status.lines().find_map(|text| text.strip_prefix(line)).expect("its memory");
+        kilobytes.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    /// Until nothing that was sent to its clients' port waits in the kernel.
+    pub async fn until_all_is_read(&self) {
+        let port = format!("{:04X}", self.address.port());
+        eventually("the end of what was sent", || async {
+            let sockets = std::fs::read_to_string("/proc/net/tcp").expect("Linux tells it");
+            // Number, here, there, state, "what waits to be sent:what waits to be read".
+            sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).all(|line| match line[..] {
+                [_, here, _, "01", waiting, ..] if here.ends_with(&port) => waiting.ends_with(":00000000"),
+                [_, _, there, "01", waiting, ..] if there.ends_with(&port) => waiting.starts_with("00000000:"),
+                _ => true,
+            })
+        })
+        .await;
     }
 
     /// A connected client that speaks JSON.

@@ -18,6 +18,7 @@ mod portions;
 mod query;
 mod secure;
 mod stored;
+mod subject_path;
 mod upgrade;
 mod visit;
 mod warden;

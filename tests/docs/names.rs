@@ -23,6 +23,7 @@ const FOREIGN: &[&str] = &[
     "max_subscriptions",
     "multi_last",
     "no_ack",
+    "subject_transform",
     "sync_interval",
     "verify_and_map",
 ];

@@ -5,20 +5,21 @@ mod api;
 mod plan;
 mod settings;
 mod state;
+mod transform;
 mod version;
 mod wanted;
 
 use serde::Deserialize;
 
 pub(crate) use api::{JetStream, Kept, next, update};
-pub(crate) use plan::Step;
+pub(crate) use plan::{Plan, Step};
 pub(crate) use wanted::Wanted;
 
 use crate::broker::{
     stored::StreamState,
     stream_error::{Difference, Differences, StreamError},
 };
-use plan::{Plan, drift, plan};
+use plan::{drift, plan};
 use settings::Settings;
 use state::State;
 
@@ -111,7 +112,7 @@ struct Described {
 ///
 /// # Errors
 /// See [`StreamError`]; also when who answers may not be its leader any more.
-pub(crate) async fn inspect(jetstream: &JetStream, wanted: &Wanted) -> Result<(StreamState, Step), StreamError> {
+pub(crate) async fn inspect(jetstream: &JetStream, wanted: &Wanted) -> Result<(StreamState, Plan), StreamError> {
     let Described { config, state } = api::info(jetstream, &wanted.settings.name).await?;
     Ok((certain(state)?, drift(wanted, &config)))
 }

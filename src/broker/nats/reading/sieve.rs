@@ -127,7 +127,8 @@ impl Sieve {
         let event = || {
             let subject = self.subject(raw.subject)?;
             if self.classes.class(&subject) != Class::Stored(index) {
-                // By the rules it is another's, or live: then it comes by itself.
+                // By the rules it is another's, or live: then it comes by itself, if it is published.
+                self.metrics.unserved.increment(1);
                 return None;
             }
             let stream = self.streams.get(index.0)?;

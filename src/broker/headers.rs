@@ -19,6 +19,9 @@ pub const MSG_ID: &str = "Nats-Msg-Id";
 /// What a client calls its event, percent-encoded. Only nodes write it, so it is
 /// understood in this spelling alone.
 pub const CLIENT_ID: &str = "Notifier-Id";
+/// Makes of a message an order to JetStream (ADR-51): it publishes the event
+/// itself when that is due, to the subject that the order names.
+pub const SCHEDULE: &str = "Nats-Schedule";
 /// Media type of the payload.
 pub const CONTENT_TYPE: &str = "Content-Type";
 

@@ -10,6 +10,7 @@ mod version;
 mod wanted;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 pub(crate) use api::{JetStream, Kept, next, update};
 pub(crate) use plan::{Plan, Step};
@@ -101,10 +102,19 @@ pub(crate) async fn settle(jetstream: &JetStream, wanted: &Wanted, apply: bool) 
 
 /// What is read of a stream to compare it.
 #[derive(Deserialize)]
+#[serde(try_from = "Value")]
 struct Described {
     config: Settings,
-    #[serde(flatten)]
     state: State,
+}
+
+impl TryFrom<Value> for Described {
+    type Error = serde_json::Error;
+
+    // Both are of its configuration, which a flattened field would not see.
+    fn try_from(told: Value) -> Result<Self, Self::Error> {
+        Ok(Self { config: Settings::deserialize(&told["config"])?, state: State::deserialize(&told)? })
+    }
 }
 
 /// Asks how far a stream has come, and compares it with what a running node needs

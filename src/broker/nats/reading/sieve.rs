@@ -105,7 +105,7 @@ impl Sieve {
                 return None;
             }
         }
-        let envelope = self.envelope(raw)?;
+        let envelope = self.envelope(self.headers(raw), raw)?;
         Some(Arc::new(Message { subject, envelope, arrived: moment.arrived, place: None }.stamped(moment.unix_millis)))
     }
 
@@ -132,7 +132,11 @@ impl Sieve {
                 return None;
             }
             let stream = self.streams.get(index.0)?;
-            let envelope = self.envelope(raw)?;
+            let headers = self.headers(raw);
+            if headers.iter().any(|(name, _)| *name == vocabulary::SCHEDULE) {
+                return None;
+            }
+            let envelope = self.envelope(headers, raw)?;
             let place = Some(Place { stream: stream.clone(), seq });
             Some(Arc::new(Message { subject, envelope, arrived: moment.arrived, place }.stamped(unix_millis)))
         };
@@ -162,8 +166,8 @@ impl Sieve {
         }
     }
 
-    fn envelope(&self, raw: &Raw<'_>) -> Option<Envelope> {
-        match self.read(self.headers(raw), raw) {
+    fn envelope(&self, headers: Vec<(&str, &str)>, raw: &Raw<'_>) -> Option<Envelope> {
+        match self.read(headers, raw) {
             Ok(envelope) => Some(envelope),
             Err(_) => self.dropped(Dropped::BadEnvelope),
         }

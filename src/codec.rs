@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::{
     broker::Message,
-    proto::{ClientFrame, ServerFrame},
+    proto::{ClientFrame, Misplaced, ReadFrame, ServerFrame},
     socket::{Chunk, MessageKind},
 };
 
@@ -79,14 +79,14 @@ impl Encoding {
         .carrying(messages.len())
     }
 
-    /// The frames of a client's message.
+    /// The frames of a client's message, each as it is or what is wrong with it.
     ///
     /// # Errors
     /// When any part of it is no frame; none of it counts then.
-    pub fn read_client(self, message: &[u8]) -> Result<Vec<ClientFrame>, BadFrame> {
+    pub fn read_client(self, message: &[u8]) -> Result<Vec<Result<ClientFrame, Misplaced>>, BadFrame> {
         match self {
-            Self::Json => json::read(message),
-            Self::Proto => Ok(binary::read_client(message)?),
+            Self::Json => Ok(json::read(message)?.into_iter().map(|ReadFrame(read)| read).collect()),
+            Self::Proto => Ok(binary::read_client(message)?.into_iter().map(Ok).collect()),
         }
     }
 

@@ -45,7 +45,7 @@ codes! {
     BadFrame, "bad_frame", 400, false;
     /// Not a subject or pattern, or one with a wildcard where a concrete subject is needed.
     BadSubject, "bad_subject", 400, false;
-    /// The HTTP request is malformed, or a field or header of the event, or a position.
+    /// The HTTP request is malformed, or a field or header of the event, or a position, or a field stands where it means nothing.
     BadRequest, "bad_request", 400, false;
     /// The token is missing or does not hold. Ends the connection with 4501.
     Unauthorized, "unauthorized", 401, false;
@@ -63,6 +63,8 @@ codes! {
     MethodNotAllowed, "method_not_allowed", 405, false;
     /// The event is larger than the limit.
     TooLarge, "too_large", 413, false;
+    /// The body of the HTTP request is compressed or encoded otherwise; it is taken as it is.
+    UnsupportedEncoding, "unsupported_encoding", 415, false;
     /// The WebSocket version is not served.
     UnsupportedVersion, "unsupported_version", 426, false;
     /// The connection holds as many subscriptions as it may.

@@ -194,8 +194,10 @@ impl Journal {
                 return Ok(void);
             }
             if position.seq <= head.seq {
-                // Of the moment at which the epochs were compared.
-                return Ok(Cursor { seq: position.seq, ..head });
+                // Of the moment at which the epochs were compared. Before its
+                // beginning the stream never had anything.
+                let seq = position.seq.max(stream.begins.saturating_sub(1).min(head.seq));
+                return Ok(Cursor { seq, ..head });
             }
             if !mem::replace(&mut asked, true) {
                 self.shelf.record.doubt();

@@ -153,6 +153,8 @@ series! {
     redundant_copies: Counter, "notifier_redundant_copies_total", Count;
     /// Frames encoded for fan-out: one batch of waiting events in one encoding counts once.
     batches: Counter, "notifier_batches_total", Count;
+    /// Events that a stream stores under subjects that no rule gives to it, each time that one is read: nobody gets them by it.
+    unserved: Counter, "notifier_unserved_total", Count;
     /// Events not delivered, by cause.
     drops: Counter by Drop, "notifier_drops_total", Count;
     /// Events and answers of services that clients get without some of their headers, because they have more than `limits.event_headers` or `event_header_bytes`.

@@ -7,9 +7,12 @@
 #[allow(missing_docs)] // what the contract does not comment is named after its message
 #[rustfmt::skip] // compared to the letter with what the generator writes
 mod generated;
+mod client_json;
 mod json;
 mod position;
 
+pub use client_json::Misplaced;
+pub(crate) use client_json::ReadFrame;
 pub use generated::*;
 pub use json::embeddable;
 pub use position::BadPosition;

@@ -12,12 +12,13 @@ mod descriptors;
 mod farewell;
 mod http;
 mod internal;
+mod keep_alive;
 mod listen;
-mod pace;
 mod portions;
 mod query;
 mod secure;
 mod stored;
+mod subject_path;
 mod upgrade;
 mod visit;
 mod warden;
@@ -27,7 +28,7 @@ use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -47,14 +48,14 @@ use crate::{
     gate::{Gate, Permit},
     metrics::AcceptFailure,
     session::Shared,
-    socket::Strict,
+    socket::{HttpProgress, HttpTimes, Overdue, Strict},
     tls::Endpoint,
 };
 use address::Addresses;
 use answer::Refused;
 use browsers::{Browsers, Page};
 use farewell::send_away;
-use pace::Pace;
+use keep_alive::{KeepAlive, Persistence};
 use portions::Portions;
 use visit::Visit;
 
@@ -86,6 +87,7 @@ pub struct Server {
     browsers: Browsers,
     tls: Option<Arc<Endpoint>>,
     live_page: bool,
+    keep_alive: KeepAlive,
 }
 
 impl Server {
@@ -100,7 +102,9 @@ impl Server {
         let farewells = Arc::new(Semaphore::new(FAREWELLS));
         let addresses = Addresses::new(settings.trusted_proxies.clone(), settings.forwarded_header);
         let browsers = Browsers::new(settings, cookie);
-        Arc::new(Self { session, gate, addresses, farewells, browsers, tls, live_page: settings.live_page })
+        let keep_alive = KeepAlive::new(session.limits.keep_alive_time.duration());
+        let live_page = settings.live_page;
+        Arc::new(Self { session, gate, addresses, farewells, browsers, tls, live_page, keep_alive })
     }
 
     /// Accepts connections until the node leaves; the listener is closed then.
@@ -178,53 +182,59 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let limits = &self.session.limits;
-        let pace = &Pace::new();
+        let Shared { limits, leaving, .. } = &*self.session;
+        let progress = &HttpProgress::new();
         let service = service_fn(|request| {
             let (server, permit) = (self.clone(), permit.clone());
             async move {
-                pace.asked();
-                let upgrade = request.headers().contains_key(header::UPGRADE);
+                progress.asked();
+                let persistence = Persistence::of(&request);
                 let mut answer = server.route(request, peer, permit).await;
-                answer::end_after(upgrade, &mut answer);
-                pace.answered();
-                Ok::<_, Infallible>(answer.map(Portions::new))
+                server.keep_alive.tell(persistence, leaving.is_cancelled(), &mut answer);
+                progress.answered();
+                Ok::<_, Infallible>(answer.map(|body| Portions::new(body, progress.clone())))
             }
         });
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.handshake_time.duration())
+            .header_read_timeout(None)
             .max_header_size(limits.header_bytes.bytes())
             .max_buf_size(limits.header_bytes.bytes())
             .half_close(false)
-            .serve_connection(TokioIo::new(Strict::new(stream)), service)
+            .serve_connection(TokioIo::new(Strict::new(stream, progress.clone())), service)
             .with_upgrades();
-        let late = pace.late(limits.answer_time.duration());
-        tokio::pin!(connection, late);
-        let mut leaving = false;
+        let overdue = progress.overdue(HttpTimes {
+            head: limits.handshake_time.duration(),
+            idle: self.keep_alive.time(),
+            answer: limits.answer_time.duration(),
+        });
+        tokio::pin!(connection, overdue);
+        let mut told = false;
         loop {
             tokio::select! {
-                ended = &mut connection => {
-                    if let Err(error) = ended {
-                        self.note_end(&error, pace);
-                    }
-                    return;
-                }
-                () = self.session.leaving.cancelled(), if !leaving => {
+                // What has moved the connection is known before it is asked what is due.
+                biased;
+                ended = &mut connection => return self.note_end(ended),
+                overdue = &mut overdue => return self.note_overdue(overdue),
+                () = leaving.cancelled(), if !told => {
                     connection.as_mut().graceful_shutdown();
-                    leaving = true;
+                    told = true;
                 }
-                () = &mut late => return self.session.metrics.answers_given_up.increment(1),
             }
         }
     }
 
-    fn note_end(&self, error: &hyper::Error, pace: &Pace) {
-        let failures = &self.session.metrics.accepts_failed;
-        if error.is_parse() {
-            failures.of(AcceptFailure::BadHead).increment(1);
-        } else if error.is_timeout() && pace.is_at_start() {
-            failures.of(AcceptFailure::HandshakeTime).increment(1);
+    fn note_end(&self, ended: hyper::Result<()>) {
+        if ended.is_err_and(|error| error.is_parse()) {
+            self.session.metrics.accepts_failed.of(AcceptFailure::BadHead).increment(1);
+        }
+    }
+
+    fn note_overdue(&self, overdue: Overdue) {
+        let metrics = &self.session.metrics;
+        match overdue {
+            Overdue::Head => metrics.accepts_failed.of(AcceptFailure::HandshakeTime).increment(1),
+            Overdue::Answer => metrics.answers_given_up.increment(1),
+            Overdue::Idle => {}
         }
     }
 

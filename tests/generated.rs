@@ -10,7 +10,7 @@ use notifier::{
     metrics::{BUILD_INFO, SERIES},
 };
 
-/// Messages whose JSON form is written by hand (`src/proto/json.rs`), or that
+/// Messages whose JSON form is written by hand (`src/proto/json.rs`, `client_json.rs`), or that
 /// have none. That of all others follows from their fields.
 const OF_THEIR_OWN: &[&str] = &["Event", "Envelope", "ClientFrame", "ServerFrame", "ClientBatch", "ServerBatch"];
 

@@ -70,6 +70,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("toml", &["cli", "config"]),
     ("schemars", &["config"]),
     ("clap", &["cli"]),
+    ("icu_properties", &["subject"]),
     ("ipnet", &["config"]),
     ("rustix", &["server"]),
     ("socket2", &["dial", "server", "socket"]),

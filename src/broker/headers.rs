@@ -19,6 +19,9 @@ pub const MSG_ID: &str = "Nats-Msg-Id";
 /// What a client calls its event, percent-encoded. Only nodes write it, so it is
 /// understood in this spelling alone.
 pub const CLIENT_ID: &str = "Notifier-Id";
+/// Makes of a message an order to JetStream (ADR-51): it publishes the event
+/// itself when that is due, to the subject that the order names.
+pub const SCHEDULE: &str = "Nats-Schedule";
 /// Media type of the payload.
 pub const CONTENT_TYPE: &str = "Content-Type";
 
@@ -81,7 +84,7 @@ impl Reader {
             }
         }
         (envelope.id, envelope.content_type) = (highest(ids), highest(types));
-        if envelope.content_type == ENVELOPE {
+        if is_media_type(&envelope.content_type, ENVELOPE) {
             return unwrap(envelope, payload);
         }
         envelope.data = payload;
@@ -113,6 +116,14 @@ fn highest<const RANKS: usize>(ranked: [String; RANKS]) -> String {
 
 fn is_cloud_events(name: &str) -> bool {
     name.get(..CLOUD_EVENTS.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(CLOUD_EVENTS))
+}
+
+/// Whether a content type names this media type, with whatever parameters (RFC
+/// 9110 8.3.1): its case does not matter.
+pub fn is_media_type(content_type: &str, media_type: &str) -> bool {
+    let Some((start, parameters)) = content_type.trim_start().split_at_checked(media_type.len()) else { return false };
+    let parameters = parameters.trim_start();
+    start.eq_ignore_ascii_case(media_type) && (parameters.is_empty() || parameters.starts_with(';'))
 }
 
 /// Whether a header says what a field of the event says, so that nobody may
@@ -259,6 +270,22 @@ mod tests {
     }
 
     #[test]
+    fn a_media_type_is_known_with_its_parameters() {
+        let form = "application/x-www-form-urlencoded";
+        for (content_type, expected) in [
+            (form, true),
+            ("application/x-www-form-urlencoded; charset=utf-8", true),
+            (" Application/X-WWW-Form-Urlencoded ;charset=UTF-8", true),
+            ("application/x-www-form-urlencoded2", false),
+            ("application/x-www-form", false),
+            ("", false),
+            ("application/x-www-form-urlencode\u{e9}", false),
+        ] {
+            assert_eq!(is_media_type(content_type, form), expected, "{content_type}");
+        }
+    }
+
+    #[test]
     fn an_envelope_in_the_payload_is_opened() {
         let inner = Envelope { id: "e1".into(), r#type: "t".into(), data: "x".into(), ..Envelope::default() };
         let headers = [("Content-Type", ENVELOPE), ("traceparent", "00")];
@@ -266,6 +293,8 @@ mod tests {
         assert_eq!((event.id.as_str(), event.r#type.as_str(), &event.data[..]), ("e1", "t", &b"x"[..]));
         assert_eq!(event.headers["traceparent"], "00");
         assert_eq!(event.content_type, "");
+        let more = format!("{ENVELOPE}; v=1");
+        assert_eq!(read(&[("Content-Type", &more)], &inner.encode_to_vec()).id, "e1");
         let reader = Reader::new(&[]);
         assert!(reader.read([("Content-Type", ENVELOPE)].into_iter(), Bytes::from_static(b"\xff")).is_err());
     }

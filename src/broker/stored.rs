@@ -41,6 +41,11 @@ pub struct StreamState {
     pub messages: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// The first sequence that it ever had; 0 and 1 where that is the first there is.
+    pub begins: u64,
+    /// How many events of one subject it keeps before newer ones take their place;
+    /// 0: as many as there are.
+    pub per_subject: u64,
 }
 
 impl StreamState {

@@ -64,8 +64,14 @@ pub struct Limits {
     /// The same at once: 512 subscriptions that resume and missed a hundred
     /// events each, and a page of 200 components that reads a hundred for each.
     pub user_reads_burst: u32,
-    /// For a complete HTTP request head: against clients that drip it.
+    /// For a complete HTTP request head, from its first byte, and of the first
+    /// one from the connection on: against clients that drip it.
     pub handshake_time: Span,
+    /// How long an HTTP connection is kept for a next request; told as
+    /// `Keep-Alive: timeout=75`. Longer than the 60 s for which the common
+    /// balancers keep theirs: who closes first must not be the node, or a request
+    /// that comes at that moment is a 502. 0s: each answer ends its connection.
+    pub keep_alive_time: Span,
     /// Bytes of an HTTP request head. Cookies of large sites reach 8 KiB.
     pub header_bytes: Size,
     /// For a client to take one HTTP answer: against clients that ask and do
@@ -180,6 +186,7 @@ impl Default for Limits {
             user_reads_per_second: 5_000,
             user_reads_burst: 100_000,
             handshake_time: Span::seconds(5),
+            keep_alive_time: Span::seconds(75),
             header_bytes: Size::kib(16),
             answer_time: Span::seconds(60),
             http_answer_bytes: Size::kib(64 * 1024),

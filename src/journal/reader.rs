@@ -15,6 +15,7 @@ use crate::{
         merge::{self, Merge},
         place::{Cursor, Gap, Reason},
         shelf::Shelf,
+        source::AHEAD,
     },
     metrics::Metrics,
     subject::Pattern,
@@ -23,6 +24,11 @@ use crate::{
 /// Whoever takes a page within so long gets the next one read ahead. A slow one
 /// does not: the page might be gone again when its turn comes.
 const BRISK: Duration = Duration::from_millis(250);
+
+/// Events of one subject that are counted at most, and subjects, to know whether
+/// they have taken the place of others: a page of each.
+const KEPT: u64 = 64;
+const LITERALS: usize = 8;
 
 /// Reads on for some patterns.
 #[derive(Debug)]
@@ -88,6 +94,15 @@ impl Reader {
     /// When the stream cannot be read now; trying again goes on at the same place.
     pub async fn next(&mut self, upto: u64, size: PageSize) -> Result<Part, ReadError> {
         loop {
+            match self.read_on(upto, size).await? {
+                Part::Lost(gap) if self.is_overwritten(gap).await => {}
+                part => return Ok(part),
+            }
+        }
+    }
+
+    async fn read_on(&mut self, upto: u64, size: PageSize) -> Result<Part, ReadError> {
+        loop {
             if let Some(gap) = self.taken_meanwhile().await? {
                 return Ok(Part::Lost(gap));
             }
@@ -123,7 +138,31 @@ impl Reader {
     /// When the stream cannot be asked now.
     pub async fn lost(&self, upto: u64) -> Result<Option<Gap>, ReadError> {
         let Some(Older::Merge { begun, .. }) = &self.older else { return Ok(None) };
-        Ok(gap(*begun, self.shelf.state_now().await?.first.min(upto + 1)))
+        let lost = gap(*begun, self.shelf.state_now().await?.first.min(upto + 1));
+        Ok(match lost {
+            Some(gap) if self.is_overwritten(gap).await => None,
+            lost => lost,
+        })
+    }
+
+    /// Whether whatever was wanted of what is gone has been overwritten, which is
+    /// told to nobody, here as inside a stream: each subject has as many newer
+    /// events as the stream keeps of one. Where that cannot be known it says no:
+    /// of a wildcard nobody knows which subjects there were.
+    async fn is_overwritten(&self, gap: Gap) -> bool {
+        let kept = self.shelf.record.stream().0.per_subject;
+        let counts = gap.reason == Reason::Expired && (1..=KEPT).contains(&kept);
+        let subjects: Option<Vec<_>> = self.patterns.iter().map(Pattern::literal).collect();
+        let Some(subjects) = subjects.filter(|subjects| counts && subjects.len() <= LITERALS) else { return false };
+        let size = PageSize { events: kept as usize, ..AHEAD };
+        for subject in subjects {
+            match self.shelf.line(&subject, gap.to + 1, size).await {
+                Ok(page) if page.events.len() as u64 >= kept => {}
+                // The gap is told: it could not be told later.
+                _ => return false,
+            }
+        }
+        true
     }
 
     /// What retention took while this was reading subject by subject, once that

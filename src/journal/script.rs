@@ -67,7 +67,7 @@ pub(crate) struct Scripted {
 /// A stream with all events between two sequences, of one subject, `a.b`, or of one each.
 pub(crate) fn stream(epoch: u64, first: u64, last: u64) -> StreamState {
     let messages = (last + 1).saturating_sub(first);
-    StreamState { epoch, first, last, messages, bytes: messages * BYTES }
+    StreamState { epoch, first, last, messages, bytes: messages * BYTES, ..StreamState::default() }
 }
 
 /// A stream as an operator sets it.

@@ -177,7 +177,7 @@ impl<'de> Deserialize<'de> for Event {
 }
 
 /// A frame in JSON is an object with its correlation number and one key that
-/// names its body. Other keys are passed over: a newer peer may send them.
+/// names its body.
 macro_rules! frame_in_json {
     ($frame:ident, $body:ident, $number:ident = $number_key:literal, { $($variant:ident = $key:literal,)+ }) => {
         impl Serialize for $frame {
@@ -193,7 +193,12 @@ macro_rules! frame_in_json {
                 map.end()
             }
         }
+    };
+}
 
+/// Reading one passes over other keys: a newer node may send them.
+macro_rules! frame_from_json {
+    ($frame:ident, $body:ident, $number:ident = $number_key:literal, { $($variant:ident = $key:literal,)+ }) => {
         impl<'de> Deserialize<'de> for $frame {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 struct Frame(PhantomData<$frame>);
@@ -231,6 +236,7 @@ macro_rules! frame_in_json {
     };
 }
 
+// Read by `client_json`.
 frame_in_json!(ClientFrame, ClientBody, id = "id", {
     Connect = "connect",
     Subscribe = "subscribe",
@@ -242,7 +248,15 @@ frame_in_json!(ClientFrame, ClientBody, id = "id", {
     Pong = "pong",
 });
 
-frame_in_json!(ServerFrame, ServerBody, reply_to = "replyTo", {
+/// The same rows for both.
+macro_rules! server_frame {
+    ($($rows:tt)+) => {
+        frame_in_json!($($rows)+);
+        frame_from_json!($($rows)+);
+    };
+}
+
+server_frame!(ServerFrame, ServerBody, reply_to = "replyTo", {
     Event = "event",
     Welcome = "welcome",
     Subscribed = "subscribed",

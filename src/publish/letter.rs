@@ -4,7 +4,7 @@
 use crate::{
     broker::{
         HeaderLimits, LAST_TIME, Message,
-        headers::{ENVELOPE, is_attribute},
+        headers::{ENVELOPE, is_attribute, is_media_type},
     },
     config::Limits,
     error::{Code, Refusal},
@@ -121,7 +121,7 @@ fn check(subject: &str, envelope: &Envelope, limits: EventLimits) -> Result<(), 
             return refuse(format!("`{name}` has a control character"));
         }
     }
-    if envelope.content_type == ENVELOPE {
+    if is_media_type(&envelope.content_type, ENVELOPE) {
         return refuse("an envelope is for services on NATS; send its fields as the event's own".into());
     }
     if !limits.headers.fit(&envelope.headers) {

@@ -74,14 +74,6 @@ pub(crate) fn json(body: Bytes) -> Response<Full<Bytes>> {
     response
 }
 
-/// Makes the answer to a request that asked for an upgrade the last one of its
-/// connection, unless it grants that: what comes behind was not looked at.
-pub(crate) fn end_after<B>(upgrade: bool, response: &mut Response<B>) {
-    if upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-    }
-}
-
 /// A refusal as the `error` frame that it would be on a WebSocket.
 pub(crate) fn body(refusal: Refusal) -> Bytes {
     line(&ServerFrame { reply_to: 0, body: Some(Body::Error(refusal.into())) }).into()

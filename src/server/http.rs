@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{HeaderMap, Method, Request, Response, body::Incoming, header};
-use percent_encoding::percent_decode_str;
+use hyper::{
+    HeaderMap, Method, Request, Response,
+    body::Incoming,
+    header::{self, HeaderName},
+};
 
 use crate::{
-    broker::headers::{MSG_ID, Reader},
+    broker::headers::{MSG_ID, Reader, is_media_type},
     error::{Code, Refusal},
     grants::Grants,
     proto::{self, Envelope, server_frame::Body},
@@ -16,6 +19,7 @@ use crate::{
         answer::{self, Refused},
         body, caller,
         query::parameters,
+        subject_path,
         visit::Visit,
     },
     session,
@@ -26,6 +30,10 @@ pub(crate) const PUBLISH: &str = "/v1/publish/";
 
 /// The path under which a service is asked.
 pub(crate) const REQUEST: &str = "/v1/request/";
+
+/// The media type of a form, and of whatever else a library sends that was told
+/// nothing.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Headers of a request that travel with the event, besides `ce-*`.
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
@@ -87,7 +95,8 @@ async fn read(
     }
     let grants = caller::admit(&request, shared, visit).await?;
     let (head, body) = request.into_parts();
-    let subject = percent_decode_str(&head.uri.path()[path.len()..]).decode_utf8_lossy().into_owned();
+    let subject = subject_path::subject(head.uri.path(), path)?;
+    plain(&head.headers)?;
     let event_bytes = shared.publisher.event_bytes();
     let time = shared.limits.message_time.duration();
     let data = body::read(body, event_bytes, time, || too_large(&subject, event_bytes, EVENT_LIMIT)).await?;
@@ -95,13 +104,27 @@ async fn read(
     Ok(Post { grants, subject, envelope })
 }
 
+/// Refuses a body that is encoded: nobody behind this node would be told.
+fn plain(headers: &HeaderMap) -> Result<(), Refused> {
+    let encoded = |name: HeaderName, plain: &str| {
+        let values = headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or("?"));
+        let codings = values.flat_map(|value| value.split(',')).map(str::trim).filter(|coding| !coding.is_empty());
+        codings.into_iter().find(|coding| !coding.eq_ignore_ascii_case(plain)).map(str::to_owned)
+    };
+    let coding =
+        encoded(header::CONTENT_ENCODING, "identity").or_else(|| encoded(header::TRANSFER_ENCODING, "chunked"));
+    let Some(coding) = coding else { return Ok(()) };
+    let problem = format!("the body is encoded as {coding:?}; send it as it is");
+    Err(Refused::from(Refusal::new(Code::UnsupportedEncoding, problem)).with(header::ACCEPT_ENCODING, "identity"))
+}
+
 fn envelope(subject: &str, headers: &HeaderMap, data: Bytes) -> Result<Envelope, Refusal> {
     for name in headers.keys().filter(|name| !name.as_str().eq_ignore_ascii_case(MSG_ID)) {
         check_name(subject, name.as_str())?;
     }
     let readable = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    // What curl says of any `-d` body; it tells nothing of the data.
-    let told = readable.filter(|(_, value)| *value != "application/x-www-form-urlencoded");
+    // What curl and libraries say of any body; it tells nothing of the data.
+    let told = readable.filter(|(name, value)| *name != header::CONTENT_TYPE.as_str() || !is_media_type(value, FORM));
     Reader::new(&TRACE.map(String::from))
         .read(told, data)
         .map_err(|why| Refusal::new(Code::BadRequest, format!("the body is no envelope: {why}")))

@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use metrics::Gauge;
 use serde_json::{Value, json};
 use tokio::{
@@ -36,11 +36,12 @@ use crate::{
         admin::{ADMIN, Admin},
         answer::{self, Refused},
         farewell::send_away,
-        pace::Pace,
+        keep_alive::{KeepAlive, Persistence},
+        portions::Portions,
         secure::secured,
         warden::Warden,
     },
-    socket::Strict,
+    socket::{HttpProgress, HttpTimes, Overdue, Strict},
     tls::{Endpoint, has_certificate},
 };
 
@@ -51,8 +52,12 @@ const STALL: Duration = Duration::from_secs(30);
 /// How often histograms are folded: each sample is kept until then.
 const UPKEEP: Duration = Duration::from_secs(1);
 
-/// How long a request head may take, and how long a connection may idle.
+/// How long a request head may take.
 const HEAD_TIME: Duration = Duration::from_secs(5);
+
+/// How long a connection may be idle: longer than Prometheus waits from one
+/// scrape to the next by default, and than the common balancers keep theirs.
+const KEEP_ALIVE_TIME: Duration = Duration::from_secs(75);
 
 /// Bytes of a request head: a token, and what proxies add.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -214,6 +219,7 @@ struct Front {
     desk: Desk,
     gate: Arc<Gate>,
     farewells: Arc<Semaphore>,
+    keep_alive: KeepAlive,
 }
 
 async fn serve(listener: std::net::TcpListener, front: Arc<Front>) -> io::Result<()> {
@@ -240,7 +246,8 @@ impl Front {
             address_requests_burst: ADDRESS_REQUESTS_BURST,
             ..Limits::default()
         };
-        Self { gate: Gate::new(&limits, Gauge::noop()), desk, farewells: Arc::new(Semaphore::new(FAREWELLS)) }
+        let (farewells, keep_alive) = (Arc::new(Semaphore::new(FAREWELLS)), KeepAlive::new(KEEP_ALIVE_TIME));
+        Self { gate: Gate::new(&limits, Gauge::noop()), desk, farewells, keep_alive }
     }
 
     /// Tasks are owned by this thread's runtime and end with it.
@@ -279,26 +286,32 @@ impl Front {
     }
 
     async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr, certificate: bool) {
-        let pace = &Pace::new();
+        let progress = &HttpProgress::new();
         let service = service_fn(|request: Request<Incoming>| async move {
-            pace.asked();
-            let upgrade = request.headers().contains_key(header::UPGRADE);
+            progress.asked();
+            let persistence = Persistence::of(&request);
             let mut answer = self.answer(request, peer, certificate).await;
-            answer::end_after(upgrade, &mut answer);
-            pace.answered();
-            Ok::<_, Infallible>(answer)
+            self.keep_alive.tell(persistence, false, &mut answer);
+            progress.answered();
+            Ok::<_, Infallible>(answer.map(|body| Portions::new(body, progress.clone())))
         });
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIME)
+            .header_read_timeout(None)
             .max_header_size(HEAD_BYTES)
             .max_buf_size(HEAD_BYTES)
             .half_close(false)
-            .serve_connection(TokioIo::new(Strict::new(stream)), service);
+            .serve_connection(TokioIo::new(Strict::new(stream, progress.clone())), service);
+        let times = HttpTimes { head: HEAD_TIME, idle: self.keep_alive.time(), answer: ANSWER_TIME };
         tokio::select! {
+            // What has moved the connection is known before it is asked what is due.
+            biased;
             // An operator's connection that breaks concerns nobody else.
             _ = connection => {}
-            () = pace.late(ANSWER_TIME) => self.count(InternalRefusal::AnswerTime),
+            overdue = progress.overdue(times) => {
+                if overdue == Overdue::Answer {
+                    self.count(InternalRefusal::AnswerTime);
+                }
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use std::{
     convert::Infallible,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,21 +12,30 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
+use crate::socket::HttpProgress;
+
 /// Bytes that are handed over at once: as much as the kernel takes at most by
 /// default (`limits.send_buffer`).
 const PORTION: usize = 64 * 1024;
 
-/// A body that is all there.
+/// A body that is all there. Dropping it says that the HTTP library has it.
 #[derive(Debug)]
 pub(crate) struct Portions {
     whole: Full<Bytes>,
     /// What is left of it, once it has been begun.
     rest: Bytes,
+    progress: Arc<HttpProgress>,
 }
 
 impl Portions {
-    pub(crate) fn new(whole: Full<Bytes>) -> Self {
-        Self { whole, rest: Bytes::new() }
+    pub(crate) fn new(whole: Full<Bytes>, progress: Arc<HttpProgress>) -> Self {
+        Self { whole, rest: Bytes::new(), progress }
+    }
+}
+
+impl Drop for Portions {
+    fn drop(&mut self) {
+        self.progress.handed_over();
     }
 }
 
@@ -66,7 +76,7 @@ mod tests {
     async fn all_of_it_comes_in_order_and_its_length_is_known_from_the_start() {
         for length in [0, 1, PORTION, PORTION + 1, 3 * PORTION + 7] {
             let whole: Vec<u8> = (0..length).map(|byte| byte as u8).collect();
-            let mut portions = Portions::new(Full::from(whole.clone()));
+            let mut portions = Portions::new(Full::from(whole.clone()), HttpProgress::new());
             assert_eq!(portions.size_hint().exact(), Some(length as u64));
             assert_eq!(portions.is_end_stream(), length == 0);
             let mut got = Vec::new();

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request, Response, body::Incoming, header};
-use percent_encoding::percent_decode_str;
 
 use crate::{
     error::{Code, Refusal},
@@ -12,6 +11,7 @@ use crate::{
         answer::{self, Refused, room},
         caller,
         query::parameters,
+        subject_path,
         visit::Visit,
     },
     session,
@@ -47,10 +47,10 @@ pub(crate) async fn last(
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
     let grants = caller::admit(&request, shared, &mut visit).await?;
-    let subject = percent_decode_str(&request.uri().path()[LAST.len()..]).decode_utf8_lossy();
+    let subject = subject_path::subject(request.uri().path(), LAST)?;
     // One subject, and not the newest of some.
     Subject::parse(&subject).map_err(|why| Refusal::bad_subject(&subject, why))?;
-    let fetch = Fetch { subject: subject.to_string(), last: true, limit: 1, ..Fetch::default() };
+    let fetch = Fetch { subject: subject.clone(), last: true, limit: 1, ..Fetch::default() };
     visit.reserve(room(shared.fetcher.answer_bytes(fetch.limit))).await?;
     let fetched = shared.fetcher.fetch(&grants, fetch).await?;
     match fetched.events.into_iter().next() {

@@ -21,7 +21,7 @@ use crate::{
     hub::{Attachment, Wish},
     metrics::Refresh,
     outbox::Outbox,
-    proto::{ClientFrame, Ping, Refreshed, ServerFrame, client_frame, server_frame::Body},
+    proto::{ClientFrame, Misplaced, Ping, Refreshed, ServerFrame, client_frame, server_frame::Body},
     session::{
         asker::Asker,
         end::{End, Read, until_gone},
@@ -152,8 +152,8 @@ impl Session {
 
     /// Does what the frames say, then what ended the read.
     async fn handle(&mut self, (frames, then): Read, token: Option<&Secret>) -> Result<(), End> {
-        let wants = |frame: &ClientFrame| !matches!(frame.body, Some(client_frame::Body::Pong(_)));
-        let wants = frames.iter().any(wants);
+        let is_pong = |frame: &ClientFrame| matches!(frame.body, Some(client_frame::Body::Pong(_)));
+        let wants = frames.iter().any(|frame| !frame.as_ref().is_ok_and(is_pong));
         let mut frames = frames.into_iter();
         while self.grants.is_none()
             && let Some(frame) = frames.next()
@@ -171,7 +171,11 @@ impl Session {
     }
 
     /// Does what the frames say, or begins it.
-    fn take(&mut self, frames: &mut vec::IntoIter<ClientFrame>, context: &mut Context<'_>) -> Result<(), End> {
+    fn take(
+        &mut self,
+        frames: &mut vec::IntoIter<Result<ClientFrame, Misplaced>>,
+        context: &mut Context<'_>,
+    ) -> Result<(), End> {
         // Answers to what came together leave together.
         let mut held = None;
         for frame in frames {
@@ -247,11 +251,10 @@ impl Session {
         }
     }
 
-    async fn connect(&mut self, frame: ClientFrame, token: Option<&Secret>) -> Result<(), End> {
-        let id = frame.id;
+    async fn connect(&mut self, frame: Result<ClientFrame, Misplaced>, token: Option<&Secret>) -> Result<(), End> {
         let (id, connect) = match state::connect(frame) {
             Ok(connect) => connect,
-            Err(why) => return self.refuse(id, why),
+            Err((id, why)) => return self.refuse(id, why),
         };
         let own = Some(connect.token.as_str()).filter(|token| !token.is_empty());
         let token = own.or(token.map(Secret::reveal));

@@ -9,8 +9,8 @@ use crate::{
     identity::Identity,
     metrics::Refresh,
     proto::{
-        ClientFrame, Connect, Envelope, Event, Fetch, Position, ServerFrame, Subscribe, Subscription, Unsubscribe,
-        client_frame::Body as ClientBody, server_frame::Body,
+        ClientFrame, Connect, Envelope, Event, Fetch, Misplaced, Position, ServerFrame, Subscribe, Subscription,
+        Unsubscribe, client_frame::Body as ClientBody, server_frame::Body,
     },
     request::Question,
     subject::Pattern,
@@ -50,11 +50,12 @@ pub(crate) enum Beginning {
 /// The first frame, which has to be `connect`.
 ///
 /// # Errors
-/// `bad_frame` for any other.
-pub(crate) fn connect(frame: ClientFrame) -> Result<(u64, Connect), Refusal> {
-    match frame.body {
-        Some(ClientBody::Connect(connect)) => Ok((frame.id, connect)),
-        _ => Err(Refusal::new(Code::BadFrame, "the first frame must be `connect`")),
+/// `bad_frame` for any other, and for one that would ask for nothing.
+pub(crate) fn connect(frame: Result<ClientFrame, Misplaced>) -> Result<(u64, Connect), (u64, Refusal)> {
+    match frame {
+        Ok(ClientFrame { id, body: Some(ClientBody::Connect(connect)) }) => Ok((id, connect)),
+        Ok(frame) => Err((frame.id, Refusal::new(Code::BadFrame, "the first frame must be `connect`"))),
+        Err(misplaced) => Err((misplaced.id, Refusal::new(Code::BadFrame, misplaced.to_string()))),
     }
 }
 
@@ -72,7 +73,13 @@ pub(crate) struct Standing<'a> {
 
 impl Standing<'_> {
     /// Decides on one frame of a connected client.
-    pub(crate) fn decide(&self, frame: ClientFrame) -> Effect {
+    pub(crate) fn decide(&self, frame: Result<ClientFrame, Misplaced>) -> Effect {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(misplaced) => {
+                return Effect::Refuse(misplaced.id, Refusal::new(Code::BadRequest, misplaced.to_string()));
+            }
+        };
         let id = frame.id;
         let unsupported = |what: &str| {
             Effect::Refuse(id, Refusal::new(Code::Unsupported, format!("this node does not serve {what}")))
@@ -201,7 +208,7 @@ mod tests {
         let has = |pattern: &Pattern| pattern.as_str() == "held";
         let grants = Grants::anonymous(std::sync::Arc::default());
         let limits = Limits { subscriptions: 2, ..Limits::default() };
-        Standing { grants: &grants, limits: &limits, held, has: &has }.decide(frame)
+        Standing { grants: &grants, limits: &limits, held, has: &has }.decide(Ok(frame))
     }
 
     fn subscribe(subject: &str) -> ClientFrame {
@@ -218,9 +225,10 @@ mod tests {
 
     #[test]
     fn only_connect_opens_a_connection() {
-        assert!(connect(ClientFrame { id: 1, body: Some(ClientBody::Connect(Connect::default())) }).is_ok());
+        assert!(connect(Ok(ClientFrame { id: 1, body: Some(ClientBody::Connect(Connect::default())) })).is_ok());
         for body in [None, Some(ClientBody::Pong(Pong {}))] {
-            assert_eq!(connect(ClientFrame { id: 1, body }).expect_err("out of place").code, Code::BadFrame);
+            let (id, refusal) = connect(Ok(ClientFrame { id: 1, body })).expect_err("out of place");
+            assert_eq!((id, refusal.code), (1, Code::BadFrame));
         }
         let again = ClientFrame { id: 7, body: Some(ClientBody::Connect(Connect::default())) };
         assert_eq!(code(decide(0, again)), Some(Code::BadFrame));

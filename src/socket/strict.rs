@@ -12,10 +12,13 @@ use std::{
     io,
     mem::take,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::socket::http_progress::HttpProgress;
 
 /// Bytes that are kept of a line: enough for the names that count, a space or
 /// two, and a number of 64 bits.
@@ -26,6 +29,7 @@ const KEPT: usize = 64;
 pub struct Strict<S> {
     stream: S,
     requests: Requests,
+    progress: Arc<HttpProgress>,
 }
 
 /// Where in its requests a connection is.
@@ -99,6 +103,11 @@ impl Line {
 }
 
 impl Requests {
+    /// Whether all that has come are complete requests.
+    fn is_between(&self) -> bool {
+        matches!(self.at, At::Head) && !self.head.begun && self.line.length == 0
+    }
+
     /// Looks at what comes next, and spoils what must not pass.
     fn pass(&mut self, bytes: &mut [u8]) {
         let mut rest = bytes;
@@ -185,9 +194,9 @@ fn chunk_size(text: &[u8]) -> Option<u64> {
 }
 
 impl<S> Strict<S> {
-    /// A stream from which nothing has been read.
-    pub fn new(stream: S) -> Self {
-        Self { stream, requests: Requests::default() }
+    /// A stream from which nothing has been read, and who is told how far it is.
+    pub fn new(stream: S, progress: Arc<HttpProgress>) -> Self {
+        Self { stream, requests: Requests::default(), progress }
     }
 
     /// The stream itself.
@@ -204,7 +213,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.requests.pass(&mut buffer.filled_mut()[before..]);
+        let arrived = &mut buffer.filled_mut()[before..];
+        if !arrived.is_empty() {
+            self.progress.received();
+            self.requests.pass(arrived);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -215,7 +228,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.progress.flushed(self.requests.is_between());
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

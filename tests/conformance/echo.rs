@@ -14,7 +14,7 @@ use notifier::{
     metrics::Metrics,
     outbox::{Outbox, Policy},
     server::listen,
-    socket::{self, Chunk, Decoder, Incoming, MessageKind, Strict},
+    socket::{self, Chunk, Decoder, HttpProgress, Incoming, MessageKind, Strict},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -71,7 +71,8 @@ async fn converse(stream: TcpStream, policy: Arc<Policy>, answer: Answer) {
         async { Ok::<_, Infallible>(response) }
     });
     // A suite that gives up a connection is no failure of ours; its report tells.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(Strict::new(stream)), service).with_upgrades().await;
+    let stream = TokioIo::new(Strict::new(stream, HttpProgress::new()));
+    let _ = http1::Builder::new().serve_connection(stream, service).with_upgrades().await;
 }
 
 async fn serve(outbox: Arc<Outbox>, ahead: Bytes, answer: Answer) {

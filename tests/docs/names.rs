@@ -13,7 +13,9 @@ use crate::{
 /// Names of others: of NATS and OpenID Connect.
 const FOREIGN: &[&str] = &[
     "allow_direct",
+    "allow_msg_schedules",
     "allow_responses",
+    "first_seq",
     "handshake_first",
     "jwks_uri",
     "max_file_store",
@@ -23,6 +25,7 @@ const FOREIGN: &[&str] = &[
     "max_subscriptions",
     "multi_last",
     "no_ack",
+    "subject_transform",
     "sync_interval",
     "verify_and_map",
 ];

@@ -80,6 +80,9 @@ fn frames(text: &str) -> Result<(), String> {
     for shown in objects(text)? {
         let line = shown.to_string();
         let client = Encoding::Json.read_client(line.as_bytes()).map_err(|why| why.to_string());
+        let client = client.and_then(|frames| {
+            frames.into_iter().collect::<Result<Vec<_>, _>>().map_err(|misplaced| misplaced.to_string())
+        });
         let server = Encoding::Json.read_server(line.as_bytes()).map_err(|why| why.to_string());
         let read = match (client, server) {
             (Ok(client), _) if client.iter().all(|frame| frame.body.is_some()) => serde_json::to_value(&client[0]),

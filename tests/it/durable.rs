@@ -5,6 +5,7 @@ mod disasters;
 mod drift;
 mod fetching;
 mod holes;
+mod nothing_lost;
 mod older;
 mod outages;
 mod poison;
@@ -15,7 +16,7 @@ mod streams_begin_anew;
 
 use serde_json::{Value, json};
 
-use super::world::{Kind, Shop};
+use super::world::{Kind, NatsServer, Shop};
 
 /// Runs each of these on every broker: a module for each `Kind`.
 macro_rules! on_every_broker {

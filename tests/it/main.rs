@@ -23,6 +23,7 @@ mod identity;
 mod in_flight;
 mod internal;
 mod jetstream_prefix;
+mod keep_alive;
 mod lifetime;
 mod nats;
 mod outbox;

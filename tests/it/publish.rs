@@ -2,6 +2,7 @@
 
 mod headers;
 mod ids;
+mod mistakes;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;

@@ -154,6 +154,59 @@ async fn what_somebody_else_republishes_is_not_touched() {
 }
 
 #[tokio::test]
+async fn a_stream_that_stores_events_where_nobody_is_subscribed_is_refused() {
+    let server = NatsServer::jetstream().await;
+    let transformed = |source: &str, destination: &str| {
+        json!({
+            "name": "SHOP", "subjects": ["shop.cart.>", "in.>"], "storage": "file", "retention": "limits",
+            "allow_direct": true, "republish": {"src": ">", "dest": "ntf.SHOP.>"},
+            "subject_transform": {"src": source, "dest": destination},
+        })
+    };
+    jetstream(&server, "CREATE.SHOP", &transformed("shop.cart.>", "archive.>")).await;
+    let before = settings(&server, "SHOP").await;
+    let streams = streams(&server, SHOP).await;
+    for results in [streams.check().await, streams.apply().await] {
+        let error = first(results).expect_err("it differs");
+        assert!(!error.retryable() && error.to_string().contains("subject_transform: is `shop.cart.>` to `archive.>`"));
+    }
+    assert_eq!(settings(&server, "SHOP").await, before, "it is left to people");
+    let (code, said, _) = run("check", SHOP, &server.url()).await;
+    assert!(code == Some(1) && said.contains("subject_transform") && said.contains("by hand"), "{said}");
+    // What ends within the stream's subjects is served by what is stored.
+    jetstream(&server, "UPDATE.SHOP", &transformed("in.*", "shop.cart.{{wildcard(1)}}")).await;
+    let report = first(streams.check().await).expect("it fits");
+    assert!(!report.notes.iter().any(|note| note.contains("transform")), "{:?}", report.notes);
+    let report = first(streams.apply().await).expect("it fits");
+    assert!(!named(&report.changes).contains(&"subject_transform"), "{report:?}");
+    assert_eq!(settings(&server, "SHOP").await["subject_transform"]["src"], "in.*", "it is handed back");
+}
+
+#[tokio::test]
+async fn what_a_source_stores_where_nobody_is_subscribed_is_noted_and_a_mirror_is_refused() {
+    let server = NatsServer::jetstream().await;
+    jetstream(&server, "CREATE.OLD", &json!({"name": "OLD", "subjects": ["old.>"]})).await;
+    let sourced = json!({
+        "name": "SHOP", "subjects": ["shop.cart.>"], "storage": "file", "retention": "limits", "allow_direct": true,
+        "republish": {"src": ">", "dest": "ntf.SHOP.>"}, "duplicate_window": 120_000_000_000_u64,
+        "sources": [{"name": "OLD", "subject_transforms": [{"src": "old.*", "dest": "carts.{{wildcard(1)}}"}]}],
+    });
+    jetstream(&server, "CREATE.SHOP", &sourced).await;
+    let checked = streams(&server, SHOP).await;
+    let report = first(checked.check().await).expect("it fits");
+    let noted = report.notes.iter().any(|note| note.contains("source OLD stores `old.*` to `carts.{{wildcard(1)}}`"));
+    assert!(noted, "{:?}", report.notes);
+    jetstream(&server, "DELETE.SHOP", &Value::Null).await;
+    let mirror = json!({
+        "name": "SHOP", "storage": "file", "retention": "limits", "allow_direct": true,
+        "mirror": {"name": "OLD", "subject_transforms": [{"src": "old.*", "dest": "shop.cart.{{wildcard(1)}}"}]},
+    });
+    jetstream(&server, "CREATE.SHOP", &mirror).await;
+    let error = first(checked.check().await).expect_err("it differs").to_string();
+    assert!(error.contains("mirror: is set, has to be not set"), "{error}");
+}
+
+#[tokio::test]
 async fn many_that_start_at_once_end_with_the_same_stream() {
     let server = NatsServer::jetstream().await;
     for text in [SHOP.to_owned(), SHOP.replace("[\"shop.cart.>\"]", "[\"shop.cart.>\", \"shop.order.>\"]")] {

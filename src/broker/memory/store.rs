@@ -30,6 +30,8 @@ pub(crate) struct Store {
     name: Arc<str>,
     log: EventLog<Kept>,
     epoch: u64,
+    /// Events of one subject; 0: as many as there are.
+    per_subject: u64,
     max_age: Option<Duration>,
     duplicate_window: Duration,
     /// Identifiers that were stored lately, and the same in order of time.
@@ -56,6 +58,7 @@ impl Store {
                 per_subject: most(stream.max_messages_per_subject),
             }),
             epoch: unix_millis() * 1_000_000,
+            per_subject: stream.max_messages_per_subject.unwrap_or(0),
             max_age: stream.max_age.map(|age| age.duration()),
             duplicate_window: stream.duplicate_window.duration(),
             ids: HashMap::new(),
@@ -99,6 +102,8 @@ impl Store {
             last,
             messages: self.log.len() as u64,
             bytes: self.log.bytes() as u64,
+            begins: 1,
+            per_subject: self.per_subject,
         }
     }
 

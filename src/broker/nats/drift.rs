@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::broker::{
     degraded::Degraded,
-    nats::jetstream::{JetStream, Step, Wanted, inspect, update},
+    nats::jetstream::{JetStream, Plan, Step, Wanted, inspect, update},
     stored::StreamState,
     stream_error::{Difference, StreamError},
 };
@@ -30,6 +30,9 @@ pub(crate) struct Drift {
 struct State {
     /// What was told last.
     told: Vec<Difference>,
+    /// What is worth knowing; nothing before the first look, as the start has told
+    /// it then.
+    notes: Option<Vec<String>>,
     repaired: Option<Instant>,
 }
 
@@ -44,7 +47,8 @@ impl Drift {
     /// See [`StreamError`].
     pub(crate) async fn watch(&self, jetstream: &JetStream, wanted: &Wanted) -> Result<StreamState, StreamError> {
         let name = &wanted.settings.name;
-        let (state, step) = inspect(jetstream, wanted).await?;
+        let (state, Plan { step, notes }) = inspect(jetstream, wanted).await?;
+        self.remark(name, notes);
         let (differences, settings) = match step {
             Step::Fits => (Vec::new(), None),
             Step::Update { settings, changes } => (changes, Some(settings).filter(|_| wanted.manage)),
@@ -59,6 +63,17 @@ impl Drift {
             }
         }
         Ok(state)
+    }
+
+    /// Tells what is worth knowing now and was not before.
+    fn remark(&self, name: &str, notes: Vec<String>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = &state.notes {
+            for note in notes.iter().filter(|note| !before.contains(note)) {
+                tracing::warn!(stream = name, note, "of the stream");
+            }
+        }
+        state.notes = Some(notes);
     }
 
     /// Tells what has changed; true where it may be tried to put it back.

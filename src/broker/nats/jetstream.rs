@@ -5,20 +5,22 @@ mod api;
 mod plan;
 mod settings;
 mod state;
+mod transform;
 mod version;
 mod wanted;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 pub(crate) use api::{JetStream, Kept, next, update};
-pub(crate) use plan::Step;
+pub(crate) use plan::{Plan, Step};
 pub(crate) use wanted::Wanted;
 
 use crate::broker::{
     stored::StreamState,
     stream_error::{Difference, Differences, StreamError},
 };
-use plan::{Plan, drift, plan};
+use plan::{drift, plan};
 use settings::Settings;
 use state::State;
 
@@ -100,10 +102,19 @@ pub(crate) async fn settle(jetstream: &JetStream, wanted: &Wanted, apply: bool) 
 
 /// What is read of a stream to compare it.
 #[derive(Deserialize)]
+#[serde(try_from = "Value")]
 struct Described {
     config: Settings,
-    #[serde(flatten)]
     state: State,
+}
+
+impl TryFrom<Value> for Described {
+    type Error = serde_json::Error;
+
+    // Both are of its configuration, which a flattened field would not see.
+    fn try_from(told: Value) -> Result<Self, Self::Error> {
+        Ok(Self { config: Settings::deserialize(&told["config"])?, state: State::deserialize(&told)? })
+    }
 }
 
 /// Asks how far a stream has come, and compares it with what a running node needs
@@ -111,7 +122,7 @@ struct Described {
 ///
 /// # Errors
 /// See [`StreamError`]; also when who answers may not be its leader any more.
-pub(crate) async fn inspect(jetstream: &JetStream, wanted: &Wanted) -> Result<(StreamState, Step), StreamError> {
+pub(crate) async fn inspect(jetstream: &JetStream, wanted: &Wanted) -> Result<(StreamState, Plan), StreamError> {
     let Described { config, state } = api::info(jetstream, &wanted.settings.name).await?;
     Ok((certain(state)?, drift(wanted, &config)))
 }

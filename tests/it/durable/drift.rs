@@ -78,3 +78,34 @@ async fn a_node_that_may_not_change_a_stream_says_what_is_wrong_with_it() {
     let (_, replayed, _) = shop.resume("cart.*", &positions(&subscribed)).await;
     assert_eq!(replayed.len(), 2);
 }
+
+#[tokio::test]
+async fn a_transform_that_takes_events_away_is_told_while_a_node_runs() {
+    let shop = Shop::open(Kind::Nats).await;
+    let (mut client, _, _) = shop.resume("cart.*", &json!([])).await;
+    change(&shop, json!({"subject_transform": {"src": "cart.>", "dest": "archive.>"}})).await;
+    shop.node.until_metric(UNFIT, |count| count == 1.0).await;
+    let said = wrong(&shop).await;
+    assert!(said.len() == 1 && said[0].starts_with("subject_transform: is `cart.>` to `archive.>`"), "{said:?}");
+    // It is acknowledged and stored, and counted as what nobody gets.
+    shop.publish("cart.u1", [1]).await;
+    shop.node.until_metric("notifier_unserved_total", |count| count >= 1.0).await;
+    change(&shop, json!({"subject_transform": null})).await;
+    shop.node.until_metric(UNFIT, |count| count == 0.0).await;
+    shop.publish("cart.u1", [2]).await;
+    assert_eq!(client.stored().await["data"], 2);
+}
+
+#[tokio::test]
+async fn a_transform_within_the_subjects_is_served_by_what_is_stored() {
+    let shop = Shop::open(Kind::Nats).await;
+    let subjects = [settings(&shop).await["subjects"].take(), json!(["in.*"])].map(|list| list.as_array().cloned());
+    let subjects: Vec<Value> = subjects.into_iter().flatten().flatten().collect();
+    change(&shop, json!({"subjects": subjects, "subject_transform": {"src": "in.*", "dest": "cart.{{wildcard(1)}}"}}))
+        .await;
+    let (mut client, _, _) = shop.resume("cart.*", &json!([])).await;
+    shop.nats().client().await.request("in.u7", "7".into()).await.expect("an acknowledgement");
+    let event = client.stored().await;
+    assert_eq!((&event["subject"], &event["data"]), (&json!("cart.u7"), &json!(7)));
+    assert_eq!(wrong(&shop).await, [""; 0]);
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{NatsServer, TestNode, Ws, eventually, node::config};
 
 /// The brokers that keep the same promises.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Memory,
     Nats,

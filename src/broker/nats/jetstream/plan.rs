@@ -7,6 +7,7 @@ use crate::{
     broker::{
         nats::jetstream::{
             settings::{Republish, Settings},
+            transform,
             wanted::Wanted,
         },
         stream_error::{APPLY, Difference},
@@ -42,9 +43,8 @@ pub(crate) fn plan(wanted: &Wanted, found: &Settings) -> Plan {
     for limit in limits(&mut settings, wanted) {
         limit.compare(&mut changes, &mut notes);
     }
-    if let Some(note) = message_size(wanted, found) {
-        notes.push(note);
-    }
+    notes.extend(message_size(wanted, found));
+    notes.extend(transform::notes(found.others.get("sources"), &parsed(&wanted.subjects)));
     if *manage {
         changes.iter_mut().for_each(|change| change.remedy = format!("a node sets it when it starts, or {APPLY}"));
     }
@@ -53,7 +53,7 @@ pub(crate) fn plan(wanted: &Wanted, found: &Settings) -> Plan {
 
 /// Compares a stream with what a node needs of it while it runs. How much it
 /// keeps is for its operator to say, who may lower that for a while.
-pub(crate) fn drift(wanted: &Wanted, found: &Settings) -> Step {
+pub(crate) fn drift(wanted: &Wanted, found: &Settings) -> Plan {
     let Wanted { settings: wanted, manage } = wanted;
     let mut settings = found.clone();
     let (mut problems, mut changes) = (Vec::new(), Vec::new());
@@ -61,7 +61,8 @@ pub(crate) fn drift(wanted: &Wanted, found: &Settings) -> Step {
     if *manage {
         changes.iter_mut().for_each(|change| "this node sets it".clone_into(&mut change.remedy));
     }
-    step(settings, changes, problems)
+    let notes = transform::notes(found.others.get("sources"), &parsed(&wanted.subjects));
+    Plan { step: step(settings, changes, problems), notes }
 }
 
 /// What decides whether events reach the node at once, can be read and are stored.
@@ -72,6 +73,7 @@ fn essentials(
     problems: &mut Vec<Difference>,
 ) {
     nature(wanted, settings, problems);
+    problems.extend(transformed(wanted, settings));
     if let Some(difference) = subjects(wanted, settings) {
         sort(difference, changes, problems);
     }
@@ -127,8 +129,22 @@ fn nature(wanted: &Settings, found: &Settings, problems: &mut Vec<Difference>) {
     }
 }
 
+/// What is published and stored where nobody is subscribed would be acknowledged
+/// and reach nobody.
+fn transformed(wanted: &Settings, found: &Settings) -> Option<Difference> {
+    let transform = found.subject_transform.as_ref()?;
+    let remedy = "events published there are stored under subjects that the configuration does not name, and reach \
+                  nobody: take the transform away by hand, name what it stores in `subjects`, or use another stream";
+    transform
+        .takes_away(&parsed(&wanted.subjects))
+        .then(|| difference("subject_transform", transform.shown(), "not set", remedy))
+}
+
+fn parsed(texts: &[String]) -> Vec<Pattern> {
+    texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
+}
+
 fn subjects(wanted: &Settings, settings: &mut Settings) -> Option<Found> {
-    let parsed = |texts: &[String]| -> Vec<Pattern> { texts.iter().filter_map(|t| Pattern::parse(t).ok()).collect() };
     let existing = parsed(&settings.subjects);
     let missing: Vec<Pattern> =
         parsed(&wanted.subjects).into_iter().filter(|new| !existing.iter().any(|old| old.covers(new))).collect();

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::broker::nats::jetstream::transform::Transform;
+
 /// A stream's settings. An update replaces all of them, so those that are not
 /// looked at here, and those of servers yet to come, are handed back as they came.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -41,6 +43,9 @@ pub(crate) struct Settings {
     pub(crate) sealed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mirror: Option<Value>,
+    /// What becomes of an event's subject before it is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subject_transform: Option<Transform>,
     #[serde(flatten)]
     pub(crate) others: Map<String, Value>,
 }

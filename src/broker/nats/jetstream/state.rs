@@ -34,13 +34,35 @@ impl State {
 /// at least four seconds (nats-server, `minElectionTimeout`).
 const SILENCE: u64 = 3_000_000_000;
 
-/// As JetStream tells it; its configuration is passed over.
+/// As JetStream tells it; most of its configuration is passed over.
 #[derive(Deserialize)]
 struct Told {
     created: String,
+    #[serde(default)]
+    config: Retention,
     state: Counts,
     #[serde(default)]
     cluster: Cluster,
+}
+
+/// What its configuration says of what it keeps.
+#[derive(Default, Deserialize)]
+struct Retention {
+    /// Where it was made to begin.
+    #[serde(default)]
+    first_seq: u64,
+    /// Below 1 is no limit.
+    #[serde(default)]
+    max_msgs_per_subject: i64,
+    /// Whether an event above that limit is refused, and takes no other's place.
+    #[serde(default)]
+    discard_new_per_subject: bool,
+}
+
+impl Retention {
+    fn per_subject(&self) -> u64 {
+        if self.discard_new_per_subject { 0 } else { u64::try_from(self.max_msgs_per_subject).unwrap_or(0) }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -81,7 +103,7 @@ struct Counts {
 impl TryFrom<Told> for State {
     type Error = String;
 
-    fn try_from(Told { created, state, cluster }: Told) -> Result<Self, Self::Error> {
+    fn try_from(Told { created, config, state, cluster }: Told) -> Result<Self, Self::Error> {
         let epoch = OffsetDateTime::parse(&created, &Rfc3339).ok();
         let epoch = epoch.and_then(|time| u64::try_from(time.unix_timestamp_nanos()).ok());
         let stream = StreamState {
@@ -91,6 +113,9 @@ impl TryFrom<Told> for State {
             last: state.last_seq,
             messages: state.messages,
             bytes: state.bytes,
+            // One that has an event before it was not made to begin there.
+            begins: Some(config.first_seq).filter(|begins| *begins <= state.first_seq).unwrap_or(1),
+            per_subject: config.per_subject(),
         };
         Ok(Self { stream, certain: cluster.is_whole(), deleted: state.deleted })
     }
@@ -108,13 +133,39 @@ mod tests {
         };
         let counts = r#""messages":2,"bytes":90,"first_seq":4,"last_seq":5,"consumer_count":0"#;
         let state = told("2026-11-24T17:28:47.792119399Z", counts).expect("a state");
-        assert_eq!(state, StreamState { epoch: 1_795_541_327_792_119_399, first: 4, last: 5, messages: 2, bytes: 90 });
+        let expected = StreamState {
+            epoch: 1_795_541_327_792_119_399,
+            first: 4,
+            last: 5,
+            messages: 2,
+            bytes: 90,
+            ..StreamState::default()
+        };
+        assert_eq!(state, expected);
         // Some servers write their own zone.
         let elsewhere = told("2026-11-24T18:28:47.792119399+01:00", counts).expect("a state");
         assert_eq!(elsewhere.epoch, state.epoch);
         let empty = told("2026-11-24T17:28:47Z", r#""messages":0,"bytes":0,"first_seq":0,"last_seq":0"#);
         assert_eq!(empty.map(|state| (state.first, state.last)).ok(), Some((1, 0)));
         assert!(told("soon", counts).is_err());
+    }
+
+    #[test]
+    fn where_a_stream_begins_and_what_it_overwrites_is_read_of_its_configuration() {
+        let rows = [
+            (r#"{"first_seq":1000,"max_msgs_per_subject":2}"#, 1_000, (1_000, 2)),
+            // It has an event before, so it was not made so.
+            (r#"{"first_seq":1000}"#, 4, (1, 0)),
+            (r#"{"max_msgs_per_subject":-1}"#, 4, (0, 0)),
+            // What is above the limit takes no other's place.
+            (r#"{"max_msgs_per_subject":2,"discard_new_per_subject":true}"#, 4, (0, 0)),
+        ];
+        for (config, first, expected) in rows {
+            let counts = format!(r#""messages":1,"bytes":9,"first_seq":{first},"last_seq":1001"#);
+            let text = format!(r#"{{"config":{config},"created":"2026-11-24T17:28:47Z","state":{{{counts}}}}}"#);
+            let StreamState { begins, per_subject, .. } = serde_json::from_str::<State>(&text).expect("a state").stream;
+            assert_eq!((begins, per_subject), expected, "{config}");
+        }
     }
 
     #[test]

@@ -57,6 +57,7 @@ impl Wanted {
             no_ack: false,
             sealed: false,
             mirror: None,
+            subject_transform: None,
             others: serde_json::Map::default(),
         };
         Self { settings, manage: stream.manage }

@@ -105,7 +105,7 @@ impl Sieve {
                 return None;
             }
         }
-        let envelope = self.envelope(raw)?;
+        let envelope = self.envelope(self.headers(raw), raw)?;
         Some(Arc::new(Message { subject, envelope, arrived: moment.arrived, place: None }.stamped(moment.unix_millis)))
     }
 
@@ -127,11 +127,16 @@ impl Sieve {
         let event = || {
             let subject = self.subject(raw.subject)?;
             if self.classes.class(&subject) != Class::Stored(index) {
-                // By the rules it is another's, or live: then it comes by itself.
+                // By the rules it is another's, or live: then it comes by itself, if it is published.
+                self.metrics.unserved.increment(1);
                 return None;
             }
             let stream = self.streams.get(index.0)?;
-            let envelope = self.envelope(raw)?;
+            let headers = self.headers(raw);
+            if headers.iter().any(|(name, _)| *name == vocabulary::SCHEDULE) {
+                return None;
+            }
+            let envelope = self.envelope(headers, raw)?;
             let place = Some(Place { stream: stream.clone(), seq });
             Some(Arc::new(Message { subject, envelope, arrived: moment.arrived, place }.stamped(unix_millis)))
         };
@@ -161,8 +166,8 @@ impl Sieve {
         }
     }
 
-    fn envelope(&self, raw: &Raw<'_>) -> Option<Envelope> {
-        match self.read(self.headers(raw), raw) {
+    fn envelope(&self, headers: Vec<(&str, &str)>, raw: &Raw<'_>) -> Option<Envelope> {
+        match self.read(headers, raw) {
             Ok(envelope) => Some(envelope),
             Err(_) => self.dropped(Dropped::BadEnvelope),
         }

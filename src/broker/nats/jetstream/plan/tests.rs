@@ -153,7 +153,7 @@ fn what_is_missing_or_too_low_is_added_and_nothing_else_touched() {
 
 #[test]
 fn what_could_hurt_others_is_left_to_people_and_named_with_a_remedy() {
-    let rows: [(Value, &[&str]); 10] = [
+    let rows: [(Value, &[&str]); 11] = [
         (
             json!({"republish": {"src": ">", "dest": "their.>"}}),
             &["republish: is `>` to `their.>`", "`ntf.SHOP.>`", "republish_prefix = \"their\""],
@@ -164,6 +164,10 @@ fn what_could_hurt_others_is_left_to_people_and_named_with_a_remedy() {
         (json!({"retention": "workqueue"}), &["retention: is workqueue, has to be limits"]),
         (json!({"retention": "interest"}), &["retention: is interest"]),
         (json!({"mirror": {"name": "OTHER"}}), &["mirror"]),
+        (
+            json!({"subject_transform": {"src": "shop.cart.>", "dest": "archive.>"}}),
+            &["subject_transform: is `shop.cart.>` to `archive.>`, has to be not set", "by hand"],
+        ),
         (json!({"sealed": true}), &["sealed"]),
         (json!({"no_ack": true}), &["no_ack"]),
         (json!({"storage": "memory"}), &["storage: is memory, has to be file", "`storage = \"memory\"`"]),
@@ -181,6 +185,27 @@ fn what_could_hurt_others_is_left_to_people_and_named_with_a_remedy() {
     let partly = json!({"subjects": ["shop.*.u1", "shop.order.*"]});
     let Step::Impossible(problems) = plan(&wanted(DAY), &found(DAY, &partly)).step else { panic!("a problem") };
     assert!(problems[0].remedy.contains("only in part"), "{problems:?}");
+}
+
+#[test]
+fn what_a_transform_keeps_within_the_subjects_fits_and_is_handed_back() {
+    let mut others = json!({"subject_transform": {"src": "in.*", "dest": "shop.order.{{wildcard(1)}}"}});
+    assert_eq!(plan(&wanted(DAY), &found(DAY, &others)), Plan { step: Step::Fits, notes: Vec::new() });
+    others["max_age"] = json!(1);
+    let Step::Update { settings, .. } = plan(&wanted(DAY), &found(DAY, &others)).step else { panic!("an update") };
+    assert_eq!(serde_json::to_value(&settings).expect("JSON")["subject_transform"], others["subject_transform"]);
+}
+
+#[test]
+fn what_a_source_stores_elsewhere_is_told() {
+    let source = |dest: &str| json!({"sources": [{"name": "PLAIN"}, {"name": "LEGACY", "subject_transforms": [{"src": "a.*", "dest": dest}]}]});
+    let within = source("shop.order.{{wildcard(1)}}");
+    assert_eq!(plan(&wanted(DAY), &found(DAY, &within)), Plan { step: Step::Fits, notes: Vec::new() });
+    let elsewhere = found(DAY, &source("shop.orders.{{wildcard(1)}}"));
+    for Plan { step, notes } in [plan(&wanted(DAY), &elsewhere), drift(&wanted(DAY), &elsewhere)] {
+        assert_eq!((step, notes.len()), (Step::Fits, 1));
+        assert!(notes[0].contains("source LEGACY stores `a.*` to `shop.orders."), "{notes:?}");
+    }
 }
 
 #[test]
@@ -206,13 +231,13 @@ fn a_difference_names_who_resolves_it() {
 #[test]
 fn a_running_node_minds_what_it_needs_and_not_how_much_is_kept() {
     let fits = json!({"max_age": 1, "max_bytes": 1, "max_msgs": 1, "max_msgs_per_subject": 1, "num_replicas": 1});
-    assert_eq!(drift(&wanted(DAY), &found(DAY, &fits)), Step::Fits);
+    assert_eq!(drift(&wanted(DAY), &found(DAY, &fits)), Plan { step: Step::Fits, notes: Vec::new() });
     let lacks = json!({"republish": null, "allow_direct": false, "subjects": ["shop.order.*"], "max_age": 1});
-    let Step::Update { settings, changes } = drift(&wanted(DAY), &found(DAY, &lacks)) else { panic!("an update") };
+    let Step::Update { settings, changes } = drift(&wanted(DAY), &found(DAY, &lacks)).step else { panic!("an update") };
     let named: Vec<_> = changes.iter().map(|change| (change.setting, change.remedy.as_str())).collect();
     assert_eq!(named, ["subjects", "republish", "allow_direct"].map(|setting| (setting, "this node sets it")));
-    assert_eq!((settings.max_age, drift(&wanted(DAY), &settings)), (1, Step::Fits));
+    assert_eq!((settings.max_age, drift(&wanted(DAY), &settings).step), (1, Step::Fits));
     let sealed = json!({"sealed": true, "allow_direct": false});
-    let Step::Impossible(problems) = drift(&wanted(DAY), &found(DAY, &sealed)) else { panic!("a problem") };
+    let Step::Impossible(problems) = drift(&wanted(DAY), &found(DAY, &sealed)).step else { panic!("a problem") };
     assert_eq!(problems.len(), 2);
 }

@@ -16,13 +16,13 @@ mod streams;
 mod talk;
 mod token;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
 use crate::{
     cli::{
-        exit::{failed, say},
+        exit::{Ended, failed, say},
         settings::Settings,
     },
     metrics::{COMMIT, VERSION},
@@ -68,6 +68,10 @@ enum Verb {
     Version,
 }
 
+/// How long what still runs at the end may take: a thread that the system keeps, as
+/// for a name that it looks up, would hold up the exit.
+const LEFT_TIME: Duration = Duration::from_secs(1);
+
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> ExitCode {
     let verb = Cli::parse().verb;
@@ -75,10 +79,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(format!("the system gives no threads: {error}")),
     };
-    runtime.block_on(async {
-        match verb {
-            Verb::Dev(args) => dev::dev(args).await,
-            Verb::Serve(settings) => serve::serve(&settings).await,
+    let ended = runtime.block_on(async {
+        Ended::Said(match verb {
+            Verb::Dev(args) => return dev::dev(args).await,
+            Verb::Serve(settings) => return serve::serve(&settings).await,
             Verb::Check(settings) => check::check(&settings),
             Verb::Explain(args) => explain::explain(&args).await,
             Verb::Streams(verb) => streams::streams(&verb).await,
@@ -93,6 +97,8 @@ pub fn main() -> ExitCode {
                 say(format!("notifier {VERSION} ({COMMIT})"));
                 ExitCode::SUCCESS
             }
-        }
-    })
+        })
+    });
+    runtime.shutdown_timeout(LEFT_TIME);
+    ended.code()
 }

@@ -1,12 +1,12 @@
 //! `notifier dev`: everything on this machine, nothing to install.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 
 use crate::{
     cli::{
-        exit::{failed, say, stopped},
+        exit::{Ended, failed, say},
         sample,
         serve::stop_signal,
     },
@@ -25,14 +25,14 @@ pub(crate) struct DevArgs {
     internal_listen: SocketAddr,
 }
 
-pub(crate) async fn dev(args: DevArgs) -> ExitCode {
+pub(crate) async fn dev(args: DevArgs) -> Ended {
     if let Some(open) = [args.listen, args.internal_listen].iter().find(|address| !address.ip().is_loopback()) {
-        return failed(format!(
+        return Ended::Said(failed(format!(
             "{open} can be reached from other machines, and `dev` lets everybody in; use a loopback address, \
              or `notifier serve`"
-        ));
+        )));
     }
-    stopped(run(args).await)
+    Ended::Node(run(args).await)
 }
 
 async fn run(args: DevArgs) -> Result<(), NodeError> {

@@ -28,10 +28,24 @@ pub(crate) fn misconfigured(problem: &ConfigError) -> ExitCode {
     ExitCode::from(BAD_CONFIG)
 }
 
-pub(crate) fn stopped(end: Result<(), NodeError>) -> ExitCode {
-    match end {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(NodeError::Config(problem)) => misconfigured(&problem),
-        Err(problem) => failed(problem),
+/// How a verb has ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It has said what there was to say.
+    Said(ExitCode),
+    /// A node did, for this reason.
+    Node(Result<(), NodeError>),
+}
+
+impl Ended {
+    /// Says why a node has ended, and returns the exit code. Called when nothing of
+    /// it runs any more: then that is the last line.
+    pub(crate) fn code(self) -> ExitCode {
+        match self {
+            Self::Said(code) => code,
+            Self::Node(Ok(())) => ExitCode::SUCCESS,
+            Self::Node(Err(NodeError::Config(problem))) => misconfigured(&problem),
+            Self::Node(Err(problem)) => failed(problem),
+        }
     }
 }

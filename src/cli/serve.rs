@@ -1,26 +1,20 @@
 //! `notifier serve`: a node until SIGTERM or SIGINT.
 
-use std::process::ExitCode;
-
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    cli::{
-        exit::{misconfigured, stopped},
-        settings::Settings,
-    },
+    cli::{exit::Ended, settings::Settings},
     config::{AuthMode, BrokerKind, Config},
     node::{Node, NodeError},
     server::Warden,
     telemetry,
 };
 
-pub(crate) async fn serve(settings: &Settings) -> ExitCode {
-    let config = match settings.load() {
-        Ok(config) => config,
-        Err(problem) => return misconfigured(&problem),
-    };
-    stopped(run(config).await)
+pub(crate) async fn serve(settings: &Settings) -> Ended {
+    Ended::Node(match settings.load() {
+        Ok(config) => run(config).await,
+        Err(problem) => Err(problem.into()),
+    })
 }
 
 async fn run(config: Config) -> Result<(), NodeError> {

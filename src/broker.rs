@@ -5,6 +5,7 @@
 //! arm in [`connect`].
 
 mod arrived;
+mod attempts;
 pub mod contract;
 mod degraded;
 mod feed;
@@ -23,6 +24,7 @@ mod stream_error;
 use std::sync::Arc;
 
 pub use arrived::Arrived;
+pub use attempts::{Attempts, Failing};
 pub use contract::{Acknowledgement, Broker, Connection, Intake};
 pub use degraded::Degraded;
 pub use feed::{Feed, FeedId};

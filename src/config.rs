@@ -23,6 +23,7 @@ pub use auth::{Auth, AuthMode, Jwks};
 pub use document::reference;
 pub use edge::ServerTls;
 pub use error::ConfigError;
+pub(crate) use files::read_text;
 pub use grants::{EVERYBODY, Grant};
 pub use issuers::{Algorithm, Family, ISSUER_BYTES, Issuer};
 pub use layers::{Flags, Source, load};

@@ -41,6 +41,7 @@ pub mod subject;
 pub mod effort;
 pub mod origin;
 pub mod dial;
+pub mod retry_log;
 pub mod calendar;
 pub mod proto;
 pub mod sync;

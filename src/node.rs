@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::Access,
-    broker::{self, Broker, BrokerError, Degraded, Link, StreamError},
+    broker::{self, Broker, BrokerError, BrokerState, Failing, Link, StreamError},
     config::{AuthMode, Config, ConfigError, Limits, Span},
     control::{Calls, Control},
     drain::Tasks,
@@ -161,7 +161,8 @@ impl Node {
         let (control, calls) =
             Control::new(name, broker.clone(), roster.clone(), revocations.clone(), tasks.clone(), metrics.clone());
         let admin = Admin::new(control.clone(), access, roster.clone(), &config.auth);
-        let health = health(&config, &shared, &gate, &revocations);
+        let endpoints = [tls.clone(), internal_tls.clone()].into_iter().flatten().collect();
+        let health = health(&config, &shared, &gate, &revocations, endpoints);
         let desk = Desk { health: health.clone(), admin, warden: Warden::new(&config.server), tls: internal_tls };
         Ok(Self {
             server: Server::new(shared, gate.clone(), &config.server, config.auth.cookie.clone(), tls),
@@ -285,6 +286,7 @@ fn health(
     shared: &Arc<session::Shared>,
     gate: &Arc<Gate>,
     revocations: &Arc<Revocations>,
+    endpoints: Vec<Arc<Endpoint>>,
 ) -> Arc<Health> {
     let with_tokens = config.auth.mode == Some(AuthMode::Jwt);
     let strict = config.server.strict_readiness;
@@ -333,25 +335,35 @@ fn health(
             Link::Up => "connected",
             Link::Down => "disconnected",
         };
-        json!({
+        let certificates: Vec<_> = endpoints.iter().filter_map(|endpoint| endpoint.problem()).collect();
+        let mut state = json!({
             "node": node,
             "version": metrics::VERSION,
             "commit": metrics::COMMIT,
             "leaving": leaving.is_cancelled(),
-            "broker": state_of_broker(kind, link, broker.state().degraded(), &streams),
+            "broker": state_of_broker(kind, link, broker.state(), &streams),
             "issuers": access.state(),
             "connections": gate.open(),
             "connectionsMost": gate.most(),
             "topics": hub.topics(),
             "tasks": tasks.count(),
-        })
+        });
+        if !certificates.is_empty() {
+            state["certificates"] = json!(certificates);
+        }
+        state
     };
     Health::new(metrics.clone(), ready, state)
 }
 
 /// How the broker is: what it does not give stands there only where there is something.
-fn state_of_broker(kind: &str, link: &str, degraded: &Degraded, names: &[String]) -> Value {
+fn state_of_broker(kind: &str, link: &str, broker: &BrokerState, names: &[String]) -> Value {
     let mut state = json!({"kind": kind, (kind): link});
+    let failing: Vec<_> = broker.attempts().failing(names).into_iter().map(failing).collect();
+    if !failing.is_empty() {
+        state["failing"] = json!(failing);
+    }
+    let degraded = broker.degraded();
     let (patterns, own) = (degraded.patterns(), degraded.own());
     let streams: Vec<_> = degraded.streams().into_iter().filter_map(|stream| names.get(stream.0)).collect();
     if patterns > 0 || !streams.is_empty() || !own.is_empty() {
@@ -360,6 +372,22 @@ fn state_of_broker(kind: &str, link: &str, degraded: &Degraded, names: &[String]
     let unfit = degraded.unfit();
     if !unfit.is_empty() {
         state["unfit"] = json!(unfit);
+    }
+    state
+}
+
+/// Why attempts fail: what is not known, or says nothing, is left out.
+fn failing(failing: Failing) -> Value {
+    let Failing { what, server, problem, remedy, attempts, next } = failing;
+    let mut state = json!({"what": what, "problem": problem, "attempts": attempts});
+    for (key, text) in [("server", server.as_str()), ("remedy", remedy)] {
+        if !text.is_empty() {
+            state[key] = json!(text);
+        }
+    }
+    if let Some(next) = next {
+        // A tenth of a second is all that operators can tell apart.
+        state["nextAttemptSeconds"] = json!((next.as_secs_f64() * 10.0).ceil() / 10.0);
     }
     state
 }

@@ -49,6 +49,7 @@ const FLOORS: &[&str] = &[
     "effort",
     "origin",
     "dial",
+    "retry_log",
     "calendar",
     "proto",
     "sync",

@@ -53,6 +53,27 @@ pub(crate) enum FetchError {
     TooLarge,
     #[error("the answer broke off")]
     Broken,
+    #[error("no answer in time")]
+    Time,
+}
+
+impl FetchError {
+    /// What to do about it.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "nobody listens there: check host and port of jwks_url, and whether the issuer runs"
+            }
+            Self::Connect(_) | Self::Time => {
+                "check the host of jwks_url, the resolver, and whether firewalls let the node through"
+            }
+            Self::Tls(_) => "check the certificate of the issuer; name its authority in jwks_ca_file",
+            Self::Url | Self::Status(_) | Self::TooLarge => {
+                "check jwks_url: it has to be the address of the key set itself"
+            }
+            Self::Http(_) | Self::Broken => "check that HTTP is spoken at jwks_url, or HTTPS where it says so",
+        }
+    }
 }
 
 /// Why a document cannot be fetched, ever.

@@ -102,12 +102,21 @@ impl Issuer {
     pub(crate) fn state(&self) -> Value {
         match self.keys.known() {
             None => json!({"issuer": self.name, "keys": "fixed"}),
-            Some(Known { keys, fetched, failed, .. }) => json!({
-                "issuer": self.name,
-                "keys": keys.len(),
-                "fetchedSecondsAgo": fetched.map(|then| Instant::now().duration_since(then).as_secs()),
-                "failing": failed,
-            }),
+            Some(Known { keys, fetched, failure, next, .. }) => {
+                let now = Instant::now();
+                let mut state = json!({
+                    "issuer": self.name,
+                    "keys": keys.len(),
+                    "fetchedSecondsAgo": fetched.map(|then| now.duration_since(then).as_secs()),
+                    "failing": failure.is_some(),
+                });
+                if let Some((problem, remedy)) = failure {
+                    state["problem"] = json!(problem);
+                    state["remedy"] = json!(remedy);
+                    state["nextAttemptSeconds"] = json!(next.map(|next| next.saturating_duration_since(now).as_secs()));
+                }
+                state
+            }
         }
     }
 

@@ -11,9 +11,16 @@ use tokio::{
 };
 
 use crate::{
-    auth::{fetch::Document, freshness::Part, jwks, keyring::Known, keys::Demands},
+    auth::{
+        fetch::{Document, FetchError},
+        freshness::Part,
+        jwks,
+        keyring::Known,
+        keys::{Demands, Keys},
+    },
     config::Jwks,
     metrics::{JwksFetch, Metrics},
+    retry_log::RetryLog,
 };
 
 /// Fetches the keys of one issuer.
@@ -43,14 +50,31 @@ impl Keeper {
         let (refresh, cooldown) = (self.settings.refresh.duration(), self.settings.cooldown.duration());
         let now = Instant::now();
         let mut times = Times { due: now, earliest: now };
-        let mut failures = 0;
+        let mut failures: u32 = 0;
         let mut last = Bytes::new();
+        let mut log = RetryLog::default();
         loop {
             let wanted = self.until(times).await;
-            let fetched = self.fetch(&mut last).await;
-            let now = Instant::now();
-            times.due = now + if fetched { refresh } else { pause(failures, cooldown, refresh) }.mul_f64(jitter());
-            failures = if fetched { 0 } else { failures + 1 };
+            let asked = Instant::now();
+            let answer = self.fetch(&mut last).await;
+            let (now, fetched) = (Instant::now(), answer.is_ok());
+            let pause = if fetched { refresh } else { pause(failures, cooldown, refresh) }.mul_f64(jitter());
+            times.due = now + pause;
+            failures = if fetched { 0 } else { failures.saturating_add(1) };
+            if let Err(FailedFetch { problem, remedy, .. }) = &answer
+                && log.is_due(problem, now)
+            {
+                let next_in = format!("{} s", pause.as_secs());
+                tracing::warn!(
+                    issuer = self.issuer,
+                    problem,
+                    remedy,
+                    attempts = failures,
+                    next_in,
+                    "the keys of an issuer cannot be fetched; the last ones stay"
+                );
+            }
+            self.tell(asked, answer, times.due);
             // One that was due anyway leaves the next wish free.
             if wanted || !fetched {
                 times.earliest = now + cooldown;
@@ -70,50 +94,64 @@ impl Keeper {
         }
     }
 
-    async fn fetch(&self, last: &mut Bytes) -> bool {
-        let asked = Instant::now();
-        let (outcome, keys) = match timeout(self.settings.timeout.duration(), self.document.fetch()).await {
-            Ok(Ok(body)) if body == *last && !body.is_empty() => (JwksFetch::Fetched, None),
-            Ok(Ok(body)) => match jwks::parse(&body, &self.demands) {
-                Ok((keys, unfit)) => {
-                    *last = body;
-                    for why in unfit {
-                        self.metrics.jwks_passed_over.of(why.label()).increment(1);
-                        tracing::warn!(issuer = self.issuer, "a key of the issuer is not used: it {why}");
-                    }
-                    tracing::info!(issuer = self.issuer, keys = keys.len(), "the issuer's keys are here");
-                    (JwksFetch::Fetched, Some(Arc::new(keys)))
-                }
-                Err(problem) => {
-                    tracing::warn!(issuer = self.issuer, "the answer of jwks_url {problem}; the last keys stay");
-                    (JwksFetch::Unusable, None)
-                }
-            },
-            Ok(Err(error)) => {
-                tracing::warn!(issuer = self.issuer, %error, "cannot fetch the issuer's keys; the last ones stay");
-                (JwksFetch::Failed, None)
-            }
-            Err(_) => {
-                tracing::warn!(issuer = self.issuer, "jwks_url does not answer in time; the last keys stay");
-                (JwksFetch::Failed, None)
-            }
+    /// The keys, where they have changed.
+    async fn fetch(&self, last: &mut Bytes) -> Result<Option<Keys>, FailedFetch> {
+        let body = match timeout(self.settings.timeout.duration(), self.document.fetch()).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(error)) => return Err(FailedFetch::of(&error)),
+            Err(_) => return Err(FailedFetch::of(&FetchError::Time)),
         };
+        if body == *last && !body.is_empty() {
+            return Ok(None);
+        }
+        let (keys, unfit) = jwks::parse(&body, &self.demands).map_err(|problem| FailedFetch {
+            outcome: JwksFetch::Unusable,
+            problem: format!("the answer {problem}"),
+            remedy: "check that jwks_url is the address of the key set, and `algorithms`",
+        })?;
+        *last = body;
+        for why in unfit {
+            self.metrics.jwks_passed_over.of(why.label()).increment(1);
+            tracing::warn!(issuer = self.issuer, "a key of the issuer is not used: it {why}");
+        }
+        tracing::info!(issuer = self.issuer, keys = keys.len(), "the issuer's keys are here");
+        Ok(Some(keys))
+    }
+
+    /// Tells who waits for the keys, operators, and the metrics.
+    fn tell(&self, asked: Instant, answer: Result<Option<Keys>, FailedFetch>, next: Instant) {
+        let outcome = answer.as_ref().map_or_else(|failure| failure.outcome, |_| JwksFetch::Fetched);
         self.metrics.jwks_fetches.of(outcome).increment(1);
-        let succeeded = outcome == JwksFetch::Fetched;
-        if succeeded {
+        if answer.is_ok() {
             self.freshness.renew();
         }
         self.known.send_modify(|known| {
-            known.asked = Some(asked);
-            known.failed = !succeeded;
-            if succeeded {
-                known.fetched = Some(Instant::now());
-            }
-            if let Some(keys) = keys {
-                known.keys = keys;
+            (known.asked, known.next) = (Some(asked), Some(next));
+            known.failure = None;
+            match answer {
+                Err(FailedFetch { problem, remedy, .. }) => known.failure = Some((problem, remedy)),
+                Ok(keys) => {
+                    known.fetched = Some(Instant::now());
+                    if let Some(keys) = keys {
+                        known.keys = Arc::new(keys);
+                    }
+                }
             }
         });
-        succeeded
+    }
+}
+
+/// Why the keys could not be fetched.
+#[derive(Debug)]
+struct FailedFetch {
+    outcome: JwksFetch,
+    problem: String,
+    remedy: &'static str,
+}
+
+impl FailedFetch {
+    fn of(error: &FetchError) -> Self {
+        Self { outcome: JwksFetch::Failed, problem: error.to_string(), remedy: error.remedy() }
     }
 }
 

@@ -24,8 +24,10 @@ pub(crate) struct Known {
     pub(crate) asked: Option<Instant>,
     /// When the last one that succeeded had ended.
     pub(crate) fetched: Option<Instant>,
-    /// Whether the last one failed.
-    pub(crate) failed: bool,
+    /// Why the last one failed, if it has, and what to do about it.
+    pub(crate) failure: Option<(String, &'static str)>,
+    /// When the next one is begun at the latest.
+    pub(crate) next: Option<Instant>,
 }
 
 /// The keys of an issuer.
@@ -40,13 +42,13 @@ pub(crate) struct Keyring {
 impl Keyring {
     /// Keys that stay.
     pub(crate) fn fixed(keys: Keys) -> Self {
-        let known = Known { keys: Arc::new(keys), asked: None, fetched: None, failed: false };
+        let known = Known { keys: Arc::new(keys), asked: None, fetched: None, failure: None, next: None };
         Self { known: watch::channel(known).1, wanted: Arc::default(), kept: false }
     }
 
     /// Keys that are fetched, none yet; and what a keeper needs.
     pub(crate) fn fetched() -> (Self, watch::Sender<Known>, Arc<Notify>) {
-        let known = Known { keys: Arc::default(), asked: None, fetched: None, failed: false };
+        let known = Known { keys: Arc::default(), asked: None, fetched: None, failure: None, next: None };
         let (sender, receiver) = watch::channel(known);
         let wanted = Arc::new(Notify::new());
         (Self { known: receiver, wanted: wanted.clone(), kept: true }, sender, wanted)
@@ -78,7 +80,7 @@ impl Keyring {
                 return verified;
             }
             if known.asked.is_some_and(|asked| asked >= begun) {
-                return if known.failed { Err(Fault::KeysUnavailable) } else { verified };
+                return if known.failure.is_some() { Err(Fault::KeysUnavailable) } else { verified };
             }
             self.wanted.notify_one();
             if !timeout_at(begun + PATIENCE, news.changed()).await.is_ok_and(|told| told.is_ok()) {

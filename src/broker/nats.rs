@@ -3,6 +3,8 @@
 mod address;
 mod archive;
 mod block;
+mod choice;
+mod credentials;
 mod drift;
 mod error;
 mod reading;
@@ -12,6 +14,8 @@ mod jetstream;
 mod leader;
 mod live_publisher;
 mod options;
+mod refusal;
+mod remedy;
 mod services;
 mod store;
 mod streams;
@@ -37,6 +41,7 @@ pub use streams::Streams;
 
 use crate::{
     broker::{
+        attempts::{Attempted, Attempts, Cause},
         contract::{Acknowledgement, Broker, Connection, Intake},
         feed::{Feed, FeedId, FeedIds},
         header_limits::HeaderLimits,
@@ -137,9 +142,10 @@ pub(crate) async fn connect(
     let sieve = Sieve::new(reader, limits, classes.clone(), streams.clone(), questions.clone(), metrics.clone());
     let connection = |number: usize, payload_bytes: usize, questions: Questions| {
         let interest = Arc::new(Interest::new(state.degraded().clone()));
+        let attempted = if number < connections { Attempted::Reading(number) } else { Attempted::Storing };
         let manner = Manner {
             name: access.name.clone(),
-            identity: access.identity.clone(),
+            credentials: access.credentials.clone(),
             tls: access.tls.clone(),
             tls_required: nats.tls.required,
             tls_first: nats.tls.first,
@@ -152,7 +158,7 @@ pub(crate) async fn connect(
             interest.clone(),
             sieve.clone(),
             questions,
-            Signal { state: state.clone(), part: Part::Reading(number), metrics: metrics.clone() },
+            Signal { state: state.clone(), part: Part::Reading(number), attempted, metrics: metrics.clone() },
         );
         (interest, Box::new(intake) as Box<dyn Intake>)
     };
@@ -225,24 +231,39 @@ impl Broker for Nats {
         size: PageSize,
         purpose: Purpose,
     ) -> Result<Page, ReadError> {
-        self.archive.read(stream, query, size, purpose).await
+        let read = self.archive.read(stream, query, size, purpose).await;
+        self.judge_read(stream, &read);
+        read
     }
 
     async fn settle(&self) -> Result<(), (String, StreamError)> {
-        for (wanted, settled) in self.wanted.iter().zip(&self.settled) {
+        for (index, (wanted, settled)) in self.wanted.iter().zip(&self.settled).enumerate() {
+            let (name, what) = (&wanted.settings.name, Attempted::Stream(index));
             loop {
                 match settle(&self.jetstream, wanted, wanted.manage).await {
                     Ok(report) => {
-                        report.tell(&wanted.settings.name);
+                        report.tell(name);
+                        self.attempts().clear(what);
                         settled.store(true, Ordering::Relaxed);
                         break;
                     }
+                    // Why there is no connection is told where it is made.
+                    Err(StreamError::Away) => self.attempts().clear(what),
                     Err(error) if error.retryable() => {
-                        tracing::debug!(stream = wanted.settings.name, %error, "not yet");
-                        sleep(SETTLE_PAUSE).await;
+                        let cause = Cause::of(&self.explained(error));
+                        if let Some(attempts) = self.attempts().fail(what, &cause, SETTLE_PAUSE) {
+                            let problem = cause.problem;
+                            tracing::warn!(
+                                stream = name,
+                                problem,
+                                attempts,
+                                "the stream cannot be used yet; trying again"
+                            );
+                        }
                     }
-                    Err(error) => return Err((wanted.settings.name.clone(), error)),
+                    Err(error) => return Err((name.clone(), error)),
                 }
+                sleep(SETTLE_PAUSE).await;
             }
         }
         Ok(())
@@ -263,23 +284,26 @@ impl Broker for Nats {
                 Err(error) => Err(error),
             };
         }
-        answer.map_err(unreadable)
+        self.judge(Attempted::State(stream.0), stream, answer)
     }
 
     async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Deleted).increment(1);
-        gone(&self.jetstream, &self.streams[stream.0], from, to).await.map_err(unreadable)
+        let answer = gone(&self.jetstream, &self.streams[stream.0], from, to).await;
+        self.judge(Attempted::State(stream.0), stream, answer)
     }
 
     async fn deleted(&self, stream: StreamIndex) -> Result<(StreamState, Vec<u64>), ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Deleted).increment(1);
-        deleted(&self.jetstream, &self.streams[stream.0]).await.map_err(unreadable)
+        let answer = deleted(&self.jetstream, &self.streams[stream.0]).await;
+        self.judge(Attempted::State(stream.0), stream, answer)
     }
 
     async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Leader).increment(1);
         let name = &self.streams[stream.0];
-        leader::read(&self.jetstream, &self.sieve, name, stream, from).await.map_err(unreadable)
+        let read = leader::read(&self.jetstream, &self.sieve, name, stream, from).await;
+        self.judge(Attempted::LeaderReads(stream.0), stream, read)
     }
 
     async fn submit(&self, stream: StreamIndex, message: Message) -> Result<Acknowledgement, PublishError> {
@@ -339,13 +363,56 @@ impl Nats {
         let place = self.spread.hash_one(beside) as usize % self.interests.len();
         self.interests[place].open(feed, pattern)
     }
+
+    fn attempts(&self) -> &Attempts {
+        self.state.attempts()
+    }
+
+    /// A silence with what the server has said of it, if it has.
+    fn explained(&self, error: StreamError) -> StreamError {
+        refusal::explained(error, |subject| self.attempts().said_of(subject))
+    }
+
+    /// Tells whether a stream can be read, or asked for its state.
+    fn judge<T>(&self, what: Attempted, stream: StreamIndex, read: Result<T, StreamError>) -> Result<T, ReadError> {
+        let read = read.map_err(|error| self.explained(error));
+        match &read {
+            Ok(_) => self.attempts().clear(what),
+            // The connection tells why.
+            Err(StreamError::Away) => {}
+            Err(error) => self.tell_unread(what, stream, &Cause::of(error)),
+        }
+        read.map_err(unreadable)
+    }
+
+    /// The same of a read by Direct Get.
+    fn judge_read(&self, stream: StreamIndex, read: &Result<Page, ReadError>) {
+        let subject = || self.archive.subject(stream);
+        let what = Attempted::Reads(stream.0);
+        let error = match read {
+            Ok(_) => return self.attempts().clear(what),
+            // The connection tells why; and what was asked may be asked otherwise.
+            Err(ReadError::Unavailable | ReadError::TooManySubjects | ReadError::Lagging) => return,
+            Err(ReadError::Timeout) => self.explained(StreamError::Silence { subject: subject() }),
+            Err(ReadError::NoResponders) => StreamError::NoDirectGet { subject: subject() },
+            Err(error) => return self.tell_unread(what, stream, &Cause::of(error)),
+        };
+        self.tell_unread(what, stream, &Cause::of(&error));
+    }
+
+    fn tell_unread(&self, what: Attempted, stream: StreamIndex, cause: &Cause) {
+        if let Some(attempts) = self.attempts().fail(what, cause, Duration::ZERO) {
+            let (stream, problem) = (&self.streams[stream.0], &cause.problem);
+            tracing::warn!(%stream, problem, attempts, "the stream cannot be read; trying again");
+        }
+    }
 }
 
 fn unreadable(error: StreamError) -> ReadError {
     match error {
         StreamError::Away => ReadError::Unavailable,
-        StreamError::Disabled => ReadError::NoResponders,
-        StreamError::Silence { .. } => ReadError::Timeout,
+        StreamError::Disabled | StreamError::NoDirectGet { .. } => ReadError::NoResponders,
+        StreamError::Silence { .. } | StreamError::Denied { .. } => ReadError::Timeout,
         StreamError::Missing => ReadError::Missing,
         error => ReadError::Refused(error.to_string()),
     }

@@ -7,7 +7,10 @@ use std::sync::{
 
 use tokio::sync::watch;
 
-use crate::{broker::degraded::Degraded, metrics::Metrics};
+use crate::{
+    broker::{attempts::Attempts, degraded::Degraded},
+    metrics::Metrics,
+};
 
 /// One state of the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,7 @@ pub struct BrokerState {
     /// A bit for each part that is away, changed only under the sender's lock.
     away: AtomicU64,
     degraded: Arc<Degraded>,
+    attempts: Arc<Attempts>,
     metrics: Arc<Metrics>,
 }
 
@@ -63,12 +67,18 @@ impl BrokerState {
 
     fn new(link: Link, away: u64, metrics: Arc<Metrics>) -> Self {
         let degraded = Arc::new(Degraded::new(metrics.clone()));
-        Self { link: watch::Sender::new(link), away: AtomicU64::new(away), degraded, metrics }
+        let (link, away) = (watch::Sender::new(link), AtomicU64::new(away));
+        Self { link, away, degraded, attempts: Arc::default(), metrics }
     }
 
     /// What it does not give although it is there.
     pub fn degraded(&self) -> &Arc<Degraded> {
         &self.degraded
+    }
+
+    /// What is attempted there and fails.
+    pub fn attempts(&self) -> &Arc<Attempts> {
+        &self.attempts
     }
 
     /// Records what was observed; watchers hear of changes only.

@@ -12,7 +12,10 @@ pub enum StreamError {
     #[error("NATS is not connected")]
     Away,
     /// No server that can be reached offers it; those that do may be away.
-    #[error("JetStream is not enabled; add `jetstream {{}}` to the configuration of nats-server, or to the account's")]
+    #[error(
+        "JetStream is not enabled; add `jetstream {{}}` to the configuration of nats-server, or to the account's, or \
+         let the NATS user be one of the account that has it"
+    )]
     Disabled,
     /// JetStream is there and cannot say now, as while it elects a leader.
     #[error("JetStream cannot answer at the moment: {0}")]
@@ -35,6 +38,15 @@ pub enum StreamError {
         /// The server's words.
         said: String,
     },
+    /// Nobody answers a Direct Get.
+    #[error(
+        "nobody answers `{subject}`: the stream has no leader now, or `allow_direct` is off; {APPLY}, and look into \
+         the log of nats-server"
+    )]
+    NoDirectGet {
+        /// Where the request went.
+        subject: String,
+    },
     /// The server is too old.
     #[error("nats-server {found} is too old for stored events; install 2.11 or newer, better 2.12")]
     Outdated {
@@ -42,7 +54,10 @@ pub enum StreamError {
         found: String,
     },
     /// The stream does not exist.
-    #[error("the stream does not exist; {APPLY}, or let a node create it (`manage = true`)")]
+    #[error(
+        "the stream does not exist; {APPLY}, let a node create it (`manage = true`), or use a NATS user of the account \
+         that has it"
+    )]
     Missing,
     /// It is not as it has to be.
     #[error("{0}")]
@@ -102,7 +117,8 @@ impl fmt::Display for Difference {
 impl fmt::Display for Differences {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, difference) in self.0.iter().enumerate() {
-            let separator = if place == 0 { "" } else { "\n" };
+            // In one line: the last one on standard error names all that is wrong.
+            let separator = if place == 0 { "" } else { "; and " };
             write!(f, "{separator}{difference}")?;
         }
         Ok(())

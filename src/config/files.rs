@@ -6,7 +6,12 @@ use std::{
     path::Path,
 };
 
-use crate::config::{error::ConfigError, settings::Config, units::Secret};
+use crate::config::{
+    error::ConfigError,
+    nats::Nats,
+    settings::Config,
+    units::Secret,
+};
 
 /// Largest configuration or secret file, bytes.
 const FILE_BYTES: u64 = 1024 * 1024;
@@ -34,20 +39,47 @@ fn located(path: &Path) -> String {
 
 /// Replaces each `.._file` of a secret by what the file holds.
 pub(crate) fn read_secrets(config: &mut Config) -> Result<(), ConfigError> {
-    let (nats, server) = (&mut config.broker.nats, &mut config.server);
-    for (table, key, secret, file) in [
-        ("broker.nats", "password", &mut nats.password, &nats.password_file),
-        ("broker.nats", "token", &mut nats.token, &nats.token_file),
-        ("broker.nats", "nkey", &mut nats.nkey, &nats.nkey_file),
-        ("server", "internal_token", &mut server.internal_token, &server.internal_token_file),
-    ] {
-        read_secret(&format!("{table}.{key}"), secret, file.as_deref())?;
+    for (key, secret, file) in secrets_of_nats(&mut config.broker.nats) {
+        read_secret(&format!("broker.nats.{key}"), secret, file)?;
     }
+    let server = &mut config.server;
+    read_secret("server.internal_token", &mut server.internal_token, server.internal_token_file.as_deref())?;
     for issuer in &mut config.auth.issuers {
         let key = issuer.key("secret");
         read_secret(&key, &mut issuer.secret, issuer.secret_file.as_deref())?;
     }
     Ok(())
+}
+
+/// The secrets of NATS that may stand in files of their own, by key.
+fn secrets_of_nats(nats: &mut Nats) -> [(&'static str, &mut Option<Secret>, Option<&Path>); 3] {
+    [
+        ("password", &mut nats.password, nats.password_file.as_deref()),
+        ("token", &mut nats.token, nats.token_file.as_deref()),
+        ("nkey", &mut nats.nkey, nats.nkey_file.as_deref()),
+    ]
+}
+
+impl Nats {
+    /// Whether who the node is stands in a file, which may be replaced.
+    pub(crate) fn has_secret_files(&self) -> bool {
+        let files = [&self.password_file, &self.token_file, &self.nkey_file, &self.credentials_file];
+        files.into_iter().any(Option::is_some)
+    }
+
+    /// Reads the files of its secrets once more.
+    ///
+    /// # Errors
+    /// Names the key and the file.
+    pub(crate) fn read_secrets_again(&mut self) -> Result<(), ConfigError> {
+        for (key, secret, file) in secrets_of_nats(self) {
+            if file.is_some() {
+                *secret = None;
+                read_secret(&format!("broker.nats.{key}"), secret, file)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn read_secret(key: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Result<(), ConfigError> {

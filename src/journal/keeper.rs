@@ -75,7 +75,6 @@ impl Lag {
 impl Keeper {
     /// Keeps it for ever.
     pub(crate) async fn keep(self) {
-        let mut told = false;
         let mut gaps = Gaps::new(self.metrics.clone());
         let mut checked = Instant::now();
         loop {
@@ -86,17 +85,14 @@ impl Keeper {
             }
             match self.attend(due, &mut gaps).await {
                 Ok(()) => {
-                    told = false;
                     self.record.expire();
                     let more = self.comparison.is_reading() || self.record.is_unsure();
                     let pause = if more { DOUBT_PAUSE } else { TAIL_CHECK };
                     // Late is on time: the next round looks at everything.
                     let _ = timeout(pause, self.record.attention.notified()).await;
                 }
-                Err(error) => {
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::warn!(stream = self.name, %error, "the stream cannot be read; trying again");
-                    }
+                // The broker tells why.
+                Err(_) => {
                     self.record.doubt();
                     sleep(RETRY.mul_f64(1.0 + fastrand::f64())).await;
                 }

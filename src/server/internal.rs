@@ -145,8 +145,17 @@ impl Health {
     fn readiness(&self) -> Response<Full<Bytes>> {
         let against = (self.ready)();
         let code = if against.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let mut body = (self.state)();
-        let body = json!({"ready": against.is_empty(), "reasons": against, "broker": body["broker"].take()});
+        let mut state = (self.state)();
+        let mut body = json!({"ready": against.is_empty(), "reasons": against, "broker": state["broker"].take()});
+        // What is well says nothing.
+        let issuers = state["issuers"].as_array().into_iter().flatten();
+        let failing: Vec<&Value> = issuers.filter(|issuer| issuer["failing"] == true).collect();
+        if !failing.is_empty() {
+            body["issuers"] = json!(failing);
+        }
+        if !state["certificates"].is_null() {
+            body["certificates"] = state["certificates"].take();
+        }
         status(code, &body)
     }
 }

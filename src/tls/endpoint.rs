@@ -3,6 +3,7 @@
 
 use std::{
     fmt, io,
+    path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -45,7 +46,7 @@ impl Endpoint {
         let Some(files) = Files::read(section(listener), settings).await? else { return Ok(None) };
         let loaded = files.load(is_optional(listener))?;
         if loaded.has_expired() {
-            tracing::error!(problem = %files.expired(), "clients will refuse this node until it is renewed");
+            tracing::error!(problem = %files.expired(), "clients refuse this node until the certificate is renewed");
         }
         metrics.certificate_expiry.of(listener).set(loaded.expires.as_secs_f64());
         let current = RwLock::new(loaded);
@@ -58,6 +59,15 @@ impl Endpoint {
     /// When the client gives up, or speaks no TLS that is taken.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
         TlsAcceptor::from(self.current().config).accept(stream).await
+    }
+
+    /// What is wrong with the certificate in use; nothing while clients can take it.
+    pub fn problem(&self) -> Option<String> {
+        let key = format!("{}.cert_file", section(self.listener));
+        self.current().has_expired().then(|| {
+            let path = self.settings.cert_file.as_deref().unwrap_or(Path::new("")).display().to_string();
+            format!("{key}: {path}: the certificate has expired, clients refuse it; renew it, no restart is needed")
+        })
     }
 
     fn current(&self) -> Loaded {

@@ -16,6 +16,7 @@ mod covered;
 mod drain;
 mod durable;
 mod exactly_once;
+mod first_hour;
 mod frames;
 mod grants;
 mod handshake;

@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command};
 use notifier::config::{BrokerKind, Config, Secret};
 use serde_json::json;
 
-use super::world::{NatsServer, TestNode, node::config};
+use super::world::{NatsServer, Shop, TestNode, node::config};
 
 /// A node gets in with these settings, and events flow.
 async fn gets_in(server: &NatsServer, change: impl FnOnce(&mut Config)) {
@@ -273,4 +273,85 @@ fn serve_without_authentication_says_what_to_write() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(78), "{said}");
     assert!(said.contains("--anonymous") && said.contains("[auth]"), "{said}");
+}
+
+/// A node with these settings gets in, and in again when the server knows nothing but the
+/// secret that the file holds then.
+async fn follows_its_file(
+    with_streams: bool,
+    settings: [&str; 2],
+    secrets: [&str; 2],
+    change: impl FnOnce(&mut Config, &Path),
+) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secret");
+    fs::write(&file, secrets[0]).expect("room");
+    let mut server =
+        if with_streams { NatsServer::jetstream_with(settings[0]).await } else { NatsServer::with(settings[0]).await };
+    let jetstream =
+        if with_streams { format!("jetstream {{ store_dir: {:?} }}", server.store()) } else { String::new() };
+    let node = if with_streams {
+        Shop::node(Some(&server), |config| change(config, &file)).await
+    } else {
+        TestNode::nats_with(&server, |config| change(config, &file)).await
+    };
+    let mut client = node.client().await;
+    client.subscribe("a").await;
+    // The server knows the new secret only, and the file is replaced while the node is out.
+    server.kill();
+    while client.ping().await["broker"] != "down" {}
+    server.set(&format!("{jetstream}\n{}", settings[1]));
+    server.restart().await;
+    node.until_metric("notifier_broker_events_total{event=\"client_error\"}", |count| count >= 6.0).await;
+    assert_eq!(node.metric("notifier_broker_connected").await, 0.0);
+    fs::write(&file, secrets[1]).expect("room");
+    // All connections: the one that publishes, the one that reads, the one that stores.
+    while client.ping().await["broker"] != "ok" {}
+    node.publish("a", "1").await;
+    assert_eq!(client.event().await.1, json!(1));
+    if with_streams {
+        node.publish("cart.u1", "2").await;
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_password_file_is_read_when_a_node_connects_again() {
+    let user = |password: &str| format!("authorization {{ user: node, password: \"{password}\" }}");
+    follows_its_file(true, [&user("old"), &user("new")], ["old", "new\n"], |config, file| {
+        config.broker.nats.user = Some("node".into());
+        config.broker.nats.password = secret("old");
+        config.broker.nats.password_file = Some(file.into());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replaced_token_file_is_read_when_a_node_connects_again() {
+    let token = |token: &str| format!("authorization {{ token: \"{token}\" }}");
+    follows_its_file(true, [&token("old"), &token("new")], ["old", "new"], |config, file| {
+        config.broker.nats.token = secret("old");
+        config.broker.nats.token_file = Some(file.into());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replaced_nkey_file_is_read_when_a_node_connects_again() {
+    let [old, new] = [(); 2].map(|()| nkeys::KeyPair::new_user());
+    let user = |key: &nkeys::KeyPair| format!("authorization {{ users: [{{ nkey: {} }}] }}", key.public_key());
+    let seeds = [&old, &new].map(|key| key.seed().expect("a seed"));
+    follows_its_file(true, [&user(&old), &user(&new)], [&seeds[0], &seeds[1]], |config, file| {
+        config.broker.nats.nkey = secret(&seeds[0]);
+        config.broker.nats.nkey_file = Some(file.into());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replaced_credentials_file_is_read_when_a_node_connects_again() {
+    let [(old, first), (new, second)] = [operator_mode(), operator_mode()];
+    follows_its_file(false, [&old, &new], [&first, &second], |config, file| {
+        config.broker.nats.credentials_file = Some(file.into());
+    })
+    .await;
 }

@@ -297,6 +297,34 @@ async fn a_missing_permission_is_named() {
     assert!(error.to_string().contains("`$JS.API.STREAM.INFO.SHOP`"), "{error}");
 }
 
+#[tokio::test]
+async fn a_check_also_reads_as_nodes_do() {
+    let may_not = |denied: &str| {
+        format!(
+            "authorization {{ users: [{{ user: n, password: n, permissions: {{
+                publish: {{ allow: [\">\"], deny: [{denied}] }} }} }}] }}"
+        )
+    };
+    let mut server = NatsServer::jetstream_with(&may_not("")).await;
+    let store = server.store();
+    let mut config = config(&server, SHOP);
+    config.broker.nats.user = Some("n".into());
+    config.broker.nats.password = Some("n".to_owned().into());
+    let streams = Streams::connect(&config).await.expect("a connection");
+    for (name, result) in streams.apply().await {
+        result.expect(name);
+    }
+    server.reload(&format!("jetstream {{ store_dir: {store:?} }}\n{}", may_not("\"$JS.API.DIRECT.GET.>\"")));
+    let mut error = None;
+    // The server closes the connection of a user whose permissions change.
+    while error.as_ref().is_none_or(|error| matches!(error, StreamError::Away)) {
+        let Ok(streams) = Streams::connect(&config).await else { continue };
+        error = first(streams.check().await).err();
+    }
+    let error = error.expect("it may not read").to_string();
+    assert!(error.contains("Permissions Violation") && error.contains("`$JS.API.DIRECT.GET.SHOP`"), "{error}");
+}
+
 /// Runs the command as an operator does: exit code, standard output and error.
 async fn run(verb: &str, text: &str, url: &str) -> (Option<i32>, String, String) {
     let file = NamedTempFile::new().expect("a file");
@@ -339,7 +367,7 @@ async fn the_command_ends_soon_where_it_cannot_work() {
     let start = tokio::time::Instant::now();
     let (code, _, problem) = run("check", SHOP, &nowhere).await;
     assert_eq!(code, Some(1), "{problem}");
-    assert!(problem.contains(&nowhere) && problem.contains("check broker.nats"), "{problem}");
+    assert!(problem.contains(&nowhere) && problem.contains("in broker.nats.urls"), "{problem}");
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     let (code, _, problem) = run("check", &SHOP.replace("stream = \"PRICES\"", ""), &nowhere).await;
     assert_eq!(code, Some(78), "{problem}");
@@ -355,5 +383,5 @@ async fn a_server_that_hangs_is_given_up() {
     let (code, _, problem) = run("check", SHOP, &server.url()).await;
     server.signal("CONT");
     assert_eq!(code, Some(1), "{problem}");
-    assert!(problem.contains("no answer within 4 s"), "{problem}");
+    assert!(problem.contains("it does not answer within 4 s"), "{problem}");
 }

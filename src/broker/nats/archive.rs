@@ -71,6 +71,11 @@ impl Archive {
         }
     }
 
+    /// Where a stream is asked.
+    pub(crate) fn subject(&self, stream: StreamIndex) -> String {
+        format!("{}.{}", self.prefix, self.streams[stream.0])
+    }
+
     /// Reads one page.
     ///
     /// # Errors
@@ -95,9 +100,8 @@ impl Archive {
         let question = question.to_string();
         let mut asked = self.answers.ask(stream);
         let command = format!(
-            "PUB {}.{} {}.{} {}\r\n{question}\r\n",
-            self.prefix,
-            self.streams[stream.0],
+            "PUB {} {}.{} {}\r\n{question}\r\n",
+            self.subject(stream),
             self.inbox,
             asked.number,
             question.len()

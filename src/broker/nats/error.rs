@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::{config::ServerUrl, subject::BadSubject};
+use crate::{
+    config::{ConfigError, ServerUrl},
+    subject::BadSubject,
+};
 
 /// Why connecting cannot even begin, or has not come about.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +18,9 @@ pub enum NatsError {
         /// What is wrong.
         problem: String,
     },
+    /// The file of a secret cannot be read.
+    #[error(transparent)]
+    Secret(#[from] ConfigError),
     /// The credentials file cannot be used.
     #[error("broker.nats.credentials_file: {}: {source}", path.display())]
     Credentials {
@@ -41,11 +47,13 @@ pub enum NatsError {
     #[error("broker.nats: {0}")]
     Settings(#[from] async_nats::ConnectError),
     /// No server takes this client in.
-    #[error("cannot connect to {urls}: {problem}; check broker.nats, and whether the server runs")]
+    #[error("cannot connect to {urls}: {problem}; {remedy}")]
     Away {
         /// The servers.
         urls: String,
         /// What is wrong.
         problem: String,
+        /// What to do about it.
+        remedy: &'static str,
     },
 }

@@ -1,20 +1,24 @@
 //! Who this node is towards NATS: the settings, and what the protocol asks
 //! for. Free of I/O but for reading the credentials file.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
+use async_nats::Auth;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use nkeys::KeyPair;
 use serde::Serialize;
 
-use crate::{broker::nats::error::NatsError, config};
+use crate::{
+    broker::nats::error::NatsError,
+    config::{self, read_text},
+};
 
 /// The marks around the two parts of a `.creds` file (nats-io/nsc).
 const JWT: &str = "-----BEGIN NATS USER JWT-----";
 const SEED: &str = "-----BEGIN USER NKEY SEED-----";
 
 /// One way to say who we are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
     Nobody,
     User {
@@ -71,7 +75,7 @@ impl Identity {
     }
 
     fn from_file(path: &Path) -> io::Result<Self> {
-        let text = fs::read_to_string(path)?;
+        let text = read_text(path)?;
         let part = |mark: &str| {
             let line = text.lines().skip_while(|line| line.trim() != mark).nth(1).map(|line| line.trim().to_owned());
             line.ok_or_else(|| io::Error::other(format!("there is no `{mark}` in it")))
@@ -79,6 +83,32 @@ impl Identity {
         let (jwt, seed) = (part(JWT)?, part(SEED)?);
         KeyPair::from_seed(&seed).map_err(io::Error::other)?;
         Ok(Self::Jwt { jwt, seed })
+    }
+
+    /// The same proof for the client library.
+    ///
+    /// # Errors
+    /// When the key cannot sign.
+    pub(crate) fn auth(&self, nonce: &[u8]) -> Result<Auth, nkeys::error::Error> {
+        let mut auth = Auth::new();
+        match self {
+            Self::Nobody => {}
+            Self::User { user, password } => {
+                auth.username = Some(user.clone());
+                auth.password = Some(password.clone());
+            }
+            Self::Token(token) => auth.token = Some(token.clone()),
+            Self::Nkey { seed } => {
+                let key = KeyPair::from_seed(seed)?;
+                auth.nkey = Some(key.public_key());
+                auth.signature = Some(key.sign(nonce)?);
+            }
+            Self::Jwt { jwt, seed } => {
+                auth.jwt = Some(jwt.clone());
+                auth.signature = Some(KeyPair::from_seed(seed)?.sign(nonce)?);
+            }
+        }
+        Ok(auth)
     }
 
     /// What to send to a server that has sent this nonce.

@@ -1,19 +1,31 @@
 //! From our settings to what both connections are made with: servers,
 //! identity, TLS. And, for the one that publishes, the client's own options.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Ready, ready},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{AuthError, Client, ConnectOptions, Event, ReconnectToServer, Server, ServerAddr, ServerInfo};
 use rustls::ClientConfig;
+use tokio::time::Instant;
 
 use crate::{
     broker::{
+        attempts::{Attempted, Attempts},
         feed::FeedId,
         nats::{
             address::Address,
+            choice::{NextServer, ServerChoice},
+            credentials::Credentials,
             error::NatsError,
-            identity::Identity,
-            reading::{Denial, denial, wait},
+            reading::{CONNECT_TIME, Denial, Servers, denial, tell},
+            remedy::{plain, remedy},
             tls,
         },
         state::{BrokerState, Part},
@@ -27,7 +39,7 @@ use crate::{
 pub(crate) struct Access {
     pub(crate) name: String,
     pub(crate) servers: Vec<Address>,
-    pub(crate) identity: Identity,
+    pub(crate) credentials: Arc<Credentials>,
     pub(crate) tls: Arc<ClientConfig>,
 }
 
@@ -42,15 +54,10 @@ impl Access {
             Address::parse(url.reveal()).map_err(|problem| NatsError::Url { url: url.clone(), problem })
         };
         let servers = nats.urls.iter().map(server).collect::<Result<Vec<_>, _>>()?;
-        let identity = match Identity::of(nats)? {
-            // The client that publishes is one for all servers.
-            Identity::Nobody => servers.iter().find_map(|server| server.identity.clone()).unwrap_or(Identity::Nobody),
-            set => set,
-        };
         Ok(Self {
             name: format!("notifier {}", config.node.name),
+            credentials: Arc::new(Credentials::of(nats, &servers)?),
             servers,
-            identity,
             tls: tls::client_config(&nats.tls)?,
         })
     }
@@ -63,11 +70,13 @@ pub(crate) async fn connect(
     metrics: &Arc<Metrics>,
     state: &Arc<BrokerState>,
 ) -> Result<Client, NatsError> {
+    let connected = Arc::new(AtomicBool::new(false));
     let options = options(access, nats)
         .retry_on_initial_connect()
         .max_reconnects(None)
-        .reconnect_delay_callback(wait)
-        .event_callback(observer(nats, metrics.clone(), state.clone()));
+        .connection_timeout(CONNECT_TIME)
+        .reconnect_to_server_callback(chooser(access, state.attempts().clone(), connected.clone()))
+        .event_callback(observer(nats, metrics.clone(), state.clone(), connected));
     Ok(options.connect(servers(nats)).await?)
 }
 
@@ -84,12 +93,13 @@ pub(crate) async fn connect_once(
     // Twice as long as it is waited here, so that only one of the two ever ends it.
     let options = options(access, nats).connection_timeout(2 * patience).event_callback(move |event| {
         heard(&event);
-        std::future::ready(())
+        ready(())
     });
-    let away = |problem: String| NatsError::Away { urls: shown(nats), problem };
+    let away =
+        |problem: String| NatsError::Away { urls: shown(nats), remedy: remedy(&problem), problem: plain(&problem) };
     match tokio::time::timeout(patience, options.connect(servers(nats))).await {
         Ok(connected) => connected.map_err(|error| away(error.to_string())),
-        Err(_) => Err(away(format!("no answer within {} s", patience.as_secs()))),
+        Err(_) => Err(away(format!("it does not answer within {} s", patience.as_secs()))),
     }
 }
 
@@ -104,7 +114,12 @@ fn servers(nats: &config::Nats) -> Vec<ServerAddr> {
 
 /// What every client is made with.
 fn options(access: &Access, nats: &config::Nats) -> ConnectOptions {
-    let mut options = ConnectOptions::new()
+    let credentials = access.credentials.clone();
+    let auth = move |nonce: Vec<u8>| {
+        let credentials = credentials.clone();
+        async move { credentials.current().await.auth(&nonce).map_err(AuthError::new) }
+    };
+    let mut options = ConnectOptions::with_auth_callback(auth)
         .name(&access.name)
         .ping_interval(nats.ping_interval.duration())
         .custom_inbox_prefix(&nats.inbox_prefix)
@@ -116,19 +131,31 @@ fn options(access: &Access, nats: &config::Nats) -> ConnectOptions {
     if nats.tls.first {
         options = options.tls_first();
     }
-    with_identity(options, &access.identity)
+    options
 }
 
-fn with_identity(options: ConnectOptions, identity: &Identity) -> ConnectOptions {
-    match identity.clone() {
-        Identity::Nobody => options,
-        Identity::User { user, password } => options.user_and_password(user, password),
-        Identity::Token(token) => options.token(token),
-        Identity::Nkey { seed } => options.nkey(seed),
-        Identity::Jwt { jwt, seed } => options.jwt(jwt, move |nonce| {
-            let signed = nkeys::KeyPair::from_seed(&seed).and_then(|key| key.sign(&nonce));
-            std::future::ready(signed.map_err(async_nats::AuthError::new))
-        }),
+/// Says where to connect, and tells why there was no connection before.
+/// `connected` is set whenever there is one.
+fn chooser(
+    access: &Access,
+    attempts: Arc<Attempts>,
+    connected: Arc<AtomicBool>,
+) -> impl Fn(Vec<Server>, ServerInfo) -> Pin<Box<dyn Future<Output = Option<ReconnectToServer>> + Send + Sync>>
++ Send
++ Sync
++ 'static {
+    let choice = Mutex::new(ServerChoice::new(Servers::new(access.servers.clone())));
+    move |pool, _| {
+        let connected = connected.swap(false, Ordering::Relaxed);
+        let mut choice = choice.lock().unwrap_or_else(PoisonError::into_inner);
+        let NextServer { target, failed, wait } = choice.next(&pool, connected, Instant::now());
+        let attempts = attempts.clone();
+        Box::pin(async move {
+            if let Some(failed) = failed {
+                tell(&attempts, Attempted::Publishing, &failed.cause().await, wait);
+            }
+            target
+        })
     }
 }
 
@@ -137,7 +164,8 @@ fn observer(
     nats: &config::Nats,
     metrics: Arc<Metrics>,
     state: Arc<BrokerState>,
-) -> impl Fn(Event) -> std::future::Ready<()> + Send + Sync + 'static {
+    connected: Arc<AtomicBool>,
+) -> impl Fn(Event) -> Ready<()> + Send + Sync + 'static {
     let (control, inbox) = (nats.control_subject.clone(), nats.inbox_prefix.clone());
     let own = move |error: &str| match denial(error) {
         Some(Denial::Subject(subject)) if subject.starts_with(&control) => Some(FeedId::CONTROL),
@@ -147,8 +175,10 @@ fn observer(
     move |event| {
         let kind = match &event {
             Event::Connected => {
+                connected.store(true, Ordering::Relaxed);
                 // It subscribes anew, and is refused anew.
                 [FeedId::CONTROL, FeedId::INBOX].iter().for_each(|feed| state.degraded().allow(*feed));
+                state.attempts().clear(Attempted::Publishing);
                 tracing::info!("publishing to NATS");
                 state.observe(Part::Publishing, true);
                 BrokerEvent::Connected
@@ -160,8 +190,11 @@ fn observer(
             }
             Event::LameDuckMode => BrokerEvent::LameDuck,
             Event::ServerError(error) => {
-                tracing::warn!(%error, "the NATS server reports an error");
-                if let Some(feed) = own(&error.to_string()) {
+                let said = error.to_string();
+                if state.attempts().hear(&said) {
+                    tracing::warn!(error = said, "the NATS server reports an error");
+                }
+                if let Some(feed) = own(&said) {
                     state.degraded().refuse(feed);
                 }
                 BrokerEvent::ServerError
@@ -171,9 +204,9 @@ fn observer(
                 BrokerEvent::ClientError
             }
             // It has no subscriptions that could be slow.
-            Event::SlowConsumer(_) | Event::Draining | Event::Closed => return std::future::ready(()),
+            Event::SlowConsumer(_) | Event::Draining | Event::Closed => return ready(()),
         };
         metrics.broker_events.of(kind).increment(1);
-        std::future::ready(())
+        ready(())
     }
 }

@@ -33,23 +33,25 @@ pub(crate) use acks::Acks;
 pub(crate) use answers::Answers;
 pub(crate) use denial::{Denial, denial};
 pub(crate) use interest::{Interest, NotSent};
-pub(crate) use line::Manner;
+pub(crate) use line::{CONNECT_TIME, Manner};
 pub(crate) use parser::HEADER_BYTES;
 pub(crate) use parser::Raw;
 pub(crate) use questions::Questions;
 pub(crate) use replies::{Awaited, Replies};
-pub(crate) use servers::{Servers, wait};
+pub(crate) use servers::Servers;
+pub(crate) use session::LASTING;
 pub(crate) use sieve::{At, Moment, Sieve};
 
 use crate::{
     broker::{
         arrived::Arrived,
+        attempts::{Attempted, Attempts, Cause},
         contract::Intake,
         feed::FeedId,
         header_limits::HeaderLimits,
         headers::Reader,
         message::Message,
-        nats::address::Address,
+        nats::{address::Address, remedy::remedy},
         state::{BrokerState, Part},
     },
     config::Limits,
@@ -75,6 +77,8 @@ pub(crate) struct NatsIntake {
     questions: Questions,
     signal: Signal,
     session: Option<Session>,
+    /// Whom to try next, if that was decided already.
+    upcoming: Option<(Duration, Address, String)>,
     /// When it was last written down that something is refused.
     told: Option<Instant>,
 }
@@ -84,6 +88,8 @@ pub(crate) struct NatsIntake {
 pub(crate) struct Signal {
     pub(crate) state: Arc<BrokerState>,
     pub(crate) part: Part,
+    /// What the connection is for.
+    pub(crate) attempted: Attempted,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -97,12 +103,14 @@ impl NatsIntake {
         questions: Questions,
         signal: Signal,
     ) -> Self {
-        Self { servers, manner, ping_interval, interest, sieve, questions, signal, session: None, told: None }
+        let (session, upcoming, told) = (None, None, None);
+        Self { servers, manner, ping_interval, interest, sieve, questions, signal, session, upcoming, told }
     }
 
     /// Tries the next server.
     async fn attempt(&mut self) -> Option<Session> {
-        let (wait, address, certified) = self.servers.next()?;
+        let next = self.upcoming.take().or_else(|| self.servers.next());
+        let (wait, address, certified) = next?;
         sleep(wait).await;
         match self.begin(&address, &certified).await {
             Ok(session) => {
@@ -110,8 +118,12 @@ impl NatsIntake {
                 Some(session)
             }
             Err(error) => {
-                tracing::debug!(server = %address, %error, "no connection to read from");
                 self.signal.count(BrokerEvent::ClientError);
+                self.upcoming = self.servers.next();
+                let wait = self.upcoming.as_ref().map_or(Duration::ZERO, |(wait, ..)| *wait);
+                let problem = error.to_string();
+                let cause = Cause { server: address.to_string(), remedy: remedy(&problem), problem };
+                tell(self.signal.state.attempts(), self.signal.attempted, &cause, wait);
                 None
             }
         }
@@ -129,6 +141,7 @@ impl NatsIntake {
             News::Ready => {
                 tracing::info!("reading from NATS");
                 self.signal.count(BrokerEvent::Connected);
+                self.signal.state.attempts().clear(self.signal.attempted);
                 self.signal.up(true);
             }
             News::Cluster { urls, leaving } => {
@@ -143,14 +156,20 @@ impl NatsIntake {
                 }
             }
             News::Refused { said, feeds } => {
-                said.iter().for_each(|_| self.signal.count(BrokerEvent::ServerError));
+                for said in &said {
+                    self.signal.count(BrokerEvent::ServerError);
+                    // It is told below, with the subject and the remedy.
+                    let _ = self.signal.state.attempts().hear(said);
+                }
                 if let Some(feed) = feeds.first() {
                     self.tell_refused(*feed, feeds.len() - 1, said.first().map(String::as_str).unwrap_or_default());
                 }
             }
             News::Allowed(count) => tracing::info!(count, "NATS takes subscriptions that it had refused"),
             News::Error(text) => {
-                tracing::warn!(error = text, "the NATS server reports an error");
+                if self.signal.state.attempts().hear(&text) {
+                    tracing::warn!(error = text, "the NATS server reports an error");
+                }
                 self.signal.count(BrokerEvent::ServerError);
             }
         }
@@ -174,11 +193,19 @@ impl NatsIntake {
     }
 
     fn lose(&mut self, end: &End) {
-        tracing::warn!(reason = %end, "the connection to read from is lost; reconnecting");
+        let reason = end.to_string();
+        let attempts = self.signal.state.attempts();
+        let lasted = self.session.as_ref().is_some_and(Session::lasted);
+        // One that ends each connection at once would have a line for each.
+        if attempts.is_due(&reason) || lasted {
+            tracing::warn!(reason, "the connection to read from is lost; reconnecting");
+        }
+        let cause = Cause { server: String::new(), remedy: remedy(&reason), problem: reason };
+        attempts.note(self.signal.attempted, &cause);
         self.signal.count(BrokerEvent::Disconnected);
         self.signal.up(false);
         if let Some(session) = self.session.take() {
-            if session.lasted() {
+            if lasted {
                 self.servers.worked();
             }
             session.end(&self.interest);
@@ -206,6 +233,14 @@ impl Intake for NatsIntake {
     fn is_remote(&self) -> bool {
         true
     }
+}
+
+/// Tells why a connection to NATS has not come about, where that is due.
+pub(crate) fn tell(attempts: &Attempts, what: Attempted, cause: &Cause, wait: Duration) {
+    let Some(failed) = attempts.fail(what, cause, wait) else { return };
+    let Cause { server, problem, remedy } = cause;
+    let next_in = format!("{} ms", wait.as_millis());
+    tracing::warn!(server, problem, remedy, attempts = failed, next_in, "no connection to NATS; trying again");
 }
 
 /// What a server's bytes say, as text, its last line being how they end the

@@ -1,18 +1,16 @@
 //! The streams of a configuration, for whoever looks after them.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
-use async_nats::{Event, ServerError};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     broker::{
         nats::{
             error::NatsError,
-            jetstream::{JetStream, Report, Wanted, settle, state},
+            jetstream::{JetStream, Report, Wanted, direct_get, settle, state},
             options::{self, Access},
+            refusal::Refusal,
         },
         stored::StreamState,
         stream_error::StreamError,
@@ -23,6 +21,12 @@ use crate::{
 /// How long connecting may take.
 const CONNECT_TIME: Duration = Duration::from_secs(4);
 
+/// How long a stream may take until it answers Direct Get.
+const DIRECT_GET_TIME: Duration = Duration::from_secs(2);
+
+/// Between two attempts to ask it.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The streams of a configuration, and a connection to look after them.
 #[derive(Debug)]
 pub struct Streams {
@@ -30,9 +34,6 @@ pub struct Streams {
     wanted: Vec<Wanted>,
     refusal: Refusal,
 }
-
-/// The last refusal that the server told the connection of.
-type Refusal = Arc<Mutex<Option<String>>>;
 
 impl Streams {
     /// Connects, once.
@@ -42,18 +43,14 @@ impl Streams {
     pub async fn connect(config: &Config) -> Result<Self, NatsError> {
         let refusal = Refusal::default();
         let heard = refusal.clone();
-        let hear = move |event: &Event| {
-            if let Event::ServerError(ServerError::Other(said)) = event {
-                *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(said.clone());
-            }
-        };
         let access = Access::of(config)?;
-        let client = options::connect_once(&access, &config.broker.nats, CONNECT_TIME, hear).await?;
+        let client =
+            options::connect_once(&access, &config.broker.nats, CONNECT_TIME, move |event| heard.hear(event)).await?;
         let jetstream = JetStream::new(client, &config.broker.nats.jetstream_prefix());
         Ok(Self { jetstream, wanted: Wanted::all(config), refusal })
     }
 
-    /// Whether each stream is as it has to be, by its name.
+    /// Whether each stream is as it has to be and can be read, by its name.
     pub async fn check(&self) -> Vec<(&str, Result<Report, StreamError>)> {
         self.settle(false).await
     }
@@ -69,13 +66,13 @@ impl Streams {
     /// # Errors
     /// See [`StreamError`].
     pub async fn state(&self, name: &str) -> Result<StreamState, StreamError> {
-        state(&self.jetstream, name).await.map_err(|error| self.explained(error))
+        state(&self.jetstream, name).await.map_err(|error| self.refusal.explained(error))
     }
 
     async fn settle(&self, apply: bool) -> Vec<(&str, Result<Report, StreamError>)> {
         let mut results = Vec::new();
         for wanted in &self.wanted {
-            let result = settle(&self.jetstream, wanted, apply).await.map_err(|error| self.explained(error));
+            let result = self.settle_one(wanted, apply).await.map_err(|error| self.refusal.explained(error));
             let lost = matches!(result, Err(StreamError::Away | StreamError::Silence { .. }));
             results.push((wanted.settings.name.as_str(), result));
             if lost {
@@ -86,17 +83,15 @@ impl Streams {
         results
     }
 
-    /// Finds the reason for a silence among what the server told the connection:
-    /// a refusal names the subject, or the inbox that all requests share.
-    fn explained(&self, error: StreamError) -> StreamError {
-        let said = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match (error, said) {
-            (StreamError::Silence { subject }, Some(said))
-                if said.contains(&subject) || said.contains("Subscription") =>
-            {
-                StreamError::Denied { subject, said }
+    async fn settle_one(&self, wanted: &Wanted, apply: bool) -> Result<Report, StreamError> {
+        let report = settle(&self.jetstream, wanted, apply).await?;
+        // Servers take a moment until they answer for a stream that is new.
+        let begun = Instant::now();
+        loop {
+            match direct_get(&self.jetstream, &wanted.settings.name).await {
+                Err(StreamError::NoDirectGet { .. }) if begun.elapsed() < DIRECT_GET_TIME => sleep(PAUSE).await,
+                result => return result.map(|()| report),
             }
-            (error, _) => error,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! silent, or are no NATS servers at all.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,7 +12,11 @@ use std::{
 
 use notifier::config::{BrokerKind, Config};
 use serde_json::json;
-use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+use socket2::{Domain, Socket, Type};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+};
 
 use super::{flows, reported, roomy};
 use crate::world::{FakeNats, NatsServer, TestNode, Ws, eventually, free_address, node::config, soon};
@@ -69,6 +74,39 @@ async fn servers_of_the_cluster_are_learned_from_the_first_one() {
         for server in &servers[gone + 1..] {
             flows(server, "a", &mut client).await;
         }
+    }
+}
+
+/// A listener whose queue is full: the system drops what asks for more.
+async fn silent() -> (Socket, Vec<TcpStream>, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().expect("an address").into()).expect("a free port");
+    socket.listen(0).expect("it listens");
+    let at = socket.local_addr().ok().and_then(|at| at.as_socket()).expect("an address");
+    let mut queued = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(at)).await {
+        queued.push(stream.expect("the queue has room"));
+    }
+    (socket, queued, at)
+}
+
+#[tokio::test]
+async fn publishing_is_back_as_soon_as_reading_where_a_cluster_tells_addresses_out_of_reach() {
+    let (_socket, _queued, nowhere) = silent().await;
+    let [mut server, _other] = NatsServer::cluster_with(&format!("client_advertise: \"{nowhere}\"")).await;
+    let node = TestNode::nats_with(&server, roomy).await;
+    let mut client = node.client().await;
+    client.subscribe("a").await;
+    for _ in 0..4 {
+        server.kill();
+        while client.ping().await["broker"] != "down" {}
+        server.restart().await;
+        let begun = Instant::now();
+        // Both connections are there.
+        while client.ping().await["broker"] != "ok" {}
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        node.publish("a", "1").await;
+        assert_eq!(client.event().await.1, json!(1));
     }
 }
 

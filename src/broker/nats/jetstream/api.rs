@@ -95,6 +95,23 @@ pub(crate) async fn next(jetstream: &JetStream, name: &str, seq: u64) -> Result<
     }
 }
 
+/// Reads something of a stream by Direct Get (ADR-31), as nodes do: whether it
+/// has an event or not, it answers.
+///
+/// # Errors
+/// See [`StreamError`].
+pub(crate) async fn direct_get(jetstream: &JetStream, name: &str) -> Result<(), StreamError> {
+    let request = format!("DIRECT.GET.{name}");
+    let body = Bytes::from_static(br#"{"seq":1,"next_by_subj":">"}"#);
+    match answer(jetstream, &request, body, ASK_TIME).await {
+        Ok(_) => Ok(()),
+        Err(StreamError::Disabled) => {
+            Err(StreamError::NoDirectGet { subject: format!("{}.{request}", jetstream.prefix) })
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Creates a stream. One that is exactly so already is fine; false when there is
 /// one by then that is not.
 ///
@@ -142,27 +159,35 @@ struct Problem {
 }
 
 async fn ask<T: DeserializeOwned>(
-    JetStream { client, prefix }: &JetStream,
+    jetstream: &JetStream,
     request: String,
     body: Bytes,
     patience: Duration,
 ) -> Result<T, StreamError> {
+    let (subject, answer) = answer(jetstream, &request, body, patience).await?;
+    read(&answer).unwrap_or_else(|problem| Err(StreamError::Unreadable { subject, problem: problem.to_string() }))
+}
+
+/// Where the request went, and what is answered there.
+async fn answer(
+    JetStream { client, prefix }: &JetStream,
+    request: &str,
+    body: Bytes,
+    patience: Duration,
+) -> Result<(String, Bytes), StreamError> {
     let subject = format!("{prefix}.{request}");
     if client.connection_state() != connection::State::Connected {
         return Err(StreamError::Away);
     }
     let question = async_nats::Request::new().payload(body).timeout(Some(patience));
-    let answer = match client.send_request(subject.clone(), question).await {
-        Ok(answer) => answer.payload,
-        Err(error) => {
-            return Err(match error.kind() {
-                RequestErrorKind::NoResponders => StreamError::Disabled,
-                _ if client.connection_state() != connection::State::Connected => StreamError::Away,
-                _ => StreamError::Silence { subject },
-            });
-        }
-    };
-    read(&answer).unwrap_or_else(|problem| Err(StreamError::Unreadable { subject, problem: problem.to_string() }))
+    match client.send_request(subject.clone(), question).await {
+        Ok(answer) => Ok((subject, answer.payload)),
+        Err(error) => Err(match error.kind() {
+            RequestErrorKind::NoResponders => StreamError::Disabled,
+            _ if client.connection_state() != connection::State::Connected => StreamError::Away,
+            _ => StreamError::Silence { subject },
+        }),
+    }
 }
 
 fn read<T: DeserializeOwned>(answer: &[u8]) -> serde_json::Result<Result<T, StreamError>> {

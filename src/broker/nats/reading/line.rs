@@ -17,14 +17,17 @@ use tokio_util::either::Either;
 use crate::{
     broker::nats::{
         address::Address,
-        identity::{Identity, Proof},
+        credentials::Credentials,
+        identity::Proof,
         reading::parser::{BadStream, Op, Parser},
     },
     dial::dial,
 };
 
-/// From the first packet to the server's answer to who we are.
-const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// From the first packet to the server's answer to who we are, for both kinds of
+/// connection; what clients of the NATS project allow. What a cluster tells of
+/// itself may be out of reach, and takes as long.
+pub(crate) const CONNECT_TIME: Duration = Duration::from_secs(2);
 
 /// How long the server may leave our commands unread.
 const WRITE_TIME: Duration = Duration::from_secs(5);
@@ -40,7 +43,7 @@ type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 #[derive(Debug)]
 pub(crate) struct Manner {
     pub(crate) name: String,
-    pub(crate) identity: Identity,
+    pub(crate) credentials: Arc<Credentials>,
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) tls_required: bool,
     pub(crate) tls_first: bool,
@@ -141,7 +144,10 @@ impl Line {
         if !info.headers {
             return Err(LineError::NoHeaders);
         }
-        let proof = address.identity.as_ref().unwrap_or(&manner.identity).prove(&info.nonce)?;
+        let proof = match &address.identity {
+            Some(identity) => identity.prove(&info.nonce)?,
+            None => manner.credentials.current().await.prove(&info.nonce)?,
+        };
         let connect = Connect {
             verbose: false,
             pedantic: false,

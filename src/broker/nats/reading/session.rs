@@ -24,7 +24,7 @@ const LAME_DUCK_TIME: Duration = Duration::from_secs(2);
 
 /// A connection that ends sooner has not worked. Servers that break each one
 /// are not to be asked without a pause.
-const LASTING: Duration = Duration::from_secs(1);
+pub(crate) const LASTING: Duration = Duration::from_secs(1);
 
 /// An open connection.
 #[derive(Debug)]

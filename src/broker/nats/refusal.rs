@@ -1,0 +1,43 @@
+//! The reason for a silence: what a server refuses it tells to the connection,
+//! and not in reply to what was asked.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_nats::{Event, ServerError};
+
+use crate::broker::stream_error::StreamError;
+
+/// The last refusal that a server has told a connection of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refusal(Arc<Mutex<Option<String>>>);
+
+impl Refusal {
+    /// Takes down what the client reports, if it is one.
+    pub(crate) fn hear(&self, event: &Event) {
+        if let Event::ServerError(ServerError::Other(said)) = event {
+            *self.lock() = Some(said.clone());
+        }
+    }
+
+    /// An error with the reason, where this is it: it names the subject, or the
+    /// inbox that all requests share.
+    pub(crate) fn explained(&self, error: StreamError) -> StreamError {
+        let said = self.lock().clone();
+        explained(error, |subject| said.filter(|said| said.contains(subject) || said.contains("Subscription")))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A silence with what was said of its subject.
+pub(crate) fn explained(error: StreamError, said: impl FnOnce(&str) -> Option<String>) -> StreamError {
+    match error {
+        StreamError::Silence { subject } => match said(&subject) {
+            Some(said) => StreamError::Denied { subject, said },
+            None => StreamError::Silence { subject },
+        },
+        error => error,
+    }
+}

@@ -74,6 +74,9 @@ use store::StreamPublisher;
 /// Bytes of the longest acknowledgement that is read; streams say some hundred.
 const ACK_BYTES: usize = 64 * 1024;
 
+/// What explains a silence where the connection is not subscribed to replies.
+const INBOX_REFUSED: &str = "the subscription to replies: a permission, or max_subscriptions";
+
 /// Between two attempts to look after a stream.
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -370,7 +373,8 @@ impl Nats {
 
     /// A silence with what the server has said of it, if it has.
     fn explained(&self, error: StreamError) -> StreamError {
-        refusal::explained(error, |subject| self.attempts().said_of(subject))
+        let inbox = || self.state.degraded().is_refused(FeedId::INBOX).then(|| INBOX_REFUSED.to_owned());
+        refusal::explained(error, |subject| self.attempts().said_of(subject).or_else(inbox))
     }
 
     /// Tells whether a stream can be read, or asked for its state.

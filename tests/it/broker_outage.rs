@@ -85,8 +85,19 @@ async fn a_node_starts_without_nats_and_is_ready_once_it_is_there() {
     assert_eq!(status, 503);
     assert!(body.contains("not yet connected to the broker"), "{body}");
     assert_eq!(node.internal("/livez").await.0, 200);
+    let failing = async || node.internal_json("/readyz").await["broker"]["failing"].take();
+    eventually("a reason, and when it is tried again", || async {
+        let failing = failing().await;
+        failing[0]["what"] == json!(["publishing", "reading"])
+            && failing[0]["nextAttemptSeconds"].is_number()
+            && failing[0]["attempts"].as_u64().is_some_and(|attempts| attempts > 1)
+    })
+    .await;
+    let why = failing().await;
+    assert!(why[0]["problem"].as_str().is_some_and(|problem| problem.contains("refused")), "{why}");
     nats.restart().await;
     node.until_ready().await;
+    assert_eq!(failing().await, json!(null));
     Ws::connected(node.address).await.subscribe("a").await;
 }
 

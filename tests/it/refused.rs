@@ -79,10 +79,28 @@ async fn nobody_is_subscribed_to_what_nats_refuses_until_it_allows_it() {
 
 #[tokio::test]
 async fn a_limit_of_nats_is_told_to_those_whom_it_hits_and_to_nobody_else() {
-    const MOST: usize = 24;
-    const ASKED: usize = 40;
     let server = NatsServer::with(&format!("max_subscriptions: {MOST}")).await;
-    let node = TestNode::nats_with(&server, |config| config.broker.nats.read_connections = 1).await;
+    some_get_events_and_the_others_know(&server).await;
+}
+
+#[tokio::test]
+async fn a_limit_of_the_account_is_told_in_the_same_way() {
+    let account = "accounts {
+        NODES: { users: [{ user: node, password: p }], limits: { max_subscriptions: 24 } } }";
+    let server = NatsServer::with(account).await;
+    some_get_events_and_the_others_know(&server).await;
+}
+
+/// Subscriptions that the servers here take on one connection, and that clients ask for.
+const MOST: usize = 24;
+const ASKED: usize = 40;
+
+async fn some_get_events_and_the_others_know(server: &NatsServer) {
+    let node = TestNode::nats_with(server, |config| {
+        as_node(config);
+        config.broker.nats.read_connections = 1;
+    })
+    .await;
     let mut client = node.client().await;
     for number in 0..ASKED {
         ask(&mut client, number as u64 + 1, &format!("news.{number}")).await;
@@ -157,6 +175,39 @@ async fn what_a_node_may_not_hear_for_itself_is_told_to_operators() {
     })
     .await;
     assert_eq!(node.internal("/readyz").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_permission_to_read_that_is_missing_is_told_and_can_be_given_later() {
+    let with = |denied: &str| {
+        format!(
+            "authorization {{ users: [
+              {{ user: node, password: p, permissions: {{ publish: {{ allow: [\">\"], deny: [{denied}] }} }} }}
+              {{ user: service, password: p }} ] }}"
+        )
+    };
+    let mut server = NatsServer::jetstream_with(&with("\"none\"")).await;
+    let store = server.store();
+    let node = Shop::node(Some(&server), as_node).await;
+    node.publish("cart.u1", "1").await;
+    drop(node);
+    let denied = with("\"$JS.API.DIRECT.GET.>\"");
+    server.kill();
+    server.set(&format!("jetstream {{ store_dir: {store:?} }}\n{denied}"));
+    server.restart().await;
+    let node = TestNode::start(Shop::config(Some(&server), as_node)).await;
+    eventually("the reason", || async {
+        let failing = node.internal_json("/readyz").await["broker"]["failing"].take();
+        let mut list = failing.as_array().into_iter().flatten();
+        let of_shop = list.find(|one| one["what"][0] == "reads of the stream SHOP");
+        let problem = of_shop.and_then(|one| one["problem"].as_str()).unwrap_or_default();
+        problem.contains("Permissions Violation") && problem.contains("publish to `$JS.API.DIRECT.GET.SHOP`")
+    })
+    .await;
+    assert_eq!(node.internal("/readyz").await.0, 503);
+    server.reload(&format!("jetstream {{ store_dir: {store:?} }}\n{}", with("\"none\"")));
+    node.until_ready().await;
+    assert_eq!(node.internal_json("/readyz").await["broker"]["failing"], Value::Null);
 }
 
 #[tokio::test]

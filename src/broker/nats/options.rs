@@ -170,6 +170,8 @@ fn observer(
     let own = move |error: &str| match denial(error) {
         Some(Denial::Subject(subject)) if subject.starts_with(&control) => Some(FeedId::CONTROL),
         Some(Denial::Subject(subject)) if subject.starts_with(&inbox) => Some(FeedId::INBOX),
+        // The subject of nodes is subscribed to first, and whether it is heard is found out anyway.
+        Some(Denial::Limit) => Some(FeedId::INBOX),
         _ => None,
     };
     move |event| {

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::{Event, ServerError};
 
-use crate::broker::stream_error::StreamError;
+use crate::broker::{
+    nats::reading::{Denial, denial},
+    stream_error::StreamError,
+};
 
 /// The last refusal that a server has told a connection of.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +26,8 @@ impl Refusal {
     /// inbox that all requests share.
     pub(crate) fn explained(&self, error: StreamError) -> StreamError {
         let said = self.lock().clone();
-        explained(error, |subject| said.filter(|said| said.contains(subject) || said.contains("Subscription")))
+        let is_of_inbox = |said: &str| said.contains("Subscription") || denial(said) == Some(Denial::Limit);
+        explained(error, |subject| said.filter(|said| said.contains(subject) || is_of_inbox(said)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<String>> {

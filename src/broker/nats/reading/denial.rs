@@ -46,6 +46,7 @@ mod tests {
         let rows = [
             (r#"Permissions Violation for Subscription to "other.x""#, subject("other.x")),
             (r#"nats: Permissions Violation for Subscription to ">""#, subject(">")),
+            (r#"Permissions Violation for Subscription to "a.b.c.d.e", too many tokens"#, subject("a.b.c.d.e")),
             (r#"Permissions Violation for Subscription to "other.q" using queue "qq""#, subject("other.q")),
             ("Permissions Violation for Subscription to \"ot\\\"h\u{fc}.\\\\y\"", subject("ot\"h\u{fc}.\\y")),
             (r#"Permissions Violation for Subscription to "news.a" (sid "2")"#, Some(Denial::Number(2))),

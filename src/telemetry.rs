@@ -7,21 +7,24 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Log, LogFormat};
 
 /// What libraries may say below their warnings is noise to an operator:
-/// async-nats, for one, logs each of its events at INFO. Why it does not connect
-/// it says at each attempt, and the node at a falling rate.
-const QUIET: &str = "async_nats=warn,async_nats::connector=off,hyper=warn,rustls=warn";
+/// async-nats, for one, logs each of its events at INFO.
+const QUIET: &str = "async_nats=warn,hyper=warn,rustls=warn";
 
-/// The directive of it that gives way to one for the whole library.
+/// Why it does not connect that one says at each attempt, and the node at a
+/// falling rate: it is left out unless a directive asks for the library.
 const LIBRARY: &str = "async_nats";
+const CONNECTING: &str = "connector=off";
 
 /// Sends log lines to standard error.
 ///
 /// # Errors
 /// When `log.filter` does not parse.
 pub fn install(log: &Log) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let quiet = QUIET.split(',').filter(|directive| !(directive.starts_with(LIBRARY) && log.filter.contains(LIBRARY)));
-    let directives: Vec<&str> = quiet.chain([log.filter.as_str()]).collect();
-    let filter = EnvFilter::builder().parse(directives.join(","))?;
+    let mut directives = QUIET.to_owned();
+    if !log.filter.contains(LIBRARY) {
+        directives.push_str(&format!(",{LIBRARY}::{CONNECTING}"));
+    }
+    let filter = EnvFilter::builder().parse(format!("{directives},{}", log.filter))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -6,12 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::config::{
-    error::ConfigError,
-    nats::Nats,
-    settings::Config,
-    units::Secret,
-};
+use crate::config::{error::ConfigError, nats::Nats, settings::Config, units::Secret};
 
 /// Largest configuration or secret file, bytes.
 const FILE_BYTES: u64 = 1024 * 1024;

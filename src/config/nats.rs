@@ -32,17 +32,17 @@ pub struct Nats {
     pub user: Option<String>,
     /// Password of `user`.
     pub password: Option<Secret>,
-    /// File that holds the password.
+    /// File that holds the password; it is read again for each connection.
     pub password_file: Option<PathBuf>,
     /// Token.
     pub token: Option<Secret>,
-    /// File that holds the token.
+    /// File that holds the token; it is read again for each connection.
     pub token_file: Option<PathBuf>,
     /// Seed of an nkey user (`SU..`).
     pub nkey: Option<Secret>,
-    /// File that holds the seed.
+    /// File that holds the seed; it is read again for each connection.
     pub nkey_file: Option<PathBuf>,
-    /// `.creds` file of a JWT user.
+    /// `.creds` file of a JWT user; it is read again for each connection.
     pub credentials_file: Option<PathBuf>,
     /// Prefix of reply subjects; set it where the user may not use `_INBOX`.
     pub inbox_prefix: String,

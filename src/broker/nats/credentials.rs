@@ -47,6 +47,7 @@ impl Credentials {
             return self.lock().identity.clone();
         }
         let settings = self.settings.clone();
+        #[allow(clippy::disallowed_methods)] // its end is awaited here
         let read = spawn_blocking(move || read(settings)).await;
         let mut state = self.lock();
         match read {

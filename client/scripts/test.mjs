@@ -32,7 +32,7 @@ await build({
 const files = chosen.map((file) => join(out, file.replace(/\.ts$/, '.mjs')));
 const { status } = spawnSync(
   process.execPath,
-  ['--enable-source-maps', '--test', '--test-timeout=60000', `--test-concurrency=${process.env.CLIENT_TEST_CONCURRENCY ?? 2}`, ...files],
+  ['--enable-source-maps', '--test', '--test-timeout=300000', `--test-concurrency=${process.env.CLIENT_TEST_CONCURRENCY ?? 2}`, ...files],
   { stdio: 'inherit', timeout: MINUTES * 60_000 },
 );
 process.exit(status ?? 1);

@@ -8,10 +8,17 @@ export class Budget {
   #filled = Date.now();
 
   constructor(
-    readonly rate: number,
-    readonly burst: number,
+    private rate: number,
+    private burst: number,
   ) {
     this.#left = burst * SHARE;
+  }
+
+  /** Takes over what the node tells; what was spent before counts. */
+  change(rate: number, burst: number): void {
+    this.#left += (burst - this.burst) * SHARE;
+    this.rate = rate;
+    this.burst = burst;
   }
 
   /** Whether `cost` may be spent now. More than a full bucket may when it is full, as nothing else would help. */

@@ -13,7 +13,9 @@ export interface CallOptions {
 }
 
 interface Call extends CallOptions {
-  body: ClientBody;
+  /** As JSON from the beginning: what the application does with its data afterwards changes nothing. */
+  text: string;
+  isRequest: boolean;
   connection?: Connection | undefined;
   id: number;
   settle: (frame: ServerFrame) => void;
@@ -35,6 +37,7 @@ export class Calls {
 
   call(body: ClientBody, options: CallOptions): Promise<ServerFrame> {
     const { timeout, signal } = options;
+    const text = JSON.stringify(body);
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       let timer: ReturnType<typeof setTimeout> | undefined;
@@ -47,7 +50,8 @@ export class Calls {
       };
       const call: Call = {
         ...options,
-        body,
+        text,
+        isRequest: 'request' in body,
         id: 0,
         settle: (frame) => (done(), resolve(frame)),
         fail: (error) => (done(), reject(error)),
@@ -99,10 +103,10 @@ export class Calls {
     if (!connection?.open) return;
     // The node refuses questions to services above its limit; other components' questions wait here instead.
     let room = connection.welcome?.limits.requestsInFlight ?? 0;
-    for (const call of this.#waiting) if (call.connection === connection && 'request' in call.body) room--;
+    for (const call of this.#waiting) if (call.connection === connection && call.isRequest) room--;
     for (const call of [...this.#waiting]) {
-      if (call.connection || ('request' in call.body && room-- <= 0)) continue;
-      call.id = connection.send(call.body);
+      if (call.connection || (call.isRequest && room-- <= 0)) continue;
+      call.id = connection.sendText(call.text);
       if (call.id) call.connection = connection;
       else call.fail(failure('too_large', 'the event is larger than one message may be'));
     }

@@ -44,5 +44,5 @@ export function sent(data: unknown, options: PublishOptions): Partial<WireEvent>
   // What JSON has no word for (a function, a symbol) is refused; `undefined` is the empty payload.
   else if (data !== undefined && JSON.stringify(data) === undefined) throw failure('bad_request', 'the data is no JSON');
   else event.data = data;
-  return Object.assign(event, { id, type, source, contentType, time, headers });
+  return Object.assign(event, { id, type, source, contentType, time }, headers && { headers: { ...headers } });
 }

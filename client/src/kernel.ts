@@ -28,6 +28,12 @@ import { VERSION } from './version.js';
 const PUBLISH_MS = 10_000;
 const REQUEST_MS = 5_000;
 const FETCH_MS = 30_000;
+/** The longest that a timer can wait. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** A number that a caller may have got wrong, as one that a node can read. */
+const whole = (value: unknown, fallback: number): number =>
+  Math.min(LONGEST_MS, Math.max(1, Math.ceil(Number(value ?? fallback) || fallback)));
 
 /** What a kernel offers to facades: plain data and functions, known by name and never by class. */
 export interface Kernel {
@@ -104,34 +110,36 @@ export function createKernel(): Kernel {
       }
     },
 
-    async publish(subject, data, { signal, timeout = PUBLISH_MS, ...attributes }) {
+    async publish(subject, data, { signal, timeout, ...attributes }) {
       checkSubject(subject);
       // An id makes it safe to repeat: a stream stores it once, whatever becomes of the connection.
       const id = attributes.id ?? freshId();
       const event = sent(data, { ...attributes, id });
-      const { published } = await call({ publish: { subject, event } }, { signal, timeout, repeatable: true });
+      const options = { signal, timeout: whole(timeout, PUBLISH_MS), repeatable: true };
+      const { published } = await call({ publish: { subject, event } }, options);
       return { duplicate: false, ...published, id };
     },
 
-    async request(subject, data, { signal, timeout = REQUEST_MS, ...attributes }) {
+    async request(subject, data, { signal, timeout, ...attributes }) {
       checkSubject(subject);
-      const timeoutMs = Math.max(1, Math.ceil(Number(timeout) || REQUEST_MS));
+      const timeoutMs = whole(timeout, REQUEST_MS);
       const body = { request: { subject, event: sent(data, attributes), timeoutMs } };
       const { response } = await call(body, { signal, timeout: timeoutMs, repeatable: false });
       return response && received(response.event).data;
     },
 
-    async fetch(subject, { after, last = false, limit, signal, timeout = FETCH_MS }) {
+    async fetch(subject, { after, last, limit, signal, timeout }) {
       checkSubject(subject);
       const body = {
         subject,
         last: !!last,
         ...(after !== undefined && { after: Cursor.parse(after).positions() }),
-        ...(limit && { limit: Math.min(Math.max(1, Math.ceil(Number(limit))), 1_000_000) }),
+        ...(limit && { limit: whole(limit, 0) }),
       };
-      const { fetched = {} } = await call({ fetch: body }, { signal, timeout, repeatable: true });
+      const options = { signal, timeout: whole(timeout, FETCH_MS), repeatable: true };
+      const { fetched = {} } = await call({ fetch: body }, options);
       return {
-        events: (fetched.events ?? []).map((event) => received(event, last, !last)),
+        events: (fetched.events ?? []).map((event) => received(event, body.last, !body.last)),
         cursor: new Cursor(fetched.positions).toString(),
         more: !!fetched.more,
         gaps: (fetched.gaps ?? []).map((gap) => ({ ...gapOf(gap), subject })),

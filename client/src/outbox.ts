@@ -17,8 +17,8 @@ export class Outbox {
   #scheduled = false;
   #messageBytes = UNTOLD_MESSAGE_BYTES;
   // The node's defaults, until it has told its limits.
-  #frames = new Budget(100, 1_000);
-  #bytes = new Budget(1_048_576, 4_194_304);
+  readonly #frames = new Budget(100, 1_000);
+  readonly #bytes = new Budget(1_048_576, 4_194_304);
 
   constructor(send: (message: string) => void) {
     this.#send = send;
@@ -26,8 +26,8 @@ export class Outbox {
 
   limit(limits: Limits): void {
     this.#messageBytes = limits.messageBytes;
-    this.#frames = new Budget(limits.framesPerSecond, limits.framesBurst);
-    this.#bytes = new Budget(limits.bytesPerSecond, limits.bytesBurst);
+    this.#frames.change(limits.framesPerSecond, limits.framesBurst);
+    this.#bytes.change(limits.bytesPerSecond, limits.bytesBurst);
   }
 
   /** False where the frame is larger than any message may be. */

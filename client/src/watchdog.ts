@@ -2,8 +2,8 @@
 // blocks: time is read from the clock, data that waits in the queue gets its chance, and the node is asked before it is
 // given up.
 
-/** Milliseconds in which a node that is there has answered. */
-const ANSWER_MS = 2_500;
+/** Milliseconds in which a node that is there has answered; with the dial that follows, a page is back within 3 s. */
+const ANSWER_MS = 2_000;
 /** A timer this late says that the page did not run, so the deadline is set anew, this much longer. */
 const LATE_MS = 1_000;
 

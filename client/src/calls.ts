@@ -106,7 +106,7 @@ export class Calls {
     for (const call of this.#waiting) if (call.connection === connection && call.isRequest) room--;
     for (const call of [...this.#waiting]) {
       if (call.connection || (call.isRequest && room-- <= 0)) continue;
-      call.id = connection.sendText(call.text);
+      call.id = connection.sendText(call.text, () => this.#waiting.has(call));
       if (call.id) call.connection = connection;
       else call.fail(failure('too_large', 'the event is larger than one message may be'));
     }

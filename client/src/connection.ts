@@ -42,12 +42,12 @@ export class Connection {
       () => this.send({ ping: {} }),
       () => this.#end(LOST, 'silent'),
     );
-    this.#cancelWelcome = deadline(WELCOME_MS, () => this.#end(LOST, 'no welcome in time'));
     this.#transport = dial(url, {
       opened: () => this.open && owner.opened(this),
       received: (text) => this.#received(text),
       closed: (code, reason) => this.open && this.#end(code, reason),
     });
+    this.#cancelWelcome = deadline(WELCOME_MS, () => this.#end(LOST, 'no welcome in time'));
   }
 
   /** Queues a frame and returns its number, 0 where it is larger than the node takes. */
@@ -55,10 +55,10 @@ export class Connection {
     return this.sendText(JSON.stringify(body));
   }
 
-  /** The same with a body that is JSON already. */
-  sendText(body: string): number {
+  /** The same with a body that is JSON already, and only if it is still wanted when its turn comes. */
+  sendText(body: string, wanted = () => true): number {
     const id = ++this.#ids;
-    return this.open && this.#outbox.push(`{"id":${id},${body.slice(1)}`) ? id : 0;
+    return this.open && this.#outbox.push(`{"id":${id},${body.slice(1)}`, wanted) ? id : 0;
   }
 
   /** Asks whether the node is there. */

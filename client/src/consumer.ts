@@ -111,7 +111,7 @@ export class Consumer {
       const { events = [], positions = [], more, gaps = [] } = fetched ?? {};
       if (first) guarded(this.sink.restart);
       first = false;
-      for (const gap of gaps) guarded(this.sink.gap, { ...gapOf(gap), subject: on.pattern });
+      for (const gap of gaps) if (this.open) guarded(this.sink.gap, { ...gapOf(gap), subject: on.pattern });
       for (const event of events) {
         if (this.open) guarded(this.sink.event, received(event, last, !last));
       }

@@ -68,13 +68,17 @@ export class Cursor {
   /** Throws where the text is no cursor. */
   static parse(text: string): Cursor {
     const [prefix, ...parts] = String(text).split('.');
-    const positions = parts.map((part) => {
-      const [stream = '', epoch = '', seq] = part.split('~').map(decodeURIComponent);
-      return { stream, epoch, seq: Number(seq) };
-    });
-    if (prefix !== PREFIX || positions.some((p) => !p.stream || !p.epoch || !Number.isSafeInteger(p.seq) || p.seq < 0)) {
+    try {
+      if (prefix !== PREFIX) throw prefix;
+      return new Cursor(
+        parts.map((part) => {
+          const [stream, epoch, seq] = part.split('~').map(decodeURIComponent);
+          if (!stream || !epoch || !seq || !Number.isSafeInteger(Number(seq)) || Number(seq) < 0) throw part;
+          return { stream, epoch, seq: Number(seq) };
+        }),
+      );
+    } catch {
       throw failure('bad_request', '`after` takes a text that `cursor()` or `fetch()` has given');
     }
-    return new Cursor(positions);
   }
 }

@@ -73,6 +73,7 @@ export class Engine implements ConnectionOwner, PageOwner {
     if (this.#halted === 'stopped') this.#halted = undefined;
     this.#refused = false;
     this.#drop();
+    if (!this.#halted) this.#show('idle');
     this.start();
   }
 

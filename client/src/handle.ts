@@ -1,5 +1,5 @@
 // One handler of an application, from the moment it asks until it ends by a call, a signal or `using`.
-import { failure } from './error.js';
+import { failure, report } from './error.js';
 import type { Kernel } from './kernel.js';
 import type { NotifierEvent, SubscribeOptions, Subscription } from './types.js';
 
@@ -44,7 +44,9 @@ export function handle(
         state: (state) => state === 'live' && settle?.live(),
         error(error) {
           if (!error.retryable) settle?.refused(error);
-          onError?.(error);
+          if (onError) onError(error);
+          // Nobody would find out otherwise: most often a subject is misspelled, or not granted.
+          else if (!error.retryable) report(error);
         },
       },
       options,

@@ -19,12 +19,14 @@ export function iterate(
 
   const finish = (outcome: { error?: unknown }): void => {
     end ??= outcome;
+    signal?.removeEventListener('abort', aborted);
     subscription.unsubscribe();
     for (const { resolve, reject } of asking.splice(0)) {
       if ('error' in end) reject(end.error);
       else resolve({ done: true, value: undefined });
     }
   };
+  const aborted = (): void => finish({});
   const take = (event: NotifierEvent): void => {
     const first = asking.shift();
     if (first) return first.resolve({ done: false, value: event });
@@ -39,7 +41,7 @@ export function iterate(
   };
   const subscription = handle((run) => queueMicrotask(() => use(run)), subject, take, { ...options, onError: refused });
   if (signal?.aborted) end = {};
-  signal?.addEventListener('abort', () => finish({}), { once: true });
+  signal?.addEventListener('abort', aborted);
 
   return {
     [Symbol.asyncIterator]() {

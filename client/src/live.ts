@@ -50,7 +50,7 @@ export const liveMaker = (use: UseKernel): MakeLive =>
             onError?.(error);
           },
         },
-        () => (next = { ...next, value: undefined }),
+        () => change({ value: undefined }),
       );
       const { ready } = subscription;
       let isReady = false;

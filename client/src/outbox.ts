@@ -13,7 +13,7 @@ const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
 
 export class Outbox {
   readonly #send: (message: string) => void;
-  #waiting: { text: string; bytes: number }[] = [];
+  #waiting: { text: string; bytes: number; wanted: () => boolean }[] = [];
   #scheduled = false;
   #messageBytes = UNTOLD_MESSAGE_BYTES;
   // The node's defaults, until it has told its limits.
@@ -30,11 +30,11 @@ export class Outbox {
     this.#bytes.change(limits.bytesPerSecond, limits.bytesBurst);
   }
 
-  /** False where the frame is larger than any message may be. */
-  push(text: string): boolean {
+  /** False where the frame is larger than any message may be. One that waits and is `wanted` no more is not sent. */
+  push(text: string, wanted: () => boolean): boolean {
     const bytes = bytesOf(text) + HEAD_BYTES;
     if (bytes > this.#messageBytes) return false;
-    this.#waiting.push({ text, bytes });
+    this.#waiting.push({ text, bytes, wanted });
     if (!this.#scheduled) {
       this.#scheduled = true;
       // All that one task of the page asks for travels together.
@@ -49,6 +49,7 @@ export class Outbox {
 
   #flush(): void {
     this.#scheduled = false;
+    this.#waiting = this.#waiting.filter(({ wanted }) => wanted());
     while (this.#waiting.length) {
       const message: string[] = [];
       let size = 0;

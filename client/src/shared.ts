@@ -33,10 +33,11 @@ function elect(shared: Shared): void {
 
 /** Whether scripts of the page, each a task of its own, may still be on their way. */
 function isParsing(): boolean {
-  const { document, performance } = globalThis;
-  if (!document || document.readyState === 'complete') return false;
+  const state = globalThis.document?.readyState;
+  if (state !== 'interactive') return state === 'loading';
+  // Module scripts run in this state, before `DOMContentLoaded`; those that are added later run in it as well.
   const [navigation] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];
-  return document.readyState === 'loading' || !navigation?.domContentLoadedEventStart;
+  return navigation?.domContentLoadedEventStart === 0;
 }
 
 let joined: Shared | undefined;

@@ -77,7 +77,8 @@ export class Subscriptions {
     subscription.releasable = false;
     clearTimeout(subscription.timer);
     if (subscription.state === 'live') consumer.live(subscription);
-    else if (subscription.state === 'refused') subscription.slots.clear();
+    // Its own refusal, should it be one again.
+    for (const [connection, { state }] of subscription.slots) if (state === 'refused') subscription.slots.delete(connection);
     for (const connection of this.#connections.keys()) this.#subscribe(subscription, connection);
     return () => this.#remove(pattern, consumer);
   }
@@ -127,7 +128,7 @@ export class Subscriptions {
     } else if (refreshed) {
       // The new token may grant what the last one did not.
       for (const subscription of this.#table.values()) {
-        if (subscription.slots.get(connection)?.state === 'refused') this.#again(subscription, connection);
+        this.#again(subscription, connection);
       }
     }
   }
@@ -203,6 +204,7 @@ export class Subscriptions {
   }
 
   #again(subscription: Subscription, connection: Connection): void {
+    if (subscription.slots.get(connection)?.state !== 'refused') return;
     subscription.slots.delete(connection);
     const stands = this.#connections.has(connection) && this.#table.get(subscription.pattern) === subscription;
     if (stands && subscription.consumers.length) this.#subscribe(subscription, connection);

@@ -194,3 +194,70 @@ void it('components that a framework mounts twice are one subscription', async (
     assert.deepEqual([left.subscriptions.length, left.subscriptions[0]?.handlers, left.counters.dials], [1, 1, 1]);
   }, address);
 });
+
+void it('10,000 mounts and unmounts in React, in StrictMode, are one subscription and a flat heap', { timeout: 120_000 }, async () => {
+  const source = `
+    import * as library from '@notifier/client';
+    import { createElement, StrictMode, useEffect, useSyncExternalStore } from 'react';
+    import { createRoot } from 'react-dom/client';
+    import { flushSync } from 'react-dom';
+    const heard = [];
+    Object.assign(globalThis, { test: { library, heard } });
+    const cart = library.live('p.react');
+    function Badge() {
+      const { value, state } = useSyncExternalStore(cart.subscribe, cart.getSnapshot, cart.getSnapshot);
+      useEffect(() => {
+        const { unsubscribe } = library.subscribe('d.react', ({ data }) => heard.push(data));
+        return unsubscribe;
+      }, []);
+      return createElement('p', { id: 'badge', title: state }, JSON.stringify(value));
+    }
+    // The same without the library: what React itself leaves behind.
+    const nothing = { subscribe: () => () => {}, get: () => 0 };
+    function Plain() {
+      useSyncExternalStore(nothing.subscribe, nothing.get);
+      useEffect(() => () => {}, []);
+      return createElement('p');
+    }
+    const root = createRoot(document.body.appendChild(document.createElement('main')));
+    const show = (what) => flushSync(() => root.render(createElement(StrictMode, null, what && createElement(what))));
+    globalThis.mount = async (times, badge) => {
+      for (let i = 0; i < times; i++) {
+        show(null);
+        show(badge ? Badge : Plain);
+        if (i % 100 === 0) await new Promise((resolve) => setTimeout(resolve));
+      }
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      // React's development build leaves a measure for each render.
+      performance.clearMeasures();
+      gc();
+      return performance.memory.usedJSHeapSize;
+    };
+    show(Badge);
+  `;
+  const address = await site.page('react', [{ source, version: '1.0.0' }], world.url);
+  await world.publish('p.react', { items: 1 }, 'react-1');
+  await visit(async (page) => {
+    await online(page);
+    await until(async () => (await page.textContent('#badge')) === '{"items":1}', 'the value');
+    type Mount = (times: number, badge: boolean) => Promise<number>;
+    const mount = (times: number, badge: boolean): Promise<number> =>
+      page.evaluate(([n, b]) => (globalThis as unknown as { mount: Mount }).mount(n, b), [times, badge] as const);
+    await mount(1_000, true);
+    const begin = await mount(1_000, false);
+    const plain = (await mount(10_000, false)) - begin;
+    const before = await mount(1_000, true);
+    const grown = (await mount(10_000, true)) - before;
+    const { subscriptions, counters } = await inspect(page);
+    assert.deepEqual(
+      [subscriptions.map(({ subject, handlers }) => [subject, handlers]), counters.dials],
+      [[['p.react', 1], ['d.react', 1]], 1],
+    );
+    assert.ok(grown - plain < 300_000, `grown by ${grown} bytes, by ${plain} without the library`);
+    await world.publish('d.react', 'once', 'react-2');
+    await world.publish('p.react', { items: 2 }, 'react-3');
+    await until(async () => (await page.textContent('#badge')) === '{"items":2}', 'the next value');
+    assert.deepEqual(await heard(page), ['once']);
+    assert.equal(await page.getAttribute('#badge', 'title'), 'live');
+  }, address);
+});

@@ -16,7 +16,7 @@ async function bundle(source: string, version: string): Promise<string> {
     minify: true,
     format: 'esm',
     target: 'es2022',
-    define: { __VERSION__: JSON.stringify(version) },
+    define: { __VERSION__: JSON.stringify(version), 'process.env.NODE_ENV': '"development"' },
     write: false,
   });
   return outputFiles[0]?.text ?? '';
@@ -72,5 +72,13 @@ export const launch = (): Promise<Browser> =>
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     // Playwright switches the back/forward cache off otherwise.
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-sync'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-background-networking',
+      '--disable-sync',
+      // For tests that look at the heap.
+      '--js-flags=--expose-gc',
+      '--enable-precise-memory-info',
+    ],
   });

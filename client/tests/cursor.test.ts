@@ -42,7 +42,7 @@ void it('a cursor becomes a text that fits a URL, and comes back from it', () =>
   assert.match(text, /^[A-Za-z0-9._~%-]+$/);
   assert.deepEqual(Cursor.parse(text).positions(), positions);
   assert.equal(new Cursor().toString(), 'v1');
-  for (const bad of ['', 'v2', 'v1.S', 'v1.S~E', 'v1.S~E~x', 'v1.~E~1', 'v1.S~E~-1']) {
+  for (const bad of ['', 'v2', 'v1.S', 'v1.S~E', 'v1.S~E~x', 'v1.~E~1', 'v1.S~E~-1', 'v1.S~%E0~1']) {
     assert.throws(() => Cursor.parse(bad), { code: 'bad_request' }, bad);
   }
 });

@@ -159,3 +159,35 @@ void it('a subscription ends by its signal, by `unsubscribe` and by `using`, bef
     assert.deepEqual(heard, ['signal', 'stays', 'stays']);
     assert.deepEqual(node.rest, []);
   }));
+
+void it('a refused subject is asked for again by the next component, and reported where nobody listens for errors', (t) =>
+  pair(async ({ client, peer }) => {
+    const errors = consoleErrors(t);
+    const told: string[] = [];
+    client.subscribe('secret', () => {});
+    const node = await peer();
+    const refuse = async (): Promise<void> => {
+      const { id } = await node.next('subscribe');
+      node.send({ replyTo: id, error: { code: 'forbidden', message: 'm', subject: 'secret' } });
+    };
+    await refuse();
+    await until(() => errors.length === 1, 'a report');
+    const { ready } = client.subscribe('secret', () => {}, { onError: ({ code }) => told.push(code) });
+    await refuse();
+    await assert.rejects(ready, { code: 'forbidden' });
+    assert.deepEqual(told, ['forbidden']);
+  }));
+
+void it('a page that was turned away is used again once it is configured anew', () =>
+  pair(async ({ node, client }) => {
+    client.configure({ token: () => 'refused' });
+    const first = client.publish('x', 1);
+    first.catch(() => {});
+    for (const number of [0, 1]) (await node.peer(number)).socket.close(4501, 'unauthorized');
+    await assert.rejects(first, { code: 'unauthorized' });
+    await assert.rejects(client.publish('x', 2), { code: 'unauthorized' });
+    client.configure({});
+    void client.publish('x', 3).catch(() => {});
+    const { socket } = await node.peer(2);
+    assert.equal(socket.readyState, socket.OPEN);
+  }));

@@ -136,3 +136,15 @@ void it('10,000 mounts and unmounts are one subscription, and leave nothing behi
     assert.ok(second - first < 200_000, `grown by ${second - first} bytes`);
     keep.unsubscribe();
   }));
+
+void it('what was asked for and given up before it could be sent is not sent: others do not wait behind it', () =>
+  pair(async ({ client, peer }) => {
+    client.subscribe('p.x', () => {});
+    const node = await peer();
+    await node.subscribed('p.x', { delivery: 'latest', positions: [{ stream: 'S', epoch: 'E', seq: 1 }] });
+    // Each would read the newest value, as it comes late.
+    for (let i = 0; i < 5_000; i++) client.subscribe('p.x', () => {}).unsubscribe();
+    void client.publish('l.x', 1).catch(() => {});
+    await node.next('publish');
+    assert.deepEqual(node.rest, []);
+  }));

@@ -16,8 +16,8 @@ export declare class Connection {
     constructor(dial: Dial, url: string, generation: number, owner: ConnectionOwner);
     /** Queues a frame and returns its number, 0 where it is larger than the node takes. */
     send(body: ClientBody): number;
-    /** The same with a body that is JSON already. */
-    sendText(body: string): number;
+    /** The same with a body that is JSON already, and only if it is still wanted when its turn comes. */
+    sendText(body: string, wanted?: () => boolean): number;
     /** Asks whether the node is there. */
     probe(): void;
     /** Ends it from this side. Nothing is awaited: a dead socket may never say that it is closed. */

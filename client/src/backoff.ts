@@ -22,10 +22,14 @@ export class Backoff {
     this.#welcomed = Date.now();
   }
 
-  /** Milliseconds until the next attempt, drawn anew; never less than the node's `hint`. */
-  next(hint = 0): number {
+  /** The connection that was welcomed has ended. */
+  lost(): void {
     if (this.#welcomed !== undefined && Date.now() - this.#welcomed >= PROVEN_MS) this.attempt = 0;
     this.#welcomed = undefined;
+  }
+
+  /** Milliseconds until the next attempt, drawn anew; never less than the node's `hint`. */
+  next(hint = 0): number {
     const most = this.attempt ? Math.min(LONGEST_MS, BASE_MS * 2 ** this.attempt) : FIRST_MS;
     return hint + Math.random() * most;
   }

@@ -39,7 +39,11 @@ export class Consumer {
   /** Events that came before the consumer had joined; `undefined` once it has. */
   #buffer: NotifierEvent[] | undefined;
   #overflowed = false;
-  #reading = 0;
+  /** How far stored events were read: a read may be ahead of what the subscription has brought so far. */
+  #read: Cursor | undefined;
+  /** Numbers the reads; the one that counts, while there is one. */
+  #reads = 0;
+  #reading: number | undefined;
   #joined = false;
 
   /** `early`: there before the subscription was sent, so that it hears all that the node sends of itself. */
@@ -62,7 +66,11 @@ export class Consumer {
 
   take(event: NotifierEvent): void {
     if (!this.open) return;
-    if (!this.#buffer) return guarded(this.sink.event, event);
+    if (!this.#buffer) {
+      const { stream, seq = 0 } = event;
+      if (!stream || !this.#read || this.#read.raise(stream, seq)) guarded(this.sink.event, event);
+      return;
+    }
     if (this.#buffer.length >= BUFFERED) {
       this.#overflowed = true;
       this.#buffer = [];
@@ -88,6 +96,7 @@ export class Consumer {
 
   gap(gap: Gap, on: Joining): void {
     if (!this.open) return;
+    if (gap.reason === 'reset' && gap.stream) this.#read?.reset(gap.stream);
     guarded(this.sink.gap, gap);
     // Who begins with a snapshot begins with one again; before the first time, it is still to come anyway.
     if (this.open && this.wish.snapshot && (this.#joined || this.#reading)) {
@@ -102,21 +111,25 @@ export class Consumer {
 
   /** Reads what is stored until it meets what the subscription brings; the newest values, or the history `after`. */
   async #readStored(on: Joining, after: Position[], last: boolean): Promise<void> {
-    const reading = ++this.#reading;
+    const reading = (this.#reading = ++this.#reads);
+    const read = (this.#read = new Cursor(after));
     let start = new Cursor(on.cursor.positions());
     let first = true;
     for (;;) {
-      const fetched = await this.#attempt(on.pattern, last, after);
+      const fetched = await this.#attempt(on.pattern, last, read.positions());
       if (!this.open || reading !== this.#reading) return;
       const { events = [], positions = [], more, gaps = [] } = fetched ?? {};
       if (first) guarded(this.sink.restart);
       first = false;
-      for (const gap of gaps) if (this.open) guarded(this.sink.gap, { ...gapOf(gap), subject: on.pattern });
-      for (const event of events) {
-        if (this.open) guarded(this.sink.event, received(event, last, !last));
+      for (const gap of gaps) {
+        if (gap.reason === 'reset' && gap.stream) read.reset(gap.stream);
+        if (this.open) guarded(this.sink.gap, { ...gapOf(gap), subject: on.pattern });
       }
-      after = positions;
-      const behind = fetched && start.isAheadOf(new Cursor(positions));
+      for (const event of events) {
+        if (this.open && read.raise(event.stream ?? '', event.seq ?? 0)) guarded(this.sink.event, received(event, last, !last));
+      }
+      for (const position of positions) read.join(position);
+      const behind = fetched && start.isAheadOf(read);
       if (this.#overflowed) {
         this.#overflowed = false;
         start = new Cursor(on.cursor.positions());
@@ -126,10 +139,8 @@ export class Consumer {
         await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
       }
     }
-    const read = new Cursor(after);
-    const unread = (this.#buffer ?? []).filter(({ stream, seq = 0 }) => !stream || read.raise(stream, seq));
-    this.#reading = 0;
-    this.#join(unread);
+    this.#reading = undefined;
+    this.#join(this.#buffer ?? []);
   }
 
   /** One answer; nothing where the node has nothing to give, and again where it may have later. */

@@ -132,7 +132,13 @@ export class Engine implements ConnectionOwner, PageOwner {
   lost(connection: Connection, code: number, reason: string): void {
     const round = this.#round;
     if (connection === this.#dialling) this.#dialling = undefined;
-    if (connection === this.current) this.current = undefined;
+    if (connection === this.current) {
+      this.current = undefined;
+      this.#backoff.lost();
+      // Attempts to move elsewhere had time while it stood; now there is none to lose.
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
     const left = connection === this.#leaving;
     if (left) this.#leaving = undefined;
     // The next attempt stands before any of the application's code runs, which may throw, or configure anew: that begins
@@ -146,12 +152,14 @@ export class Engine implements ConnectionOwner, PageOwner {
   #afterLoss(connection: Connection, code: number): Status | undefined {
     if (this.#halted) return undefined;
     if (this.#dialling) return 'connecting';
-    if (this.#timer !== undefined) return 'waiting';
     const unauthorized = TOKEN_REFUSED.includes(code);
     const again = unauthorized && !!this.#config.token && !this.#refused;
     if (unauthorized) this.#refused = true;
     // A second connection that is turned away says nothing of the first.
-    if (reconnects(code) || again || this.current) return this.#retry(again ? 'rejected' : 'connect', connection.hint);
+    if (reconnects(code) || again || this.current) {
+      const hint = Math.max(connection.hint, this.#notBefore - Date.now(), 0);
+      return this.#retry(again ? 'rejected' : 'connect', hint);
+    }
     return this.#stop(unauthorized ? 'unauthorized' : 'closed');
   }
 

@@ -13,9 +13,13 @@ function encoded(bytes: Uint8Array): string {
   return btoa(binary);
 }
 
-export function received({ dataBase64, ...wire }: WireEvent, snapshot = false, replayed = false): NotifierEvent {
-  const data = dataBase64 === undefined ? wire.data : decoded(dataBase64);
-  return { ...wire, data, time: wire.time ?? 0, snapshot, replayed };
+/** Makes the event out of the parsed frame itself, which is nobody else's: a copy would double what an event costs. */
+export function received(wire: WireEvent, snapshot = false, replayed = false): NotifierEvent {
+  if (wire.dataBase64 !== undefined) {
+    wire.data = decoded(wire.dataBase64);
+    delete wire.dataBase64;
+  }
+  return Object.assign(wire, { data: wire.data, time: wire.time ?? 0, snapshot, replayed });
 }
 
 export const gapOf = ({ subject, stream, fromSeq, toSeq, reason }: WireGap): Gap => ({

@@ -1,6 +1,7 @@
 import type { WireEvent, WireGap } from './frames.js';
 import type { Gap, NotifierEvent, PublishOptions } from './types.js';
-export declare function received({ dataBase64, ...wire }: WireEvent, snapshot?: boolean, replayed?: boolean): NotifierEvent;
+/** Makes the event out of the parsed frame itself, which is nobody else's: a copy would double what an event costs. */
+export declare function received(wire: WireEvent, snapshot?: boolean, replayed?: boolean): NotifierEvent;
 export declare const gapOf: ({ subject, stream, fromSeq, toSeq, reason }: WireGap) => Gap;
 /** An identifier under which repeats are known. Not `randomUUID`, which exists in secure contexts only. */
 export declare const freshId: () => string;

@@ -35,7 +35,9 @@ export interface Wish {
 }
 
 export class Consumer {
-  readonly #abort = new AbortController();
+  open = true;
+  /** Of the read under way; most handlers never need one. */
+  #abort: AbortController | undefined;
   /** Events that came before the consumer had joined; `undefined` once it has. */
   #buffer: NotifierEvent[] | undefined;
   #overflowed = false;
@@ -56,12 +58,9 @@ export class Consumer {
     if (!early || wish.snapshot || wish.after) this.#buffer = [];
   }
 
-  get open(): boolean {
-    return !this.#abort.signal.aborted;
-  }
-
   close(): void {
-    this.#abort.abort();
+    this.open = false;
+    this.#abort?.abort();
   }
 
   take(event: NotifierEvent): void {
@@ -145,7 +144,8 @@ export class Consumer {
 
   /** One answer; nothing where the node has nothing to give, and again where it may have later. */
   async #attempt(subject: string, last: boolean, after: Position[]): Promise<WireFetched | undefined> {
-    for (;;) {
+    while (this.open) {
+      this.#abort = new AbortController();
       try {
         return await this.read(subject, last, after, this.#abort.signal);
       } catch (error) {
@@ -156,6 +156,7 @@ export class Consumer {
         await new Promise((resolve) => setTimeout(resolve, failed.retryAfterMs ?? AGAIN_MS));
       }
     }
+    return undefined;
   }
 
   #join(events: NotifierEvent[]): void {

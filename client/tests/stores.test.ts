@@ -118,7 +118,7 @@ void it('10,000 mounts and unmounts are one subscription, and leave nothing behi
     const node = await peer();
     await node.subscribed('x');
     const grown = async (): Promise<number> => {
-      for (let i = 0; i < 5_000; i++) {
+      for (let i = 0; i < 2_500; i++) {
         const store = client.live('x');
         const stop = store.subscribe(() => {});
         client.subscribe('x', () => {}).unsubscribe();
@@ -128,12 +128,13 @@ void it('10,000 mounts and unmounts are one subscription, and leave nothing behi
       collect();
       return process.memoryUsage().heapUsed;
     };
-    const first = await grown();
-    const second = await grown();
+    const sizes: number[] = [];
+    for (let round = 0; round < 4; round++) sizes.push(await grown());
     assert.deepEqual(node.rest, []);
     assert.equal(client.inspect().subscriptions[0]?.handlers, 1);
-    // Less than 20 bytes for each of them.
-    assert.ok(second - first < 200_000, `grown by ${second - first} bytes`);
+    // What is held grows in every round; a compiler's memory does not. Less than 20 bytes for each of 5,000 handlers.
+    const least = Math.min(...sizes.slice(1).map((size, i) => size - (sizes[i] ?? 0)));
+    assert.ok(least < 100_000, `grown by ${least} bytes`);
     keep.unsubscribe();
   }));
 

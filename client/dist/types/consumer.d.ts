@@ -27,9 +27,9 @@ export declare class Consumer {
     readonly wish: Wish;
     readonly early: boolean;
     readonly read: Read;
+    open: boolean;
     /** `early`: there before the subscription was sent, so that it hears all that the node sends of itself. */
     constructor(sink: Sink, wish: Wish, early: boolean, read: Read);
-    get open(): boolean;
     close(): void;
     take(event: NotifierEvent): void;
     /** The subscription is live. */

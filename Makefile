@@ -8,7 +8,8 @@ DESCRIPTORS := ulimit -n $$(ulimit -Hn) 2>/dev/null || true;
 ARGS ?=
 
 .PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
-        bench-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke conformance image model clean
+        bench-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke conformance image model clean \
+        client client-test
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,11 +24,22 @@ run: ## Run a node: make run ARGS='--nats nats://127.0.0.1:4222 --anonymous'
 test: tools ## Install what the tests need, and pass them all
 	$(DESCRIPTORS) RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((3 * $$(getconf _NPROCESSORS_ONLN)))} \
 	  NATS_SERVER=$$(scripts/nats-server.sh) CHAOS_SEED=$${CHAOS_SEED:-7} cargo test --locked
+	$(MAKE) client-test
 
 tools: ## Install what the tests need (idempotent)
 	scripts/nats-server.sh > /dev/null
 	scripts/promtool.sh > /dev/null
 	scripts/peers.sh > /dev/null
+	scripts/client.sh
+	scripts/chromium.sh > /dev/null
+
+client: ## Build the browser library from client/src into client/dist
+	scripts/client.sh
+	cd client && npm run --silent build
+
+client-test: ## Check that client/dist is current, and test it: scripted nodes, real nodes, a real Chromium
+	scripts/client.sh
+	cd client && NATS_SERVER=$$(../scripts/nats-server.sh) CHROMIUM=$$(../scripts/chromium.sh) npm test --silent -- $(ARGS)
 
 check: fmt-check lint test model doc shell-check deploy-check loadtest-smoke bench-check gates ## All that CI runs
 
@@ -143,4 +155,4 @@ image: ## Build the container image
 
 clean: ## Remove what was built and cached
 	cargo clean
-	rm -rf .cache fuzz/target tests/peers/node_modules
+	rm -rf .cache fuzz/target tests/peers/node_modules client/node_modules client/.build

@@ -1,0 +1,140 @@
+import type { Position } from './types.js';
+export interface WireEvent {
+    subject: string;
+    stream?: string;
+    seq?: number;
+    id?: string;
+    type?: string;
+    source?: string;
+    contentType?: string;
+    time?: number;
+    headers?: Record<string, string>;
+    data?: unknown;
+    dataBase64?: string;
+}
+export interface WireGap {
+    subject: string;
+    stream?: string;
+    fromSeq?: number;
+    toSeq?: number;
+    reason: string;
+}
+/** What a client sends in one frame, without the `id`. */
+export type ClientBody = {
+    connect: {
+        token?: string;
+        client: {
+            name: string;
+            version: string;
+        };
+    };
+} | {
+    subscribe: {
+        subject: string;
+        after?: Position[];
+    };
+} | {
+    unsubscribe: {
+        subject: string;
+    };
+} | {
+    publish: {
+        subject: string;
+        event: Partial<WireEvent>;
+    };
+} | {
+    request: {
+        subject: string;
+        event: Partial<WireEvent>;
+        timeoutMs: number;
+    };
+} | {
+    fetch: {
+        subject: string;
+        after?: Position[];
+        last?: boolean;
+        limit?: number;
+    };
+} | {
+    refresh: {
+        token: string;
+    };
+} | {
+    ping: Record<string, never>;
+};
+export interface Limits {
+    messageBytes: number;
+    framesPerSecond: number;
+    framesBurst: number;
+    bytesPerSecond: number;
+    bytesBurst: number;
+    requestsInFlight: number;
+}
+export interface Welcome {
+    connection: string;
+    node: string;
+    user?: string;
+    heartbeatMs: number;
+    limits: Limits;
+}
+export interface WireError {
+    code: string;
+    message: string;
+    retryable?: boolean;
+    subject?: string;
+    serviceCode?: string;
+    retryAfterMs?: number;
+}
+export interface WireFetched {
+    events?: WireEvent[];
+    positions?: Position[];
+    more?: boolean;
+    gaps?: WireGap[];
+}
+/** A frame from a node: at most one body, and the `id` of the frame that it answers. */
+export interface ServerFrame {
+    replyTo?: number;
+    event?: WireEvent;
+    welcome?: Welcome;
+    subscribed?: {
+        subject: string;
+        delivery: string;
+        positions?: Position[];
+        recovered?: boolean;
+    };
+    unsubscribed?: {
+        subject: string;
+        reason?: string;
+    };
+    replay?: {
+        subject: string;
+        events?: WireEvent[];
+        snapshot?: boolean;
+    };
+    gap?: WireGap;
+    ping?: {
+        positions?: Position[];
+        broker?: string;
+    };
+    goaway?: {
+        reconnectAfterMs?: number;
+        windowMs?: number;
+        reason?: string;
+    };
+    published?: {
+        stream?: string;
+        seq?: number;
+        duplicate?: boolean;
+    };
+    response?: {
+        event: WireEvent;
+    };
+    fetched?: WireFetched;
+    refreshed?: {
+        expiresAt?: number;
+    };
+    tokenExpiring?: {
+        inMs?: number;
+    };
+    error?: WireError;
+}

@@ -1,0 +1,4 @@
+export declare const configure: (config: import("./types.js").Config) => void, subscribe: import("./subscribe.js").Subscribe, live: import("./live.js").MakeLive, publish: (subject: string, data: unknown, options?: import("./types.js").PublishOptions) => Promise<import("./types.js").Published>, request: <T = unknown>(subject: string, data: unknown, options?: import("./types.js").RequestOptions) => Promise<T>, fetch: <S extends string, T = import("./types.js").DataOf<S>>(subject: S, options?: import("./types.js").FetchOptions) => Promise<import("./types.js").Fetched<T>>, status: import("./types.js").Store<import("./types.js").StatusInfo>, cursor: (subject?: string) => string | undefined, inspect: () => import("./types.js").Inspection;
+export { type Client, createClient } from './client.js';
+export type { CloseCode, ErrorCode } from './codes.js';
+export type * from './types.js';

@@ -1,0 +1,38 @@
+// Compiles the tests and runs them: `node scripts/test.mjs [FILE..]`, where a file is a name in tests/ without `.test.ts`.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+
+/** Minutes of the whole run, so that one that hangs ends. */
+const MINUTES = 6;
+
+const root = new URL('..', import.meta.url).pathname;
+const out = join(root, '.build/tests');
+const asked = process.argv.slice(2);
+const names = readdirSync(join(root, 'tests')).filter((file) => file.endsWith('.test.ts'));
+const chosen = names.filter((file) => !asked.length || asked.some((name) => file === `${name}.test.ts`));
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
+await build({
+  entryPoints: chosen.map((file) => join(root, 'tests', file)),
+  outdir: out,
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  packages: 'external',
+  platform: 'node',
+  format: 'esm',
+  target: 'es2022',
+  sourcemap: 'inline',
+  define: { __VERSION__: JSON.stringify(version), __ROOT__: JSON.stringify(root) },
+  logLevel: 'warning',
+});
+const files = chosen.map((file) => join(out, file.replace(/\.ts$/, '.mjs')));
+const { status } = spawnSync(
+  process.execPath,
+  ['--enable-source-maps', '--test', '--test-timeout=300000', `--test-concurrency=${process.env.CLIENT_TEST_CONCURRENCY ?? 2}`, ...files],
+  { stdio: 'inherit', timeout: MINUTES * 60_000 },
+);
+process.exit(status ?? 1);

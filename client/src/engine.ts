@@ -1,0 +1,277 @@
+// Keeps one connection: a single way to dial for the first connect, a reconnect, a wake-up and a node that leaves. Knows
+// when to come back and when not; knows nothing of subscriptions.
+import { Backoff } from './backoff.js';
+import { reconnects } from './codes.js';
+import { Connection, type ConnectionOwner } from './connection.js';
+import { report } from './error.js';
+import type { ServerFrame } from './frames.js';
+import { isOffline, type PageOwner, watchPage } from './page.js';
+import { Value } from './store.js';
+import { Tokens } from './token.js';
+import { webSocket } from './transport.js';
+import type { Config, Status, StatusInfo, TokenReason } from './types.js';
+import { urlOf } from './url.js';
+import { VERSION } from './version.js';
+
+/** What wakes a page may come in bursts; attempts are at least this many milliseconds apart. */
+const APART_MS = 1_000;
+/** When a network comes back, all its pages hear of it at once: they spread over so many milliseconds. */
+const CROWD_MS = 250;
+/** Until the application is asked again for a token that it failed to bring for a refresh. */
+const REFRESH_AGAIN_MS = 5_000;
+/** Close codes after which only another token can help. */
+const TOKEN_REFUSED = [4501, 4502];
+
+export interface EngineOwner extends Omit<ConnectionOwner, 'lost'> {
+  welcomed(connection: Connection): void;
+  lost(connection: Connection): void;
+  /** Whether `next` carries everything, so that nothing needs `old` any more. */
+  settled(next: Connection, old: Connection): boolean;
+  /** Whether anybody wants a connection. */
+  wanted(): boolean;
+}
+
+export class Engine implements ConnectionOwner, PageOwner {
+  readonly status = new Value<StatusInfo>({ status: 'idle', attempt: 0 });
+  dials = 0;
+  /** The connection that carries the page. */
+  current: Connection | undefined;
+
+  readonly #owner: EngineOwner;
+  readonly #tokens = new Tokens();
+  readonly #backoff = new Backoff();
+  #config: Config = {};
+  /** A dial, while its token is awaited and until it is welcome. `round` numbers dials: an older one is old news. */
+  #dialling: Connection | 'token' | undefined;
+  #leaving: Connection | undefined;
+  #round = 0;
+  #token: string | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #retryAt = 0;
+  #dialledAt = 0;
+  /** What the node asked for with its last refusal holds for a wake-up too. */
+  #notBefore = 0;
+  #refused = false;
+  /** `ended` is final, the others pass: with a new configuration, or when the page is shown again. */
+  #halted: 'stopped' | 'asleep' | 'ended' | undefined;
+  #unwatch: (() => void) | undefined;
+
+  constructor(owner: EngineOwner) {
+    this.#owner = owner;
+  }
+
+  /** Changes where and as whom to connect, and begins anew where that makes a difference. */
+  configure(config: Config): void {
+    const before = this.#config;
+    if (before.token && config.token && before.token !== config.token) {
+      console.warn('notifier: a second `token` is ignored; one part of the page configures the connection');
+      config = { ...config, token: before.token };
+    }
+    this.#config = { ...before, ...config };
+    const same = (['url', 'token', 'WebSocket'] as const).every((key) => before[key] === this.#config[key]);
+    if (same && this.#halted !== 'stopped') return;
+    if (this.#halted === 'stopped') this.#halted = undefined;
+    this.#refused = false;
+    this.#drop();
+    if (!this.#halted) this.#show('idle');
+    this.start();
+  }
+
+  /** Connects if somebody wants it and nothing is under way. */
+  start(): void {
+    if (this.current || this.#dialling || this.#timer !== undefined || this.#halted || !this.#owner.wanted()) return;
+    void this.#dial('connect');
+  }
+
+  /** Ends for good. */
+  close(): void {
+    this.#stop('closed');
+    this.#halted = 'ended';
+    this.#drop();
+    this.#show('closed');
+  }
+
+  woke(crowd: boolean): void {
+    if (this.#halted === 'asleep') this.#halted = undefined;
+    this.current?.probe();
+    if (this.current || this.#dialling || this.#halted || !this.#owner.wanted()) return;
+    const spread = crowd ? Math.random() * CROWD_MS : 0;
+    this.#schedule('connect', Math.max(this.#notBefore - Date.now(), this.#dialledAt + APART_MS - Date.now(), 0) + spread);
+  }
+
+  doubted(): void {
+    this.current?.probe();
+  }
+
+  slept(): void {
+    if (this.#halted) return;
+    this.#halted = 'asleep';
+    this.#drop();
+    this.#show('suspended');
+  }
+
+  opened(connection: Connection): void {
+    const { client = { name: 'notifier-client', version: VERSION } } = this.#config;
+    connection.send({ connect: { ...(this.#token && { token: this.#token }), client } });
+    this.#owner.opened(connection);
+  }
+
+  frame(connection: Connection, frame: ServerFrame): void {
+    const { welcome, goaway, ping, tokenExpiring } = frame;
+    if (welcome) this.#welcomed(connection);
+    if (tokenExpiring) void this.#refresh(connection);
+    if (goaway && connection === this.current) {
+      this.#schedule('connect', goaway.reconnectAfterMs ?? 0);
+    }
+    if (ping && connection === this.current) this.#show(ping.broker === 'down' ? 'degraded' : 'online');
+    this.#owner.frame(connection, frame);
+    const { current } = this;
+    if (current && this.#leaving && this.#owner.settled(current, this.#leaving)) this.#leave();
+  }
+
+  lost(connection: Connection, code: number, reason: string): void {
+    const round = this.#round;
+    if (connection === this.#dialling) this.#dialling = undefined;
+    if (connection === this.current) {
+      this.current = undefined;
+      this.#backoff.lost();
+      // Attempts to move elsewhere had time while it stood; now there is none to lose.
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
+    const left = connection === this.#leaving;
+    if (left) this.#leaving = undefined;
+    // The next attempt stands before any of the application's code runs, which may throw, or configure anew: that begins
+    // a round of its own, and this one has nothing more to show.
+    const status = left ? undefined : this.#afterLoss(connection, code);
+    this.#owner.lost(connection);
+    if (status && round === this.#round && !this.current) this.#show(status, { code, reason });
+  }
+
+  /** Decides what follows the end of a connection. */
+  #afterLoss(connection: Connection, code: number): Status | undefined {
+    if (this.#halted) return undefined;
+    if (this.#dialling) return 'connecting';
+    const unauthorized = TOKEN_REFUSED.includes(code);
+    const again = unauthorized && !!this.#config.token && !this.#refused;
+    if (unauthorized) this.#refused = true;
+    // A second connection that is turned away says nothing of the first.
+    if (reconnects(code) || again || this.current) {
+      const hint = Math.max(connection.hint, this.#notBefore - Date.now(), 0);
+      return this.#retry(again ? 'rejected' : 'connect', hint);
+    }
+    return this.#stop(unauthorized ? 'unauthorized' : 'closed');
+  }
+
+  async #dial(why: TokenReason): Promise<void> {
+    const round = ++this.#round;
+    this.#dialling = 'token';
+    this.#dialledAt = Date.now();
+    this.#backoff.dialled();
+    this.#unwatch ??= watchPage(this);
+    if (!this.current) this.#show('connecting');
+    try {
+      // What the page configures in the same task counts.
+      await null;
+      const url = urlOf(this.#config);
+      const Constructor = this.#config.WebSocket ?? globalThis.WebSocket;
+      if (round !== this.#round) return;
+      if (!url || !Constructor) {
+        // A page that is rendered on a server: there is nowhere to connect to.
+        this.#dialling = undefined;
+        this.#show('idle');
+        return;
+      }
+      const token = await this.#tokens.get(this.#config.token, why);
+      if (round !== this.#round) return;
+      this.#token = token;
+      this.dials++;
+      this.#dialling = new Connection(webSocket(Constructor), url, round, this);
+    } catch (error) {
+      if (round !== this.#round) return;
+      this.#dialling = undefined;
+      const status = this.#retry('connect', 0);
+      if (!this.current) this.#show(status, { reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  #welcomed(connection: Connection): void {
+    this.#backoff.welcomed();
+    this.#refused = false;
+    this.#dialling = undefined;
+    if (this.#leaving) this.#leave();
+    this.#leaving = this.current;
+    this.current = connection;
+    this.#show('online');
+    this.#owner.welcomed(connection);
+  }
+
+  #leave(): void {
+    const connection = this.#leaving;
+    this.#leaving = undefined;
+    connection?.close();
+    if (connection) this.#owner.lost(connection);
+  }
+
+  #retry(why: TokenReason, hint: number): Status {
+    if (!this.#owner.wanted()) return 'idle';
+    this.#notBefore = Date.now() + hint;
+    this.#schedule(why, this.#backoff.next(hint));
+    return isOffline() ? 'offline' : 'waiting';
+  }
+
+  #schedule(why: TokenReason, wait: number): void {
+    clearTimeout(this.#timer);
+    this.#retryAt = Date.now() + wait;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (!this.#dialling) void this.#dial(why);
+    }, wait);
+  }
+
+  /** A refresh belongs to one connection: a token that comes after its end is not sent on another one. */
+  async #refresh(connection: Connection): Promise<void> {
+    try {
+      const token = await this.#tokens.get(this.#config.token, 'expiring');
+      if (token) connection.send({ refresh: { token } });
+    } catch (error) {
+      report(error);
+      setTimeout(() => connection.open && void this.#refresh(connection), REFRESH_AGAIN_MS);
+    }
+  }
+
+  #stop<S extends 'closed' | 'unauthorized'>(status: S): S {
+    this.#halted = 'stopped';
+    this.#unwatch?.();
+    this.#unwatch = undefined;
+    return status;
+  }
+
+  #drop(): void {
+    this.#round++;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const all = [this.#dialling, this.current, this.#leaving];
+    this.#dialling = this.current = this.#leaving = undefined;
+    for (const connection of all) {
+      if (!(connection instanceof Connection)) continue;
+      connection.close();
+      this.#owner.lost(connection);
+    }
+  }
+
+  #show(status: Status, info: Partial<StatusInfo> = {}): void {
+    const { node, user } = this.current?.welcome ?? {};
+    const retryAt = status === 'waiting' || status === 'offline' ? this.#retryAt : 0;
+    const next: StatusInfo = {
+      status,
+      attempt: this.#backoff.attempt,
+      ...(retryAt && { retryAt }),
+      ...(node && { node }),
+      ...(user && { user }),
+      ...info,
+    };
+    const before = this.status.getSnapshot();
+    if (JSON.stringify(before) !== JSON.stringify(next)) this.status.set(next);
+  }
+}

@@ -1,0 +1,21 @@
+// The verb `subscribe`: with a handler, or without one as an async iterator.
+import { handle, type UseKernel } from './handle.js';
+import { iterate } from './iterate.js';
+import type { DataOf, IterateOptions, NotifierEvent, SubscribeOptions, Subscription } from './types.js';
+
+export interface Subscribe {
+  /** Calls the handler with each event, until it is ended. */
+  <S extends string, T = DataOf<S>>(
+    subject: S,
+    handler: (event: NotifierEvent<T>) => unknown,
+    options?: SubscribeOptions,
+  ): Subscription;
+  /** Gives the events as an async iterator, which ends the subscription when the loop is left. */
+  <S extends string, T = DataOf<S>>(subject: S, options?: IterateOptions): AsyncIterableIterator<NotifierEvent<T>>;
+}
+
+export const subscriber = (use: UseKernel): Subscribe =>
+  ((subject: string, handler?: unknown, options?: SubscribeOptions) =>
+    typeof handler === 'function'
+      ? handle(use, subject, handler as (event: NotifierEvent) => unknown, options)
+      : iterate(use, subject, handler as IterateOptions | undefined)) as Subscribe;

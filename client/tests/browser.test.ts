@@ -1,0 +1,267 @@
+// What only a browser shows: bundles that share a page, the back/forward cache, sleep, networks that come and go.
+import assert from 'node:assert/strict';
+import { after, before, it } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { launch, Site } from './browser.js';
+import { World } from './real.js';
+import { pause, until } from './wait.js';
+
+let world: World;
+let site: Site;
+let browser: Browser;
+before(async () => {
+  [world, site, browser] = await Promise.all([World.start(1), Site.start(), launch()]);
+});
+after(async () => {
+  await browser?.close();
+  site?.stop();
+  await world?.stop();
+});
+
+/** Hears `d.NAME` into `heard`, and shows the library to the test. */
+const listening = (name: string): string => `
+  import * as library from '@notifier/client';
+  const heard = [];
+  Object.assign(globalThis, { test: { library, heard } });
+  library.subscribe('d.${name}', ({ data }) => heard.push(data), { label: '${name}' });
+`;
+
+interface Test {
+  heard: unknown[];
+  library: typeof import('../src/index.js');
+}
+const heard = (page: Page): Promise<unknown[]> => page.evaluate(() => (globalThis as unknown as { test: Test }).test.heard);
+const inspect = (page: Page): Promise<ReturnType<Test['library']['inspect']>> =>
+  page.evaluate(() => (globalThis as unknown as { test: Test }).test.library.inspect());
+const online = (page: Page): Promise<boolean> =>
+  until(async () => {
+    const { status, subscriptions } = await inspect(page);
+    return status.status === 'online' && subscriptions.every(({ state }) => state === 'live');
+  }, 'online');
+
+/** Opens a page and looks for faults in its console until it is closed. */
+async function visit(run: (page: Page) => Promise<void>, address: string): Promise<void> {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const faults: string[] = [];
+  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+  page.on('pageerror', (error) => faults.push(String(error)));
+  try {
+    await page.goto(address);
+    await run(page);
+    // What the browser itself says of a connection that could not be made is no fault of the page.
+    assert.deepEqual(faults.filter((text) => !text.includes('WebSocket connection to')), []);
+  } finally {
+    await context.close();
+  }
+}
+
+void it('two bundles of two versions share one WebSocket, under a strict policy, with nothing on `window` but a symbol', async () => {
+  const team = (name: string): string => `
+    import { subscribe, inspect } from '@notifier/client';
+    const seen = document.body.appendChild(document.createElement('p'));
+    seen.id = '${name}';
+    subscribe('d.shared', ({ data }) => (seen.textContent += data));
+    setInterval(() => (seen.title = JSON.stringify(inspect())), 20);
+  `;
+  const scripts = [
+    { source: team('cart'), version: '1.0.0' },
+    { source: team('badge'), version: '1.3.0' },
+  ];
+  const sockets: string[] = [];
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  page.on('websocket', (socket) => sockets.push(socket.url()));
+  await page.goto(await site.page('shared', scripts, world.url));
+  type Told = Awaited<ReturnType<typeof inspect>>;
+  const told = await until(async () => {
+    const title = await page.getAttribute('#cart', 'title');
+    const now = title ? (JSON.parse(title) as Told) : undefined;
+    return now?.subscriptions[0]?.state === 'live' && now;
+  }, 'live') as Told;
+  await world.publish('d.shared', 'a', 'shared-1');
+  for (const name of ['cart', 'badge']) await until(async () => (await page.textContent(`#${name}`)) === 'a', name);
+  assert.deepEqual(sockets, [world.url]);
+  assert.deepEqual([told.version, told.copies, told.subscriptions.length, told.subscriptions[0]?.handlers], ['1.3.0', ['1.0.0', '1.3.0'], 1, 2]);
+  const symbols = await page.evaluate(() => Object.getOwnPropertySymbols(globalThis).map(String));
+  assert.deepEqual(symbols.filter((name) => name.includes('notifier')), ['Symbol(notifier.client.v1)']);
+  assert.deepEqual(await page.evaluate(() => Object.keys(globalThis).filter((name) => /notifier/i.test(name))), []);
+  await context.close();
+});
+
+void it('a page in the back/forward cache is closed at the node, and goes on from its cursor when it is shown again', async () => {
+  const address = await site.page('cached', [{ source: listening('cached'), version: '1.0.0' }], world.url);
+  await visit(async (page) => {
+    await online(page);
+    await page.evaluate(() => addEventListener('pageshow', (event) => (document.title = String(event.persisted))));
+    await world.publish('d.cached', 1, 'cached-1');
+    await until(async () => (await heard(page)).length === 1, 'the first event');
+    const count = await world.nodes[0]?.connections();
+    await page.goto(site.address('elsewhere'));
+    await until(async () => (await world.nodes[0]?.connections()) === (count ?? 0) - 1, 'the node counts one less', 1_000);
+    for (const number of [2, 3]) await world.publish('d.cached', number, `cached-${number}`);
+    // There is no `load` when a page comes out of the cache.
+    await page.goBack({ waitUntil: 'commit' });
+    await until(async () => (await page.title()) === 'true', 'the page comes from the cache');
+    await until(async () => (await heard(page)).length === 3, 'what was missed');
+    await world.publish('d.cached', 4, 'cached-4');
+    await until(async () => (await heard(page)).length === 4, 'what comes next');
+    assert.deepEqual(await heard(page), [1, 2, 3, 4]);
+    assert.equal((await inspect(page)).counters.dials, 2);
+  }, address);
+});
+
+void it('a page without a network says so, and is back when the network is', async () => {
+  const address = await site.page('network', [{ source: listening('network'), version: '1.0.0' }], world.url);
+  await visit(async (page) => {
+    await online(page);
+    await pause(1_100);
+    await page.context().setOffline(true);
+    // The browser lets an open socket live on; the network does not.
+    for (const socket of world.sockets) socket.destroy();
+    await until(async () => (await inspect(page)).status.status === 'offline', 'offline');
+    await world.publish('d.network', 1, 'network-1');
+    await pause(1_500);
+    const began = Date.now();
+    await page.context().setOffline(false);
+    await until(async () => (await heard(page)).length === 1, 'what was missed', 3_000);
+    assert.ok(Date.now() - began < 2_000);
+    await online(page);
+  }, address);
+});
+
+void it('a connection that died without a word is replaced within 3 s of the page being visible', async () => {
+  const address = await site.page('zombie', [{ source: listening('zombie'), version: '1.0.0' }], world.url);
+  await visit(async (page) => {
+    await online(page);
+    await pause(1_100);
+    for (const socket of world.sockets) world.silent.add(socket);
+    await world.publish('d.zombie', 1, 'zombie-1');
+    const began = Date.now();
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    await until(async () => (await heard(page)).length === 1, 'what was missed');
+    const took = Date.now() - began;
+    assert.ok(took < 3_000, `${took} ms`);
+    assert.equal((await inspect(page)).counters.dials, 2);
+  }, address);
+});
+
+void it('a connection that is well is kept when the page becomes visible', async () => {
+  const address = await site.page('well', [{ source: listening('well'), version: '1.0.0' }], world.url);
+  await visit(async (page) => {
+    await online(page);
+    for (const name of ['visibilitychange', 'resume']) {
+      await page.evaluate((event) => document.dispatchEvent(new Event(event)), name);
+    }
+    for (const name of ['online', 'offline', 'pageshow']) {
+      await page.evaluate((event) => globalThis.dispatchEvent(new Event(event)), name);
+    }
+    await pause(3_000);
+    assert.deepEqual([(await inspect(page)).counters.dials, (await inspect(page)).status.status], [1, 'online']);
+  }, address);
+});
+
+void it('a frozen page whose connection was cut hears what it missed when it goes on', async () => {
+  const address = await site.page('frozen', [{ source: listening('frozen'), version: '1.0.0' }], world.url);
+  await visit(async (page) => {
+    await online(page);
+    const session = await page.context().newCDPSession(page);
+    await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+    for (const socket of world.sockets) socket.destroy();
+    for (let number = 1; number <= 50; number++) await world.publish('d.frozen', number, `frozen-${number}`);
+    await session.send('Page.setWebLifecycleState', { state: 'active' });
+    await until(async () => (await heard(page)).length === 50, 'what was missed', 3_000);
+    assert.deepEqual(await heard(page), Array.from({ length: 50 }, (_, i) => i + 1));
+  }, address);
+});
+
+void it('components that a framework mounts twice are one subscription', async () => {
+  const address = await site.page('strict', [{ source: listening('strict'), version: '1.0.0' }], world.url);
+  await visit(async (page) => {
+    await online(page);
+    const left = await page.evaluate(async () => {
+      const { library } = (globalThis as unknown as { test: Test }).test;
+      for (let i = 0; i < 1_000; i++) {
+        // Mounted, unmounted and mounted again within one task, as StrictMode does.
+        library.subscribe('d.strict', () => {}).unsubscribe();
+        const store = library.live('d.strict');
+        store.subscribe(() => {})();
+        store.subscribe(() => {})();
+      }
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      return library.inspect();
+    });
+    assert.deepEqual([left.subscriptions.length, left.subscriptions[0]?.handlers, left.counters.dials], [1, 1, 1]);
+  }, address);
+});
+
+void it('10,000 mounts and unmounts in React, in StrictMode, are one subscription and a flat heap', { timeout: 120_000 }, async () => {
+  const source = `
+    import * as library from '@notifier/client';
+    import { createElement, StrictMode, useEffect, useSyncExternalStore } from 'react';
+    import { createRoot } from 'react-dom/client';
+    import { flushSync } from 'react-dom';
+    const heard = [];
+    Object.assign(globalThis, { test: { library, heard } });
+    const cart = library.live('p.react');
+    function Badge() {
+      const { value, state } = useSyncExternalStore(cart.subscribe, cart.getSnapshot, cart.getSnapshot);
+      useEffect(() => {
+        const { unsubscribe } = library.subscribe('d.react', ({ data }) => heard.push(data));
+        return unsubscribe;
+      }, []);
+      return createElement('p', { id: 'badge', title: state }, JSON.stringify(value));
+    }
+    // The same without the library: what React itself leaves behind.
+    const nothing = { subscribe: () => () => {}, get: () => 0 };
+    function Plain() {
+      useSyncExternalStore(nothing.subscribe, nothing.get);
+      useEffect(() => () => {}, []);
+      return createElement('p');
+    }
+    const root = createRoot(document.body.appendChild(document.createElement('main')));
+    const show = (what) => flushSync(() => root.render(createElement(StrictMode, null, what && createElement(what))));
+    globalThis.mount = async (times, badge) => {
+      for (let i = 0; i < times; i++) {
+        show(null);
+        show(badge ? Badge : Plain);
+        if (i % 100 === 0) await new Promise((resolve) => setTimeout(resolve));
+      }
+      // React's development build leaves a measure for each render.
+      performance.clearMeasures();
+      // Twice, because objects of the browser go after those of the script that held them.
+      for (const wait of [300, 100]) {
+        await new Promise((resolve) => setTimeout(resolve, wait));
+        gc();
+      }
+      return performance.memory.usedJSHeapSize;
+    };
+    show(Badge);
+  `;
+  const address = await site.page('react', [{ source, version: '1.0.0' }], world.url);
+  await world.publish('p.react', { items: 1 }, 'react-1');
+  await visit(async (page) => {
+    await online(page);
+    await until(async () => (await page.textContent('#badge')) === '{"items":1}', 'the value');
+    type Mount = (times: number, badge: boolean) => Promise<number>;
+    const mount = (times: number, badge: boolean): Promise<number> =>
+      page.evaluate(([n, b]) => (globalThis as unknown as { mount: Mount }).mount(n, b), [times, badge] as const);
+    await mount(1_000, true);
+    const begin = await mount(1_000, false);
+    const plain = (await mount(10_000, false)) - begin;
+    const before = await mount(1_000, true);
+    const grown = (await mount(10_000, true)) - before;
+    const { subscriptions, counters } = await inspect(page);
+    assert.deepEqual(
+      [subscriptions.map(({ subject, handlers }) => [subject, handlers]), counters.dials],
+      [[['p.react', 1], ['d.react', 1]], 1],
+    );
+    // Of 20,000 mounts of handlers, as StrictMode does each twice.
+    assert.ok(grown - plain < 500_000, `grown by ${grown} bytes, by ${plain} without the library`);
+    await world.publish('d.react', 'once', 'react-2');
+    await world.publish('p.react', { items: 2 }, 'react-3');
+    await until(async () => (await page.textContent('#badge')) === '{"items":2}', 'the next value');
+    assert.deepEqual(await heard(page), ['once']);
+    assert.equal(await page.getAttribute('#badge', 'title'), 'live');
+  }, address);
+});

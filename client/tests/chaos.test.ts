@@ -1,0 +1,192 @@
+// Everything breaks while events flow: every handler hears every stored event once and in order.
+// CLIENT_SEEDS=1,2,3 and CLIENT_SECONDS=60 make it longer.
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { type Client, createClient } from '../src/client.js';
+import type { Gap, NotifierEvent, Subscription } from '../src/types.js';
+import { Cursor } from '../src/cursor.js';
+import { Trie } from '../src/trie.js';
+import { World } from './real.js';
+import { pause, random, until } from './wait.js';
+import { SOCKET } from './world.js';
+
+const SEEDS = (process.env.CLIENT_SEEDS ?? '1,2').split(',').map(Number);
+const SECONDS = Number(process.env.CLIENT_SECONDS ?? 12);
+const PAGES = 3;
+const PATTERNS = ['d.>', 'd.a.*', 'd.*.1', 'd.b.>', 'd.c.2', '>'];
+
+/** One handler and what it has to hear: everything behind `from`, or everything from its first event on. */
+interface Witness {
+  pattern: string;
+  from: number | undefined;
+  seqs: number[];
+  gaps: Gap[];
+  subscription: Subscription;
+  open: boolean;
+}
+
+class Page {
+  readonly client: Client & { close(): void };
+  readonly witnesses: Witness[] = [];
+  /** The newest value of each `latest` subject. */
+  readonly values = new Map<string, unknown>();
+  readonly back: number[] = [];
+
+  constructor(
+    readonly world: World,
+    readonly next: () => number,
+  ) {
+    this.client = createClient({ url: world.url, WebSocket: SOCKET });
+    this.client.subscribe('p.>', ({ subject, data }) => this.values.set(subject, data), { snapshot: true });
+    let away: number | undefined;
+    this.client.status.subscribe(({ status }) => {
+      if (status === 'online' && away !== undefined) this.back.push(Date.now() - away);
+      away = status === 'online' ? undefined : (away ?? Date.now());
+    });
+  }
+
+  subscribe(pattern: string, after: string | undefined, from: number | undefined): void {
+    const witness: Witness = { pattern, from, seqs: [], gaps: [], open: true } as unknown as Witness;
+    const hear = ({ stream, seq = 0 }: NotifierEvent): void => {
+      if (stream !== 'DURABLE') return;
+      witness.seqs.push(seq);
+      // Any verb inside any event.
+      if (this.next() < 0.002) this.verb();
+      if (this.next() < 0.001) throw new Error('a handler that throws');
+    };
+    const options = { ...(after !== undefined && { after }), onGap: (gap: Gap) => void witness.gaps.push(gap) };
+    witness.subscription = this.client.subscribe(pattern, hear, options);
+    this.witnesses.push(witness);
+  }
+
+  /** What components do all day: come, with or without a cursor, and go. */
+  verb(): void {
+    const open = this.witnesses.filter((witness) => witness.open);
+    const dice = this.next();
+    const pattern = PATTERNS[Math.floor(this.next() * PATTERNS.length)] ?? '>';
+    if (dice < 0.4 && open.length > 4) {
+      const leaving = open[Math.floor(this.next() * open.length)];
+      if (!leaving || leaving.from === 0) return;
+      leaving.open = false;
+      leaving.subscription.unsubscribe();
+    } else if (open.length < 25) {
+      const cursor = dice < 0.7 ? this.client.cursor('d.>') : undefined;
+      const seq = cursor && Cursor.parse(cursor).positions().find(({ stream }) => stream === 'DURABLE')?.seq;
+      this.subscribe(pattern, seq ? cursor : undefined, seq || undefined);
+    }
+  }
+}
+
+for (const seed of SEEDS) {
+  void it(`every handler hears each stored event once and in order, whatever breaks: seed ${seed}`, { timeout: (SECONDS + 60) * 1_000 }, async (t) => {
+    const thrown: unknown[] = [];
+    t.mock.method(console, 'error', (error: unknown) => void thrown.push(error));
+    const next = random(seed);
+    const world = await World.start(2);
+    const pages = Array.from({ length: PAGES }, () => new Page(world, next));
+    try {
+      for (const page of pages) for (const pattern of PATTERNS) page.subscribe(pattern, undefined, 0);
+      await Promise.all(pages.flatMap((page) => page.witnesses.map(({ subscription }) => subscription.ready)));
+
+      const end = Date.now() + SECONDS * 1_000;
+      const faults = { cuts: 0, kills: 0, drains: 0, brokers: 0 };
+      let published = 0;
+      const publish = async (): Promise<void> => {
+        while (Date.now() < end) {
+          const number = published++;
+          const subject = `${next() < 0.8 ? 'd' : 'p'}.${'abc'[Math.floor(next() * 3)]}.${Math.floor(next() * 3)}`;
+          await world.publish(subject, { number }, `e${seed}-${number}`);
+        }
+      };
+      const verbs = async (): Promise<void> => {
+        while (Date.now() < end) {
+          await pause(20 * next());
+          pages[Math.floor(next() * pages.length)]?.verb();
+        }
+      };
+      const restart = async (signal: NodeJS.Signals): Promise<void> => {
+        const node = world.nodes[Math.floor(next() * 2)];
+        await node?.end(signal);
+        await node?.start();
+      };
+      const breakThings = async (): Promise<void> => {
+        while (Date.now() < end - 1_000) {
+          await pause(200 + 600 * next());
+          const dice = next();
+          if (dice < 0.65) {
+            faults.cuts++;
+            for (const socket of world.sockets) if (next() < 0.3) socket.destroy();
+          } else if (dice < 0.8) {
+            faults.kills++;
+            await restart('SIGKILL');
+          } else if (dice < 0.93) {
+            faults.drains++;
+            await restart('SIGTERM');
+          } else {
+            faults.brokers++;
+            await world.nats.end('SIGKILL');
+            await world.nats.start();
+          }
+        }
+      };
+      await Promise.all([publish(), publish(), publish(), verbs(), breakThings()]);
+
+      const stored = await everything(world, 'd.>');
+      const last = stored.at(-1)?.seq ?? 0;
+      const values = new Map((await everything(world, 'p.>', true)).map(({ subject, data }) => [subject, data]));
+      for (const page of pages) {
+        await until(() => judge(page, stored, last), `seed ${seed}: everything arrives`, 20_000);
+        await until(() => {
+          for (const [subject, data] of values) assert.deepEqual(page.values.get(subject), data, subject);
+          return true;
+        }, 'the newest values', 10_000);
+      }
+      const calls = pages.flatMap((page) => page.witnesses).reduce((sum, { seqs }) => sum + seqs.length, 0);
+      const handlers = pages.reduce((sum, page) => sum + page.witnesses.length, 0);
+      const back = pages.flatMap((page) => page.back).sort((a, b) => a - b);
+      const at = (share: number): number => back[Math.floor(back.length * share)] ?? 0;
+      t.diagnostic(
+        `seed ${seed}: ${stored.length} stored events, ${handlers} handlers, ${calls} calls; ${JSON.stringify(faults)}; ` +
+          `back after ms: p50 ${at(0.5)}, p95 ${at(0.95)}, max ${back.at(-1) ?? 0} of ${back.length}`,
+      );
+      assert.ok(thrown.every((error) => String(error).includes('a handler that throws')), String(thrown[0]));
+    } finally {
+      pages.forEach(({ client }) => client.close());
+      await world.stop();
+    }
+  });
+}
+
+/** All that the stream holds. */
+async function everything(world: World, subject: string, last = false): Promise<NotifierEvent[]> {
+  const client = createClient({ url: world.nodes[0]?.url ?? '', WebSocket: SOCKET });
+  try {
+    const events: NotifierEvent[] = [];
+    for (let cursor: string | undefined, more = true; more; ) {
+      const page = await client.fetch(subject, { last, ...(cursor !== undefined && { after: cursor }) });
+      events.push(...page.events);
+      ({ cursor, more } = page);
+    }
+    return events;
+  } finally {
+    client.close();
+  }
+}
+
+/** Throws where a handler has not heard exactly what it should. */
+function judge({ witnesses }: Page, stored: readonly NotifierEvent[], last: number): true {
+  for (const { pattern, from, seqs, gaps, open } of witnesses) {
+    const trie = new Trie<true>();
+    trie.set(pattern, true);
+    assert.deepEqual(gaps, [], pattern);
+    const begin = from ?? (seqs[0] ?? last + 1) - 1;
+    const end = open ? last : (seqs.at(-1) ?? 0);
+    const expected = stored
+      .filter(({ subject, seq = 0 }) => seq > begin && seq <= end && trie.match(subject).length)
+      .map(({ seq }) => seq);
+    const missing = expected.filter((seq) => !seqs.includes(seq as number)).slice(0, 5);
+    assert.deepEqual(missing, [], `${pattern} after ${from}: missing, of ${seqs.length} heard`);
+    assert.deepEqual(seqs, expected, `${pattern} after ${from}`);
+  }
+  return true;
+}

@@ -1,0 +1,81 @@
+// What is shipped: its size, its exports, its types, and that it does nothing before it is asked.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { it } from 'node:test';
+import { deflateSync } from 'node:zlib';
+import { CLOSE_CODES, ERROR_CODES, reconnects } from '../src/codes.js';
+import { DIST, REPOSITORY, ROOT } from './paths.js';
+
+/**
+ * Bytes of the module as it travels (zlib, level 9). 5 KiB were aimed at; joining with what is stored, moving between
+ * nodes, limits of rate and size, and checks of what would end the connection of all came on top, and each is a promise.
+ */
+const MOST_BYTES = 10_240;
+
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  dependencies?: object;
+  sideEffects: boolean;
+  exports: Record<string, string | Record<string, string>>;
+};
+
+void it('the library keeps to its size', () => {
+  const bytes = deflateSync(readFileSync(join(DIST, 'notifier.js')), { level: 9 }).length;
+  assert.ok(bytes <= MOST_BYTES, `${bytes} bytes`);
+});
+
+void it('what is committed is what the source gives', () => {
+  execFileSync(process.execPath, [join(ROOT, 'scripts/build.mjs'), '--check'], { stdio: 'pipe' });
+});
+
+void it('every export is there, and there is no dependency', () => {
+  assert.equal(manifest.dependencies, undefined);
+  assert.equal(manifest.sideEffects, false);
+  for (const target of Object.values(manifest.exports).flatMap((one) => (typeof one === 'string' ? one : Object.values(one)))) {
+    assert.ok(readFileSync(join(ROOT, target)).length > 0, target);
+  }
+});
+
+void it('an import touches nothing, wherever it happens: no global, no listener, no timer, no storage', () => {
+  const script = `
+    const touched = [];
+    for (const name of ['document', 'localStorage', 'sessionStorage', 'WebSocket', 'location', 'addEventListener']) {
+      Object.defineProperty(globalThis, name, { configurable: true, get() { touched.push(name); } });
+    }
+    for (const name of ['setTimeout', 'setInterval', 'queueMicrotask', 'fetch']) globalThis[name] = () => touched.push(name);
+    const before = Reflect.ownKeys(globalThis).length;
+    await import(process.argv[1]);
+    if (touched.length || Reflect.ownKeys(globalThis).length !== before) throw new Error('touched ' + touched);
+  `;
+  execFileSync(process.execPath, ['--input-type=module', '-e', script, join(DIST, 'notifier.js')], { stdio: 'pipe' });
+});
+
+void it('where a page is rendered on a server a subscription is taken, and nobody is called', () => {
+  const script = `
+    const { subscribe, live, status, inspect } = await import(process.argv[1]);
+    subscribe('x', () => { throw new Error('an event'); });
+    const store = live('x');
+    store.subscribe(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const state = JSON.stringify([status.getSnapshot().status, store.getSnapshot(), inspect().counters.dials]);
+    if (state !== '["idle",{"state":"loading"},0]') throw new Error(state);
+    const added = Reflect.ownKeys(globalThis).filter((key) => String(key).includes('notifier'));
+    if (added.length !== 1 || added[0] !== Symbol.for('notifier.client.v1')) throw new Error(String(added));
+  `;
+  execFileSync(process.execPath, ['--input-type=module', '-e', script, join(DIST, 'notifier.js')], { stdio: 'pipe' });
+});
+
+void it('the codes are those of the node, and the range decides what a client does', () => {
+  const page = readFileSync(join(REPOSITORY, 'docs/protocol.md'), 'utf8');
+  const errors = [...page.matchAll(/^\| `(\w+)` \| (\d{3}) \| \S+ \| (yes|no) \|/gm)];
+  assert.deepEqual(
+    errors.map(([, name, status, retryable]) => [name, { status: Number(status), retryable: retryable === 'yes' }]),
+    Object.entries(ERROR_CODES),
+  );
+  const closes = [...page.matchAll(/^\| (\d{4}) \| `(\w+)` \| (yes|no) \|/gm)];
+  assert.deepEqual(closes.map(([, code, name]) => [code, name]), Object.entries(CLOSE_CODES));
+  for (const [, code, , reconnect] of closes) assert.equal(reconnects(Number(code)), reconnect === 'yes', code);
+  for (const code of [1001, 1012, 1013, 4000, 4499]) assert.ok(reconnects(code), String(code));
+  for (const code of [1000, 1008, 3000, 3999, 4500, 4999]) assert.ok(!reconnects(code), String(code));
+});

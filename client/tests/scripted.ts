@@ -1,0 +1,97 @@
+// A node that does what it is told, frame by frame. No logic of its own but the WebSocket.
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { until } from './wait.js';
+
+export type Frame = Record<string, unknown> & { id?: number };
+
+/** Limits as a node tells them by default. */
+export const LIMITS = {
+  messageBytes: 65_536,
+  framesPerSecond: 100,
+  framesBurst: 1_000,
+  bytesPerSecond: 1_048_576,
+  bytesBurst: 4_194_304,
+  requestsInFlight: 16,
+};
+
+/** One client's connection: what it has sent, and what it is to be told. */
+export class Peer {
+  readonly frames: Frame[] = [];
+  closed: { code: number } | undefined;
+  #taken = 0;
+
+  constructor(readonly socket: WebSocket) {
+    socket.on('message', (message) => {
+      for (const line of String(message).split('\n')) if (line) this.frames.push(JSON.parse(line) as Frame);
+    });
+    socket.on('close', (code) => (this.closed = { code }));
+  }
+
+  /** The client's next frame, which has to have this body. */
+  async next(body: string): Promise<Frame> {
+    const frame = await until(() => this.frames[this.#taken], `a frame \`${body}\``);
+    if (!(body in frame)) throw new Error(`expected \`${body}\`, got ${JSON.stringify(frame)}`);
+    this.#taken++;
+    return frame;
+  }
+
+  /** Frames that nobody has looked at. */
+  get rest(): Frame[] {
+    return this.frames.slice(this.#taken);
+  }
+
+  send(...frames: object[]): void {
+    this.socket.send(frames.map((frame) => JSON.stringify(frame)).join('\n'));
+  }
+
+  /** Takes `connect` and answers it. */
+  async welcome(more: object = {}): Promise<Frame> {
+    const connect = await this.next('connect');
+    const welcome = { connection: 'c', node: 'n', heartbeatMs: 25_000, limits: LIMITS, serverTime: Date.now(), ...more };
+    this.send({ replyTo: connect.id, welcome });
+    return connect;
+  }
+
+  /** Takes `subscribe` and says that it is live. */
+  async subscribed(subject: string, more: object = { delivery: 'live' }): Promise<Frame> {
+    const frame = await this.next('subscribe');
+    this.send({ replyTo: frame.id, subscribed: { subject, ...more } });
+    return frame;
+  }
+}
+
+export class ScriptedNode {
+  readonly peers: Peer[] = [];
+  readonly #server: WebSocketServer;
+
+  private constructor(server: WebSocketServer) {
+    this.#server = server;
+    server.on('connection', (socket) => this.peers.push(new Peer(socket)));
+  }
+
+  static async start(): Promise<ScriptedNode> {
+    const server = new WebSocketServer({
+      host: '127.0.0.1',
+      port: 0,
+      handleProtocols: (offered) => (offered.has('notifier.v1.json') ? 'notifier.v1.json' : false),
+    });
+    await once(server, 'listening');
+    return new ScriptedNode(server);
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1/ws`;
+  }
+
+  /** The connection that was opened as the `number`th, from 0. */
+  peer(number: number): Promise<Peer> {
+    return until(() => this.peers[number], `connection ${number}`);
+  }
+
+  stop(): void {
+    for (const { socket } of this.peers) socket.terminate();
+    this.#server.close();
+  }
+}

@@ -1,0 +1,33 @@
+// Waiting for things instead of for milliseconds.
+
+/** How long anything may take that is bound to happen. */
+const SOON_MS = 10_000;
+
+/** Resolves when `condition` gives something other than `undefined`, `null` or `false`; throws what it last threw. */
+export async function until<T>(condition: () => T | Promise<T>, what: string, within = SOON_MS): Promise<NonNullable<T>> {
+  const end = Date.now() + within;
+  for (;;) {
+    let last: unknown;
+    try {
+      const value = await condition();
+      if (value !== undefined && value !== null && value !== false) return value as NonNullable<T>;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > end) throw last ?? new Error(`not within ${within} ms: ${what}`);
+    await pause(5);
+  }
+}
+
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Numbers that look random and are the same for each seed (mulberry32). */
+export function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

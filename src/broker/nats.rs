@@ -87,7 +87,6 @@ const STATE_CHECK: Duration = Duration::from_secs(1);
 /// A NATS server or cluster.
 #[derive(Debug)]
 struct Nats {
-    client: Client,
     jetstream: JetStream,
     classes: Arc<Classes>,
     state: Arc<BrokerState>,
@@ -204,8 +203,7 @@ pub(crate) async fn connect(
         live: LivePublisher::new(client.clone(), tasks),
         intercom: Intercom::new(client.clone(), nats.control_subject.clone(), state.degraded().clone()),
         drifts: config.streams.iter().map(|_| Drift::new(state.degraded().clone())).collect(),
-        jetstream: JetStream::new(client.clone(), &nats.jetstream_prefix()),
-        client,
+        jetstream: JetStream::new(client, &nats.jetstream_prefix()),
         classes: classes.clone(),
         state,
         feeds: FeedIds::default(),

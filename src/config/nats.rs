@@ -161,7 +161,7 @@ impl Nats {
                 "must be one token, the `domain` in the `jetstream` block of the server",
             );
         }
-        if !self.jetstream_api_prefix.as_ref().is_none_or(|prefix| Subject::parse(prefix).is_ok()) {
+        if self.jetstream_api_prefix.as_ref().is_some_and(|prefix| Subject::parse(prefix).is_err()) {
             return refuse("jetstream_api_prefix", "must be a subject without wildcards, as \"hub.JS.API\"");
         }
         Ok(())

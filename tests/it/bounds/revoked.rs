@@ -65,5 +65,5 @@ async fn keys_of_issuers_that_publish_as_much_as_is_read() {
     let before = node.metric(fetched).await;
     let all = node.until_metric(fetched, |count| count >= before + 2.0 * ISSUERS as f64);
     let ((), most) = row.most(all).await;
-    row.compare(most, ISSUERS as u64 * (512 + 64 * 4) * KIB);
+    row.compare(most, ISSUERS as u64 * 1_024 * KIB);
 }

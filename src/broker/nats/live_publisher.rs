@@ -38,13 +38,13 @@ pub(crate) struct LivePublisher {
     client: Client,
     room: Arc<Semaphore>,
     /// What large events take of it, once the client has them.
-    handed: mpsc::UnboundedSender<OwnedSemaphorePermit>,
+    handed: mpsc::Sender<OwnedSemaphorePermit>,
 }
 
 impl LivePublisher {
     /// By a client.
     pub(crate) fn new(client: Client, tasks: &Tasks) -> Self {
-        let (handed, given) = mpsc::unbounded_channel();
+        let (handed, given) = mpsc::channel(TOGETHER);
         tasks.spawn_vital("live publishes", give_back(client.clone(), given));
         Self { client, room: Arc::new(Semaphore::new(WAITING_BYTES as usize)), handed }
     }
@@ -75,8 +75,8 @@ impl LivePublisher {
         let subject = message.subject.as_str().to_owned();
         self.client.publish_with_headers(subject, written(&message), message.envelope.data).await?;
         if let Some(room) = room {
-            // Nobody takes it when the node ends.
-            let _ = self.handed.send(room);
+            // There are no more permits than places; nobody takes it when the node ends.
+            let _ = self.handed.try_send(room);
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ pub(crate) fn is_connected(client: &Client) -> bool {
 }
 
 /// Gives room back whenever NATS has taken all that was handed over before.
-async fn give_back(client: Client, mut given: mpsc::UnboundedReceiver<OwnedSemaphorePermit>) {
+async fn give_back(client: Client, mut given: mpsc::Receiver<OwnedSemaphorePermit>) {
     let mut handed = Vec::new();
     while given.recv_many(&mut handed, TOGETHER).await > 0 {
         // It fails only when the client has ended, with all that it had.

@@ -7,6 +7,7 @@ mod choice;
 mod credentials;
 mod drift;
 mod error;
+mod failures;
 mod reading;
 mod identity;
 mod inbox;
@@ -41,7 +42,7 @@ pub use streams::Streams;
 
 use crate::{
     broker::{
-        attempts::{Attempted, Attempts, Cause},
+        attempts::{Attempted, Cause},
         contract::{Acknowledgement, Broker, Connection, Intake},
         feed::{Feed, FeedId, FeedIds},
         header_limits::HeaderLimits,
@@ -63,6 +64,7 @@ use crate::{
 };
 use archive::Archive;
 use drift::Drift;
+use failures::StreamFailures;
 use inbox::{Chance, inbox};
 use jetstream::{JetStream, Wanted, deleted, gone, settle};
 use live_publisher::{LivePublisher, PUBLISH_TIME, is_connected};
@@ -73,9 +75,6 @@ use store::StreamPublisher;
 
 /// Bytes of the longest acknowledgement that is read; streams say some hundred.
 const ACK_BYTES: usize = 64 * 1024;
-
-/// What explains a silence where the connection is not subscribed to replies.
-const INBOX_REFUSED: &str = "the subscription to replies: a permission, or max_subscriptions";
 
 /// Between two attempts to look after a stream.
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);
@@ -108,6 +107,8 @@ struct Nats {
     /// Whether it stays so.
     drifts: Vec<Drift>,
     archive: Archive,
+    /// Why streams cannot be used.
+    failures: StreamFailures,
     services: Services,
     live: LivePublisher,
     /// Exists where there are streams.
@@ -187,6 +188,7 @@ pub(crate) async fn connect(
         None
     };
     let broker = Nats {
+        failures: StreamFailures::new(state.clone(), streams.clone()),
         _answers: answered,
         stored,
         services: Services::new(first.clone(), questions.replies, desk.clone(), everything(&desk)?, chance),
@@ -233,7 +235,7 @@ impl Broker for Nats {
         purpose: Purpose,
     ) -> Result<Page, ReadError> {
         let read = self.archive.read(stream, query, size, purpose).await;
-        self.judge_read(stream, &read);
+        self.failures.judge_read(stream, &read, || self.archive.subject(stream));
         read
     }
 
@@ -244,15 +246,15 @@ impl Broker for Nats {
                 match settle(&self.jetstream, wanted, wanted.manage).await {
                     Ok(report) => {
                         report.tell(name);
-                        self.attempts().clear(what);
+                        self.failures.attempts().clear(what);
                         settled.store(true, Ordering::Relaxed);
                         break;
                     }
                     // Why there is no connection is told where it is made.
-                    Err(StreamError::Away) => self.attempts().clear(what),
+                    Err(StreamError::Away) => self.failures.attempts().clear(what),
                     Err(error) if error.retryable() => {
-                        let cause = Cause::of(&self.explained(error));
-                        if let Some(attempts) = self.attempts().fail(what, &cause, SETTLE_PAUSE) {
+                        let cause = Cause::of(&self.failures.explained(error));
+                        if let Some(attempts) = self.failures.attempts().fail(what, &cause, SETTLE_PAUSE) {
                             let problem = cause.problem;
                             tracing::warn!(
                                 stream = name,
@@ -285,26 +287,26 @@ impl Broker for Nats {
                 Err(error) => Err(error),
             };
         }
-        self.judge(Attempted::State(stream.0), stream, answer)
+        self.failures.judge(Attempted::State(stream.0), stream, answer)
     }
 
     async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Deleted).increment(1);
         let answer = gone(&self.jetstream, &self.streams[stream.0], from, to).await;
-        self.judge(Attempted::State(stream.0), stream, answer)
+        self.failures.judge(Attempted::State(stream.0), stream, answer)
     }
 
     async fn deleted(&self, stream: StreamIndex) -> Result<(StreamState, Vec<u64>), ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Deleted).increment(1);
         let answer = deleted(&self.jetstream, &self.streams[stream.0]).await;
-        self.judge(Attempted::State(stream.0), stream, answer)
+        self.failures.judge(Attempted::State(stream.0), stream, answer)
     }
 
     async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Leader).increment(1);
         let name = &self.streams[stream.0];
         let read = leader::read(&self.jetstream, &self.sieve, name, stream, from).await;
-        self.judge(Attempted::LeaderReads(stream.0), stream, read)
+        self.failures.judge(Attempted::LeaderReads(stream.0), stream, read)
     }
 
     async fn submit(&self, stream: StreamIndex, message: Message) -> Result<Acknowledgement, PublishError> {
@@ -363,60 +365,6 @@ impl Nats {
         // Always the same connection for a pattern, so that its order outlasts its members.
         let place = self.spread.hash_one(beside) as usize % self.interests.len();
         self.interests[place].open(feed, pattern)
-    }
-
-    fn attempts(&self) -> &Attempts {
-        self.state.attempts()
-    }
-
-    /// A silence with what the server has said of it, if it has.
-    fn explained(&self, error: StreamError) -> StreamError {
-        let inbox = || self.state.degraded().is_refused(FeedId::INBOX).then(|| INBOX_REFUSED.to_owned());
-        refusal::explained(error, |subject| self.attempts().said_of(subject).or_else(inbox))
-    }
-
-    /// Tells whether a stream can be read, or asked for its state.
-    fn judge<T>(&self, what: Attempted, stream: StreamIndex, read: Result<T, StreamError>) -> Result<T, ReadError> {
-        let read = read.map_err(|error| self.explained(error));
-        match &read {
-            Ok(_) => self.attempts().clear(what),
-            // The connection tells why.
-            Err(StreamError::Away) => {}
-            Err(error) => self.tell_unread(what, stream, &Cause::of(error)),
-        }
-        read.map_err(unreadable)
-    }
-
-    /// The same of a read by Direct Get.
-    fn judge_read(&self, stream: StreamIndex, read: &Result<Page, ReadError>) {
-        let subject = || self.archive.subject(stream);
-        let what = Attempted::Reads(stream.0);
-        let error = match read {
-            Ok(_) => return self.attempts().clear(what),
-            // The connection tells why; and what was asked may be asked otherwise.
-            Err(ReadError::Unavailable | ReadError::TooManySubjects | ReadError::Lagging) => return,
-            Err(ReadError::Timeout) => self.explained(StreamError::Silence { subject: subject() }),
-            Err(ReadError::NoResponders) => StreamError::NoDirectGet { subject: subject() },
-            Err(error) => return self.tell_unread(what, stream, &Cause::of(error)),
-        };
-        self.tell_unread(what, stream, &Cause::of(&error));
-    }
-
-    fn tell_unread(&self, what: Attempted, stream: StreamIndex, cause: &Cause) {
-        if let Some(attempts) = self.attempts().fail(what, cause, Duration::ZERO) {
-            let (stream, problem) = (&self.streams[stream.0], &cause.problem);
-            tracing::warn!(%stream, problem, attempts, "the stream cannot be read; trying again");
-        }
-    }
-}
-
-fn unreadable(error: StreamError) -> ReadError {
-    match error {
-        StreamError::Away => ReadError::Unavailable,
-        StreamError::Disabled | StreamError::NoDirectGet { .. } => ReadError::NoResponders,
-        StreamError::Silence { .. } | StreamError::Denied { .. } => ReadError::Timeout,
-        StreamError::Missing => ReadError::Missing,
-        error => ReadError::Refused(error.to_string()),
     }
 }
 

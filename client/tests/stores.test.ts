@@ -140,9 +140,10 @@ void it('10,000 mounts and unmounts are one subscription, and leave nothing behi
 
 void it('what was asked for and given up before it could be sent is not sent: others do not wait behind it', () =>
   pair(async ({ client, peer }) => {
-    client.subscribe('p.x', () => {});
+    const { ready } = client.subscribe('p.x', () => {});
     const node = await peer();
     await node.subscribed('p.x', { delivery: 'latest', positions: [{ stream: 'S', epoch: 'E', seq: 1 }] });
+    await ready;
     // Each would read the newest value, as it comes late.
     for (let i = 0; i < 5_000; i++) client.subscribe('p.x', () => {}).unsubscribe();
     void client.publish('l.x', 1).catch(() => {});

@@ -3,13 +3,13 @@
 
 use notifier::{
     broker::Streams,
-    config::{BrokerKind, Config, Source, load},
+    config::{BrokerKind, Config},
 };
 use serde_json::{Value, json};
 
 use super::{
     durable::positions,
-    world::{NatsServer, STREAMS, Shop, eventually, free_address},
+    world::{NatsServer, Shop, eventually, free_address},
 };
 
 /// Events that are stored.
@@ -34,10 +34,7 @@ async fn is_served(settings: impl Fn(&mut Config)) {
     let mut newcomer = late.client().await;
     let (replayed, told) = newcomer.resume("cart.u1", json!({"after": positions(&subscribed)})).await;
     assert_eq!((replayed.len(), &told["recovered"]), (LAST as usize, &json!(true)));
-    let source = Source { origin: "test".into(), text: STREAMS.into() };
-    let mut config = load(Some(&source), [], &Default::default()).expect("it parses");
-    settings(&mut config);
-    let streams = Streams::connect(&config).await.expect("a connection");
+    let streams = Streams::connect(&Shop::config(None, settings)).await.expect("a connection");
     assert!(streams.check().await.iter().all(|(_, result)| result.is_ok()));
     assert_eq!(streams.state("SHOP").await.expect("a stream").last, LAST);
 }

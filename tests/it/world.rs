@@ -20,7 +20,7 @@ pub use fake_nats::FakeNats;
 pub use frame::frame;
 pub use nats_server::NatsServer;
 pub use node::TestNode;
-pub use shop::{Kind, STREAMS, Shop};
+pub use shop::{Kind, Shop};
 
 /// How long anything may take that is expected to happen. Only a failing test
 /// waits this long.

@@ -15,7 +15,7 @@ mod jetstream;
 mod leader;
 mod live_publisher;
 mod options;
-mod refusal;
+mod last_refusal;
 mod remedy;
 mod services;
 mod store;

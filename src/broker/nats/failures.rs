@@ -7,7 +7,7 @@ use crate::{
     broker::{
         attempts::{Attempted, Attempts, Cause},
         feed::FeedId,
-        nats::refusal,
+        nats::last_refusal,
         state::BrokerState,
         stored::{Page, ReadError},
         stream_error::StreamError,
@@ -39,7 +39,7 @@ impl StreamFailures {
     /// A silence with what the server has said of it, if it has.
     pub(crate) fn explained(&self, error: StreamError) -> StreamError {
         let inbox = || self.state.degraded().is_refused(FeedId::INBOX).then(|| INBOX_REFUSED.to_owned());
-        refusal::explained(error, |subject| self.attempts().said_of(subject).or_else(inbox))
+        last_refusal::explained(error, |subject| self.attempts().said_of(subject).or_else(inbox))
     }
 
     /// Tells whether a stream can be read, or asked for its state.

@@ -9,8 +9,8 @@ use crate::{
         nats::{
             error::NatsError,
             jetstream::{JetStream, Report, Wanted, direct_get, settle, state},
+            last_refusal::LastRefusal,
             options::{self, Access},
-            refusal::Refusal,
         },
         stored::StreamState,
         stream_error::StreamError,
@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Streams {
     jetstream: JetStream,
     wanted: Vec<Wanted>,
-    refusal: Refusal,
+    refusal: LastRefusal,
 }
 
 impl Streams {
@@ -41,7 +41,7 @@ impl Streams {
     /// # Errors
     /// See [`NatsError`].
     pub async fn connect(config: &Config) -> Result<Self, NatsError> {
-        let refusal = Refusal::default();
+        let refusal = LastRefusal::default();
         let heard = refusal.clone();
         let access = Access::of(config)?;
         let client =

@@ -12,9 +12,9 @@ use crate::broker::{
 
 /// The last refusal that a server has told a connection of.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Refusal(Arc<Mutex<Option<String>>>);
+pub(crate) struct LastRefusal(Arc<Mutex<Option<String>>>);
 
-impl Refusal {
+impl LastRefusal {
     /// Takes down what the client reports, if it is one.
     pub(crate) fn hear(&self, event: &Event) {
         if let Event::ServerError(ServerError::Other(said)) = event {

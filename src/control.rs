@@ -30,7 +30,7 @@ use crate::{
     identity::{Identity, UserFilter},
     metrics::{Control as Traffic, Metrics},
     revocation::{Full, IssuerName, Revocation, Revocations, Revoked},
-    session::Roster,
+    session::Connections,
     socket::ConnectionId,
 };
 use order::TOGETHER;
@@ -54,7 +54,7 @@ pub struct Control {
     instance: String,
     node: String,
     broker: Arc<dyn Broker>,
-    roster: Arc<Roster>,
+    registry: Arc<Connections>,
     revocations: Arc<Revocations>,
     calls: mpsc::Sender<Call>,
     /// How often what it says has come back to it, as what others say does.
@@ -92,7 +92,7 @@ impl Control {
     pub fn new(
         node: String,
         broker: Arc<dyn Broker>,
-        roster: Arc<Roster>,
+        registry: Arc<Connections>,
         revocations: Arc<Revocations>,
         tasks: Tasks,
         metrics: Arc<Metrics>,
@@ -107,7 +107,7 @@ impl Control {
                 instance,
                 node,
                 broker,
-                roster,
+                registry,
                 revocations,
                 calls,
                 heard_itself: AtomicU64::new(0),
@@ -228,16 +228,16 @@ impl Control {
         let mut answer = Answer { node: self.node.clone(), ..Answer::default() };
         let connections = match order {
             Order::Disconnect(whom) => {
-                self.roster.close(CloseReason::Disconnected, |identity, id| is(whom, issuer, identity, id)).await
+                self.registry.close(CloseReason::Disconnected, |identity, id| is(whom, issuer, identity, id)).await
             }
             Order::Revoke(revocations) => self.learn(revocations.clone(), ours).await,
             Order::Reevaluate { user, within_ms } => {
                 let theirs = UserFilter { user: Some(user.as_str()), issuer };
-                self.roster.hurry(theirs, Duration::from_millis(*within_ms)).await
+                self.registry.require_refresh(theirs, Duration::from_millis(*within_ms)).await
             }
             Order::List { user, most } => {
                 let user = user.as_ref().map(|user| user.as_str());
-                let (count, listed) = self.roster.list(UserFilter { user, issuer }, (*most).min(LISTED)).await;
+                let (count, listed) = self.registry.list(UserFilter { user, issuer }, (*most).min(LISTED)).await;
                 answer.listed = listed;
                 count
             }
@@ -264,7 +264,7 @@ impl Control {
             return 0;
         }
         self.metrics.revocations.set(self.revocations.forget(now) as f64);
-        self.roster.close(CloseReason::Revoked, |identity, _| self.revocations.covers(identity, now)).await
+        self.registry.close(CloseReason::Revoked, |identity, _| self.revocations.covers(identity, now)).await
     }
 
     /// Learns what others have revoked, and tells them what they do not know.

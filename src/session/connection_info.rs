@@ -10,7 +10,7 @@ const SHOWN: usize = 128;
 /// One connection.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Listed {
+pub struct ConnectionInfo {
     /// What it is called.
     pub connection: String,
     /// Whose it is; absent when anonymous. Cut after 128 characters.
@@ -27,7 +27,7 @@ pub struct Listed {
     pub expires_at: Option<u64>,
 }
 
-impl Listed {
+impl ConnectionInfo {
     pub(crate) fn new(id: ConnectionId, identity: &Identity) -> Self {
         let shown = |name: &String| name.chars().take(SHOWN).collect();
         Self {

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::{grants::Grants, outbox::Outbox, session::shared::Shared, socket::ConnectionId};
+use crate::{grants::Grants, outbox::Outbox, session::node_services::NodeServices, socket::ConnectionId};
 
 /// A connection at the moment at which something is begun for it.
-pub(crate) struct Asker<'a> {
-    pub(crate) shared: &'a Arc<Shared>,
+pub(crate) struct Requester<'a> {
+    pub(crate) services: &'a Arc<NodeServices>,
     pub(crate) outbox: &'a Arc<Outbox>,
     /// What it may do now.
     pub(crate) grants: &'a Grants,
 }
 
-impl Asker<'_> {
+impl Requester<'_> {
     pub(crate) fn connection(&self) -> ConnectionId {
         self.outbox.wire().id()
     }
@@ -20,7 +20,7 @@ impl Asker<'_> {
     /// How many things, and bytes of them, may wait for their turn: as much as a
     /// client may send at once.
     pub(crate) fn queue_limits(&self) -> (usize, usize) {
-        let limits = &self.shared.limits;
+        let limits = &self.services.limits;
         (limits.frames_burst as usize, limits.bytes_burst.bytes())
     }
 }

@@ -25,20 +25,20 @@ use crate::{
     outbox::Outbox,
     proto::{Goaway, Ping, Position, ServerFrame, TokenExpiring, server_frame::Body},
     session::{
+        connection_info::ConnectionInfo,
         expiry::{Due, Expiries, When},
         heartbeat,
-        listed::Listed,
     },
     socket::{Chunk, ConnectionId},
 };
 
 /// Parts of an interval at which some of the clients have their turn, so that
 /// heartbeats are spread evenly and no timer exists per connection.
-const TURNS: usize = 64;
+const SHARDS: usize = 64;
 
 /// A farewell is spread over at least so many places: a handful of clients
 /// need not wait for a window that is made for thousands.
-const FAREWELL_PLACES: u32 = 64;
+const DRAIN_SLOTS: u32 = 64;
 
 /// How often it is looked who is due: what a token's end is precise to.
 const LOOK: Duration = Duration::from_millis(200);
@@ -49,22 +49,22 @@ const TOGETHER: usize = 64;
 
 /// All connections that have said `connect`.
 #[derive(Debug)]
-pub struct Roster {
-    turns: [Mutex<Turn>; TURNS],
+pub struct Connections {
+    shards: [Mutex<Shard>; SHARDS],
     next: AtomicUsize,
     expiries: Expiries,
 }
 
 /// Those whose turn comes together.
 #[derive(Debug)]
-struct Turn {
-    seats: Slab<Seated>,
+struct Shard {
+    entries: Slab<ConnectionEntry>,
     /// When it last came.
     last: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
-struct Seated {
+struct ConnectionEntry {
     outbox: Arc<Outbox>,
     encoding: Encoding,
     follower: Follower,
@@ -75,22 +75,22 @@ struct Seated {
     missed: u8,
 }
 
-/// A connection's place; dropping it leaves the roster.
+/// A connection's place; dropping it leaves the registry.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    roster: Arc<Roster>,
-    turn: u32,
+pub(crate) struct Registration {
+    registry: Arc<Connections>,
+    shard: u32,
     key: u32,
 }
 
 /// One frame in both encodings.
 struct Both([Chunk; 2]);
 
-impl Roster {
-    /// A roster without connections.
+impl Connections {
+    /// A registry without connections.
     pub fn new(auth: &Auth) -> Arc<Self> {
         Arc::new(Self {
-            turns: [const { Mutex::new(Turn { seats: Slab::new(), last: None }) }; TURNS],
+            shards: [const { Mutex::new(Shard { entries: Slab::new(), last: None }) }; SHARDS],
             next: AtomicUsize::new(0),
             expiries: Expiries::new(auth.expiry_warning.duration(), auth.leeway.duration()),
         })
@@ -102,14 +102,14 @@ impl Roster {
         encoding: Encoding,
         follower: Follower,
         grants: Grants,
-    ) -> Seat {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % TURNS;
-        let mut seated = self.lock(turn);
-        let key = seated.seats.vacant_key();
+    ) -> Registration {
+        let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        let mut entry = self.lock(shard);
+        let key = entry.entries.vacant_key();
         let expires_at = grants.identity().expires_at;
-        let expiry = expires_at.map(|end| self.expiries.add((turn as u32, key as u32), end));
-        seated.seats.insert(Seated { outbox, encoding, follower, grants, expiry, missed: 0 });
-        Seat { roster: self.clone(), turn: turn as u32, key: key as u32 }
+        let expiry = expires_at.map(|end| self.expiries.add((shard as u32, key as u32), end));
+        entry.entries.insert(ConnectionEntry { outbox, encoding, follower, grants, expiry, missed: 0 });
+        Registration { registry: self.clone(), shard: shard as u32, key: key as u32 }
     }
 
     /// Warns clients ahead of the end of their tokens, and closes those who have
@@ -124,7 +124,7 @@ impl Roster {
                 if due.is_empty() {
                     break;
                 }
-                for (Seated { outbox, encoding, .. }, due) in due {
+                for (ConnectionEntry { outbox, encoding, .. }, due) in due {
                     match due {
                         Due::Warning(in_ms) => drop(outbox.push(&expiring(encoding, in_ms))),
                         Due::End => outbox.close(CloseReason::TokenExpired),
@@ -136,18 +136,18 @@ impl Roster {
     }
 
     /// Some of those who are due now.
-    fn due(&self, now: u64) -> Vec<(Seated, Due)> {
+    fn due(&self, now: u64) -> Vec<(ConnectionEntry, Due)> {
         let mut due = Vec::new();
         while due.len() < TOGETHER
             && let Some(entry) = self.expiries.first(now)
         {
-            let (turn, key) = entry.1;
+            let (shard, key) = entry.1;
             // While its seat is ours nobody else moves it.
-            let mut turn = self.lock(turn as usize);
+            let mut shard = self.lock(shard as usize);
             let Some((what, next)) = self.expiries.take(entry, now) else { continue };
-            if let Some(seated) = turn.seats.get_mut(key as usize) {
-                seated.expiry = next;
-                due.push((seated.clone(), what));
+            if let Some(entry) = shard.entries.get_mut(key as usize) {
+                entry.expiry = next;
+                due.push((entry.clone(), what));
             }
         }
         due
@@ -157,8 +157,9 @@ impl Roster {
     /// that are being closed anyway do not count.
     pub async fn close(&self, reason: CloseReason, meant: impl Fn(&Identity, ConnectionId) -> bool) -> usize {
         let mut closed = 0;
-        for turn in 0..TURNS {
-            for Seated { outbox, .. } in self.meant(turn, |seated| meant(seated.grants.identity(), seated.id())) {
+        for shard in 0..SHARDS {
+            for ConnectionEntry { outbox, .. } in self.meant(shard, |entry| meant(entry.grants.identity(), entry.id()))
+            {
                 closed += usize::from(outbox.closed().is_none());
                 outbox.close(reason);
             }
@@ -169,10 +170,12 @@ impl Roster {
 
     /// Has a user's clients bring a new token within a time, or be closed;
     /// returns how many there are.
-    pub async fn hurry(&self, user: UserFilter<'_>, within: Duration) -> usize {
+    pub async fn require_refresh(&self, user: UserFilter<'_>, within: Duration) -> usize {
         let (mut told, in_ms) = (0, within.as_millis() as u64);
-        for turn in 0..TURNS {
-            for Seated { outbox, encoding, .. } in self.cut_short(turn, user, unix_millis().saturating_add(in_ms)) {
+        for shard in 0..SHARDS {
+            for ConnectionEntry { outbox, encoding, .. } in
+                self.cut_short(shard, user, unix_millis().saturating_add(in_ms))
+            {
                 told += usize::from(outbox.push(&expiring(encoding, in_ms)));
             }
             tokio::task::yield_now().await;
@@ -181,26 +184,27 @@ impl Roster {
     }
 
     /// A user's tokens hold until then and no longer, milliseconds since 1970.
-    fn cut_short(&self, number: usize, user: UserFilter<'_>, at: u64) -> Vec<Seated> {
-        let mut turn = self.lock(number);
-        let theirs = turn.seats.iter_mut().filter(|(_, seated)| user.matches(seated.grants.identity()));
+    fn cut_short(&self, number: usize, user: UserFilter<'_>, at: u64) -> Vec<ConnectionEntry> {
+        let mut shard = self.lock(number);
+        let theirs = shard.entries.iter_mut().filter(|(_, entry)| user.matches(entry.grants.identity()));
         theirs
-            .map(|(key, seated)| {
-                let before = seated.expiry.take();
-                seated.expiry = Some(self.expiries.cut_short((number as u32, key as u32), before, at));
-                seated.clone()
+            .map(|(key, entry)| {
+                let before = entry.expiry.take();
+                entry.expiry = Some(self.expiries.cut_short((number as u32, key as u32), before, at));
+                entry.clone()
             })
             .collect()
     }
 
     /// How many connections there are, of a user or in all, and some of them.
-    pub async fn list(&self, user: UserFilter<'_>, most: usize) -> (usize, Vec<Listed>) {
+    pub async fn list(&self, user: UserFilter<'_>, most: usize) -> (usize, Vec<ConnectionInfo>) {
         let (mut count, mut listed) = (0, Vec::new());
-        for turn in 0..TURNS {
-            let meant = self.meant(turn, |seated| user.matches(seated.grants.identity()));
+        for shard in 0..SHARDS {
+            let meant = self.meant(shard, |entry| user.matches(entry.grants.identity()));
             count += meant.len();
             let room = most - listed.len();
-            listed.extend(meant.iter().take(room).map(|seated| Listed::new(seated.id(), seated.grants.identity())));
+            listed
+                .extend(meant.iter().take(room).map(|entry| ConnectionInfo::new(entry.id(), entry.grants.identity())));
             tokio::task::yield_now().await;
         }
         (count, listed)
@@ -208,12 +212,12 @@ impl Roster {
 
     /// What a connection may do, if it is one of this node.
     pub fn grants(&self, id: ConnectionId) -> Option<Grants> {
-        (0..TURNS).find_map(|turn| self.meant(turn, |seated| seated.id() == id).pop()).map(|seated| seated.grants)
+        (0..SHARDS).find_map(|shard| self.meant(shard, |entry| entry.id() == id).pop()).map(|entry| entry.grants)
     }
 
     /// A copy of those who are meant, so that no lock is held while sockets are written.
-    fn meant(&self, turn: usize, meant: impl Fn(&Seated) -> bool) -> Vec<Seated> {
-        self.lock(turn).seats.iter().filter(|(_, seated)| meant(seated)).map(|(_, seated)| seated.clone()).collect()
+    fn meant(&self, shard: usize, meant: impl Fn(&ConnectionEntry) -> bool) -> Vec<ConnectionEntry> {
+        self.lock(shard).entries.iter().filter(|(_, entry)| meant(entry)).map(|(_, entry)| entry.clone()).collect()
     }
 
     /// Pings each connection once per interval, and gives up the silent ones,
@@ -221,13 +225,13 @@ impl Roster {
     /// Runs until it is dropped.
     pub async fn keep_alive(self: Arc<Self>, interval: Span, idle_time: Span, hub: Arc<Hub>, link: impl Fn() -> Link) {
         let is_idle = |outbox: &Outbox| !idle_time.is_zero() && outbox.idle() >= idle_time.duration();
-        let mut ticks = time::interval(interval.duration() / TURNS as u32);
+        let mut ticks = time::interval(interval.duration() / SHARDS as u32);
         // After a stall, go on at the usual pace instead of pinging all at once.
         ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-        for turn in (0..TURNS).cycle() {
+        for shard in (0..SHARDS).cycle() {
             ticks.tick().await;
             let mut pings = Pings::new(link());
-            for (Seated { outbox, encoding, follower, .. }, lives) in self.take_turn(turn) {
+            for (ConnectionEntry { outbox, encoding, follower, .. }, lives) in self.check_shard(shard) {
                 if lives && is_idle(&outbox) {
                     outbox.close(CloseReason::Idle);
                 } else if lives {
@@ -241,29 +245,29 @@ impl Roster {
     }
 
     /// Those whose turn it is, each with whether it shows life.
-    fn take_turn(&self, turn: usize) -> Vec<(Seated, bool)> {
-        let mut turn = self.lock(turn);
+    fn check_shard(&self, shard: usize) -> Vec<(ConnectionEntry, bool)> {
+        let mut shard = self.lock(shard);
         let now = Instant::now();
-        let since = turn.last.replace(now).map_or(Duration::MAX, |last| now - last);
-        let judge = |(_, seated): (usize, &mut Seated)| {
-            if seated.outbox.is_waiting() {
+        let since = shard.last.replace(now).map_or(Duration::MAX, |last| now - last);
+        let judge = |(_, entry): (usize, &mut ConnectionEntry)| {
+            if entry.outbox.is_waiting() {
                 // Its answer waits behind what it has to read; how long it may
                 // read nothing at all is for the outbox to say.
-                seated.missed = 0;
-                return (seated.clone(), true);
+                entry.missed = 0;
+                return (entry.clone(), true);
             }
-            let missed = heartbeat::missed(seated.outbox.wire().silence(), since, seated.missed);
-            seated.missed = missed.unwrap_or(seated.missed);
-            (seated.clone(), missed.is_some())
+            let missed = heartbeat::missed(entry.outbox.wire().silence(), since, entry.missed);
+            entry.missed = missed.unwrap_or(entry.missed);
+            (entry.clone(), missed.is_some())
         };
-        turn.seats.iter_mut().map(judge).collect()
+        shard.entries.iter_mut().map(judge).collect()
     }
 
     /// Tells every connection at once whether the broker is there.
     pub async fn tell(&self, link: Link) {
         let ping = ping(link, Vec::new());
-        for turn in 0..TURNS {
-            for Seated { outbox, encoding, .. } in self.seated(turn) {
+        for shard in 0..SHARDS {
+            for ConnectionEntry { outbox, encoding, .. } in self.entries(shard) {
                 outbox.push(ping.of(encoding));
             }
             tokio::task::yield_now().await;
@@ -272,25 +276,25 @@ impl Roster {
 
     /// Tells every connection to go, one after the other over the window, and
     /// closes each of them once it has had the time to move.
-    pub async fn farewell(&self, drain: &Drain) {
+    pub async fn drain(&self, drain: &Drain) {
         let goaway = Both::new(&Body::Goaway(Goaway {
             reconnect_after_ms: 0,
             window_ms: drain.move_time.millis(),
             reason: CloseReason::Draining.label().into(),
         }));
-        let all: Vec<Seated> = (0..TURNS).flat_map(|turn| self.seated(turn)).collect();
-        let places = u32::try_from(all.len()).unwrap_or(u32::MAX).max(FAREWELL_PLACES);
-        let step = drain.window.duration() / places;
+        let all: Vec<ConnectionEntry> = (0..SHARDS).flat_map(|shard| self.entries(shard)).collect();
+        let slots = u32::try_from(all.len()).unwrap_or(u32::MAX).max(DRAIN_SLOTS);
+        let step = drain.window.duration() / slots;
         let start = Instant::now();
         let told = async {
-            for (place, Seated { outbox, encoding, .. }) in (0..).zip(&all) {
-                time::sleep_until(start + step * place).await;
+            for (slot, ConnectionEntry { outbox, encoding, .. }) in (0..).zip(&all) {
+                time::sleep_until(start + step * slot).await;
                 outbox.push(goaway.of(*encoding));
             }
         };
         let closed = async {
-            for (place, Seated { outbox, .. }) in (0..).zip(&all) {
-                time::sleep_until(start + drain.move_time.duration() + step * place).await;
+            for (slot, ConnectionEntry { outbox, .. }) in (0..).zip(&all) {
+                time::sleep_until(start + drain.move_time.duration() + step * slot).await;
                 outbox.close(CloseReason::Draining);
             }
         };
@@ -298,38 +302,38 @@ impl Roster {
     }
 
     /// A copy, so that no lock is held while sockets are written.
-    fn seated(&self, turn: usize) -> Vec<Seated> {
-        self.meant(turn, |_| true)
+    fn entries(&self, shard: usize) -> Vec<ConnectionEntry> {
+        self.meant(shard, |_| true)
     }
 
-    fn lock(&self, turn: usize) -> MutexGuard<'_, Turn> {
-        self.turns[turn].lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seated {
+impl ConnectionEntry {
     fn id(&self) -> ConnectionId {
         self.outbox.wire().id()
     }
 }
 
-impl Seat {
+impl Registration {
     /// The client has brought a new token.
     pub(crate) fn renew(&self, grants: Grants) {
-        let Self { roster, turn, key } = self;
-        let mut seated = roster.lock(*turn as usize);
-        let Some(seated) = seated.seats.get_mut(*key as usize) else { return };
-        seated.expiry.into_iter().for_each(|at| roster.expiries.remove((*turn, *key), at));
-        seated.expiry = grants.identity().expires_at.map(|end| roster.expiries.add((*turn, *key), end));
-        seated.grants = grants;
+        let Self { registry, shard, key } = self;
+        let mut entry = registry.lock(*shard as usize);
+        let Some(entry) = entry.entries.get_mut(*key as usize) else { return };
+        entry.expiry.into_iter().for_each(|at| registry.expiries.remove((*shard, *key), at));
+        entry.expiry = grants.identity().expires_at.map(|end| registry.expiries.add((*shard, *key), end));
+        entry.grants = grants;
     }
 }
 
-impl Drop for Seat {
+impl Drop for Registration {
     fn drop(&mut self) {
-        let mut turn = self.roster.lock(self.turn as usize);
-        let seated = turn.seats.remove(self.key as usize);
-        seated.expiry.into_iter().for_each(|at| self.roster.expiries.remove((self.turn, self.key), at));
+        let mut shard = self.registry.lock(self.shard as usize);
+        let entry = shard.entries.remove(self.key as usize);
+        entry.expiry.into_iter().for_each(|at| self.registry.expiries.remove((self.shard, self.key), at));
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use crate::session::connection::Session;
 
 /// Resolves when the connection has ended.
-pub(crate) enum Life {
+pub(crate) enum ConnectionTask {
     /// For bytes.
     Waiting(Session),
     /// On what they say; gives the session back unless it ended.
@@ -22,7 +22,7 @@ pub(crate) enum Life {
     Over,
 }
 
-impl Life {
+impl ConnectionTask {
     pub(crate) fn of(session: Session) -> Self {
         // It may have sent more right behind its `connect`.
         if session.is_settled() {
@@ -32,7 +32,7 @@ impl Life {
     }
 }
 
-impl Future for Life {
+impl Future for ConnectionTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -43,7 +43,7 @@ impl Future for Life {
                         *self = Self::Waiting(session);
                         return Poll::Pending;
                     }
-                    Poll::Ready(read) if session.is_content(&read) => *self = Self::Waiting(session),
+                    Poll::Ready(read) if session.needs_nothing(&read) => *self = Self::Waiting(session),
                     Poll::Ready(read) => *self = Self::Working(Box::pin(session.work(read))),
                 },
                 Self::Working(mut work) => match work.as_mut().poll(context) {
@@ -68,6 +68,6 @@ mod tests {
     /// tokio, rounded up to a multiple of 128 bytes: 256 in all.
     #[test]
     fn it_fits_into_the_smallest_task() {
-        assert!(size_of::<Life>() <= 128, "{} bytes", size_of::<Life>());
+        assert!(size_of::<ConnectionTask>() <= 128, "{} bytes", size_of::<ConnectionTask>());
     }
 }

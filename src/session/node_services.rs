@@ -16,12 +16,12 @@ use crate::{
     publish::Publisher,
     quota::Quotas,
     request::Requests,
-    session::{queue::QueueRoom, roster::Roster},
+    session::{queue::QueueRoom, registry::Connections},
 };
 
 /// What all sessions of a node share.
 #[derive(Debug)]
-pub struct Shared {
+pub struct NodeServices {
     /// Name of the node.
     pub node: String,
     /// How often the client hears from us.
@@ -45,7 +45,7 @@ pub struct Shared {
     /// Reads what is stored.
     pub fetcher: Arc<Fetcher>,
     /// Where the connection is listed.
-    pub roster: Arc<Roster>,
+    pub registry: Arc<Connections>,
     /// Cancelled when the node leaves.
     pub leaving: CancellationToken,
     /// What outboxes share.

@@ -18,7 +18,7 @@ use crate::{
     error::{Code, Refusal},
     gate::Permit,
     grants::Grants,
-    hub::{Attachment, Wish},
+    hub::{Attachment, SubscribeOptions},
     metrics::Refresh,
     outbox::Outbox,
     proto::{ClientFrame, Misplaced, Ping, Refreshed, ServerFrame, client_frame, server_frame::Body},
@@ -80,9 +80,9 @@ impl Session {
     pub(crate) fn register(&mut self) {
         let ConnectionGuard { services, outbox, .. } = &self.guard;
         if let Some(grants) = self.grants.clone() {
-            let follower = self.attachment.follower();
+            let position_handle = self.attachment.position_handle();
             self.registration =
-                Some(services.registry.enter(outbox.clone(), self.inbound.encoding(), follower, grants));
+                Some(services.registry.enter(outbox.clone(), self.inbound.encoding(), position_handle, grants));
         }
         self.check_revoked();
         if services.leaving.is_cancelled() {
@@ -337,11 +337,11 @@ impl Session {
     /// Performs what needs nobody's answer.
     fn perform(&mut self, effect: Effect) -> Result<(), End> {
         match effect {
-            Effect::Join(pattern, wish) => {
-                let reply_to = wish.reply_to;
+            Effect::Join(pattern, options) => {
+                let reply_to = options.reply_to;
                 let user = self.grants.as_ref().and_then(|grants| grants.identity().user_key());
                 let account = self.guard.services.quotas.account(user);
-                if let Err(why) = self.attachment.join(&pattern, Wish { account, ..wish }) {
+                if let Err(why) = self.attachment.join(&pattern, SubscribeOptions { account, ..options }) {
                     if why.is_news {
                         let identity = self.grants.as_ref().map(Grants::identity);
                         let (user, issuer) = (identity.map(|who| &who.user), identity.map(|who| &who.issuer));

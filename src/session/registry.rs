@@ -20,7 +20,7 @@ use crate::{
     codec::Encoding,
     config::{Auth, Drain, Span},
     grants::Grants,
-    hub::{Follower, Hub},
+    hub::{Hub, PositionHandle},
     identity::{Identity, UserFilter},
     outbox::Outbox,
     proto::{Goaway, Ping, Position, ServerFrame, TokenExpiring, server_frame::Body},
@@ -67,7 +67,7 @@ struct Shard {
 struct ConnectionEntry {
     outbox: Arc<Outbox>,
     encoding: Encoding,
-    follower: Follower,
+    position_handle: PositionHandle,
     grants: Grants,
     /// When something is due about its token, if it ends.
     expiry: Option<When>,
@@ -100,7 +100,7 @@ impl Connections {
         self: &Arc<Self>,
         outbox: Arc<Outbox>,
         encoding: Encoding,
-        follower: Follower,
+        position_handle: PositionHandle,
         grants: Grants,
     ) -> Registration {
         let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
@@ -108,7 +108,7 @@ impl Connections {
         let key = entry.entries.vacant_key();
         let expires_at = grants.identity().expires_at;
         let expiry = expires_at.map(|end| self.expiries.add((shard as u32, key as u32), end));
-        entry.entries.insert(ConnectionEntry { outbox, encoding, follower, grants, expiry, missed: 0 });
+        entry.entries.insert(ConnectionEntry { outbox, encoding, position_handle, grants, expiry, missed: 0 });
         Registration { registry: self.clone(), shard: shard as u32, key: key as u32 }
     }
 
@@ -231,12 +231,12 @@ impl Connections {
         for shard in (0..SHARDS).cycle() {
             ticks.tick().await;
             let mut pings = Pings::new(link());
-            for (ConnectionEntry { outbox, encoding, follower, .. }, lives) in self.check_shard(shard) {
+            for (ConnectionEntry { outbox, encoding, position_handle, .. }, lives) in self.check_shard(shard) {
                 if lives && is_idle(&outbox) {
                     outbox.close(CloseReason::Idle);
                 } else if lives {
                     // Who has no room for it has more to read than that.
-                    outbox.offer(pings.at(hub.positions(&follower)).of(encoding));
+                    outbox.offer(pings.at(hub.positions(&position_handle)).of(encoding));
                 } else {
                     outbox.close(CloseReason::PingTimeout);
                 }

@@ -16,12 +16,12 @@ const FRUITLESS: u32 = 200;
 
 /// Counts looks.
 #[derive(Debug)]
-pub(crate) struct Linger {
+pub(crate) struct Coalescer {
     fruitless: u32,
     since: Instant,
 }
 
-impl Linger {
+impl Coalescer {
     pub(crate) fn new(now: Instant) -> Self {
         Self { fruitless: 0, since: now }
     }
@@ -58,8 +58,8 @@ mod tests {
     /// Looks at these milliseconds; whether it lingers after the last.
     fn looks(at: impl IntoIterator<Item = (u64, bool)>) -> bool {
         let begun = Instant::now();
-        let mut linger = Linger::new(begun);
-        at.into_iter().fold(false, |_, (ms, wanted)| linger.after(wanted, begun + Duration::from_millis(ms)))
+        let mut coalescer = Coalescer::new(begun);
+        at.into_iter().fold(false, |_, (ms, wanted)| coalescer.after(wanted, begun + Duration::from_millis(ms)))
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     codec::Encoding,
     config::Delivery,
-    hub::{channel::Channel, frames},
+    hub::{frames, stream::channel::Channel},
     proto::{Position, Subscribed},
     quota::Account,
     socket::Chunk,
@@ -14,7 +14,7 @@ use crate::{
 
 /// What it asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Wish {
+pub struct SubscribeOptions {
     /// Number that the answer carries; 0 for none.
     pub reply_to: u64,
     /// It has everything up to these positions.
@@ -25,14 +25,14 @@ pub struct Wish {
     pub account: Account,
 }
 
-impl Wish {
+impl SubscribeOptions {
     /// Whether it asks for nothing that is stored.
     pub(crate) fn is_plain(&self) -> bool {
         self.after.is_empty() && !self.snapshot
     }
 
     /// The answer, for the moment at which the subscription is live.
-    pub(crate) fn granted(
+    pub(crate) fn subscribed_frame(
         &self,
         encoding: Encoding,
         pattern: &Pattern,

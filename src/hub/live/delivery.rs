@@ -9,9 +9,9 @@ use crate::{
     broker::Message,
     config::Overflow,
     hub::{
-        fan_out::FanOut,
-        member::{Asks, Member, Share},
-        overflow::tell,
+        live::fan_out::LiveFanOut,
+        live::overflow::tell,
+        member::{EventChecks, Member, Share},
     },
     metrics::{Metrics, Undelivered},
     outbox::Offer,
@@ -21,17 +21,17 @@ use crate::{
 
 /// A member in its place in a topic.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct TopicMember {
     pub(crate) member: Arc<Member>,
     /// What has to be asked for each event.
-    pub(crate) asks: Asks,
+    pub(crate) checks: EventChecks,
 }
 
 /// Events that arrived together.
-pub(crate) struct Delivery<'a> {
+pub(crate) struct LiveDelivery<'a> {
     pattern: &'a Pattern,
     messages: &'a [Arc<Message>],
-    fan_out: &'a FanOut,
+    fan_out: &'a LiveFanOut,
     /// All events in one chunk, by encoding.
     whole: [OnceCell<Chunk>; 2],
     runs: OnceCell<Vec<Run<'a>>>,
@@ -66,15 +66,15 @@ pub(crate) struct Tally {
     pub(crate) pending: i64,
 }
 
-impl<'a> Delivery<'a> {
-    pub(crate) fn new(pattern: &'a Pattern, messages: &'a [Arc<Message>], fan_out: &'a FanOut) -> Self {
+impl<'a> LiveDelivery<'a> {
+    pub(crate) fn new(pattern: &'a Pattern, messages: &'a [Arc<Message>], fan_out: &'a LiveFanOut) -> Self {
         Self { pattern, messages, fan_out, whole: [const { OnceCell::new() }; 2], runs: OnceCell::new() }
     }
 
     /// Gives the events to all who stand there.
-    pub(crate) fn give_all(&self, members: &Slab<Standing>, tally: &mut Tally) {
-        for (_, Standing { member, asks }) in members {
-            if asks.nothing() {
+    pub(crate) fn give_all(&self, members: &Slab<TopicMember>, tally: &mut Tally) {
+        for (_, TopicMember { member, checks }) in members {
+            if checks.nothing() {
                 self.give(member, tally);
             } else {
                 self.give_share(member, tally);

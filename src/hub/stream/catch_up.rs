@@ -8,12 +8,12 @@ use crate::{
     broker::{Message, PageSize},
     classes::StreamIndex,
     hub::{
-        allowed::Allowed,
-        backlog::batches,
-        channel::Channel,
         frames,
+        live::backlog::batches,
         member::Member,
-        seats::{Seat, Server},
+        member_progress::{CatchUpOwner, StreamProgress},
+        stream::channel::Channel,
+        stream::deny_filter::DenyFilter,
     },
     journal::{Cursor, Part, Reader, Reason},
     metrics::{Metrics, Undelivered},
@@ -32,12 +32,12 @@ pub(crate) const RETRY: Duration = Duration::from_millis(250);
 /// Serves it until it is up with the others, or gone.
 pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics: Arc<Metrics>) {
     let stream = channel.journal().stream();
-    let service = Service { member: &member, stream, server: Server::default() };
+    let service = CatchUp { member: &member, stream, owner: CatchUpOwner::default() };
     let mut reading: Option<(Vec<Pattern>, Reader)> = None;
     // Otherwise another one serves it, or nobody has to.
-    let mut serves = member.seats().take_on(stream, &service.server);
+    let mut serves = member.progress().claim(stream, &service.owner);
     while serves && member.outbox().room().await {
-        let Some((patterns, from)) = service.with(|seat| seat.behind()) else { break };
+        let Some((patterns, from)) = service.with(|progress| progress.behind()) else { break };
         let (_, reader) = match &mut reading {
             Some(reading) if reading.0 == patterns => reading,
             _ => reading.insert((patterns.clone(), channel.journal().reader(patterns.clone(), from))),
@@ -51,25 +51,25 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics
         };
         let at = reader.cursor();
         let sent = match part {
-            Part::End if channel.rejoin(&member, &service.server, at) => break,
+            Part::End if channel.rejoin(&member, &service.owner, at) => break,
             Part::End => {
                 // Whoever hands out may need this thread to get there.
                 yield_now().await;
                 true
             }
             Part::Events(events) => {
-                let mut sent = Sent::All;
+                let mut sent = CatchUpStep::All;
                 for together in batches(&events) {
-                    if sent == Sent::All {
+                    if sent == CatchUpStep::All {
                         sent = service.send_events(together, &patterns, at, &metrics).await;
                     }
                 }
-                if sent == Sent::Void {
+                if sent == CatchUpStep::Void {
                     // It reads again from where it is.
                     reading = None;
                     continue;
                 }
-                sent == Sent::All
+                sent == CatchUpStep::All
             }
             Part::Lost(gap) => {
                 let mut sent = true;
@@ -86,21 +86,21 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics
                 sent
             }
         };
-        serves = sent && service.with(|seat| seat.sent = at).is_some();
+        serves = sent && service.with(|progress| progress.sent = at).is_some();
     }
     metrics.lagging.decrement(1);
 }
 
 /// A seat while it is served.
-struct Service<'m> {
+struct CatchUp<'m> {
     member: &'m Member,
     stream: StreamIndex,
-    server: Server,
+    owner: CatchUpOwner,
 }
 
 /// What became of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
+enum CatchUpStep {
     /// Those that may be are sent.
     All,
     /// The connection's patterns or denials are others by now.
@@ -109,10 +109,10 @@ enum Sent {
     Gone,
 }
 
-impl Service<'_> {
+impl CatchUp<'_> {
     /// Does something with the seat; nothing when it has been given up.
-    fn with<R>(&self, act: impl FnOnce(&mut Seat) -> R) -> Option<R> {
-        self.member.seats().serve(self.stream, &self.server, act)
+    fn with<R>(&self, act: impl FnOnce(&mut StreamProgress) -> R) -> Option<R> {
+        self.member.progress().serve(self.stream, &self.owner, act)
     }
 
     /// Sends events as soon as there is room, but for those that are denied.
@@ -122,37 +122,37 @@ impl Service<'_> {
         patterns: &[Pattern],
         at: Cursor,
         metrics: &Metrics,
-    ) -> Sent {
-        let Some(last) = together.last() else { return Sent::All };
-        let allowed = Allowed::of(self.member, together);
+    ) -> CatchUpStep {
+        let Some(last) = together.last() else { return CatchUpStep::All };
+        let allowed = DenyFilter::of(self.member, together);
         let chunk = (!allowed.events.is_empty()).then(|| self.member.encoding().events(&allowed.events));
         let mut void = false;
-        let mut offer = |seat: &mut Seat| {
-            void = !seat.is_for(patterns) || !allowed.holds(self.member);
+        let mut offer = |progress: &mut StreamProgress| {
+            void = !progress.is_for(patterns) || !allowed.holds(self.member);
             if void {
                 return None;
             }
             let offer = chunk.as_ref().map_or(Offer::Taken, |chunk| self.member.outbox().offer(chunk));
             if offer == Offer::Taken {
-                seat.pending -= together.len() as i64;
-                seat.sent = Cursor { seq: last.seq(), ..at };
+                progress.pending -= together.len() as i64;
+                progress.sent = Cursor { seq: last.seq(), ..at };
             }
             Some(offer)
         };
         if !self.member.outbox().as_room_allows(|| self.with(&mut offer)?).await {
-            return if void { Sent::Void } else { Sent::Gone };
+            return if void { CatchUpStep::Void } else { CatchUpStep::Gone };
         }
         metrics.bytes_sent.increment(chunk.map_or(0, |chunk| chunk.len() as u64));
         metrics.deliveries.increment(allowed.events.len() as u64);
         metrics.undelivered.of(Undelivered::Denied).increment(allowed.denied as u64);
         metrics.pending.decrement(together.len() as f64);
-        Sent::All
+        CatchUpStep::All
     }
 
     /// Sends a chunk without events as soon as there is room; false when the
     /// connection is closed, or the seat has been given up.
     async fn send(&self, chunk: &Chunk) -> bool {
-        let offer = |_: &mut Seat| self.member.outbox().offer(chunk);
+        let offer = |_: &mut StreamProgress| self.member.outbox().offer(chunk);
         self.member.outbox().as_room_allows(|| self.with(offer)).await
     }
 }

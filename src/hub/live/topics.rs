@@ -12,9 +12,11 @@ use crate::{
     broker::{Broker, FeedId},
     drain::Tasks,
     hub::{
-        live::{Left, LiveFeeds, Refused, Route, SETTLE},
-        slices::lock,
-        topic::Topic,
+        live::feeds::{Left, LiveFeeds, RefusedFeed},
+        live::handover::SETTLE,
+        live::live_feed::Route,
+        live::topic::Topic,
+        member_list::lock,
     },
     metrics::Metrics,
     subject::Pattern,
@@ -27,14 +29,14 @@ pub(crate) struct Topics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    known: Mutex<Known>,
+    state: Mutex<State>,
     broker: Arc<dyn Broker>,
     tasks: Tasks,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct State {
     by_pattern: HashMap<Pattern, Entry>,
     feeds: LiveFeeds,
 }
@@ -49,7 +51,7 @@ struct Entry {
 
 impl Topics {
     pub(crate) fn new(broker: Arc<dyn Broker>, tasks: Tasks, metrics: Arc<Metrics>) -> Self {
-        Self(Arc::new(Inner { known: Mutex::default(), broker, tasks, metrics }))
+        Self(Arc::new(Inner { state: Mutex::default(), broker, tasks, metrics }))
     }
 
     /// How many there are.
@@ -69,20 +71,20 @@ impl Topics {
 
     /// The broker refuses a feed. Its topic, if nothing brings its events now.
     pub(crate) fn refused(&self, feed: FeedId) -> Option<Arc<Topic>> {
-        let mut known = self.0.lock();
-        let Refused { topic, moved, ends } = known.feeds.refused(feed, &*self.0.broker);
-        known.note(moved);
+        let mut state = self.0.lock();
+        let RefusedFeed { topic, moved, ends } = state.feeds.refused(feed, &*self.0.broker);
+        state.note(moved);
         if ends {
-            self.0.clone().begin_end(&mut known, feed);
+            self.0.clone().begin_end(&mut state, feed);
         }
-        self.0.count(&known);
+        self.0.count(&state);
         topic
     }
 
     /// One more member wants a pattern.
     pub(crate) fn enter(&self, pattern: &Pattern) -> Arc<Topic> {
-        let mut known = self.0.lock();
-        let Known { by_pattern, feeds } = &mut *known;
+        let mut state = self.0.lock();
+        let State { by_pattern, feeds } = &mut *state;
         if let Some(entry) = by_pattern.get_mut(pattern) {
             entry.members += 1;
             return entry.topic.clone();
@@ -97,15 +99,15 @@ impl Topics {
             None => feeds.open(&*self.0.broker, topic.clone()),
         };
         by_pattern.insert(pattern.clone(), Entry { topic: topic.clone(), members: 1, feed });
-        self.0.count(&known);
+        self.0.count(&state);
         topic
     }
 
     /// One member less wants it. Where its feed has to go on for a while, for
     /// others: what is cancelled when that is over.
     pub(crate) fn exit(&self, pattern: &Pattern) -> Option<CancellationToken> {
-        let mut known = self.0.lock();
-        let Known { by_pattern, feeds } = &mut *known;
+        let mut state = self.0.lock();
+        let State { by_pattern, feeds } = &mut *state;
         let entry = by_pattern.get_mut(pattern)?;
         entry.members -= 1;
         if entry.members > 0 {
@@ -114,17 +116,17 @@ impl Topics {
         let feed = by_pattern.remove(pattern)?.feed;
         let Left { ends, closed } = feeds.leave(feed, pattern);
         if ends {
-            self.0.clone().begin_end(&mut known, feed);
+            self.0.clone().begin_end(&mut state, feed);
         }
-        self.0.count(&known);
+        self.0.count(&state);
         closed
     }
 }
 
 impl Inner {
     /// Begins to end a feed that brings others' topics, which it should not.
-    fn begin_end(self: Arc<Self>, known: &mut Known, feed: FeedId) {
-        let all_open = known.feeds.begin_end(feed, Instant::now());
+    fn begin_end(self: Arc<Self>, state: &mut State, feed: FeedId) {
+        let all_open = state.feeds.begin_end(feed, Instant::now());
         let tasks = self.tasks.clone();
         tasks.spawn_vital("hand-over", self.hand_over(feed, all_open));
     }
@@ -148,40 +150,40 @@ impl Inner {
 
     /// False when none is left.
     fn move_some(&self, from: FeedId) -> bool {
-        let mut known = self.lock();
-        let moved = known.feeds.hand_over(from, &*self.broker);
-        known.note(moved);
-        self.count(&known);
-        !known.feeds.is_handed_over(from)
+        let mut state = self.lock();
+        let moved = state.feeds.hand_over(from, &*self.broker);
+        state.note(moved);
+        self.count(&state);
+        !state.feeds.is_handed_over(from)
     }
 
     fn end(&self, feed: FeedId) {
-        let mut known = self.lock();
-        known.feeds.end(feed);
-        self.count(&known);
+        let mut state = self.lock();
+        state.feeds.end(feed);
+        self.count(&state);
     }
 
     /// False when none is left.
     fn finish_some(self: Arc<Self>, from: FeedId) -> bool {
-        let mut known = self.lock();
-        let (left, more) = known.feeds.finish(from);
+        let mut state = self.lock();
+        let (left, more) = state.feeds.finish(from);
         for feed in left {
-            self.clone().begin_end(&mut known, feed);
+            self.clone().begin_end(&mut state, feed);
         }
         more
     }
 
-    fn count(&self, known: &Known) {
-        self.metrics.topics.set(known.by_pattern.len() as f64);
-        self.metrics.feeds.set(known.feeds.len() as f64);
+    fn count(&self, state: &State) {
+        self.metrics.topics.set(state.by_pattern.len() as f64);
+        self.metrics.feeds.set(state.feeds.len() as f64);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        lock(&self.known)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 }
 
-impl Known {
+impl State {
     /// Patterns come by other feeds now.
     fn note(&mut self, moved: Vec<(Pattern, FeedId)>) {
         for (pattern, feed) in moved {

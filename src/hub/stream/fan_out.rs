@@ -11,11 +11,11 @@ use crate::{
     broker::Message,
     drain::Tasks,
     hub::{
-        catch_up::catch_up,
-        channel::{Channel, Follower, Group, Turn, Wanted},
-        handing::Handing,
         member::Member,
-        slices::{FEW, SLICE, lock},
+        member_list::{FEW, SLICE, lock},
+        stream::catch_up::catch_up,
+        stream::channel::{Batch, Channel, Follower, Group, Wanted},
+        stream::delivery::StreamDelivery,
     },
     journal::Cursor,
     metrics::Metrics,
@@ -24,27 +24,27 @@ use crate::{
 
 /// What the fan-outs of all streams share.
 #[derive(Clone, Debug)]
-pub(crate) struct Courier {
+pub(crate) struct StreamFanOut {
     pub(crate) tasks: Tasks,
     pub(crate) metrics: Arc<Metrics>,
 }
 
-impl Courier {
+impl StreamFanOut {
     /// Hands out what there is. Returns how many deliveries that were, zero only
     /// where nobody wants any of it; when they are `most`, there may be more.
     pub(crate) fn run(&self, channel: &Arc<Channel>, most: usize) -> usize {
         let mut deliveries = 0;
         while deliveries < most {
-            match channel.turn() {
+            match channel.next_batch() {
                 None => break,
-                Some(Turn::Events { events, wanted, begun, end }) if are_few(&wanted) => {
-                    let mut handing = Handing::new(channel.journal(), &events, begun);
+                Some(Batch::Events { events, wanted, begun, end }) if are_few(&wanted) => {
+                    let mut delivery = StreamDelivery::new(channel.journal(), &events, begun);
                     for (group, events) in &wanted {
-                        slices(group).for_each(|slice| handing.give_all(&lock(&slice), *events));
+                        slices(group).for_each(|slice| delivery.give_all(&lock(&slice), *events));
                     }
-                    handing.give_several(usize::MAX);
+                    delivery.give_several(usize::MAX);
                     // Those who lag want it as well.
-                    deliveries += self.finish(channel, handing, end).max(1);
+                    deliveries += self.finish(channel, delivery, end).max(1);
                 }
                 Some(long) => {
                     self.tasks.spawn_vital("fan-out", self.clone().work_off(channel.clone(), long));
@@ -57,15 +57,15 @@ impl Courier {
     }
 
     /// Hands out until there is nothing left.
-    async fn work_off(self, channel: Arc<Channel>, first: Turn) {
+    async fn work_off(self, channel: Arc<Channel>, first: Batch) {
         let stream = channel.journal().stream();
         let mut next = Some(first);
-        while let Some(turn) = next {
-            match turn {
-                Turn::Events { events, wanted, begun, end } => {
+        while let Some(next_batch) = next {
+            match next_batch {
+                Batch::Events { events, wanted, begun, end } => {
                     self.hand_out(&channel, &events, wanted, begun, end).await;
                 }
-                Turn::Crowded { events, begun, end } => {
+                Batch::Crowded { events, begun, end } => {
                     let mut wanted = Vec::new();
                     for (place, event) in events.iter().enumerate() {
                         channel.find(place, event, &mut wanted);
@@ -73,14 +73,14 @@ impl Courier {
                     }
                     self.hand_out(&channel, &events, wanted, begun, end).await;
                 }
-                Turn::Lost { groups, begun, end } => {
+                Batch::Lost { groups, begun, end } => {
                     // Each of them comes by there by itself, and is told then.
-                    channel.end_turn(end);
+                    channel.finish(end);
                     for slice in groups.iter().flat_map(|group| slices(group)) {
                         let members: Vec<_> =
                             lock(&slice).iter().map(|(_, follower)| follower.member.clone()).collect();
                         for member in members {
-                            if member.seats().come_by(stream, begun, end) {
+                            if member.progress().require_catch_up(stream, begun, end) {
                                 self.let_catch_up(&channel, member);
                             }
                         }
@@ -88,7 +88,7 @@ impl Courier {
                     }
                 }
             }
-            next = channel.turn();
+            next = channel.next_batch();
         }
     }
 
@@ -101,26 +101,26 @@ impl Courier {
         begun: Cursor,
         end: Cursor,
     ) {
-        let mut handing = Handing::new(channel.journal(), events, begun);
+        let mut delivery = StreamDelivery::new(channel.journal(), events, begun);
         for (group, events) in &wanted {
             for slice in slices(group) {
-                handing.give_all(&lock(&slice), *events);
+                delivery.give_all(&lock(&slice), *events);
                 yield_now().await;
             }
         }
-        while handing.give_several(SLICE) {
+        while delivery.give_several(SLICE) {
             yield_now().await;
         }
-        self.finish(channel, handing, end);
+        self.finish(channel, delivery, end);
     }
 
-    fn finish(&self, channel: &Arc<Channel>, mut handing: Handing<'_>, end: Cursor) -> usize {
-        handing.account(&self.metrics);
-        channel.end_turn(end);
-        for member in handing.lagging {
+    fn finish(&self, channel: &Arc<Channel>, mut delivery: StreamDelivery<'_>, end: Cursor) -> usize {
+        delivery.account(&self.metrics);
+        channel.finish(end);
+        for member in delivery.lagging {
             self.let_catch_up(channel, member);
         }
-        handing.tally.deliveries
+        delivery.tally.deliveries
     }
 
     fn let_catch_up(&self, channel: &Arc<Channel>, member: Arc<Member>) {

@@ -10,9 +10,9 @@ use crate::{subject::Pattern, sync::Mutex};
 // Boxed: every connection has one, and nearly none of them anything in it.
 #[expect(clippy::box_collection, reason = "a vector would take 16 bytes more of each connection")]
 #[derive(Debug, Default)]
-pub(crate) struct Overflow(Mutex<Option<Box<Vec<Pattern>>>>);
+pub(crate) struct OverflowNotice(Mutex<Option<Box<Vec<Pattern>>>>);
 
-impl Overflow {
+impl OverflowNotice {
     /// Sends, unless something was dropped before and not told yet. `send` says
     /// whether there was room. Returns whether it was sent, and whether the
     /// connection has to be told from now on.
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn what_was_dropped_is_told_once_and_before_anything_else_is_sent() {
-        let overflow = Overflow::default();
+        let overflow = OverflowNotice::default();
         let [a, b] = ["a", "b"].map(|text| Pattern::parse(text).expect("a pattern"));
         let early = || -> bool { panic!("it was not told yet") };
         assert_eq!(overflow.next(), None);

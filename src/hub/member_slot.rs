@@ -2,7 +2,7 @@
 
 /// Slice and key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct MemberSlot {
     pub(crate) slice: u32,
     pub(crate) key: u32,
 }

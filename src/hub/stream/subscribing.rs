@@ -17,13 +17,13 @@ use crate::{
     config::Delivery,
     error::{Code, Refusal},
     hub::{
-        allowed::Allowed,
-        catch_up::{RETRY, TOGETHER},
-        channel::{Channel, NotYet},
         frames,
+        live::topic::Topic,
         member::Member,
-        topic::Topic,
-        wish::Wish,
+        stream::catch_up::{RETRY, TOGETHER},
+        stream::channel::{Channel, NotYet},
+        stream::deny_filter::DenyFilter,
+        subscribe_options::SubscribeOptions,
     },
     journal::{Cursor, Gap, Journal, LastValues, Part, Reader, Reason},
     metrics::Metrics,
@@ -44,7 +44,7 @@ const LAGS: Duration = Duration::from_millis(20);
 /// A subscription that is not live yet.
 pub(crate) struct Subscribing {
     pub(crate) pattern: Pattern,
-    pub(crate) wish: Wish,
+    pub(crate) options: SubscribeOptions,
     pub(crate) member: Arc<Member>,
     /// The streams that it reaches.
     pub(crate) channels: Vec<Arc<Channel>>,
@@ -80,7 +80,7 @@ impl Subscribing {
     /// Joins at once where nothing is to be replayed and nothing waited for;
     /// otherwise it is still to be [run](Self::run).
     pub(crate) fn at_once(self) -> Option<Self> {
-        let simple = self.wish.is_plain() && self.live.is_none();
+        let simple = self.options.is_plain() && self.live.is_none();
         let ready = |channel: &Arc<Channel>| channel.journal().is_ready() && !is_latest(channel);
         if !simple || !self.channels.iter().all(ready) {
             return Some(self);
@@ -110,7 +110,7 @@ impl Subscribing {
             // It fails when the subscription is given up.
             live.await.map_err(|_| Stop::Gone)?;
         }
-        let mut recovered = !self.wish.after.is_empty() && !self.wish.snapshot;
+        let mut recovered = !self.options.after.is_empty() && !self.options.snapshot;
         let mut left = self.most;
         let mut tracks = Vec::new();
         for channel in self.channels.clone() {
@@ -138,11 +138,11 @@ impl Subscribing {
     /// Where to begin in a stream.
     async fn track(&self, channel: Arc<Channel>, recovered: &mut bool, left: &mut u64) -> Result<Track, Stop> {
         let journal = channel.journal().clone();
-        let after = self.wish.after.iter().find(|position| position.stream == journal.name());
-        if self.wish.snapshot || after.is_some() || is_latest(&channel) {
+        let after = self.options.after.iter().find(|position| position.stream == journal.name());
+        if self.options.snapshot || after.is_some() || is_latest(&channel) {
             self.afford(QUESTION).await;
         }
-        let cursor = if self.wish.snapshot || (after.is_none() && is_latest(&channel)) {
+        let cursor = if self.options.snapshot || (after.is_none() && is_latest(&channel)) {
             let mut values = journal.snapshot(self.patterns(), None).await;
             // While there is no room nothing is read: what waits are sequences.
             loop {
@@ -172,7 +172,7 @@ impl Subscribing {
     /// be: nothing is lost by it, where a refusal would only have the client ask
     /// again.
     async fn afford(&self, reads: u64) {
-        let wait = self.quotas.charge(self.wish.account, reads);
+        let wait = self.quotas.charge(self.options.account, reads);
         if !wait.is_zero() {
             sleep(wait).await;
         }
@@ -199,7 +199,7 @@ impl Subscribing {
             let mut reads = QUESTION * reader.take_pages();
             match part {
                 Part::End => {
-                    self.quotas.charge(self.wish.account, reads);
+                    self.quotas.charge(self.options.account, reads);
                     return Ok(());
                 }
                 Part::Lost(gap) => {
@@ -227,7 +227,7 @@ impl Subscribing {
             };
             let count = rest.iter().take(TOGETHER.events).take_while(fits).count().max(1);
             let (together, more) = rest.split_at(count);
-            let allowed = Allowed::of(&self.member, together);
+            let allowed = DenyFilter::of(&self.member, together);
             if !allowed.events.is_empty() {
                 let frame = self.member.encoding().replay(self.pattern.as_str(), &allowed.events, snapshot);
                 if !self.member.outbox().room().await {
@@ -261,7 +261,7 @@ impl Subscribing {
     /// the same pattern may follow.
     async fn offer(&self, chunk: &Chunk, may: impl Fn() -> bool) -> bool {
         let offer = || (!self.given_up.is_cancelled() && may()).then(|| self.member.outbox().offer(chunk));
-        self.member.outbox().as_room_allows(|| self.member.seats().alone(offer)).await
+        self.member.outbox().as_room_allows(|| self.member.progress().exclusively(offer)).await
     }
 
     fn join(&self, tracks: &[Track], recovered: bool) -> Result<(), (usize, NotYet)> {
@@ -270,7 +270,13 @@ impl Subscribing {
         let live = |cursors: &[Cursor]| {
             let positions =
                 joining.iter().zip(cursors).map(|((channel, _), cursor)| channel.position(*cursor)).collect();
-            let frame = self.wish.granted(self.member.encoding(), &self.pattern, &self.channels, positions, recovered);
+            let frame = self.options.subscribed_frame(
+                self.member.encoding(),
+                &self.pattern,
+                &self.channels,
+                positions,
+                recovered,
+            );
             self.member.outbox().push(&frame);
         };
         Channel::join_all(&joining, &self.pattern, &self.member, || self.given_up.is_cancelled(), live)
@@ -290,7 +296,7 @@ impl Subscribing {
         let code = if *error == ReadError::TooManySubjects { Code::BadRequest } else { Code::BrokerUnavailable };
         self.metrics.errors.of(code).increment(1);
         let refusal = Refusal::of(code, self.pattern.as_str(), message);
-        self.member.outbox().push(&frames::refused(self.member.encoding(), self.wish.reply_to, refusal.into()));
+        self.member.outbox().push(&frames::refused(self.member.encoding(), self.options.reply_to, refusal.into()));
     }
 
     fn patterns(&self) -> Vec<Pattern> {

@@ -8,7 +8,7 @@ use std::sync::{
 
 use crate::{
     classes::StreamIndex,
-    hub::place::Place,
+    hub::member_slot::MemberSlot,
     journal::Cursor,
     pattern_map::PatternMap,
     subject::{Pattern, Subject},
@@ -17,13 +17,13 @@ use crate::{
 
 /// One connection in the streams that it follows.
 #[derive(Debug, Default)]
-pub(crate) struct Seats(Mutex<Vec<Seat>>);
+pub(crate) struct MemberProgress(Mutex<Vec<StreamProgress>>);
 
 /// A connection in one stream.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct StreamProgress {
     stream: StreamIndex,
-    patterns: Vec<(Pattern, Place)>,
+    patterns: Vec<(Pattern, MemberSlot)>,
     /// Everything up to here has been sent, as far as its patterns match.
     pub(crate) sent: Cursor,
     /// It is served from the stream, by a task of its own.
@@ -32,9 +32,9 @@ pub(crate) struct Seat {
     pub(crate) filtered: bool,
     /// Another one whenever a pattern has been given up: what was wanted before
     /// may not be wanted any more.
-    edition: u32,
+    version: u32,
     /// Which task that is.
-    server: Option<Server>,
+    owner: Option<CatchUpOwner>,
     /// Events that it gets from the stream; below zero while it has got more
     /// than the others.
     pub(crate) pending: i64,
@@ -43,9 +43,9 @@ pub(crate) struct Seat {
 /// Tells apart the tasks that serve those who lag: a connection may give a
 /// stream up and lag in it anew before the first of them has noticed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Server(Arc<()>);
+pub(crate) struct CatchUpOwner(Arc<()>);
 
-impl Seat {
+impl StreamProgress {
     /// What is to be caught up with, and from where.
     pub(crate) fn behind(&self) -> (Vec<Pattern>, Cursor) {
         (self.patterns.iter().map(|(pattern, _)| pattern.clone()).collect(), self.sent)
@@ -53,7 +53,7 @@ impl Seat {
 
     /// It is up with the others.
     pub(crate) fn catch_up(&mut self, at: Cursor) {
-        (self.lags, self.server, self.sent) = (false, None, at);
+        (self.lags, self.owner, self.sent) = (false, None, at);
     }
 
     /// Whether it is for exactly these patterns.
@@ -69,8 +69,8 @@ impl Seat {
     }
 
     /// Changes when a pattern is given up.
-    pub(crate) fn edition(&self) -> u32 {
-        self.edition
+    pub(crate) fn version(&self) -> u32 {
+        self.version
     }
 
     /// Whether several patterns may bring the same event.
@@ -92,10 +92,10 @@ impl Seat {
     }
 }
 
-impl Seats {
+impl MemberProgress {
     /// Does something with the seat in a stream, if there is one.
-    pub(crate) fn with<R>(&self, stream: StreamIndex, act: impl FnOnce(&mut Seat) -> R) -> Option<R> {
-        self.lock().iter_mut().find(|seat| seat.stream == stream).map(act)
+    pub(crate) fn with<R>(&self, stream: StreamIndex, act: impl FnOnce(&mut StreamProgress) -> R) -> Option<R> {
+        self.lock().iter_mut().find(|progress| progress.stream == stream).map(act)
     }
 
     /// Takes part in a stream with one more pattern, from a cursor on.
@@ -104,83 +104,88 @@ impl Seats {
         &self,
         stream: StreamIndex,
         pattern: &Pattern,
-        place: Place,
+        slot: MemberSlot,
         from: Cursor,
         filters: impl FnOnce(&Pattern) -> bool,
     ) {
-        let mut seats = self.lock();
+        let mut streams = self.lock();
         // Asked under the lock: either it is asked of what holds from now on, or
         // who changes that finds the pattern here.
         let filtered = filters(pattern);
-        if let Some(seat) = seats.iter_mut().find(|seat| seat.stream == stream) {
-            seat.patterns.push((pattern.clone(), place));
-            seat.filtered |= filtered;
+        if let Some(progress) = streams.iter_mut().find(|progress| progress.stream == stream) {
+            progress.patterns.push((pattern.clone(), slot));
+            progress.filtered |= filtered;
             return;
         }
-        seats.reserve_exact(1);
-        seats.push(Seat {
+        streams.reserve_exact(1);
+        streams.push(StreamProgress {
             stream,
-            patterns: vec![(pattern.clone(), place)],
+            patterns: vec![(pattern.clone(), slot)],
             sent: from,
             lags: false,
             filtered,
-            edition: edition(),
-            server: None,
+            version: version(),
+            owner: None,
             pending: 0,
         });
     }
 
     /// Where a pattern has its place.
-    pub(crate) fn place(&self, stream: StreamIndex, pattern: &Pattern) -> Option<Place> {
-        self.with(stream, |seat| seat.patterns.iter().find(|(seated, _)| seated == pattern).map(|(_, place)| *place))?
+    pub(crate) fn slot(&self, stream: StreamIndex, pattern: &Pattern) -> Option<MemberSlot> {
+        self.with(stream, |progress| progress.patterns.iter().find(|(held, _)| held == pattern).map(|(_, slot)| *slot))?
     }
 
     /// Gives a pattern up. With the last one of a stream goes what the
     /// connection was still to get from it, which is returned.
     pub(crate) fn leave(&self, stream: StreamIndex, pattern: &Pattern) -> i64 {
-        let mut seats = self.lock();
-        let Some(index) = seats.iter().position(|seat| seat.stream == stream) else { return 0 };
-        seats[index].patterns.retain(|(seated, _)| seated != pattern);
-        seats[index].edition = edition();
-        if seats[index].patterns.is_empty() { seats.remove(index).pending } else { 0 }
+        let mut streams = self.lock();
+        let Some(index) = streams.iter().position(|progress| progress.stream == stream) else { return 0 };
+        streams[index].patterns.retain(|(held, _)| held != pattern);
+        streams[index].version = version();
+        if streams[index].patterns.is_empty() { streams.remove(index).pending } else { 0 }
     }
 
     /// What is denied to the connection has changed.
     pub(crate) fn filter(&self, filters: impl Fn(&Pattern) -> bool) {
-        for seat in self.lock().iter_mut() {
-            seat.filtered = seat.patterns.iter().any(|(pattern, _)| filters(pattern));
+        for progress in self.lock().iter_mut() {
+            progress.filtered = progress.patterns.iter().any(|(pattern, _)| filters(pattern));
         }
     }
 
     /// Whether it is served from the stream, by a task of its own.
     pub(crate) fn lags(&self, stream: StreamIndex) -> bool {
-        self.with(stream, |seat| seat.lags).unwrap_or(false)
+        self.with(stream, |progress| progress.lags).unwrap_or(false)
     }
 
     /// Serves the seat in a stream from now on; false when it does not lag, or
     /// is served already.
-    pub(crate) fn take_on(&self, stream: StreamIndex, server: &Server) -> bool {
-        let take_on = |seat: &mut Seat| {
-            let free = seat.lags && seat.server.is_none();
+    pub(crate) fn claim(&self, stream: StreamIndex, owner: &CatchUpOwner) -> bool {
+        let claim = |progress: &mut StreamProgress| {
+            let free = progress.lags && progress.owner.is_none();
             if free {
-                seat.server = Some(server.clone());
+                progress.owner = Some(owner.clone());
             }
             free
         };
-        self.with(stream, take_on).unwrap_or(false)
+        self.with(stream, claim).unwrap_or(false)
     }
 
     /// Does something with a seat for the one who serves it; nothing when it
     /// is not, or no longer, that one's to serve.
-    pub(crate) fn serve<R>(&self, stream: StreamIndex, server: &Server, act: impl FnOnce(&mut Seat) -> R) -> Option<R> {
-        self.with(stream, |seat| {
-            let theirs = seat.server.as_ref().is_some_and(|serving| Arc::ptr_eq(&serving.0, &server.0));
-            theirs.then(|| act(seat))
+    pub(crate) fn serve<R>(
+        &self,
+        stream: StreamIndex,
+        owner: &CatchUpOwner,
+        act: impl FnOnce(&mut StreamProgress) -> R,
+    ) -> Option<R> {
+        self.with(stream, |progress| {
+            let theirs = progress.owner.as_ref().is_some_and(|owning| Arc::ptr_eq(&owning.0, &owner.0));
+            theirs.then(|| act(progress))
         })?
     }
 
     /// Does something while nobody changes seats or sends on account of them.
-    pub(crate) fn alone<R>(&self, act: impl FnOnce() -> R) -> R {
+    pub(crate) fn exclusively<R>(&self, act: impl FnOnce() -> R) -> R {
         let _seats = self.lock();
         act()
     }
@@ -191,23 +196,23 @@ impl Seats {
     }
 
     /// It comes by a loss by itself; true when it was not on its way already.
-    pub(crate) fn come_by(&self, stream: StreamIndex, begun: Cursor, end: Cursor) -> bool {
-        let passed = |seat: &Seat| seat.sent == end || seat.sent.is_beyond(end);
-        self.with(stream, |seat| !passed(seat) && seat.fall_behind(begun)) == Some(true)
+    pub(crate) fn require_catch_up(&self, stream: StreamIndex, begun: Cursor, end: Cursor) -> bool {
+        let passed = |progress: &StreamProgress| progress.sent == end || progress.sent.is_beyond(end);
+        self.with(stream, |progress| !passed(progress) && progress.fall_behind(begun)) == Some(true)
     }
 
     /// In every stream how far it is, if it lags.
     pub(crate) fn all(&self) -> Vec<(StreamIndex, Option<Cursor>)> {
-        self.lock().iter().map(|seat| (seat.stream, seat.lags.then_some(seat.sent))).collect()
+        self.lock().iter().map(|progress| (progress.stream, progress.lags.then_some(progress.sent))).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Seat>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<StreamProgress>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One that no seat had before.
-fn edition() -> u32 {
+fn version() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -227,13 +232,14 @@ mod tests {
     }
 
     /// Seats of one connection that follows these patterns, from a cursor on.
-    fn seats(patterns: &[&str], from: Cursor) -> Seats {
-        let seats = Seats::default();
+    fn streams(patterns: &[&str], from: Cursor) -> MemberProgress {
+        let streams = MemberProgress::default();
         for (key, text) in (0..).zip(patterns) {
-            seats
-                .enter(STREAM, &pattern(text), Place { slice: 0, key }, from, |pattern| pattern.as_str() == "denied.>");
+            streams.enter(STREAM, &pattern(text), MemberSlot { slice: 0, key }, from, |pattern| {
+                pattern.as_str() == "denied.>"
+            });
         }
-        seats
+        streams
     }
 
     #[test]
@@ -248,68 +254,68 @@ mod tests {
             ("in the new stream", at(2, 5), at(2, 5), None),
         ];
         for (name, sent, end, from) in rows {
-            let seats = seats(&["a"], sent);
-            assert_eq!(seats.come_by(STREAM, at(1, 10), end), from.is_some(), "{name}");
-            assert_eq!(seats.all(), [(STREAM, from)], "{name}");
-            assert!(!seats.come_by(STREAM, at(1, 10), end), "{name}: it is on its way");
-            assert!(!seats.come_by(StreamIndex(0), at(1, 10), end), "{name}: it follows no such stream");
+            let streams = streams(&["a"], sent);
+            assert_eq!(streams.require_catch_up(STREAM, at(1, 10), end), from.is_some(), "{name}");
+            assert_eq!(streams.all(), [(STREAM, from)], "{name}");
+            assert!(!streams.require_catch_up(STREAM, at(1, 10), end), "{name}: it is on its way");
+            assert!(!streams.require_catch_up(StreamIndex(0), at(1, 10), end), "{name}: it follows no such stream");
         }
     }
 
     #[test]
     fn one_task_serves_a_connection_that_lags_until_it_is_up_again() {
-        let seats = seats(&["a"], at(1, 3));
-        let (first, second) = (Server::default(), Server::default());
-        assert!(!seats.lags(STREAM) && !seats.take_on(STREAM, &first));
+        let streams = streams(&["a"], at(1, 3));
+        let (first, second) = (CatchUpOwner::default(), CatchUpOwner::default());
+        assert!(!streams.lags(STREAM) && !streams.claim(STREAM, &first));
         assert_eq!(
-            seats.with(STREAM, |seat| (seat.fall_behind(at(1, 2)), seat.fall_behind(at(1, 9)))),
+            streams.with(STREAM, |progress| (progress.fall_behind(at(1, 2)), progress.fall_behind(at(1, 9)))),
             Some((true, false))
         );
-        assert!(seats.lags(STREAM) && !seats.lags(StreamIndex(0)));
-        assert!(seats.take_on(STREAM, &first) && !seats.take_on(STREAM, &second) && !seats.take_on(STREAM, &first));
-        assert_eq!(seats.serve(STREAM, &second, |_| ()), None);
-        assert_eq!(seats.serve(STREAM, &first, |seat| seat.behind()), Some((vec![pattern("a")], at(1, 3))));
-        seats.serve(STREAM, &first, |seat| seat.catch_up(at(1, 8)));
-        assert_eq!(seats.serve(STREAM, &first, |_| ()), None);
-        assert_eq!((seats.all(), seats.lags(STREAM)), (vec![(STREAM, None)], false));
-        assert_eq!(seats.with(STREAM, |seat| seat.sent), Some(at(1, 8)));
-        assert!(!seats.take_on(STREAM, &second));
+        assert!(streams.lags(STREAM) && !streams.lags(StreamIndex(0)));
+        assert!(streams.claim(STREAM, &first) && !streams.claim(STREAM, &second) && !streams.claim(STREAM, &first));
+        assert_eq!(streams.serve(STREAM, &second, |_| ()), None);
+        assert_eq!(streams.serve(STREAM, &first, |progress| progress.behind()), Some((vec![pattern("a")], at(1, 3))));
+        streams.serve(STREAM, &first, |progress| progress.catch_up(at(1, 8)));
+        assert_eq!(streams.serve(STREAM, &first, |_| ()), None);
+        assert_eq!((streams.all(), streams.lags(STREAM)), (vec![(STREAM, None)], false));
+        assert_eq!(streams.with(STREAM, |progress| progress.sent), Some(at(1, 8)));
+        assert!(!streams.claim(STREAM, &second));
     }
 
     #[test]
     fn a_seat_lasts_as_long_as_its_patterns() {
-        let seats = seats(&["a", "b.*"], at(1, 3));
-        assert_eq!(seats.place(STREAM, &pattern("b.*")), Some(Place { slice: 0, key: 1 }));
-        assert_eq!((seats.place(STREAM, &pattern("b.c")), seats.place(StreamIndex(0), &pattern("a"))), (None, None));
-        let looks = |seat: &mut Seat| {
-            seat.pending = 5;
-            let wants = seat.wants();
+        let streams = streams(&["a", "b.*"], at(1, 3));
+        assert_eq!(streams.slot(STREAM, &pattern("b.*")), Some(MemberSlot { slice: 0, key: 1 }));
+        assert_eq!((streams.slot(STREAM, &pattern("b.c")), streams.slot(StreamIndex(0), &pattern("a"))), (None, None));
+        let looks = |progress: &mut StreamProgress| {
+            progress.pending = 5;
+            let wants = progress.wants();
             let wants = ["a", "b.c"].map(|text| wants(&Subject::parse(text).expect(text)));
-            (seat.has_several(), wants, seat.is_for(&[pattern("a"), pattern("b.*")]), seat.edition())
+            (progress.has_several(), wants, progress.is_for(&[pattern("a"), pattern("b.*")]), progress.version())
         };
-        let (several, wants, whole, edition) = seats.with(STREAM, looks).expect("a seat");
+        let (several, wants, whole, version) = streams.with(STREAM, looks).expect("a seat");
         assert_eq!((several, wants, whole), (true, [true, true], true));
 
-        assert_eq!(seats.leave(StreamIndex(0), &pattern("a")), 0);
-        assert_eq!(seats.leave(STREAM, &pattern("a")), 0, "another pattern still waits for it");
-        let (several, wants, whole, later) = seats.with(STREAM, looks).expect("a seat");
+        assert_eq!(streams.leave(StreamIndex(0), &pattern("a")), 0);
+        assert_eq!(streams.leave(STREAM, &pattern("a")), 0, "another pattern still waits for it");
+        let (several, wants, whole, later) = streams.with(STREAM, looks).expect("a seat");
         assert_eq!((several, wants, whole), (false, [false, true], false));
-        assert_ne!(edition, later);
-        assert!(!seats.is_empty());
-        assert_eq!(seats.leave(STREAM, &pattern("b.*")), 5);
-        assert!(seats.is_empty() && seats.with(STREAM, |_| ()).is_none());
+        assert_ne!(version, later);
+        assert!(!streams.is_empty());
+        assert_eq!(streams.leave(STREAM, &pattern("b.*")), 5);
+        assert!(streams.is_empty() && streams.with(STREAM, |_| ()).is_none());
     }
 
     #[test]
     fn a_seat_is_filtered_while_one_of_its_patterns_is() {
-        let filtered = |seats: &Seats| seats.with(STREAM, |seat| seat.filtered);
-        assert_eq!(filtered(&seats(&["a", "b"], at(1, 3))), Some(false));
-        assert_eq!(filtered(&seats(&["a", "denied.>"], at(1, 3))), Some(true));
-        let seats = seats(&["denied.>", "a"], at(1, 3));
-        assert_eq!(filtered(&seats), Some(true));
-        seats.filter(|_| false);
-        assert_eq!(filtered(&seats), Some(false));
-        seats.filter(|pattern| pattern.as_str() == "a");
-        assert_eq!(filtered(&seats), Some(true));
+        let filtered = |streams: &MemberProgress| streams.with(STREAM, |progress| progress.filtered);
+        assert_eq!(filtered(&streams(&["a", "b"], at(1, 3))), Some(false));
+        assert_eq!(filtered(&streams(&["a", "denied.>"], at(1, 3))), Some(true));
+        let streams = streams(&["denied.>", "a"], at(1, 3));
+        assert_eq!(filtered(&streams), Some(true));
+        streams.filter(|_| false);
+        assert_eq!(filtered(&streams), Some(false));
+        streams.filter(|pattern| pattern.as_str() == "a");
+        assert_eq!(filtered(&streams), Some(true));
     }
 }

@@ -14,11 +14,11 @@ use crate::{
     broker::Message,
     codec::Encoding,
     hub::{
-        backlog::{Backlog, batches},
-        delivery::{Delivery, Standing, Tally},
-        fan_out::FanOut,
+        live::backlog::{Backlog, batches},
+        live::delivery::{LiveDelivery, Tally, TopicMember},
+        live::fan_out::LiveFanOut,
         member::Member,
-        slices::{FEW_SLICES, Slices, lock},
+        member_list::{FEW_SLICES, MemberList, lock},
     },
     metrics::Drop as Dropped,
     socket::Chunk,
@@ -43,15 +43,15 @@ struct State {
     /// Whether the broker refuses it: those who stand here have been told.
     refused: bool,
     /// Members that are not yet admitted, each with what tells it that it is.
-    waiting: VecDeque<(Arc<Member>, Live)>,
-    slices: Slices<Standing>,
+    waiting: VecDeque<(Arc<Member>, Confirmation)>,
+    slices: MemberList<TopicMember>,
     /// Exists while a task works it off.
     backlog: Option<Box<Backlog>>,
 }
 
 /// How a member learns that events flow.
 #[derive(Debug)]
-pub(crate) enum Live {
+pub(crate) enum Confirmation {
     /// The client is told by this.
     Frame(Chunk),
     /// Whoever waits for it here is told.
@@ -68,7 +68,7 @@ impl Topic {
         &self.pattern
     }
 
-    pub(crate) fn join(&self, member: &Arc<Member>, live: Live) {
+    pub(crate) fn join(&self, member: &Arc<Member>, live: Confirmation) {
         let mut state = self.lock();
         // Behind those who wait already: admission goes in order.
         if state.open && state.waiting.is_empty() {
@@ -84,16 +84,16 @@ impl Topic {
     pub(crate) fn leave(&self, member: &Arc<Member>) {
         let mut state = self.lock();
         state.waiting.retain(|(waiting, _)| !Arc::ptr_eq(waiting, member));
-        let Some(place) = member.place(&self.pattern) else { return };
-        state.slices.leave(place, || member.forget(&self.pattern));
+        let Some(place) = member.slot(&self.pattern) else { return };
+        state.slices.leave(place, || member.remove_live(&self.pattern));
     }
 
     /// What is denied to a member has changed: from now on it gets nothing else.
     pub(crate) fn filter(&self, member: &Arc<Member>) {
         let state = self.lock();
         // Who is not admitted yet will be by what holds then.
-        let Some(place) = member.place(&self.pattern) else { return };
-        state.slices.with(place, |standing| standing.asks.filtered = member.filters(&self.pattern));
+        let Some(place) = member.slot(&self.pattern) else { return };
+        state.slices.with(place, |standing| standing.checks.filtered = member.filters(&self.pattern));
     }
 
     /// Whether the broker refuses the feed.
@@ -133,7 +133,7 @@ impl Topic {
     /// Takes events in. A short list of members gets them at once, and how
     /// many that were is returned; a long one through a task of its own, so
     /// that no other topic waits for it.
-    pub(crate) fn take(self: &Arc<Self>, events: &mut Vec<Arc<Message>>, fan_out: &FanOut) -> usize {
+    pub(crate) fn take(self: &Arc<Self>, events: &mut Vec<Arc<Message>>, fan_out: &LiveFanOut) -> usize {
         let mut state = self.lock();
         let working = state.backlog.is_some();
         if working || state.slices.len() > FEW_SLICES {
@@ -147,7 +147,7 @@ impl Topic {
         drop(state);
         let mut tally = Tally::default();
         for together in batches(events) {
-            let delivery = Delivery::new(&self.pattern, together, fan_out);
+            let delivery = LiveDelivery::new(&self.pattern, together, fan_out);
             self.slices().for_each(|standing| delivery.give_all(&lock(&standing), &mut tally));
             delivery.account(&mut tally);
         }
@@ -155,9 +155,9 @@ impl Topic {
     }
 
     /// Delivers what waits, slice by slice, until nothing waits any more.
-    async fn work_off(self: Arc<Self>, fan_out: FanOut) {
+    async fn work_off(self: Arc<Self>, fan_out: LiveFanOut) {
         while let Some(events) = self.waiting() {
-            let delivery = Delivery::new(&self.pattern, &events, &fan_out);
+            let delivery = LiveDelivery::new(&self.pattern, &events, &fan_out);
             let mut tally = Tally::default();
             for standing in self.slices() {
                 delivery.give_all(&lock(&standing), &mut tally);
@@ -194,23 +194,23 @@ impl Topic {
         false
     }
 
-    fn admit(&self, state: &mut State, member: Arc<Member>, live: Live) {
-        if member.place(&self.pattern).is_some() {
+    fn admit(&self, state: &mut State, member: Arc<Member>, live: Confirmation) {
+        if member.slot(&self.pattern).is_some() {
             live.tell(&member);
             return;
         }
         state.slices.enter(|place| {
-            let asks = member.note(&self.pattern, place);
+            let checks = member.add_live(&self.pattern, place);
             // Before the first event, and under the lock that a fan-out takes.
             live.tell(&member);
-            Standing { member, asks }
+            TopicMember { member, checks }
         });
     }
 
     /// Tells something to all who stand here.
     async fn tell_all(&self, told: impl Fn(Encoding) -> Chunk) {
         for standing in self.slices() {
-            for (_, Standing { member, .. }) in &*lock(&standing) {
+            for (_, TopicMember { member, .. }) in &*lock(&standing) {
                 member.outbox().push(&told(member.encoding()));
             }
             yield_now().await;
@@ -219,7 +219,7 @@ impl Topic {
 
     /// One after the other, each looked up when its turn comes: the list may
     /// grow meanwhile.
-    fn slices(&self) -> impl Iterator<Item = Arc<Mutex<Slab<Standing>>>> {
+    fn slices(&self) -> impl Iterator<Item = Arc<Mutex<Slab<TopicMember>>>> {
         (0..).map_while(|index| self.lock().slices.get(index))
     }
 
@@ -228,7 +228,7 @@ impl Topic {
     }
 }
 
-impl Live {
+impl Confirmation {
     fn tell(self, member: &Member) {
         match self {
             Self::Frame(frame) => drop(member.outbox().push(&frame)),

@@ -12,10 +12,10 @@ use crate::{
     config::Delivery,
     effort,
     hub::{
-        channel::{Follower, bit},
-        delivery::Tally,
+        live::delivery::Tally,
         member::Member,
-        seats::Seat,
+        member_progress::StreamProgress,
+        stream::channel::{Follower, bit},
     },
     journal::{Cursor, Journal},
     metrics::Metrics,
@@ -26,7 +26,7 @@ use crate::{
 
 /// Events that are handed out together. Which of them somebody wants is a set
 /// of bits, one for each by its place.
-pub(crate) struct Handing<'a> {
+pub(crate) struct StreamDelivery<'a> {
     stream: StreamIndex,
     /// Whether only newest values matter.
     latest: bool,
@@ -50,12 +50,12 @@ pub(crate) struct Handing<'a> {
 struct Several {
     member: Arc<Member>,
     /// Of its seat, when the first of them was asked.
-    edition: u32,
+    version: u32,
     /// The events that it wants.
     wanted: u64,
 }
 
-impl<'a> Handing<'a> {
+impl<'a> StreamDelivery<'a> {
     pub(crate) fn new(journal: &Journal, events: &'a [Arc<Message>], begun: Cursor) -> Self {
         Self {
             stream: journal.stream(),
@@ -80,19 +80,19 @@ impl<'a> Handing<'a> {
 
     fn give(&mut self, member: &Arc<Member>, from: Cursor, wanted: u64) {
         let stream = self.stream;
-        let lags = member.seats().with(stream, |seat| {
+        let lags = member.progress().with(stream, |progress| {
             let wanted = self.beyond(wanted, from);
-            if seat.has_several() {
+            if progress.has_several() {
                 effort::step();
                 let several = &mut self.several;
                 let place = *self.known.entry(Arc::as_ptr(member).addr()).or_insert_with(|| {
-                    several.push(Several { member: member.clone(), edition: seat.edition(), wanted: 0 });
+                    several.push(Several { member: member.clone(), version: progress.version(), wanted: 0 });
                     several.len() - 1
                 });
                 several[place].wanted |= wanted;
                 return false;
             }
-            self.send(member, seat, wanted)
+            self.send(member, progress, wanted)
         });
         if lags == Some(true) {
             self.lagging.push(member.clone());
@@ -103,14 +103,14 @@ impl<'a> Handing<'a> {
     /// gone through, to at most so many connections. True when there are more.
     pub(crate) fn give_several(&mut self, most: usize) -> bool {
         for _ in 0..most {
-            let Some(Several { member, edition, mut wanted }) = self.several.pop() else { return false };
-            let lags = member.seats().with(self.stream, |seat| {
-                if seat.edition() != edition {
+            let Some(Several { member, version, mut wanted }) = self.several.pop() else { return false };
+            let lags = member.progress().with(self.stream, |progress| {
+                if progress.version() != version {
                     // One of the patterns was given up meanwhile.
-                    let wants = seat.wants();
+                    let wants = progress.wants();
                     wanted = self.places(wanted).filter(|place| wants(self.subject(*place))).map(bit).sum();
                 }
-                self.send(&member, seat, wanted)
+                self.send(&member, progress, wanted)
             });
             if lags == Some(true) {
                 self.lagging.push(member);
@@ -125,17 +125,17 @@ impl<'a> Handing<'a> {
 
     /// Sends what the connection does not have yet. True when there is no room
     /// from now on.
-    fn send(&mut self, member: &Arc<Member>, seat: &mut Seat, wanted: u64) -> bool {
+    fn send(&mut self, member: &Arc<Member>, progress: &mut StreamProgress, wanted: u64) -> bool {
         self.tally.owed += u64::from(wanted.count_ones());
-        if seat.lags {
-            self.wait(seat, wanted);
+        if progress.lags {
+            self.wait(progress, wanted);
             return false;
         }
-        let left = self.beyond(wanted, seat.sent);
+        let left = self.beyond(wanted, progress.sent);
         // What it has already was counted when it caught up.
-        self.wait(seat, wanted & !left);
-        if !seat.filtered {
-            return self.offer(member, seat, left, 0);
+        self.wait(progress, wanted & !left);
+        if !progress.filtered {
+            return self.offer(member, progress, left, 0);
         }
         let (mut allowed, mut last) = (0, None);
         for place in self.places(left) {
@@ -147,12 +147,12 @@ impl<'a> Handing<'a> {
             last = Some((subject, denied));
             allowed |= if denied { 0 } else { bit(place) };
         }
-        self.offer(member, seat, allowed, left & !allowed)
+        self.offer(member, progress, allowed, left & !allowed)
     }
 
     /// Offers events, behind which others are passed over because they are
     /// denied. True when there is no room from now on.
-    fn offer(&mut self, member: &Arc<Member>, seat: &mut Seat, wanted: u64, denied: u64) -> bool {
+    fn offer(&mut self, member: &Arc<Member>, progress: &mut StreamProgress, wanted: u64, denied: u64) -> bool {
         let Some(last) = wanted.checked_ilog2() else {
             self.tally.denied += u64::from(denied.count_ones());
             return false;
@@ -163,14 +163,14 @@ impl<'a> Handing<'a> {
             Offer::Taken => {
                 self.tally.count(wanted.count_ones() as usize, chunk.len());
                 self.tally.denied += u64::from(denied.count_ones());
-                seat.sent = Cursor { seq: last, ..self.begun };
-                self.settle(seat);
+                progress.sent = Cursor { seq: last, ..self.begun };
+                self.settle(progress);
                 false
             }
             Offer::Full => {
                 // All of them are read again, and then it is asked again.
-                self.wait(seat, wanted | denied);
-                seat.fall_behind(self.begun)
+                self.wait(progress, wanted | denied);
+                progress.fall_behind(self.begun)
             }
             Offer::Closed => {
                 self.tally.closed += u64::from(wanted.count_ones());
@@ -181,16 +181,16 @@ impl<'a> Handing<'a> {
     }
 
     /// Notes events that the connection gets from the stream, or has got.
-    fn wait(&mut self, seat: &mut Seat, events: u64) {
+    fn wait(&mut self, progress: &mut StreamProgress, events: u64) {
         let events = i64::from(events.count_ones());
-        seat.pending += events;
+        progress.pending += events;
         self.tally.pending += events;
     }
 
     /// The connection is up with the others: what it was to get and has not got
     /// was superseded, or the stream had dropped it.
-    fn settle(&mut self, seat: &mut Seat) {
-        let left = std::mem::take(&mut seat.pending);
+    fn settle(&mut self, progress: &mut StreamProgress) {
+        let left = std::mem::take(&mut progress.pending);
         self.tally.pending -= left;
         let left = u64::try_from(left).unwrap_or(0);
         if self.latest {

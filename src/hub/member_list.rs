@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use slab::Slab;
 
 use crate::{
-    hub::place::Place,
+    hub::member_slot::MemberSlot,
     sync::{Mutex, MutexGuard},
 };
 
@@ -22,7 +22,7 @@ pub(crate) const FEW: usize = FEW_SLICES * SLICE;
 
 /// What stands in the places of a list.
 #[derive(Debug)]
-pub(crate) struct Slices<S>(Vec<Slice<S>>);
+pub(crate) struct MemberList<S>(Vec<Slice<S>>);
 
 #[derive(Debug)]
 struct Slice<S> {
@@ -31,20 +31,20 @@ struct Slice<S> {
     length: usize,
 }
 
-impl<S> Default for Slices<S> {
+impl<S> Default for MemberList<S> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<S> Slices<S> {
+impl<S> MemberList<S> {
     /// How many slices there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Takes a place. `stand` is called under the lock that a fan-out takes.
-    pub(crate) fn enter(&mut self, stand: impl FnOnce(Place) -> S) {
+    pub(crate) fn enter(&mut self, stand: impl FnOnce(MemberSlot) -> S) {
         let index = self.0.iter().rposition(|slice| slice.length < SLICE).unwrap_or_else(|| {
             // Exact: there may be as many lists as connections.
             self.0.reserve_exact(1);
@@ -55,13 +55,13 @@ impl<S> Slices<S> {
         slice.length += 1;
         let mut standing = lock(&slice.standing);
         let entry = standing.vacant_entry();
-        let place = Place { slice: index as u32, key: entry.key() as u32 };
-        entry.insert(stand(place));
+        let slot = MemberSlot { slice: index as u32, key: entry.key() as u32 };
+        entry.insert(stand(slot));
     }
 
     /// Gives a place back. `left` is called under the lock that a fan-out
     /// takes, so that none sees one without the other.
-    pub(crate) fn leave(&mut self, Place { slice, key }: Place, left: impl FnOnce()) {
+    pub(crate) fn leave(&mut self, MemberSlot { slice, key }: MemberSlot, left: impl FnOnce()) {
         let slice = &mut self.0[slice as usize];
         let mut standing = lock(&slice.standing);
         left();
@@ -71,7 +71,7 @@ impl<S> Slices<S> {
 
     /// Does something with what stands in a place, under the lock that a
     /// fan-out takes.
-    pub(crate) fn with(&self, Place { slice, key }: Place, act: impl FnOnce(&mut S)) {
+    pub(crate) fn with(&self, MemberSlot { slice, key }: MemberSlot, act: impl FnOnce(&mut S)) {
         if let Some(standing) = lock(&self.0[slice as usize].standing).get_mut(key as usize) {
             act(standing);
         }
@@ -104,26 +104,26 @@ mod tests {
         fn everybody_keeps_their_place_and_no_slice_is_too_long(
             steps in vec(option::weighted(0.4, any::<Index>()), 1..200),
         ) {
-            let mut slices = Slices::default();
+            let mut slices = MemberList::default();
             let (mut there, mut most) = (Vec::new(), 0);
             for (number, leaves) in steps.into_iter().enumerate() {
                 match leaves {
                     Some(who) if !there.is_empty() => {
-                        let (place, _) = there.swap_remove(who.index(there.len()));
+                        let (slot, _) = there.swap_remove(who.index(there.len()));
                         let mut told = false;
-                        slices.leave(place, || told = true);
+                        slices.leave(slot, || told = true);
                         prop_assert!(told);
                     }
-                    _ => slices.enter(|place| {
-                        there.push((place, number));
+                    _ => slices.enter(|slot| {
+                        there.push((slot, number));
                         number
                     }),
                 }
                 most = most.max(there.len());
                 prop_assert_eq!((slices.standing(), slices.len()), (there.len(), most.div_ceil(SLICE)));
-                for (place, number) in &there {
+                for (slot, number) in &there {
                     let mut found = None;
-                    slices.with(*place, |standing| found = Some(*standing));
+                    slices.with(*slot, |standing| found = Some(*standing));
                     prop_assert_eq!(found, Some(*number));
                 }
             }

@@ -7,14 +7,14 @@ use std::{borrow::Cow, sync::Arc};
 use crate::{broker::Message, grants::Grants, hub::member::Member};
 
 /// Those of some events that are not denied.
-pub(crate) struct Allowed<'e> {
+pub(crate) struct DenyFilter<'e> {
     pub(crate) events: Cow<'e, [Arc<Message>]>,
     /// How many are denied.
     pub(crate) denied: usize,
     denials: Option<Grants>,
 }
 
-impl<'e> Allowed<'e> {
+impl<'e> DenyFilter<'e> {
     /// Decides by what holds now.
     pub(crate) fn of(member: &Member, events: &'e [Arc<Message>]) -> Self {
         let Some(denials) = member.denials() else {

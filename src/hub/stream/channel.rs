@@ -10,8 +10,8 @@ use crate::{
     broker::{Message, PageSize},
     hub::{
         member::Member,
-        seats::Server,
-        slices::{Slices, lock},
+        member_list::{MemberList, lock},
+        member_progress::CatchUpOwner,
     },
     journal::{Cursor, Journal, Step},
     proto::Position,
@@ -51,7 +51,7 @@ struct State {
     /// Everything up to here is handed out.
     settled: Cursor,
     /// Somebody is handing out.
-    busy: bool,
+    in_progress: bool,
 }
 
 /// A group under its number.
@@ -69,7 +69,7 @@ pub(crate) type Wanted = Vec<(Arc<Group>, u64)>;
 /// Those who follow one pattern.
 #[derive(Debug)]
 pub(crate) struct Group {
-    pub(crate) followers: Mutex<Slices<Follower>>,
+    pub(crate) followers: Mutex<MemberList<Follower>>,
 }
 
 /// One who follows a pattern.
@@ -82,7 +82,7 @@ pub(crate) struct Follower {
 
 /// What is to be handed out next.
 #[derive(Debug)]
-pub(crate) enum Turn {
+pub(crate) enum Batch {
     /// Events, and who wants which.
     Events { events: Vec<Arc<Message>>, wanted: Wanted, begun: Cursor, end: Cursor },
     /// Events; who wants them takes long to find.
@@ -130,9 +130,9 @@ impl Channel {
 
     /// The next turn, which has to be [ended](Self::end_turn); nothing when
     /// there is nothing to hand out, or somebody is at it.
-    pub(crate) fn turn(&self) -> Option<Turn> {
+    pub(crate) fn next_batch(&self) -> Option<Batch> {
         let mut state = self.lock();
-        if state.busy {
+        if state.in_progress {
             return None;
         }
         loop {
@@ -144,24 +144,24 @@ impl Channel {
                         state.settled = end;
                         continue;
                     }
-                    state.busy = true;
+                    state.in_progress = true;
                     let groups = state.groups.iter().map(|(_, numbered)| numbered.group.clone()).collect();
-                    return Some(Turn::Lost { groups, begun, end });
+                    return Some(Batch::Lost { groups, begun, end });
                 }
                 Step::Events(events, end) => {
                     let wanted = state.wanted(&events);
                     state.cursor = end;
                     let Some(wanted) = wanted else {
-                        state.busy = true;
-                        return Some(Turn::Crowded { events, begun, end });
+                        state.in_progress = true;
+                        return Some(Batch::Crowded { events, begun, end });
                     };
                     if wanted.is_empty() {
                         // Nobody here wants any of them.
                         state.settled = end;
                         continue;
                     }
-                    state.busy = true;
-                    return Some(Turn::Events { events, wanted, begun, end });
+                    state.in_progress = true;
+                    return Some(Batch::Events { events, wanted, begun, end });
                 }
             }
         }
@@ -174,14 +174,14 @@ impl Channel {
     }
 
     /// Whether somebody is handing out.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.lock().busy
+    pub(crate) fn is_in_progress(&self) -> bool {
+        self.lock().in_progress
     }
 
     /// The turn is over.
-    pub(crate) fn end_turn(&self, end: Cursor) {
+    pub(crate) fn finish(&self, end: Cursor) {
         let mut state = self.lock();
-        (state.settled, state.busy) = (end, false);
+        (state.settled, state.in_progress) = (end, false);
     }
 
     /// Joins several channels at once with one pattern, each from its cursor
@@ -207,7 +207,7 @@ impl Channel {
             if from.is_some_and(|from| from != cursor) {
                 return Err((index, NotYet::Behind));
             }
-            if member.seats().lags(channel.journal.stream()) {
+            if member.progress().lags(channel.journal.stream()) {
                 return Err((index, NotYet::Lags));
             }
         }
@@ -227,7 +227,7 @@ impl Channel {
     pub(crate) fn is_followed(&self, pattern: &Pattern, member: &Member) -> bool {
         // Joining holds this until both is done.
         let _state = self.lock();
-        member.seats().place(self.journal.stream(), pattern).is_some()
+        member.progress().slot(self.journal.stream(), pattern).is_some()
     }
 
     /// Gives a pattern up; nothing happens where it was never joined. Returns
@@ -235,14 +235,15 @@ impl Channel {
     pub(crate) fn leave(&self, pattern: &Pattern, member: &Member) -> i64 {
         let stream = self.journal.stream();
         let mut state = self.lock();
-        let (Some(place), Some(number)) = (member.seats().place(stream, pattern), state.numbers.get(pattern).copied())
+        let (Some(place), Some(number)) =
+            (member.progress().slot(stream, pattern), state.numbers.get(pattern).copied())
         else {
             return 0;
         };
         let group = state.group(number).clone();
         let mut followers = lock(&group.followers);
         let mut pending = 0;
-        followers.leave(place, || pending = member.seats().leave(stream, pattern));
+        followers.leave(place, || pending = member.progress().leave(stream, pattern));
         if followers.standing() == 0 {
             state.numbers.remove(pattern);
             state.interest.remove(pattern, |_| true);
@@ -252,11 +253,11 @@ impl Channel {
     }
 
     /// A connection has caught up to here; false when there is more by now.
-    pub(crate) fn rejoin(&self, member: &Member, server: &Server, at: Cursor) -> bool {
+    pub(crate) fn rejoin(&self, member: &Member, owner: &CatchUpOwner, at: Cursor) -> bool {
         let state = self.lock();
         let caught_up = at == state.cursor;
         if caught_up {
-            member.seats().serve(self.journal.stream(), server, |seat| seat.catch_up(at));
+            member.progress().serve(self.journal.stream(), owner, |progress| progress.catch_up(at));
         }
         caught_up
     }
@@ -308,14 +309,14 @@ impl State {
 
     fn enter(&mut self, pattern: &Pattern, member: &Arc<Member>, channel: &Channel) {
         let stream = channel.journal.stream();
-        if member.seats().place(stream, pattern).is_some() {
+        if member.progress().slot(stream, pattern).is_some() {
             return;
         }
         let number = self.numbers.get(pattern).copied().unwrap_or_else(|| self.number(pattern));
         let group = self.group(number).clone();
         let from = self.cursor;
         lock(&group.followers).enter(|place| {
-            member.seats().enter(stream, pattern, place, from, |pattern| member.filters(pattern));
+            member.progress().enter(stream, pattern, place, from, |pattern| member.filters(pattern));
             Follower { member: member.clone(), from }
         });
     }

@@ -6,7 +6,7 @@ use crate::{config::Overflow, drain::Tasks, metrics::Metrics};
 
 /// What all topics of a node share.
 #[derive(Clone, Debug)]
-pub(crate) struct FanOut {
+pub(crate) struct LiveFanOut {
     /// Bytes of events that may wait for one pattern with many members.
     pub(crate) backlog_bytes: usize,
     /// What becomes of events for a connection without room.

@@ -11,12 +11,12 @@ use crate::{
     config::Delivery,
     drain::Tasks,
     journal::{
-        crowd::Crowd,
-        pages::{Pages, SHARED, Sheet},
-        record::Record,
+        last_per_subject::{LastEvents, LastPerSubject},
+        pages::{CachedPage, Pages, SHARED},
+        reader_count::ReaderCount,
         single_flight::SingleFlight,
         source::{self, AHEAD, Source},
-        survey::{Newest, Survey},
+        window::Window,
     },
     subject::{Pattern, Subject},
     sync::Mutex,
@@ -27,15 +27,15 @@ const FRESH: Duration = Duration::from_millis(200);
 
 /// What readers share.
 #[derive(Debug)]
-pub(crate) struct Shelf {
-    pub(crate) record: Arc<Record>,
+pub(crate) struct SharedReads {
+    pub(crate) window: Arc<Window>,
     pub(crate) source: Source,
     /// What the stream stores: a pattern that covers all of it is read in order.
     subjects: Vec<Pattern>,
-    survey: Arc<Survey>,
-    pub(crate) crowd: Arc<Crowd>,
+    last_per_subject: Arc<LastPerSubject>,
+    pub(crate) reader_count: Arc<ReaderCount>,
     pages: Pages,
-    lines: SingleFlight<(Subject, u64), Arc<Page>>,
+    subject_pages: SingleFlight<(Subject, u64), Arc<Page>>,
     newest: SingleFlight<(Vec<Pattern>, u64, u64), Arc<Page>>,
     states: SingleFlight<(), StreamState>,
     state: Mutex<Option<(Instant, StreamState)>>,
@@ -44,16 +44,16 @@ pub(crate) struct Shelf {
     tasks: Tasks,
 }
 
-impl Shelf {
-    pub(crate) fn new(record: Arc<Record>, source: Source, subjects: Vec<Pattern>, tasks: Tasks) -> Self {
+impl SharedReads {
+    pub(crate) fn new(window: Arc<Window>, source: Source, subjects: Vec<Pattern>, tasks: Tasks) -> Self {
         Self {
-            record,
+            window,
             pages: Pages::new(source.clone()),
             source,
             subjects,
-            survey: Arc::default(),
-            crowd: Arc::default(),
-            lines: SingleFlight::default(),
+            last_per_subject: Arc::default(),
+            reader_count: Arc::default(),
+            subject_pages: SingleFlight::default(),
             newest: SingleFlight::default(),
             states: SingleFlight::default(),
             state: Mutex::default(),
@@ -64,7 +64,7 @@ impl Shelf {
     }
 
     pub(crate) fn is_latest(&self) -> bool {
-        self.record.delivery() == Delivery::Latest
+        self.window.delivery() == Delivery::Latest
     }
 
     /// Whether the patterns match all that the stream stores.
@@ -118,7 +118,7 @@ impl Shelf {
         }
         self.currents
             .join((), async {
-                let Some(seq) = self.record.witness() else { return Ok(true) };
+                let Some(seq) = self.window.oldest_certain() else { return Ok(true) };
                 let current = self.source.has(seq).await?;
                 if current {
                     *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -129,11 +129,11 @@ impl Shelf {
     }
 
     /// The newest event of each subject below what is in memory.
-    pub(crate) async fn survey(&self, patterns: &[Pattern]) -> Result<Newest, ReadError> {
+    pub(crate) async fn last_per_subject(&self, patterns: &[Pattern]) -> Result<LastEvents, ReadError> {
         if !self.is_current().await? {
             return Err(ReadError::Lagging);
         }
-        self.survey.ask(patterns, &self.source, &self.record, &self.tasks).await
+        self.last_per_subject.ask(patterns, &self.source, &self.window, &self.tasks).await
     }
 
     /// The next page of that for one who has had some of it: from one sequence on,
@@ -151,28 +151,33 @@ impl Shelf {
     /// from one sequence to another: each page once, for all of them.
     pub(crate) fn pays_in_order(&self, state: &StreamState, from: u64, to: u64) -> bool {
         let pages = source::pages(state, to.saturating_sub(from));
-        pages <= SHARED && self.crowd.outweighs(pages)
+        pages <= SHARED && self.reader_count.justifies_reading_in_order(pages)
     }
 
     /// Reads a page that will be wanted next, meanwhile.
     pub(crate) fn read_ahead(self: &Arc<Self>, seq: u64, last: u64) {
-        let shelf = self.clone();
+        let shared_reads = self.clone();
         // Whoever wants it then is told what went wrong.
-        self.tasks.spawn(async move { drop(shelf.sheet(seq, last, false).await) });
+        self.tasks.spawn(async move { drop(shared_reads.cached_page(seq, last, false).await) });
     }
 
     /// A page of the stream that has a sequence, for who reads on or begins there.
-    pub(crate) async fn sheet(&self, seq: u64, last: u64, begins: bool) -> Result<Arc<Sheet>, ReadError> {
+    pub(crate) async fn cached_page(&self, seq: u64, last: u64, begins: bool) -> Result<Arc<CachedPage>, ReadError> {
         // Pages of before something was removed may still have it.
-        let (pages, generation) = (&self.pages, self.record.edition());
+        let (pages, generation) = (&self.pages, self.window.version());
         if begins { pages.first_page(generation, seq, last).await } else { pages.page(generation, seq, last).await }
     }
 
     /// Events of one subject from a sequence on.
-    pub(crate) async fn line(&self, subject: &Subject, from: u64, size: PageSize) -> Result<Arc<Page>, ReadError> {
+    pub(crate) async fn subject_page(
+        &self,
+        subject: &Subject,
+        from: u64,
+        size: PageSize,
+    ) -> Result<Arc<Page>, ReadError> {
         let query = Query::Of(subject.clone(), from);
         let read = async { self.source.read(&query, size).await.map(Arc::new) };
-        self.lines.join((subject.clone(), from), read).await
+        self.subject_pages.join((subject.clone(), from), read).await
     }
 }
 
@@ -184,11 +189,12 @@ mod tests {
     /// Somebody else may have asked before the event was stored.
     #[tokio::test]
     async fn an_answer_to_an_earlier_question_is_not_believed_alone() {
-        let (keeper, broker) = followed(Script { state: stream(1, 1, 20), ..Script::default() }, 10).await;
-        let shelf = Shelf::new(keeper.record, keeper.source, Vec::new(), Tasks::new(keeper.metrics));
+        let (reconciler, broker) = followed(Script { state: stream(1, 1, 20), ..Script::default() }, 10).await;
+        let shared_reads =
+            SharedReads::new(reconciler.window, reconciler.source, Vec::new(), Tasks::new(reconciler.metrics));
         broker.script().wrong = (1, 19);
-        assert_eq!(shelf.has_reached(20).await, Ok(true));
+        assert_eq!(shared_reads.has_reached(20).await, Ok(true));
         assert_eq!(broker.script().wrong.0, 0);
-        assert_eq!(shelf.has_reached(21).await, Ok(false));
+        assert_eq!(shared_reads.has_reached(21).await, Ok(false));
     }
 }

@@ -11,7 +11,7 @@ const HELD_BYTES: usize = 16 * 1024 * 1024;
 
 /// Where a stream goes on.
 #[derive(Debug, Default)]
-pub(crate) struct Sequence {
+pub(crate) struct ReorderBuffer {
     /// The sequence that is expected; 0 while that is not known.
     next: u64,
     /// What came too early.
@@ -21,7 +21,7 @@ pub(crate) struct Sequence {
     known: u64,
 }
 
-impl Sequence {
+impl ReorderBuffer {
     /// What was handed out last, or passed over.
     pub(crate) fn head(&self) -> u64 {
         self.next.saturating_sub(1)
@@ -129,50 +129,50 @@ mod tests {
 
     #[test]
     fn what_comes_before_the_beginning_is_known_waits_for_it() {
-        let mut sequence = Sequence::default();
+        let mut reorder_buffer = ReorderBuffer::default();
         let mut out = Vec::new();
         for seq in [7, 9, 8] {
-            sequence.take(stored(seq), |stored| out.push(stored.seq));
+            reorder_buffer.take(stored(seq), |stored| out.push(stored.seq));
         }
-        assert!(out.is_empty() && sequence.hole().is_none());
-        sequence.begin(6, |stored| out.push(stored.seq));
-        assert_eq!(sequence.hole(), Some((6, 6)));
-        sequence.fill(stored(6), |stored| out.push(stored.seq));
-        assert_eq!((out, sequence.head(), sequence.hole()), (vec![6, 7, 8, 9], 9, None));
+        assert!(out.is_empty() && reorder_buffer.hole().is_none());
+        reorder_buffer.begin(6, |stored| out.push(stored.seq));
+        assert_eq!(reorder_buffer.hole(), Some((6, 6)));
+        reorder_buffer.fill(stored(6), |stored| out.push(stored.seq));
+        assert_eq!((out, reorder_buffer.head(), reorder_buffer.hole()), (vec![6, 7, 8, 9], 9, None));
     }
 
     /// Otherwise it would wait for the event after it, which may never come.
     #[test]
     fn what_has_come_already_when_the_beginning_is_known_leaves_at_once() {
-        let mut sequence = Sequence::default();
+        let mut reorder_buffer = ReorderBuffer::default();
         let mut out = Vec::new();
         for seq in [5, 6, 7, 9] {
-            sequence.take(stored(seq), |stored| out.push(stored.seq));
+            reorder_buffer.take(stored(seq), |stored| out.push(stored.seq));
         }
-        sequence.begin(6, |stored| out.push(stored.seq));
-        assert_eq!((out, sequence.head(), sequence.hole()), (vec![6, 7], 7, Some((8, 8))));
+        reorder_buffer.begin(6, |stored| out.push(stored.seq));
+        assert_eq!((out, reorder_buffer.head(), reorder_buffer.hole()), (vec![6, 7], 7, Some((8, 8))));
     }
 
     /// It may be from before the stream was created anew.
     #[test]
     fn what_comes_before_the_beginning_is_known_says_nothing_of_the_end() {
-        let mut sequence = Sequence::default();
-        sequence.take(stored(9), |_| panic!("nothing is expected"));
-        assert_eq!(sequence.known, 0);
-        sequence.begin(3, |_| panic!("nothing is expected"));
-        sequence.take(stored(5), |_| panic!("it waits"));
-        assert_eq!(sequence.known, 5);
+        let mut reorder_buffer = ReorderBuffer::default();
+        reorder_buffer.take(stored(9), |_| panic!("nothing is expected"));
+        assert_eq!(reorder_buffer.known, 0);
+        reorder_buffer.begin(3, |_| panic!("nothing is expected"));
+        reorder_buffer.take(stored(5), |_| panic!("it waits"));
+        assert_eq!(reorder_buffer.known, 5);
     }
 
     #[test]
     fn a_last_event_that_is_known_of_and_missing_is_a_hole() {
-        let mut sequence = Sequence::default();
-        sequence.begin(3, |_| panic!("nothing is there"));
-        assert_eq!(sequence.hole(), None);
-        sequence.know(4);
-        assert_eq!(sequence.hole(), Some((3, 4)));
-        sequence.pass(4, |_| panic!("nothing is there"));
-        assert_eq!((sequence.head(), sequence.hole()), (4, None));
+        let mut reorder_buffer = ReorderBuffer::default();
+        reorder_buffer.begin(3, |_| panic!("nothing is there"));
+        assert_eq!(reorder_buffer.hole(), None);
+        reorder_buffer.know(4);
+        assert_eq!(reorder_buffer.hole(), Some((3, 4)));
+        reorder_buffer.pass(4, |_| panic!("nothing is there"));
+        assert_eq!((reorder_buffer.head(), reorder_buffer.hole()), (4, None));
     }
 
     proptest! {
@@ -184,25 +184,25 @@ mod tests {
             arrivals in prop::collection::vec(1..40_u64, 0..80),
             gone in prop::collection::btree_set(1..40_u64, 0..10),
         ) {
-            let mut sequence = Sequence::default();
+            let mut reorder_buffer = ReorderBuffer::default();
             let mut out = Vec::new();
             for seq in early.into_iter().filter(|seq| !gone.contains(seq)) {
-                sequence.take(stored(seq), |stored| out.push(stored.seq));
+                reorder_buffer.take(stored(seq), |stored| out.push(stored.seq));
             }
-            sequence.begin(1, |stored| out.push(stored.seq));
-            sequence.know(40);
+            reorder_buffer.begin(1, |stored| out.push(stored.seq));
+            reorder_buffer.know(40);
             for seq in arrivals.into_iter().filter(|seq| !gone.contains(seq)) {
-                sequence.take(stored(seq), |stored| out.push(stored.seq));
+                reorder_buffer.take(stored(seq), |stored| out.push(stored.seq));
             }
-            while let Some((from, to)) = sequence.hole() {
+            while let Some((from, to)) = reorder_buffer.hole() {
                 match (from..=to).find(|seq| !gone.contains(seq)) {
-                    Some(seq) => sequence.fill(stored(seq), |stored| out.push(stored.seq)),
-                    None => sequence.pass(to, |stored| out.push(stored.seq)),
+                    Some(seq) => reorder_buffer.fill(stored(seq), |stored| out.push(stored.seq)),
+                    None => reorder_buffer.pass(to, |stored| out.push(stored.seq)),
                 }
             }
             let expected: Vec<u64> = (1..=40).filter(|seq| !gone.contains(seq)).collect();
             prop_assert_eq!(out, expected);
-            prop_assert_eq!(sequence.bytes, 0);
+            prop_assert_eq!(reorder_buffer.bytes, 0);
         }
     }
 }

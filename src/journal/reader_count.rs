@@ -13,25 +13,25 @@ const PER_PAGE: u64 = 4;
 
 /// Those who read below what is in memory.
 #[derive(Debug, Default)]
-pub(crate) struct Crowd(AtomicUsize);
+pub(crate) struct ReaderCount(AtomicUsize);
 
 /// One of them; dropping it leaves.
 #[derive(Debug)]
-pub(crate) struct Present(Arc<Crowd>);
+pub(crate) struct CountedReader(Arc<ReaderCount>);
 
-impl Crowd {
-    pub(crate) fn enter(self: &Arc<Self>) -> Present {
+impl ReaderCount {
+    pub(crate) fn enter(self: &Arc<Self>) -> CountedReader {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Present(self.clone())
+        CountedReader(self.clone())
     }
 
     /// Whether so many pages in order are less work than all their questions.
-    pub(crate) fn outweighs(&self, pages: u64) -> bool {
+    pub(crate) fn justifies_reading_in_order(&self, pages: u64) -> bool {
         self.0.load(Ordering::Relaxed) as u64 >= pages.saturating_mul(PER_PAGE)
     }
 }
 
-impl Drop for Present {
+impl Drop for CountedReader {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -43,10 +43,14 @@ mod tests {
 
     #[test]
     fn pages_pay_when_many_are_there_and_not_when_they_have_left() {
-        let crowd = Arc::<Crowd>::default();
-        let mut all: Vec<_> = (0..PER_PAGE).map(|_| crowd.enter()).collect();
-        assert!(crowd.outweighs(1) && !crowd.outweighs(2) && !crowd.outweighs(u64::MAX));
+        let reader_count = Arc::<ReaderCount>::default();
+        let mut all: Vec<_> = (0..PER_PAGE).map(|_| reader_count.enter()).collect();
+        assert!(
+            reader_count.justifies_reading_in_order(1)
+                && !reader_count.justifies_reading_in_order(2)
+                && !reader_count.justifies_reading_in_order(u64::MAX)
+        );
         all.pop();
-        assert!(!crowd.outweighs(1));
+        assert!(!reader_count.justifies_reading_in_order(1));
     }
 }

@@ -18,8 +18,8 @@ use crate::{
     journal::{
         comparison::Comparison,
         gaps::Gaps,
-        record::Record,
-        source::{Source, Stretch},
+        source::{SequenceRange, Source},
+        window::Window,
     },
     metrics::Metrics,
     sync::{sleep, timeout},
@@ -44,9 +44,9 @@ const WRONG_LEADER: Duration = Duration::from_secs(12);
 
 /// Keeps one record.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct Reconciler {
     pub(crate) name: String,
-    pub(crate) record: Arc<Record>,
+    pub(crate) window: Arc<Window>,
     pub(crate) source: Source,
     pub(crate) lag: Lag,
     pub(crate) comparison: Comparison,
@@ -72,28 +72,28 @@ impl Lag {
     }
 }
 
-impl Keeper {
+impl Reconciler {
     /// Keeps it for ever.
-    pub(crate) async fn keep(self) {
+    pub(crate) async fn run(self) {
         let mut gaps = Gaps::new(self.metrics.clone());
         let mut checked = Instant::now();
         loop {
             let rested = checked.elapsed() >= DOUBT_PAUSE;
-            let due = (rested && self.record.take_doubt()) || checked.elapsed() >= TAIL_CHECK;
+            let due = (rested && self.window.take_stale()) || checked.elapsed() >= TAIL_CHECK;
             if due {
                 checked = Instant::now();
             }
-            match self.attend(due, &mut gaps).await {
+            match self.reconcile(due, &mut gaps).await {
                 Ok(()) => {
-                    self.record.expire();
-                    let more = self.comparison.is_reading() || self.record.is_unsure();
+                    self.window.expire();
+                    let more = self.comparison.is_reading() || self.window.needs_check();
                     let pause = if more { DOUBT_PAUSE } else { TAIL_CHECK };
                     // Late is on time: the next round looks at everything.
-                    let _ = timeout(pause, self.record.attention.notified()).await;
+                    let _ = timeout(pause, self.window.attention.notified()).await;
                 }
                 // The broker tells why.
                 Err(_) => {
-                    self.record.doubt();
+                    self.window.mark_stale();
                     sleep(RETRY.mul_f64(1.0 + fastrand::f64())).await;
                 }
             }
@@ -101,32 +101,32 @@ impl Keeper {
     }
 
     /// One round of that, with a look at the stream if one is due.
-    pub(crate) async fn attend(&self, due: bool, gaps: &mut Gaps) -> Result<(), ReadError> {
-        let stream = if due || !self.record.is_ready() { self.check().await? } else { None };
-        if !self.record.is_ready() {
+    pub(crate) async fn reconcile(&self, due: bool, gaps: &mut Gaps) -> Result<(), ReadError> {
+        let stream = if due || !self.window.is_ready() { self.check().await? } else { None };
+        if !self.window.is_ready() {
             // The stream has begun anew, which clients are told.
             gaps.report();
             gaps.closed();
         }
         self.close_holes(gaps).await?;
-        if !self.record.is_ready() {
+        if !self.window.is_ready() {
             tracing::info!(stream = self.name, "the stream is followed");
-            self.record.make_ready();
+            self.window.set_ready();
         }
         // Only where all has come up to the stream's end can they be compared.
-        if let Some(stream) = stream.filter(|stream| self.record.head().seq >= stream.last) {
-            self.comparison.compare(stream, &self.record, &self.source).await?;
+        if let Some(stream) = stream.filter(|stream| self.window.head().seq >= stream.last) {
+            self.comparison.compare(stream, &self.window, &self.source).await?;
         }
-        self.comparison.read_on(&self.record, &self.source).await
+        self.comparison.read_on(&self.window, &self.source).await
     }
 
     /// Compares what is known with what the stream is, and returns that where it
     /// is the same stream as before.
     async fn check(&self) -> Result<Option<StreamState>, ReadError> {
-        let (known, head) = self.record.stream();
-        self.record.held(self.record.generation(), |held, _| held.ask());
+        let (known, head) = self.window.stream();
+        self.window.held(self.window.generation(), |held, _| held.ask());
         let state = self.source.state().await?;
-        self.lag.set(state.last.saturating_sub(self.record.head().seq));
+        self.lag.set(state.last.saturating_sub(self.window.head().seq));
         if known.epoch != state.epoch {
             self.begin(state).await?;
             return Ok(None);
@@ -142,10 +142,10 @@ impl Keeper {
             self.begin(state).await?;
             return Ok(None);
         }
-        self.record.confirm(state);
-        if state.last > self.record.head().seq {
+        self.window.confirm(state);
+        if state.last > self.window.head().seq {
             sleep(ON_ITS_WAY).await;
-            self.record.know(state.last);
+            self.window.know(state.last);
         }
         Ok(Some(state))
     }
@@ -165,18 +165,18 @@ impl Keeper {
 
     /// Begins with a stream that is new to this node.
     async fn begin(&self, state: StreamState) -> Result<(), ReadError> {
-        if self.record.generation() > 0 {
+        if self.window.generation() > 0 {
             tracing::warn!(stream = self.name, "the stream has begun anew; clients are told to reload");
         }
-        self.record.make_unready();
+        self.window.clear_ready();
         let next = self.window_begin(&state).await?;
-        self.record.begin(state, next);
+        self.window.begin(state, next);
         Ok(())
     }
 
     /// Where the window begins: as far back as it may, by bytes and by age.
     async fn window_begin(&self, state: &StreamState) -> Result<u64, ReadError> {
-        let (bytes, age) = self.record.window();
+        let (bytes, age) = self.window.window();
         let end = state.last + 1;
         let first = state.first.clamp(1, end);
         if state.messages == 0 {
@@ -184,7 +184,7 @@ impl Keeper {
         }
         let each = (state.bytes / state.messages).max(1) as usize + EVENT_BYTES;
         let by_bytes = end.saturating_sub((bytes / each) as u64).max(first);
-        if self.record.delivery() == Delivery::Latest {
+        if self.window.delivery() == Delivery::Latest {
             return Ok(by_bytes);
         }
         let since = unix_millis().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
@@ -194,9 +194,9 @@ impl Keeper {
     }
 
     async fn close_holes(&self, gaps: &mut Gaps) -> Result<(), ReadError> {
-        while let Some((from, to)) = self.record.hole() {
+        while let Some((from, to)) = self.window.hole() {
             // At the start it is the window that is filled.
-            if self.record.is_ready() {
+            if self.window.is_ready() {
                 gaps.found();
             }
             self.close(from, to, gaps).await?;
@@ -209,19 +209,19 @@ impl Keeper {
 
     /// Reads what is missing.
     async fn close(&self, from: u64, to: u64, gaps: &mut Gaps) -> Result<(), ReadError> {
-        let ready = self.record.is_ready();
+        let ready = self.window.is_ready();
         let mut next = from;
         while next <= to {
-            let generation = self.record.generation();
-            let Stretch { events, through } = self.source.stretch(next, to).await?;
+            let generation = self.window.generation();
+            let SequenceRange { events, through } = self.source.range(next, to).await?;
             let through = through.min(to);
             let stored = events.iter().filter(|stored| stored.seq <= through).count() as u64;
             // Noted before anybody can pass by there.
             if ready && next + stored <= through && self.explain(next, through).await? {
                 gaps.report();
             }
-            self.record.fill(generation, events, through);
-            self.record.advanced.notify_one();
+            self.window.fill(generation, events, through);
+            self.window.advanced.notify_one();
             next = through + 1;
         }
         Ok(())
@@ -231,9 +231,9 @@ impl Keeper {
     /// what retention took is a loss. Returns whether it is.
     async fn explain(&self, from: u64, through: u64) -> Result<bool, ReadError> {
         let state = self.source.state().await?;
-        let lost = state.first > from && self.record.delivery() != Delivery::Latest;
+        let lost = state.first > from && self.window.delivery() != Delivery::Latest;
         if lost {
-            self.record.lose(from, through.min(state.first - 1));
+            self.window.lose(from, through.min(state.first - 1));
         }
         Ok(lost)
     }

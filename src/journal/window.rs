@@ -14,11 +14,11 @@ use crate::{
     config::{self, Delivery},
     event_log::{EventLog, Select},
     journal::{
-        held::{Held, Reach},
-        lookup::Look,
+        cursor::{Cursor, Gap, Reason, Step},
+        held::{Held, WindowProgress},
+        lookup::Lookup,
         losses::Losses,
-        place::{Cursor, Gap, Reason, Step},
-        sequence::Sequence,
+        reorder_buffer::ReorderBuffer,
         sequence_waiters::SequenceWaiters,
     },
     subject::Pattern,
@@ -31,7 +31,7 @@ const BEHIND_BYTES: usize = 16 * 1024 * 1024;
 
 /// What is in memory.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct Window {
     delivery: Delivery,
     bytes: usize,
     age: Duration,
@@ -51,16 +51,16 @@ struct State {
     /// What the stream was when it was asked last.
     stream: StreamState,
     generation: u32,
-    sequence: Sequence,
+    reorder_buffer: ReorderBuffer,
     held: Held,
     losses: Losses,
     /// What is fanned out already; nothing while nobody does that.
     fanned: Option<u64>,
     /// Whether the stream should be asked what it is.
-    unsure: bool,
+    stale: bool,
 }
 
-impl Record {
+impl Window {
     pub(crate) fn new(stream: &config::Stream, delivery: Delivery) -> Self {
         let per_subject = if delivery == Delivery::Latest { 1 } else { usize::MAX };
         Self {
@@ -70,11 +70,11 @@ impl Record {
             state: Mutex::new(State {
                 stream: StreamState::default(),
                 generation: 0,
-                sequence: Sequence::default(),
+                reorder_buffer: ReorderBuffer::default(),
                 held: Held::new(per_subject),
                 losses: Losses::default(),
                 fanned: None,
-                unsure: true,
+                stale: true,
             }),
             ready: watch::Sender::new(false),
             advanced: Notify::new(),
@@ -95,46 +95,46 @@ impl Record {
     /// Takes in what the tail brought. True when there is more to fan out.
     pub(crate) fn take(&self, arrived: impl IntoIterator<Item = Stored>) -> bool {
         let mut state = self.lock();
-        let before = state.sequence.head();
+        let before = state.reorder_buffer.head();
         for stored in arrived {
             if stored.ends_older {
                 // The stream has removed something just now.
-                state.unsure = true;
+                state.stale = true;
                 self.attention.notify_one();
             }
-            if stored.seq <= state.sequence.head() {
+            if stored.seq <= state.reorder_buffer.head() {
                 // It was read meanwhile; or the stream has begun anew.
-                state.unsure = true;
+                state.stale = true;
                 self.attention.notify_one();
             } else if self.is_full(&state) {
-                state.sequence.know(stored.seq);
+                state.reorder_buffer.know(stored.seq);
             } else {
-                let State { sequence, held, .. } = &mut *state;
-                sequence.take(stored, |stored| held.add(stored));
+                let State { reorder_buffer, held, .. } = &mut *state;
+                reorder_buffer.take(stored, |stored| held.add(stored));
             }
         }
         self.evict(&mut state);
-        self.awaited.reach(state.sequence.head());
-        if state.sequence.hole().is_some() {
+        self.awaited.reach(state.reorder_buffer.head());
+        if state.reorder_buffer.hole().is_some() {
             self.attention.notify_one();
         }
-        state.sequence.head() > before && *self.ready.borrow()
+        state.reorder_buffer.head() > before && *self.ready.borrow()
     }
 
     /// Something may have been lost.
-    pub(crate) fn doubt(&self) {
-        self.lock().unsure = true;
+    pub(crate) fn mark_stale(&self) {
+        self.lock().stale = true;
         self.attention.notify_one();
     }
 
     /// Whether there was doubt; there is none any more.
-    pub(crate) fn take_doubt(&self) -> bool {
-        std::mem::take(&mut self.lock().unsure)
+    pub(crate) fn take_stale(&self) -> bool {
+        std::mem::take(&mut self.lock().stale)
     }
 
     /// Whether there is doubt.
-    pub(crate) fn is_unsure(&self) -> bool {
-        self.lock().unsure
+    pub(crate) fn needs_check(&self) -> bool {
+        self.lock().stale
     }
 
     /// The stream is this one now: what was known before is void. Events from
@@ -144,15 +144,15 @@ impl Record {
         state.generation += 1;
         if state.generation > 1 {
             // What came meanwhile may be of the one or of the other.
-            state.sequence = Sequence::default();
+            state.reorder_buffer = ReorderBuffer::default();
         }
         state.stream = stream;
         state.held.begin(stream, next);
         state.losses = Losses::default();
         state.fanned = None;
-        let State { sequence, held, .. } = &mut *state;
-        sequence.begin(next, |stored| held.add(stored));
-        sequence.know(stream.last);
+        let State { reorder_buffer, held, .. } = &mut *state;
+        reorder_buffer.begin(next, |stored| held.add(stored));
+        reorder_buffer.know(stream.last);
         self.awaited.reset();
     }
 
@@ -166,34 +166,34 @@ impl Record {
     }
 
     /// Does something with what is in memory, unless the stream has begun anew.
-    pub(crate) fn held<R>(&self, generation: u32, act: impl FnOnce(&mut Held, Reach) -> R) -> Option<R> {
+    pub(crate) fn held<R>(&self, generation: u32, act: impl FnOnce(&mut Held, WindowProgress) -> R) -> Option<R> {
         let mut state = self.lock();
-        let reach = Reach { head: state.sequence.head(), handed: state.handed() };
+        let reach = WindowProgress { head: state.reorder_buffer.head(), handed: state.handed() };
         (state.generation == generation).then(|| act(&mut state.held, reach))
     }
 
     /// Another one says that what was read of the stream before may have been
     /// removed since.
-    pub(crate) fn edition(&self) -> u32 {
-        self.lock().held.edition()
+    pub(crate) fn version(&self) -> u32 {
+        self.lock().held.version()
     }
 
     /// What the stream was when it was asked last, and up to where everything
     /// of it has come.
     pub(crate) fn stream(&self) -> (StreamState, Cursor) {
         let state = self.lock();
-        (state.stream, Cursor { generation: state.generation, seq: state.sequence.head() })
+        (state.stream, Cursor { generation: state.generation, seq: state.reorder_buffer.head() })
     }
 
     /// Notes that events are stored up to here.
     pub(crate) fn know(&self, last: u64) {
-        self.lock().sequence.know(last);
+        self.lock().reorder_buffer.know(last);
     }
 
     /// The first range that is missing, unless there is no room for it now.
     pub(crate) fn hole(&self) -> Option<(u64, u64)> {
         let state = self.lock();
-        if self.is_full(&state) { None } else { state.sequence.hole() }
+        if self.is_full(&state) { None } else { state.reorder_buffer.hole() }
     }
 
     /// Takes in what was read: `events`, and nothing else up to `through`.
@@ -202,13 +202,13 @@ impl Record {
         if state.generation != generation {
             return;
         }
-        let State { sequence, held, .. } = &mut *state;
+        let State { reorder_buffer, held, .. } = &mut *state;
         for stored in events {
-            sequence.fill(stored, |stored| held.add(stored));
+            reorder_buffer.fill(stored, |stored| held.add(stored));
         }
-        sequence.pass(through, |stored| held.add(stored));
+        reorder_buffer.pass(through, |stored| held.add(stored));
         self.evict(&mut state);
-        self.awaited.reach(state.sequence.head());
+        self.awaited.reach(state.reorder_buffer.head());
     }
 
     /// Retention has dropped these before they were here.
@@ -219,13 +219,13 @@ impl Record {
     }
 
     /// It is known what the stream is: whoever waits may go on.
-    pub(crate) fn make_ready(&self) {
+    pub(crate) fn set_ready(&self) {
         self.ready.send_replace(true);
         self.advanced.notify_one();
     }
 
     /// It is not known any more.
-    pub(crate) fn make_unready(&self) {
+    pub(crate) fn clear_ready(&self) {
         self.ready.send_replace(false);
     }
 
@@ -271,7 +271,7 @@ impl Record {
 
     /// The oldest event in memory that the stream certainly still has: who has
     /// it has all that is older.
-    pub(crate) fn witness(&self) -> Option<u64> {
+    pub(crate) fn oldest_certain(&self) -> Option<u64> {
         self.lock().held.log.first()
     }
 
@@ -282,7 +282,7 @@ impl Record {
             return None;
         }
         let mut state = self.lock();
-        let (generation, head) = (state.generation, state.sequence.head());
+        let (generation, head) = (state.generation, state.reorder_buffer.head());
         if cursor.generation != generation {
             // Before the first one nobody was there to miss anything.
             let seq = if cursor.generation == 0 { head } else { state.held.log.floor().min(head) };
@@ -295,7 +295,7 @@ impl Record {
             return Some(Step::Lost(Cursor { generation, seq: gap.to }));
         }
         if cursor.seq >= upto {
-            if state.sequence.hole().is_some() {
+            if state.reorder_buffer.hole().is_some() {
                 // There may be room again for what was not taken in.
                 self.evict(&mut state);
                 self.attention.notify_one();
@@ -315,29 +315,29 @@ impl Record {
     }
 
     /// What comes after a cursor for patterns, at most so much and up to there.
-    pub(crate) fn look(&self, cursor: Cursor, patterns: &[Pattern], upto: u64, size: PageSize) -> Look {
+    pub(crate) fn look(&self, cursor: Cursor, patterns: &[Pattern], upto: u64, size: PageSize) -> Lookup {
         let state = self.lock();
-        let (generation, head) = (state.generation, state.sequence.head());
+        let (generation, head) = (state.generation, state.reorder_buffer.head());
         if cursor.generation != generation {
-            return Look::Lost(reset(cursor), Cursor { generation, seq: state.stream.first.saturating_sub(1) });
+            return Lookup::Lost(reset(cursor), Cursor { generation, seq: state.stream.first.saturating_sub(1) });
         }
         let upto = upto.min(head);
         if cursor.seq >= upto {
-            return Look::End;
+            return Lookup::End;
         }
         let floor = state.held.log.floor();
         if cursor.seq < floor && floor >= state.stream.first {
-            return Look::Older(floor);
+            return Lookup::Older(floor);
         }
         if cursor.seq < floor && self.delivery != Delivery::Latest {
             // Of what is older the stream has nothing left either.
             let to = (state.stream.first - 1).min(head);
             let gap = Gap { from: cursor.seq + 1, to, reason: Reason::Expired };
-            return Look::Lost(gap, Cursor { generation, seq: to });
+            return Lookup::Lost(gap, Cursor { generation, seq: to });
         }
         let (upto, lost) = state.losses.after(cursor.seq, upto);
         if let Some(gap) = lost {
-            return Look::Lost(gap, Cursor { generation, seq: gap.to });
+            return Lookup::Lost(gap, Cursor { generation, seq: gap.to });
         }
         let page = state.held.log.page(patterns, Select::All, cursor.seq, upto, size.events);
         let (mut events, mut bytes, mut through) = (Vec::new(), 0, page.through);
@@ -349,7 +349,7 @@ impl Record {
             }
             events.push(event.clone());
         }
-        Look::Events(events, Cursor { generation, seq: through })
+        Lookup::Events(events, Cursor { generation, seq: through })
     }
 
     /// Looks at what is in memory, and at the sequence at and below which there

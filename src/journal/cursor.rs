@@ -53,7 +53,7 @@ pub enum Reason {
 
 impl Gap {
     /// As clients are told, for a pattern of theirs.
-    pub fn told(self, pattern: &Pattern, stream: &str) -> proto::Gap {
+    pub fn to_frame(self, pattern: &Pattern, stream: &str) -> proto::Gap {
         proto::Gap {
             subject: pattern.to_string(),
             stream: stream.to_owned(),

@@ -217,7 +217,7 @@ impl Node {
         tasks.spawn_vital("control", control.run(calls));
         tasks.spawn_vital("pulse", pulse(health));
         let unfit = async {
-            match broker.settle().await {
+            match broker.ensure_streams().await {
                 Ok(()) => std::future::pending().await,
                 Err(unfit) => unfit,
             }

@@ -103,13 +103,13 @@ impl Held {
     /// and how many there were.
     pub(crate) fn keep_only(&mut self, from: u64, through: u64, stored: &[u64], reach: WindowProgress) -> (u64, usize) {
         let through = through.min(reach.handed);
-        let gone = |seq: &u64| stored.binary_search(seq).is_err();
-        let gone: Vec<u64> =
-            self.log.range(from.saturating_sub(1), through).map(|(seq, ..)| seq).filter(gone).collect();
-        for seq in &gone {
+        let deleted_through = |seq: &u64| stored.binary_search(seq).is_err();
+        let deleted_through: Vec<u64> =
+            self.log.range(from.saturating_sub(1), through).map(|(seq, ..)| seq).filter(deleted_through).collect();
+        for seq in &deleted_through {
             self.log.remove(*seq);
         }
-        (through, gone.len())
+        (through, deleted_through.len())
     }
 
     /// Another one says that what was read of the stream before may have been

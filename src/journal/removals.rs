@@ -149,8 +149,8 @@ mod tests {
                         memory.retain(|seq, _| *seq >= answer.first);
                         removals.expired(before - memory.len(), 0);
                         let adds_up = removals.add_up(&answer);
-                        let gone = memory.keys().any(|seq| !stream.contains_key(seq));
-                        prop_assert!(!(gone && adds_up), "{memory:?} {stream:?}");
+                        let deleted_through = memory.keys().any(|seq| !stream.contains_key(seq));
+                        prop_assert!(!(deleted_through && adds_up), "{memory:?} {stream:?}");
                         prop_assert!(adds_up || std::mem::take(&mut purged), "{memory:?} {stream:?}");
                         purged = false;
                         memory.retain(|seq, _| stream.contains_key(seq));

@@ -182,25 +182,25 @@ mod tests {
         fn everything_leaves_once_and_in_order(
             early in prop::collection::vec(1..40_u64, 0..10),
             arrivals in prop::collection::vec(1..40_u64, 0..80),
-            gone in prop::collection::btree_set(1..40_u64, 0..10),
+            deleted_through in prop::collection::btree_set(1..40_u64, 0..10),
         ) {
             let mut reorder_buffer = ReorderBuffer::default();
             let mut out = Vec::new();
-            for seq in early.into_iter().filter(|seq| !gone.contains(seq)) {
+            for seq in early.into_iter().filter(|seq| !deleted_through.contains(seq)) {
                 reorder_buffer.take(stored(seq), |stored| out.push(stored.seq));
             }
             reorder_buffer.begin(1, |stored| out.push(stored.seq));
             reorder_buffer.know(40);
-            for seq in arrivals.into_iter().filter(|seq| !gone.contains(seq)) {
+            for seq in arrivals.into_iter().filter(|seq| !deleted_through.contains(seq)) {
                 reorder_buffer.take(stored(seq), |stored| out.push(stored.seq));
             }
             while let Some((from, to)) = reorder_buffer.hole() {
-                match (from..=to).find(|seq| !gone.contains(seq)) {
+                match (from..=to).find(|seq| !deleted_through.contains(seq)) {
                     Some(seq) => reorder_buffer.fill(stored(seq), |stored| out.push(stored.seq)),
                     None => reorder_buffer.pass(to, |stored| out.push(stored.seq)),
                 }
             }
-            let expected: Vec<u64> = (1..=40).filter(|seq| !gone.contains(seq)).collect();
+            let expected: Vec<u64> = (1..=40).filter(|seq| !deleted_through.contains(seq)).collect();
             prop_assert_eq!(out, expected);
             prop_assert_eq!(reorder_buffer.bytes, 0);
         }

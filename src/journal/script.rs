@@ -212,7 +212,7 @@ impl Broker for Scripted {
         Ok((script.state, script.deleted.iter().copied().filter(|seq| *seq >= script.state.first).collect()))
     }
 
-    async fn gone(&self, _: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
+    async fn deleted_through(&self, _: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
         let state = self.script().state;
         Ok((from < state.first).then_some((state.first - 1).min(to)))
     }

@@ -108,7 +108,7 @@ impl Source {
                 return Ok(SequenceRange { events: Vec::new(), through: page.through });
             }
             // Only the leader knows whether there is nothing, or nothing yet.
-            match self.broker.gone(self.stream, from, last).await? {
+            match self.broker.deleted_through(self.stream, from, last).await? {
                 Some(through) => return Ok(SequenceRange { events: Vec::new(), through }),
                 None => sleep(LAGGING.1).await,
             }

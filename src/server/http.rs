@@ -9,7 +9,7 @@ use hyper::{
 };
 
 use crate::{
-    broker::headers::{MSG_ID, Reader, is_media_type},
+    broker::headers::{HeaderReader, MSG_ID, is_media_type},
     error::{Code, Refusal},
     grants::Grants,
     proto::{self, Envelope, server_frame::Body},
@@ -125,7 +125,7 @@ fn envelope(subject: &str, headers: &HeaderMap, data: Bytes) -> Result<Envelope,
     let readable = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     // What curl and libraries say of any body; it tells nothing of the data.
     let told = readable.filter(|(name, value)| *name != header::CONTENT_TYPE.as_str() || !is_media_type(value, FORM));
-    Reader::new(&TRACE.map(String::from))
+    HeaderReader::new(&TRACE.map(String::from))
         .read(told, data)
         .map_err(|why| Refusal::new(Code::BadRequest, format!("the body is no envelope: {why}")))
 }

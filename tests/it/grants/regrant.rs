@@ -73,7 +73,7 @@ impl Hall {
         let publisher = Publisher::new(broker.clone(), classes, &config, quotas, metrics.clone());
         let hub = Hub::new(plan, &tasks, &metrics).expect("threads");
         let unfit = broker.clone();
-        tasks.spawn(async move { drop(unfit.settle().await) });
+        tasks.spawn(async move { drop(unfit.ensure_streams().await) });
         eventually("streams", || async { hub.has_begun() }).await;
         Self { _nats: nats, hub, publisher, metrics, tasks, room: config.limits.outbox_bytes.bytes() }
     }

@@ -15,7 +15,7 @@ const SAY_TIME: Duration = Duration::from_secs(2);
 
 /// What nodes of one installation hear of each other.
 #[derive(Clone, Debug)]
-pub struct Intercom {
+pub struct Cluster {
     client: Client,
     subject: String,
     degraded: Arc<Degraded>,
@@ -23,7 +23,7 @@ pub struct Intercom {
 
 /// What one of them has said.
 #[derive(Debug)]
-pub struct Heard {
+pub struct ClusterMessage {
     /// What it said.
     pub payload: Bytes,
     /// Where it waits for answers, if it does.
@@ -32,13 +32,13 @@ pub struct Heard {
 
 /// Hears what is said. It lives through outages; what is said meanwhile is lost.
 #[derive(Debug)]
-pub struct Ear {
+pub struct ClusterSubscription {
     subscriber: Subscriber,
     /// What the subjects for answers begin with.
     answers: String,
 }
 
-impl Intercom {
+impl Cluster {
     pub(crate) fn new(client: Client, subject: String, degraded: Arc<Degraded>) -> Self {
         Self { client, subject, degraded }
     }
@@ -54,15 +54,15 @@ impl Intercom {
     }
 
     /// Begins to listen; nothing when the client has ended.
-    pub async fn listen(&self) -> Option<Ear> {
+    pub async fn listen(&self) -> Option<ClusterSubscription> {
         self.degraded.allow(FeedId::CONTROL);
         let subscriber = self.client.subscribe(self.subject.clone()).await.ok()?;
-        Some(Ear { subscriber, answers: format!("{}.", self.subject) })
+        Some(ClusterSubscription { subscriber, answers: format!("{}.", self.subject) })
     }
 
     /// Says something to all; false when it cannot leave now.
     pub async fn tell(&self, payload: Bytes) -> bool {
-        self.say(self.subject.clone(), None, payload).await
+        self.publish(self.subject.clone(), None, payload).await
     }
 
     /// Says something to all, and gives the answers that come within a time.
@@ -70,7 +70,7 @@ impl Intercom {
         // Below our own subject, so that nodes need no permission for another.
         let answers = format!("{}.{:016x}", self.subject, fastrand::u64(..));
         let Ok(mut subscriber) = self.client.subscribe(answers.clone()).await else { return false };
-        if !self.say(self.subject.clone(), Some(answers), payload).await {
+        if !self.publish(self.subject.clone(), Some(answers), payload).await {
             return false;
         }
         let end = Instant::now() + patience;
@@ -82,10 +82,10 @@ impl Intercom {
 
     /// Answers what was asked.
     pub async fn answer(&self, reply_to: String, payload: Bytes) -> bool {
-        self.say(reply_to, None, payload).await
+        self.publish(reply_to, None, payload).await
     }
 
-    async fn say(&self, subject: String, reply_to: Option<String>, payload: Bytes) -> bool {
+    async fn publish(&self, subject: String, reply_to: Option<String>, payload: Bytes) -> bool {
         if !self.is_up() {
             return false;
         }
@@ -99,13 +99,13 @@ impl Intercom {
     }
 }
 
-impl Ear {
+impl ClusterSubscription {
     /// The next thing that is said; nothing when the client has ended.
-    pub async fn next(&mut self) -> Option<Heard> {
+    pub async fn next(&mut self) -> Option<ClusterMessage> {
         let message = self.subscriber.next().await?;
         // An answer goes nowhere else, whatever the question says.
         let reply_to = message.reply.map(|subject| subject.to_string());
         let reply_to = reply_to.filter(|subject| subject.starts_with(&self.answers));
-        Some(Heard { payload: message.payload, reply_to })
+        Some(ClusterMessage { payload: message.payload, reply_to })
     }
 }

@@ -5,9 +5,9 @@ use rustls::crypto::{SecureRandom, aws_lc_rs};
 
 /// Where numbers come from that nobody can guess.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Chance(&'static dyn SecureRandom);
+pub(crate) struct RandomIds(&'static dyn SecureRandom);
 
-impl Chance {
+impl RandomIds {
     pub(crate) fn new() -> Self {
         Self(aws_lc_rs::default_provider().secure_random)
     }
@@ -21,7 +21,7 @@ impl Chance {
 }
 
 /// A subject under the prefix that answers to one kind of question come to.
-pub(crate) fn inbox(prefix: &str, chance: Chance) -> String {
+pub(crate) fn inbox(prefix: &str, random_ids: RandomIds) -> String {
     // Where the system has no randomness to give, TLS does not work either.
-    format!("{prefix}.notifier.{:016x}", chance.number().unwrap_or_else(|| fastrand::u64(..)))
+    format!("{prefix}.notifier.{:016x}", random_ids.number().unwrap_or_else(|| fastrand::u64(..)))
 }

@@ -31,7 +31,7 @@ type Answer = Result<Envelope, RequestError>;
 
 /// Requests by the number that ends their reply subject.
 #[derive(Debug, Default)]
-pub(crate) struct Replies {
+pub(crate) struct RequestReplies {
     pending: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
 }
 
@@ -39,20 +39,20 @@ pub(crate) struct Replies {
 #[derive(Debug)]
 pub(crate) struct Awaited {
     number: u64,
-    replies: Arc<Replies>,
+    request_replies: Arc<RequestReplies>,
     answer: oneshot::Receiver<Answer>,
 }
 
-impl Replies {
+impl RequestReplies {
     /// Awaits an answer under a number.
     pub(crate) fn expect(self: &Arc<Self>, number: u64) -> Awaited {
         let (done, answer) = oneshot::channel();
         self.lock().insert(number, done);
-        Awaited { number, replies: self.clone(), answer }
+        Awaited { number, request_replies: self.clone(), answer }
     }
 
     /// Takes an answer in.
-    pub(crate) fn hear(&self, raw: &Raw<'_>, read: impl FnOnce() -> Answer) {
+    pub(crate) fn receive(&self, raw: &Raw<'_>, read: impl FnOnce() -> Answer) {
         let nobody =
             raw.payload.is_empty() && raw.headers.and_then(headers::status).is_some_and(|(status, _)| status == NOBODY);
         self.end(raw.subject, || if nobody { Err(RequestError::NoResponders) } else { read() });
@@ -96,7 +96,7 @@ impl Awaited {
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        self.replies.lock().remove(&self.number);
+        self.request_replies.lock().remove(&self.number);
     }
 }
 
@@ -140,21 +140,21 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_answer_counts_and_one_that_nobody_awaits_is_passed_over() {
-        let replies = Arc::<Replies>::default();
+        let request_replies = Arc::<RequestReplies>::default();
         let raw = |subject: &'static str| Raw { sid: 1, subject: subject.as_bytes(), headers: None, payload: b"" };
         let told = |id: &str| Ok(Envelope { id: id.into(), ..Envelope::default() });
-        let (mut first, second) = (replies.expect(0x1f), replies.expect(0x20));
+        let (mut first, second) = (request_replies.expect(0x1f), request_replies.expect(0x20));
         for subject in ["_INBOX.n.zz", "_INBOX.n.\u{e9}", "_INBOX.n.21", ""] {
-            replies.hear(&raw(subject), || panic!("nobody asked for {subject}"));
+            request_replies.receive(&raw(subject), || panic!("nobody asked for {subject}"));
         }
-        replies.hear(&raw("_INBOX.n.1f"), || told("a"));
-        replies.hear(&raw("_INBOX.n.1f"), || panic!("a second answer"));
+        request_replies.receive(&raw("_INBOX.n.1f"), || told("a"));
+        request_replies.receive(&raw("_INBOX.n.1f"), || panic!("a second answer"));
         assert_eq!(first.answer().await, told("a"));
         assert_eq!(first.name(), "000000000000001f");
         drop(second);
-        assert!(replies.lock().is_empty());
-        let mut third = replies.expect(3);
-        replies.lost();
+        assert!(request_replies.lock().is_empty());
+        let mut third = request_replies.expect(3);
+        request_replies.lost();
         assert_eq!(third.answer().await, Err(RequestError::Lost));
     }
 }

@@ -10,7 +10,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use crate::{
     broker::{
         headers,
-        nats::reading::{Answers, Interest},
+        nats::reading::{DirectGetReplies, Interest},
         stored::{Page, PageSize, Purpose, Query, ReadError},
     },
     classes::StreamIndex,
@@ -29,9 +29,9 @@ const FOLLOWING: usize = 4;
 
 /// Asks for what is stored.
 #[derive(Debug)]
-pub(crate) struct Archive {
+pub(crate) struct DirectGet {
     interest: Arc<Interest>,
-    answers: Arc<Answers>,
+    direct_get_replies: Arc<DirectGetReplies>,
     /// What answers come to, without the number.
     inbox: String,
     /// What questions begin with.
@@ -47,11 +47,11 @@ pub(crate) struct Archive {
     metrics: Arc<Metrics>,
 }
 
-impl Archive {
+impl DirectGet {
     /// Asks at most so many questions at the same time.
     pub(crate) fn new(
         interest: Arc<Interest>,
-        answers: Arc<Answers>,
+        direct_get_replies: Arc<DirectGetReplies>,
         inbox: String,
         jetstream_prefix: &str,
         streams: Arc<[Arc<str>]>,
@@ -60,7 +60,7 @@ impl Archive {
     ) -> Self {
         Self {
             interest,
-            answers,
+            direct_get_replies,
             inbox,
             prefix: format!("{jetstream_prefix}.DIRECT.GET"),
             streams,
@@ -98,7 +98,7 @@ impl Archive {
         question["batch"] = batch.into();
         question["max_bytes"] = size.bytes.into();
         let question = question.to_string();
-        let mut asked = self.answers.ask(stream);
+        let mut asked = self.direct_get_replies.ask(stream);
         let command = format!(
             "PUB {} {}.{} {}\r\n{question}\r\n",
             self.subject(stream),
@@ -146,12 +146,19 @@ mod tests {
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         let interest = Arc::new(Interest::new(Arc::new(Degraded::new(metrics.clone()))));
         interest.begin();
-        let answers = Arc::<Answers>::default();
-        let archive =
-            Archive::new(interest.clone(), answers, "i".into(), "$JS.API", [Arc::from("S")].into(), 1, metrics);
+        let direct_get_replies = Arc::<DirectGetReplies>::default();
+        let direct_get = DirectGet::new(
+            interest.clone(),
+            direct_get_replies,
+            "i".into(),
+            "$JS.API",
+            [Arc::from("S")].into(),
+            1,
+            metrics,
+        );
         let read = |query, purpose| {
-            let archive = &archive;
-            async move { archive.read(StreamIndex(0), &query, ALL, purpose).await }
+            let direct_get = &direct_get;
+            async move { direct_get.read(StreamIndex(0), &query, ALL, purpose).await }
         };
         // Nobody answers any of them.
         let mut crowd: Vec<_> =

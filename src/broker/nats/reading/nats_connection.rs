@@ -41,7 +41,7 @@ type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// How to make a line.
 #[derive(Debug)]
-pub(crate) struct Manner {
+pub(crate) struct ConnectOptions {
     pub(crate) name: String,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) tls: Arc<ClientConfig>,
@@ -67,7 +67,7 @@ pub(crate) struct Info {
 
 /// An open connection.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct NatsConnection {
     stream: Stream,
     buffer: BytesMut,
     parser: Parser,
@@ -75,7 +75,7 @@ pub(crate) struct Line {
 
 /// Why there is no line, or none any more.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LineError {
+pub(crate) enum ConnectionError {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("it does not answer")]
@@ -117,42 +117,52 @@ struct Connect<'a> {
     proof: Proof,
 }
 
-impl Line {
+impl NatsConnection {
     /// Connects and says who we are; returns once the server agrees.
     /// `certified` is the name that the server's certificate has to have.
-    pub(crate) async fn open(address: &Address, certified: &str, manner: &Manner) -> Result<(Self, Info), LineError> {
-        timeout(CONNECT_TIME, Self::agree(address, certified, manner)).await.unwrap_or(Err(LineError::Time))
+    pub(crate) async fn open(
+        address: &Address,
+        certified: &str,
+        connect_options: &ConnectOptions,
+    ) -> Result<(Self, Info), ConnectionError> {
+        timeout(CONNECT_TIME, Self::agree(address, certified, connect_options))
+            .await
+            .unwrap_or(Err(ConnectionError::Time))
     }
 
-    async fn agree(address: &Address, certified: &str, manner: &Manner) -> Result<(Self, Info), LineError> {
+    async fn agree(
+        address: &Address,
+        certified: &str,
+        connect_options: &ConnectOptions,
+    ) -> Result<(Self, Info), ConnectionError> {
         let stream = dial(&address.host, address.port).await?;
         stream.set_nodelay(true)?;
-        let parser = Parser::new(manner.payload_bytes);
-        let mut line = Self { stream: Either::Left(stream), buffer: BytesMut::new(), parser };
-        if manner.tls_first {
-            line = line.encrypted(certified, manner).await?;
+        let parser = Parser::new(connect_options.payload_bytes);
+        let mut connection = Self { stream: Either::Left(stream), buffer: BytesMut::new(), parser };
+        if connect_options.tls_first {
+            connection = connection.encrypted(certified, connect_options).await?;
         }
-        let mut info = line.info().await?;
-        let required = manner.tls_required || address.tls;
-        let encrypted = manner.tls_first || required || info.tls_required;
-        if required && !manner.tls_first && !info.tls_required && !info.tls_available {
-            return Err(LineError::NoTls);
+        let mut info = connection.info().await?;
+        let required = connect_options.tls_required || address.tls;
+        let encrypted = connect_options.tls_first || required || info.tls_required;
+        if required && !connect_options.tls_first && !info.tls_required && !info.tls_available {
+            return Err(ConnectionError::NoTls);
         }
-        if encrypted && !manner.tls_first {
-            line = line.encrypted(certified, manner).await?;
+        if encrypted && !connect_options.tls_first {
+            connection = connection.encrypted(certified, connect_options).await?;
         }
         if !info.headers {
-            return Err(LineError::NoHeaders);
+            return Err(ConnectionError::NoHeaders);
         }
         let proof = match &address.identity {
             Some(identity) => identity.prove(&info.nonce)?,
-            None => manner.credentials.current().await.prove(&info.nonce)?,
+            None => connect_options.credentials.current().await.prove(&info.nonce)?,
         };
         let connect = Connect {
             verbose: false,
             pedantic: false,
             tls_required: encrypted,
-            name: &manner.name,
+            name: &connect_options.name,
             lang: "rust",
             version: env!("CARGO_PKG_VERSION"),
             protocol: 1,
@@ -162,13 +172,13 @@ impl Line {
             proof,
         };
         let connect = serde_json::to_string(&connect).map_err(io::Error::from)?;
-        line.write(format!("CONNECT {connect}\r\nPING\r\n").as_bytes()).await?;
+        connection.write(format!("CONNECT {connect}\r\nPING\r\n").as_bytes()).await?;
         // It may say more before it answers: who it is, again, where its cluster has changed meanwhile.
         loop {
             let mut end = None;
-            line.each(|op| match op {
+            connection.each(|op| match op {
                 Op::Pong => end = Some(Ok(())),
-                Op::Error(text) if end.is_none() => end = Some(Err(LineError::Refused(readable(text)))),
+                Op::Error(text) if end.is_none() => end = Some(Err(ConnectionError::Refused(readable(text)))),
                 Op::Info(json) => {
                     if let Some(newer) = self::info(json) {
                         info = newer;
@@ -177,30 +187,30 @@ impl Line {
                 _ => {}
             })?;
             match end {
-                Some(Ok(())) => return Ok((line, info)),
+                Some(Ok(())) => return Ok((connection, info)),
                 Some(Err(error)) => return Err(error),
-                None => line.read().await?,
+                None => connection.read().await?,
             }
         }
     }
 
-    async fn encrypted(self, certified: &str, manner: &Manner) -> Result<Self, LineError> {
+    async fn encrypted(self, certified: &str, connect_options: &ConnectOptions) -> Result<Self, ConnectionError> {
         let Either::Left(stream) = self.stream else { return Ok(self) };
-        let name = ServerName::try_from(certified.to_owned()).map_err(|_| LineError::Name)?;
-        let stream = TlsConnector::from(manner.tls.clone()).connect(name, stream).await?;
+        let name = ServerName::try_from(certified.to_owned()).map_err(|_| ConnectionError::Name)?;
+        let stream = TlsConnector::from(connect_options.tls.clone()).connect(name, stream).await?;
         // What came in the clear after the first line was not said by the server that we now know.
         Ok(Self { stream: Either::Right(Box::new(stream)), buffer: BytesMut::new(), parser: self.parser })
     }
 
-    async fn info(&mut self) -> Result<Info, LineError> {
+    async fn info(&mut self) -> Result<Info, ConnectionError> {
         loop {
             self.read().await?;
             let mut said = None;
             self.each(|op| {
                 said = Some(match op {
-                    Op::Info(json) => info(json).ok_or(LineError::NoInfo),
-                    Op::Error(text) => Err(LineError::Refused(readable(text))),
-                    _ => Err(LineError::NoInfo),
+                    Op::Info(json) => info(json).ok_or(ConnectionError::NoInfo),
+                    Op::Error(text) => Err(ConnectionError::Refused(readable(text))),
+                    _ => Err(ConnectionError::NoInfo),
                 });
             })?;
             if let Some(said) = said {
@@ -210,10 +220,10 @@ impl Line {
     }
 
     /// Waits for bytes. Cancel-safe.
-    pub(crate) async fn read(&mut self) -> Result<(), LineError> {
+    pub(crate) async fn read(&mut self) -> Result<(), ConnectionError> {
         self.buffer.reserve(READ_BYTES);
         match self.stream.read_buf(&mut self.buffer).await? {
-            0 => Err(LineError::Closed),
+            0 => Err(ConnectionError::Closed),
             _ => Ok(()),
         }
     }
@@ -230,12 +240,12 @@ impl Line {
     }
 
     /// Sends commands. Not cancel-safe: a command cut in two ends the line.
-    pub(crate) async fn write(&mut self, commands: &[u8]) -> Result<(), LineError> {
+    pub(crate) async fn write(&mut self, commands: &[u8]) -> Result<(), ConnectionError> {
         let sent = async {
             self.stream.write_all(commands).await?;
             self.stream.flush().await
         };
-        timeout(WRITE_TIME, sent).await.map_err(|_| LineError::Time)?.map_err(LineError::Io)
+        timeout(WRITE_TIME, sent).await.map_err(|_| ConnectionError::Time)?.map_err(ConnectionError::Io)
     }
 }
 

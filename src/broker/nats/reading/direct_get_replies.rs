@@ -31,7 +31,7 @@ const NOBODY: u16 = 503;
 
 /// Questions by the number that ends their reply subject.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct DirectGetReplies {
     pending: Mutex<HashMap<u64, Pending>>,
     numbers: AtomicU64,
 }
@@ -45,23 +45,23 @@ struct Pending {
 
 /// A question that waits for its answer. Dropping it gives it up.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct AwaitedPage {
     pub(crate) number: u64,
-    answers: Arc<Answers>,
+    direct_get_replies: Arc<DirectGetReplies>,
     answer: oneshot::Receiver<Result<Page, ReadError>>,
 }
 
-impl Answers {
+impl DirectGetReplies {
     /// Notes a question to a stream.
-    pub(crate) fn ask(self: &Arc<Self>, stream: StreamIndex) -> Asked {
+    pub(crate) fn ask(self: &Arc<Self>, stream: StreamIndex) -> AwaitedPage {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (done, answer) = oneshot::channel();
         self.lock().insert(number, Pending { stream, page: Page::default(), done });
-        Asked { number, answers: self.clone(), answer }
+        AwaitedPage { number, direct_get_replies: self.clone(), answer }
     }
 
     /// Takes a part of an answer in.
-    pub(crate) fn hear(&self, raw: &Raw<'_>, read: impl FnOnce(&Raw<'_>, StreamIndex) -> Option<Stored>) {
+    pub(crate) fn receive(&self, raw: &Raw<'_>, read: impl FnOnce(&Raw<'_>, StreamIndex) -> Option<Stored>) {
         let number = raw.subject.rsplit(|byte| *byte == b'.').next().and_then(|digits| {
             let digits = std::str::from_utf8(digits).ok()?;
             digits.parse::<u64>().ok()
@@ -115,15 +115,15 @@ impl Answers {
     }
 }
 
-impl Asked {
+impl AwaitedPage {
     /// Waits for the whole answer.
     pub(crate) async fn answer(&mut self) -> Result<Page, ReadError> {
         (&mut self.answer).await.unwrap_or(Err(ReadError::Unavailable))
     }
 }
 
-impl Drop for Asked {
+impl Drop for AwaitedPage {
     fn drop(&mut self) {
-        self.answers.lock().remove(&self.number);
+        self.direct_get_replies.lock().remove(&self.number);
     }
 }

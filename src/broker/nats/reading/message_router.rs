@@ -10,9 +10,11 @@ use crate::{
         arrived::Arrived,
         feed::FeedId,
         header_limits::HeaderLimits,
-        headers::{self as vocabulary, Reader},
+        headers::{self as vocabulary, HeaderReader},
         message::{Message, Place},
-        nats::reading::{faults::Faults, headers, parser::Raw, questions::Questions, replies::failure},
+        nats::reading::{
+            faults::Faults, headers, parser::Raw, pending_requests::PendingRequests, request_replies::failure,
+        },
         request_error::RequestError,
         stored::Stored,
     },
@@ -25,13 +27,13 @@ use crate::{
 
 /// Lets events through.
 #[derive(Clone, Debug)]
-pub(crate) struct Sieve {
-    reader: Arc<Reader>,
+pub(crate) struct MessageRouter {
+    reader: Arc<HeaderReader>,
     limits: HeaderLimits,
     classes: Arc<Classes>,
     /// Names of the streams, in the order of the configuration.
     streams: Arc<[Arc<str>]>,
-    questions: Questions,
+    pending_requests: PendingRequests,
     faults: Faults,
     /// Whether clients get to see some header that servers add.
     forwards_servers: bool,
@@ -40,61 +42,61 @@ pub(crate) struct Sieve {
 
 /// When the bytes at hand were read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
+pub(crate) struct ReadTime {
     arrived: Instant,
     unix_millis: u64,
 }
 
 /// Where something is stored, and since when.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct At {
+pub(crate) struct StoredAt {
     pub(crate) index: StreamIndex,
     pub(crate) seq: u64,
     pub(crate) unix_millis: u64,
 }
 
-impl Moment {
+impl ReadTime {
     pub(crate) fn now() -> Self {
         Self { arrived: Instant::now(), unix_millis: unix_millis() }
     }
 }
 
-impl Sieve {
+impl MessageRouter {
     pub(crate) fn new(
-        reader: Reader,
+        reader: HeaderReader,
         limits: HeaderLimits,
         classes: Arc<Classes>,
         streams: Arc<[Arc<str>]>,
-        questions: Questions,
+        pending_requests: PendingRequests,
         metrics: Arc<Metrics>,
     ) -> Self {
         let forwards_servers = headers::ADDED.iter().any(|name| reader.forwards(name));
         let (reader, faults) = (Arc::new(reader), Faults::wanted());
-        Self { reader, limits, classes, streams, questions, faults, forwards_servers, metrics }
+        Self { reader, limits, classes, streams, pending_requests, faults, forwards_servers, metrics }
     }
 
     /// Takes a message to where it belongs.
-    pub(crate) fn sort(&self, raw: &Raw<'_>, moment: Moment, arrived: &mut Arrived) {
+    pub(crate) fn sort(&self, raw: &Raw<'_>, read_time: ReadTime, arrived: &mut Arrived) {
         let feed = FeedId(raw.sid);
         if feed == FeedId::ANSWERS {
-            self.questions.answers.hear(raw, |raw, index| self.stored(raw, index, moment));
+            self.pending_requests.direct_get_replies.receive(raw, |raw, index| self.stored(raw, index, read_time));
         } else if feed == FeedId::REPLIES {
-            self.questions.replies.hear(raw, || self.reply(raw));
+            self.pending_requests.request_replies.receive(raw, || self.reply(raw));
         } else if feed == FeedId::ACKS {
-            self.questions.acks.hear(raw);
+            self.pending_requests.acks.receive(raw);
         } else if let Some(index) = feed.stream() {
             if self.faults.lose() {
                 return;
             }
-            let stored = self.stored(raw, index, moment);
+            let stored = self.stored(raw, index, read_time);
             arrived.stored.extend(stored.map(|stored| (index, stored)));
         } else {
-            arrived.events.extend(self.event(raw, moment).map(|event| (feed, event)));
+            arrived.events.extend(self.event(raw, read_time).map(|event| (feed, event)));
         }
     }
 
     /// The event, where the message is one that nothing stores.
-    pub(crate) fn event(&self, raw: &Raw<'_>, moment: Moment) -> Option<Arc<Message>> {
+    pub(crate) fn event(&self, raw: &Raw<'_>, read_time: ReadTime) -> Option<Arc<Message>> {
         let subject = self.subject(raw.subject)?;
         if !self.classes.is_empty() {
             if self.classes.republishes(&subject) {
@@ -106,24 +108,26 @@ impl Sieve {
             }
         }
         let envelope = self.envelope(self.headers(raw), raw)?;
-        Some(Arc::new(Message { subject, envelope, arrived: moment.arrived, place: None }.stamped(moment.unix_millis)))
+        Some(Arc::new(
+            Message { subject, envelope, arrived: read_time.arrived, place: None }.stamped(read_time.unix_millis),
+        ))
     }
 
     /// What is stored at a place; nothing when the server does not say where.
-    fn stored(&self, raw: &Raw<'_>, index: StreamIndex, moment: Moment) -> Option<Stored> {
+    fn stored(&self, raw: &Raw<'_>, index: StreamIndex, read_time: ReadTime) -> Option<Stored> {
         let added = headers::added(raw.headers?);
-        let time = added.time.and_then(vocabulary::unix_millis).unwrap_or(moment.unix_millis);
-        let at = At { index, seq: added.seq?, unix_millis: time };
+        let time = added.time.and_then(vocabulary::unix_millis).unwrap_or(read_time.unix_millis);
+        let at = StoredAt { index, seq: added.seq?, unix_millis: time };
         let subject = added.subject.unwrap_or_default();
         // What only servers have written says nothing to clients.
         let headers = raw.headers.filter(|_| added.others || self.forwards_servers);
-        let stored = self.kept(&Raw { subject, headers, ..*raw }, at, moment);
+        let stored = self.kept(&Raw { subject, headers, ..*raw }, at, read_time);
         Some(Stored { ends_older: added.ends_older, ..stored })
     }
 
     /// What is stored at a place that is known.
-    pub(crate) fn kept(&self, raw: &Raw<'_>, at: At, moment: Moment) -> Stored {
-        let At { index, seq, unix_millis } = at;
+    pub(crate) fn kept(&self, raw: &Raw<'_>, at: StoredAt, read_time: ReadTime) -> Stored {
+        let StoredAt { index, seq, unix_millis } = at;
         let event = || {
             let subject = self.subject(raw.subject)?;
             if self.classes.class(&subject) != Class::Stored(index) {
@@ -138,7 +142,7 @@ impl Sieve {
             }
             let envelope = self.envelope(headers, raw)?;
             let place = Some(Place { stream: stream.clone(), seq });
-            Some(Arc::new(Message { subject, envelope, arrived: moment.arrived, place }.stamped(unix_millis)))
+            Some(Arc::new(Message { subject, envelope, arrived: read_time.arrived, place }.stamped(unix_millis)))
         };
         Stored::new(seq, event())
     }
@@ -185,7 +189,7 @@ impl Sieve {
     fn headers<'r>(&self, raw: &Raw<'r>) -> Vec<(&'r str, &'r str)> {
         match raw.headers.map(headers::parse) {
             Some(Ok(headers)) => headers,
-            Some(Err(headers::Unreadable)) => {
+            Some(Err(headers::BadHeader)) => {
                 self.metrics.broker_events.of(BrokerEvent::BadHeaders).increment(1);
                 Vec::new()
             }
@@ -197,9 +201,9 @@ impl Sieve {
     pub(crate) fn too_large(&self, feed: FeedId, subject: &[u8]) {
         if feed == FeedId::ANSWERS {
             // Its stream has brought it before, and it was counted then.
-            self.questions.answers.pass_over();
+            self.pending_requests.direct_get_replies.pass_over();
         } else if feed == FeedId::REPLIES {
-            self.questions.replies.too_large(subject);
+            self.pending_requests.request_replies.too_large(subject);
         } else if feed == FeedId::ACKS {
             // No stream says so much.
         } else {

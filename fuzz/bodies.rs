@@ -9,14 +9,16 @@ use std::{
 };
 
 use notifier::{
-    auth::{Auth, Signer, vouches},
+    access::{
+        auth::{Auth, Signer, vouches},
+        grants::{Rules, Verb},
+        identity::Identity,
+    },
     broker::decode_all,
     close::CloseReason,
     codec::Encoding,
     config::{self, Algorithm, AuthMode, Config, Flags, Grant, Issuer, Source},
     control::{self, Answer, Message},
-    grants::{Rules, Verb},
-    identity::Identity,
     metrics::Metrics,
     socket::Decoder,
     subject::{Pattern, Subject},

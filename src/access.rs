@@ -1,6 +1,11 @@
 //! The way in: a token becomes an identity, an identity becomes grants. The
 //! same for WebSocket and HTTP.
 
+pub mod auth;
+pub mod grants;
+pub mod identity;
+pub mod revocation;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
@@ -8,16 +13,18 @@ use tokio::time::timeout;
 use serde_json::Value;
 
 use crate::{
-    auth::Auth,
-    calendar,
+    access::{
+        auth::Auth,
+        grants::{Grants, Rules},
+        identity::Identity,
+        revocation::Revocations,
+    },
     classes::Classes,
+    clock,
     config::{Config, ConfigError},
-    drain::Tasks,
     error::{Code, Refusal},
-    grants::{Grants, Rules},
-    identity::Identity,
     metrics::{Metrics, TokenRefusal},
-    revocation::Revocations,
+    tasks::Tasks,
 };
 
 /// How long a token waits until it is known what was revoked before this node
@@ -87,7 +94,7 @@ impl Access {
 
     /// Whether somebody's token has been revoked.
     pub fn is_revoked(&self, identity: &Identity) -> bool {
-        self.revocations.covers(identity, calendar::unix_seconds())
+        self.revocations.covers(identity, clock::unix_seconds())
     }
 
     /// Refuses a token that is revoked, or may be as far as is known here.

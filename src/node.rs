@@ -9,13 +9,12 @@ use tokio::{net::TcpListener, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::Access,
+    access::{Access, revocation::Revocations},
+    admission::Gate,
     broker::{self, Broker, BrokerError, BrokerState, Failing, Link, StreamError},
     config::{AuthMode, Config, ConfigError, Limits, Span},
     control::{Calls, Control},
-    drain::Tasks,
     fetch::Fetcher,
-    gate::Gate,
     hub::{Hub, Plan},
     journal::Journal,
     metrics::{self, Listener, Metrics},
@@ -23,9 +22,9 @@ use crate::{
     publish::Publisher,
     quota::Quotas,
     request::Requests,
-    revocation::Revocations,
     server::{Admin, Desk, Health, InternalServer, ListenError, Server, Warden, descriptors, listen, room},
     session::{self, Connections},
+    tasks::Tasks,
     tls::{Endpoint, TlsError},
 };
 

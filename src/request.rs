@@ -6,11 +6,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    broker::{Broker, LAST_TIME, RequestError},
-    calendar::unix_millis,
+    broker::{Broker, RequestError},
     classes::{Class, Classes},
+    clock::unix_millis,
     config::Limits,
     error::{Code, Refusal},
+    event::LAST_TIME,
     metrics::Metrics,
     proto::{Envelope, Event},
     publish::{BROKER_LIMIT, EventLimits, Sender, letter, too_large},

@@ -43,9 +43,9 @@ pub use listen::{ListenError, listen};
 pub use warden::Warden;
 
 use crate::{
+    admission::{Gate, Permit},
     config,
     error::{Code, Refusal},
-    gate::{Gate, Permit},
     metrics::AcceptFailure,
     session::NodeServices,
     socket::{HttpProgress, HttpTimes, Overdue, Strict},

@@ -7,7 +7,11 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    auth::Auth,
+    access::{
+        auth::Auth,
+        grants::{BadVerb, Grants, Rules, Verb},
+        identity::Identity,
+    },
     classes::Classes,
     cli::{
         exit::{failed, misconfigured, say},
@@ -15,10 +19,8 @@ use crate::{
         token::ClaimArg,
     },
     config::Config,
-    drain::Tasks,
-    grants::{BadVerb, Grants, Rules, Verb},
-    identity::Identity,
     metrics::Metrics,
+    tasks::Tasks,
 };
 
 /// How long the keys of issuers may take to come, and how often to look.

@@ -12,9 +12,9 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::{
-    auth::{MintError, Signer},
-    calendar,
+    access::auth::{MintError, Signer},
     cli::exit::{failed, misconfigured, say},
+    clock,
     config::{self, Algorithm, Config, ConfigError, Flags, Issuer, Source, Span},
 };
 
@@ -113,7 +113,7 @@ fn mint(args: &TokenArgs) -> Result<String, TokenError> {
     let (user, roles) = issuer.as_ref().map_or(("sub", "roles"), |issuer| (&issuer.user_claim, &issuer.roles_claim));
     let name = args.issuer.clone().or_else(|| issuer.as_ref().map(|issuer| issuer.issuer.clone()));
     let audience = args.audience.clone().or_else(|| issuer.as_ref().map(|issuer| issuer.audience.clone()));
-    let now = calendar::unix_seconds();
+    let now = clock::unix_seconds();
     let mut claims = Map::new();
     claims.insert("iss".into(), name.ok_or_else(|| missing("--issuer"))?.into());
     claims.insert("aud".into(), audience.ok_or_else(|| missing("--audience"))?.into());

@@ -15,9 +15,9 @@ use std::sync::{
 };
 
 use crate::{
+    access::grants::Grants,
     codec::Encoding,
     effort,
-    grants::Grants,
     hub::{
         member_progress::MemberProgress, member_slot::MemberSlot, overflow_notice::OverflowNotice,
         precedence::Precedence, shapes::ShapeHolder,

@@ -10,9 +10,9 @@ use std::{
 };
 
 use crate::{
+    access::identity::UserKey,
     error::{Code, Refusal},
     hub::member_list::lock,
-    identity::UserKey,
     rate::{Meter, Rate},
     subject::{Pattern, Shape},
     sync::Mutex,

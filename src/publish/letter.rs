@@ -2,13 +2,13 @@
 //! headers, then stamped with who sends it. Free of I/O.
 
 use crate::{
-    broker::{
+    access::grants::Grants,
+    config::Limits,
+    error::{Code, Refusal},
+    event::{
         HeaderLimits, LAST_TIME, Message,
         headers::{ENVELOPE, is_attribute, is_media_type},
     },
-    config::Limits,
-    error::{Code, Refusal},
-    grants::Grants,
     proto::Envelope,
     publish::{event_id::name, stamps::stamp},
     quota::Quotas,

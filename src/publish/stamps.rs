@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::{identity::Identity, socket::ConnectionId};
+use crate::{access::identity::Identity, socket::ConnectionId};
 
 /// The user, empty for somebody without a token. Always there: what comes
 /// without it was not sent by a client.

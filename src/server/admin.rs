@@ -11,12 +11,14 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
-    access::Access,
+    access::{
+        Access,
+        grants::BadVerb,
+        revocation::{IssuerName, Name, NoName, Revoked},
+    },
     config::Auth,
     control::{Control, LISTED, Order, Outcome, Untaken, Whom},
     error::{Code, Refusal},
-    grants::BadVerb,
-    revocation::{IssuerName, Name, NoName, Revoked},
     server::{
         answer::{self, Refused},
         body,

@@ -6,10 +6,9 @@ use hyper::{HeaderMap, Request, header};
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    access::Access,
+    access::{Access, grants::Grants},
     config::Secret,
     error::Code,
-    grants::Grants,
     server::{answer::Refused, visit::Visit},
     session,
 };

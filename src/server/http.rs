@@ -9,9 +9,9 @@ use hyper::{
 };
 
 use crate::{
-    broker::headers::{HeaderReader, MSG_ID, is_media_type},
+    access::grants::Grants,
     error::{Code, Refusal},
-    grants::Grants,
+    event::headers::{HeaderReader, MSG_ID, is_media_type},
     proto::{self, Envelope, server_frame::Body},
     publish::{EVENT_LIMIT, Sender, check_name, too_large},
     request::Question,

@@ -29,8 +29,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admission::Gate,
     config::Limits,
-    gate::Gate,
     metrics::{InternalRefusal, Metrics},
     server::{
         admin::{ADMIN, Admin},

@@ -6,9 +6,9 @@ use std::{net::IpAddr, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
+    access::identity::UserKey,
+    admission::{Closed, Exhausted, Gate, Holder},
     error::Refusal,
-    gate::{Closed, Exhausted, Gate, Holder},
-    identity::UserKey,
 };
 
 /// Bytes of an answer that is told whatever else is held: what was done must

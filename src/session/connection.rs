@@ -11,13 +11,13 @@ use bytes::Bytes;
 use tokio::time::{timeout, timeout_at};
 
 use crate::{
+    access::grants::Grants,
+    admission::Permit,
     broker::Link,
     close::CloseReason,
     codec::Encoding,
     config::Secret,
     error::{Code, Refusal},
-    gate::Permit,
-    grants::Grants,
     hub::{Attachment, SubscribeOptions},
     metrics::Refresh,
     outbox::Outbox,

@@ -11,8 +11,8 @@ use std::{
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 
 use crate::{
+    access::grants::Grants,
     error::{Code, Refusal},
-    grants::Grants,
     proto::{Event, Response, server_frame::Body},
     publish::Sender,
     request::Question,

@@ -2,11 +2,10 @@
 //! out. No I/O, no clock.
 
 use crate::{
+    access::{grants::Grants, identity::Identity},
     config::Limits,
     error::{Code, Refusal},
-    grants::Grants,
     hub::SubscribeOptions,
-    identity::Identity,
     metrics::Refresh,
     proto::{
         ClientFrame, Connect, Envelope, Event, Fetch, Misplaced, Position, ServerFrame, Subscribe, Subscription,

@@ -8,7 +8,7 @@ use jsonwebtoken::{
 use serde_json::{Map, Value};
 
 use crate::{
-    auth::fault::Fault,
+    access::auth::fault::Fault,
     config::{self, Algorithm},
     metrics::PassedOver,
 };

@@ -22,12 +22,11 @@ pub use explanation::{Effect, Explanation, Said};
 pub use verb::{BadVerb, Verb};
 
 use crate::{
+    access::identity::Identity,
     classes::Classes,
-    config::{AuthMode, Config},
+    config::{AuthMode, Config, template::VALUE_LENGTH},
     error::{Code, Refusal},
-    identity::Identity,
     subject::{Pattern, Subject},
-    template::VALUE_LENGTH,
 };
 use rule::Line;
 use sheet::{Sheet, Unusable, Verdict};

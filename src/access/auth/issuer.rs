@@ -7,20 +7,22 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::{
-    auth::{
-        fault::Fault,
-        fetch::{Document, DocumentError},
-        freshness::Part,
-        head::Head,
-        keeper::Keeper,
-        keyring::{Keyring, Known},
-        keys::{Demands, Key, Keys},
-        pem,
-        person::Naming,
+    access::{
+        auth::{
+            fault::Fault,
+            fetch::{Document, DocumentError},
+            freshness::Part,
+            head::Head,
+            keeper::Keeper,
+            keyring::{Keyring, Known},
+            keys::{Demands, Key, Keys},
+            pem,
+            person::Naming,
+        },
+        identity::Identity,
     },
-    calendar,
+    clock,
     config::{self, Algorithm, ConfigError},
-    identity::Identity,
     metrics::Metrics,
 };
 
@@ -136,7 +138,7 @@ impl Issuer {
         let claims = self.keys.verify(token, head).await?;
         let identity = self.naming.identity(claims)?;
         // Revoking a user reaches what was issued until then, so nothing may claim to come from later.
-        let latest = calendar::unix_seconds().saturating_add(self.leeway);
+        let latest = clock::unix_seconds().saturating_add(self.leeway);
         if identity.issued_at.is_some_and(|issued| issued > latest) {
             return Err(Fault::IssuedInFuture);
         }

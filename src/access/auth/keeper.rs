@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    auth::{
+    access::auth::{
         fetch::{Document, FetchError},
         freshness::Part,
         jwks,

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{
+use crate::access::{
     auth::fault::Fault,
     identity::{Identity, is_invisible},
 };

@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{auth::fault::Fault, config::Algorithm};
+use crate::{access::auth::fault::Fault, config::Algorithm};
 
 /// What a token says of itself, unverified.
 #[derive(Debug, PartialEq, Eq)]

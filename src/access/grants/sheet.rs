@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use crate::{
-    grants::{
-        cover::covers,
-        rule::{self, Line, List},
-        verb::Verb,
+    access::{
+        grants::{
+            cover::covers,
+            rule::{self, Line, List},
+            verb::Verb,
+        },
+        identity::Identity,
     },
-    identity::Identity,
+    config::template::Unfilled,
     subject::{Pattern, Subject},
-    template::Unfilled,
 };
 
 /// The lines of the rules that concern somebody, filled with their claims.

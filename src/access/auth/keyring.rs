@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::auth::{fault::Fault, head::Head, keys::Keys};
+use crate::access::auth::{fault::Fault, head::Head, keys::Keys};
 
 /// How long a token with an unknown key waits for the keys to be fetched.
 /// Below `limits.connect_time`, so that its client hears why.

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{calendar, metrics::Metrics};
+use crate::{clock, metrics::Metrics};
 
 /// The figure.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Freshness {
 impl Part {
     /// The keys have been fetched just now.
     pub(crate) fn renew(&self) {
-        let now = calendar::now().as_secs_f64();
+        let now = clock::now().as_secs_f64();
         let mut all = self.shared.all.lock().unwrap_or_else(PoisonError::into_inner);
         all[self.place] = now;
         self.shared.metrics.jwks_fetched_at.set(all.iter().copied().fold(f64::INFINITY, f64::min));

@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::auth::keys::{Demands, Key, Keys, Unfit};
+use crate::access::auth::keys::{Demands, Key, Keys, Unfit};
 
 /// Most keys of one issuer that are looked at; large ones have about a dozen.
 const KEYS: usize = 64;
@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        auth::fault::Fault,
+        access::auth::fault::Fault,
         config::Algorithm::{self, ES256, EdDSA, HS256, PS256, RS256},
     };
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::{
-    config::{EVERYBODY, Grant},
-    identity::{ANONYMOUS, Identity},
-    template::{BadTemplate, Template},
+    access::identity::Identity,
+    config::{
+        ANONYMOUS, EVERYBODY, Grant,
+        template::{BadTemplate, Template},
+    },
 };
 
 /// Which list of a grant a line stands in.

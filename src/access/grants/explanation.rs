@@ -6,8 +6,10 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    grants::{rule::List, sheet::Sheet, verb::Verb},
-    identity::Identity,
+    access::{
+        grants::{rule::List, sheet::Sheet, verb::Verb},
+        identity::Identity,
+    },
     subject::Pattern,
 };
 

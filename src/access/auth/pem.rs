@@ -5,7 +5,7 @@ use std::path::Path;
 use jsonwebtoken::{DecodingKey, jwk::Jwk};
 
 use crate::{
-    auth::keys::{Demands, Key, Keys},
+    access::auth::keys::{Demands, Key, Keys},
     config::{ConfigError, Family, Issuer},
 };
 

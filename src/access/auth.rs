@@ -22,10 +22,12 @@ pub use mint::{MintError, Signer};
 use serde_json::Value;
 
 use crate::{
-    auth::{fault::Fault, freshness::Freshness, head::Head, issuer::Issuer, keys::Demands},
+    access::{
+        auth::{fault::Fault, freshness::Freshness, head::Head, issuer::Issuer, keys::Demands},
+        identity::Identity,
+    },
     config::{self, AuthMode, ConfigError},
     error::Refusal,
-    identity::Identity,
     metrics::Metrics,
 };
 

@@ -3,8 +3,8 @@
 //! held, and when the last has gone. Free of sockets and of HTTP.
 
 mod budget;
-mod closed;
-mod crowd;
+mod rejected;
+mod connection_counts;
 mod throttle;
 
 use std::{
@@ -21,15 +21,15 @@ use metrics::Gauge;
 use tokio::sync::Notify;
 
 use crate::{
+    access::identity::UserKey,
     config::Limits,
     error::Refusal,
-    identity::UserKey,
     rate::{Meter, Rate},
 };
 use budget::Budget;
 pub(crate) use budget::{Exhausted, Holder};
-pub use closed::Closed;
-use crowd::Crowd;
+use connection_counts::Crowd;
+pub use rejected::Closed;
 pub(crate) use throttle::Throttle;
 
 /// Counts connections up to their limits.

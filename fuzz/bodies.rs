@@ -11,7 +11,7 @@ use std::{
 use notifier::{
     access::{
         auth::{Auth, Signer, vouches},
-        grants::{Rules, Verb},
+        grants::{Action, Rules},
         identity::Identity,
     },
     broker::decode_all,
@@ -144,7 +144,7 @@ pub fn grants(bytes: &[u8]) {
         reference_matches(&pattern.iter().map(String::as_str).collect::<Vec<_>>(), &tokens(subject))
     };
     for asked in lines {
-        let explanation = grants.explain(Verb::Subscribe, asked);
+        let explanation = grants.explain(Action::Subscribe, asked);
         let subscribed = grants.subscribe(asked);
         assert_eq!(explanation.allowed, subscribed.is_ok(), "{explanation}");
         let published = grants.publish(asked);

@@ -55,8 +55,8 @@ impl Access {
         tasks: &Tasks,
     ) -> Result<Self, ConfigError> {
         let (auth, keepers) = Auth::new(&config.auth, metrics.clone())?;
-        for keeper in keepers {
-            tasks.spawn_vital("keys of an issuer", keeper.keep());
+        for jwks_refresher in keepers {
+            tasks.spawn_vital("keys of an issuer", jwks_refresher.keep());
         }
         Ok(Self {
             auth,
@@ -88,7 +88,7 @@ impl Access {
     /// The refusal to tell.
     pub async fn admit(&self, token: Option<&str>) -> Result<Grants, Refusal> {
         let identity = self.auth.identify(token).await?;
-        self.mind_revocations(&identity).await?;
+        self.check_revoked(&identity).await?;
         self.rules.grant(identity)
     }
 
@@ -98,7 +98,7 @@ impl Access {
     }
 
     /// Refuses a token that is revoked, or may be as far as is known here.
-    async fn mind_revocations(&self, identity: &Identity) -> Result<(), Refusal> {
+    async fn check_revoked(&self, identity: &Identity) -> Result<(), Refusal> {
         if identity.is_anonymous() {
             return Ok(());
         }

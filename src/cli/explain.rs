@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     access::{
         auth::Auth,
-        grants::{BadVerb, Grants, Rules, Verb},
+        grants::{Action, BadAction, Grants, Rules},
         identity::Identity,
     },
     classes::Classes,
@@ -49,7 +49,7 @@ pub(crate) struct ExplainArgs {
     json: bool,
     /// What they want to do: `subscribe`, `publish` or `request`.
     #[arg(value_parser = verb)]
-    verb: Verb,
+    verb: Action,
     /// With which subject or pattern.
     subject: String,
 }
@@ -124,6 +124,6 @@ impl ExplainArgs {
     }
 }
 
-fn verb(text: &str) -> Result<Verb, BadVerb> {
+fn verb(text: &str) -> Result<Action, BadAction> {
     text.parse()
 }

@@ -38,7 +38,7 @@ pub(crate) async fn admit<B>(
             _ => refusal.into(),
         }
     })?;
-    visit.stand_for_user(grants.identity().user_key())?;
+    visit.count_for_user(grants.identity().user_key())?;
     Ok(grants)
 }
 

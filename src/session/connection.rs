@@ -267,7 +267,7 @@ impl Session {
             Err(why) => return self.refuse(id, why),
         };
         let permit = &self.guard.permit;
-        if let Err(closed) = permit.stand_for_user(grants.identity().user_key()) {
+        if let Err(closed) = permit.count_for_user(grants.identity().user_key()) {
             return self.refuse(id, permit.refusal(closed));
         }
         let _together = self.guard.outbox.hold();

@@ -1,5 +1,5 @@
-//! Some events on their way to the members of one topic, encoded when the
-//! first member needs them and then shared.
+//! The delivery of live events to the members of one topic: encoded when the first
+//! member needs them, and then shared.
 
 use std::{cell::OnceCell, sync::Arc};
 
@@ -18,15 +18,15 @@ use crate::{
     subject::{Pattern, Subject},
 };
 
-/// A member in its place in a topic.
+/// A member of a topic.
 #[derive(Debug)]
 pub(crate) struct TopicMember {
     pub(crate) member: Arc<Member>,
-    /// What has to be asked for each event.
+    /// The checks that each event needs.
     pub(crate) checks: EventChecks,
 }
 
-/// Events that arrived together.
+/// The delivery of events that arrived together.
 pub(crate) struct LiveDelivery<'a> {
     pattern: &'a Pattern,
     messages: &'a [Arc<Message>],
@@ -36,15 +36,14 @@ pub(crate) struct LiveDelivery<'a> {
     runs: OnceCell<Vec<Run<'a>>>,
 }
 
-/// Events of one subject that follow one another: what becomes of one becomes
-/// of all.
+/// A run of events of one subject, which share one fate.
 struct Run<'a> {
     subject: &'a Subject,
     /// A bit for each, by their places among all.
     places: u64,
 }
 
-/// What was handed out, for the counters.
+/// Counts of one delivery, for the metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     /// Chunks handed to connections.

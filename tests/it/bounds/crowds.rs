@@ -112,5 +112,5 @@ async fn connections_over_tls_that_want_nothing() {
     let row = Row::of("idle connections over TLS", &node);
     let _idle = crowd(COUNT, |_| Ws::secured(node.address, &authority)).await;
     // The connection, and the session.
-    row.is_full(COUNT as u64 * (2 + 8) * KIB);
+    row.is_full(COUNT as u64 * (2 + 4) * KIB);
 }

@@ -17,7 +17,7 @@ use notifier::{
     codec::Encoding,
     config::{BrokerKind, Config, Limits, Overflow},
     drain::Tasks,
-    hub::{Attachment, Hub, Plan, Wish},
+    hub::{Attachment, Hub, Plan, SubscribeOptions},
     metrics::Metrics,
     outbox::{Outbox, Policy},
     proto::{Envelope, ServerFrame, Subscribed, server_frame::Body},
@@ -96,7 +96,7 @@ fn hall(members: usize) -> Hall {
         for _ in 0..members {
             let (outbox, peer) = pair(&tasks, &metrics).await;
             let mut attachment = hub.attach(outbox, Encoding::Json);
-            attachment.join(&pattern, Wish::default()).expect("room");
+            attachment.join(&pattern, SubscribeOptions::default()).expect("room");
             peers.push(peer);
             attached.push(attachment);
         }

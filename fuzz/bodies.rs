@@ -10,7 +10,7 @@ use std::{
 
 use notifier::{
     auth::{Auth, Signer, vouches},
-    broker::overhear,
+    broker::decode_all,
     close::CloseReason,
     codec::Encoding,
     config::{self, Algorithm, AuthMode, Config, Flags, Grant, Issuer, Source},
@@ -76,7 +76,7 @@ pub fn nats_feed(bytes: &[u8]) {
     const EVENT_BYTES: usize = 64;
     static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(|| Arc::new(Metrics::new().expect("no other recorder")));
     let heard = |size: usize| {
-        let (said, events) = overhear(bytes.chunks(size), EVENT_BYTES, &METRICS);
+        let (said, events) = decode_all(bytes.chunks(size), EVENT_BYTES, &METRICS);
         let events: Vec<_> = events
             .iter()
             .map(|event| {

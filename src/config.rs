@@ -32,5 +32,5 @@ pub use nats::{Nats, NatsTls};
 pub use network::{ForwardedHeader, Network, listen_address};
 pub use server_url::ServerUrl;
 pub use settings::{Broker, BrokerKind, Config, Drain, Events, Log, LogFormat, Node, Server};
-pub use streams::{Delivery, Storage, Stream, SubjectRule, Window};
+pub use streams::{Delivery, Storage, Stream, SubjectRule, WindowLimits};
 pub use units::{Secret, Size, Span};

@@ -23,14 +23,14 @@ use tokio::{
 pub use order::{Answer, MESSAGE_BYTES, Message, Order, Unreadable, Whom};
 
 use crate::{
-    broker::{Broker, Ear, Heard, Intercom, Link},
+    broker::{Broker, Cluster, ClusterMessage, ClusterSubscription, Link},
     calendar::unix_seconds,
     close::CloseReason,
     drain::Tasks,
     identity::{Identity, UserFilter},
     metrics::{Control as Traffic, Metrics},
     revocation::{Full, IssuerName, Revocation, Revocations, Revoked},
-    session::Roster,
+    session::Connections,
     socket::ConnectionId,
 };
 use order::TOGETHER;
@@ -54,7 +54,7 @@ pub struct Control {
     instance: String,
     node: String,
     broker: Arc<dyn Broker>,
-    roster: Arc<Roster>,
+    registry: Arc<Connections>,
     revocations: Arc<Revocations>,
     calls: mpsc::Sender<Call>,
     /// How often what it says has come back to it, as what others say does.
@@ -92,13 +92,13 @@ impl Control {
     pub fn new(
         node: String,
         broker: Arc<dyn Broker>,
-        roster: Arc<Roster>,
+        registry: Arc<Connections>,
         revocations: Arc<Revocations>,
         tasks: Tasks,
         metrics: Arc<Metrics>,
     ) -> (Arc<Self>, Calls) {
         let (calls, waiting) = mpsc::channel(CALLS);
-        if broker.intercom().is_none() {
+        if broker.cluster().is_none() {
             revocations.set_known();
         }
         let instance = format!("{:016x}", fastrand::u64(..));
@@ -107,7 +107,7 @@ impl Control {
                 instance,
                 node,
                 broker,
-                roster,
+                registry,
                 revocations,
                 calls,
                 heard_itself: AtomicU64::new(0),
@@ -143,9 +143,9 @@ impl Control {
 
     /// Does what is asked for here and on other nodes. Runs until it is dropped.
     pub async fn run(self: Arc<Self>, Calls(mut calls): Calls) {
-        let intercom = self.broker.intercom().cloned();
-        let mut ear = match &intercom {
-            Some(intercom) => intercom.listen().await,
+        let cluster = self.broker.cluster().cloned();
+        let mut subscription = match &cluster {
+            Some(cluster) => cluster.listen().await,
             None => None,
         };
         let mut link = self.broker.state().watch();
@@ -158,7 +158,7 @@ impl Control {
                     // Whoever asked may have gone.
                     self.tasks.spawn(async move { drop(tell.send(control.serve(order, issuer).await)) });
                 }
-                heard = hear(&mut ear) => self.hear(heard).await,
+                heard = hear(&mut subscription) => self.hear(heard).await,
                 Ok(()) = link.changed() => {
                     if *link.borrow_and_update() == Link::Up {
                         self.tasks.spawn(self.clone().compare());
@@ -166,8 +166,8 @@ impl Control {
                 }
                 _ = compares.tick() => {
                     self.metrics.revocations.set(self.revocations.forget(unix_seconds()) as f64);
-                    if let Some(intercom) = intercom.as_ref().filter(|intercom| intercom.is_refused()) {
-                        ear = intercom.listen().await;
+                    if let Some(cluster) = cluster.as_ref().filter(|cluster| cluster.is_refused()) {
+                        subscription = cluster.listen().await;
                     }
                     self.tasks.spawn(self.clone().compare());
                 }
@@ -178,14 +178,14 @@ impl Control {
     /// Does it here, and has the others do it.
     async fn serve(self: Arc<Self>, order: Order, issuer: Option<IssuerName>) -> Outcome {
         let mut answers = vec![self.perform(&order, issuer.as_ref(), true).await];
-        let Some(intercom) = self.broker.intercom() else { return Outcome { answers, reached: true } };
+        let Some(cluster) = self.broker.cluster() else { return Outcome { answers, reached: true } };
         let message = self.message(order, issuer);
-        let reached = self.gather(intercom, message, |answer| answers.push(answer)).await;
+        let reached = self.gather(cluster, message, |answer| answers.push(answer)).await;
         Outcome { answers, reached }
     }
 
     /// Does what another node says.
-    async fn hear(self: &Arc<Self>, Heard { payload, reply_to }: Heard) {
+    async fn hear(self: &Arc<Self>, ClusterMessage { payload, reply_to }: ClusterMessage) {
         let message = match Message::read(&payload) {
             Ok(message) if message.from == self.instance => {
                 self.heard_itself.fetch_add(1, Ordering::Relaxed);
@@ -199,7 +199,7 @@ impl Control {
             }
         };
         self.metrics.control_messages.of(Traffic::Received).increment(1);
-        let Some(intercom) = self.broker.intercom() else { return };
+        let Some(cluster) = self.broker.cluster() else { return };
         let answers = match &message.order {
             Order::Compare { digest } if *digest == self.revocations.digest(unix_seconds()) => return,
             Order::Compare { .. } => self.state_all(),
@@ -207,7 +207,7 @@ impl Control {
         };
         let Some(reply_to) = reply_to else { return };
         for answer in answers {
-            self.count(intercom.answer(reply_to.clone(), answer.write()).await);
+            self.count(cluster.answer(reply_to.clone(), answer.write()).await);
         }
     }
 
@@ -228,16 +228,16 @@ impl Control {
         let mut answer = Answer { node: self.node.clone(), ..Answer::default() };
         let connections = match order {
             Order::Disconnect(whom) => {
-                self.roster.close(CloseReason::Disconnected, |identity, id| is(whom, issuer, identity, id)).await
+                self.registry.close(CloseReason::Disconnected, |identity, id| is(whom, issuer, identity, id)).await
             }
             Order::Revoke(revocations) => self.learn(revocations.clone(), ours).await,
             Order::Reevaluate { user, within_ms } => {
                 let theirs = UserFilter { user: Some(user.as_str()), issuer };
-                self.roster.hurry(theirs, Duration::from_millis(*within_ms)).await
+                self.registry.require_refresh(theirs, Duration::from_millis(*within_ms)).await
             }
             Order::List { user, most } => {
                 let user = user.as_ref().map(|user| user.as_str());
-                let (count, listed) = self.roster.list(UserFilter { user, issuer }, (*most).min(LISTED)).await;
+                let (count, listed) = self.registry.list(UserFilter { user, issuer }, (*most).min(LISTED)).await;
                 answer.listed = listed;
                 count
             }
@@ -264,18 +264,18 @@ impl Control {
             return 0;
         }
         self.metrics.revocations.set(self.revocations.forget(now) as f64);
-        self.roster.close(CloseReason::Revoked, |identity, _| self.revocations.covers(identity, now)).await
+        self.registry.close(CloseReason::Revoked, |identity, _| self.revocations.covers(identity, now)).await
     }
 
     /// Learns what others have revoked, and tells them what they do not know.
     async fn compare(self: Arc<Self>) {
-        let Some(intercom) = self.broker.intercom() else { return };
+        let Some(cluster) = self.broker.cluster() else { return };
         let (mut theirs, mut differ) = (HashSet::new(), false);
         let order = Order::Compare { digest: self.revocations.digest(unix_seconds()) };
         let message = self.message(order, None);
         let heard = self.heard_itself.load(Ordering::Relaxed);
         let asked = self
-            .gather(intercom, message, |answer| {
+            .gather(cluster, message, |answer| {
                 differ = true;
                 theirs.extend(answer.revocations);
             })
@@ -296,13 +296,13 @@ impl Control {
             let unknown: Vec<_> =
                 self.revocations.all(unix_seconds()).into_iter().filter(|one| !theirs.contains(one)).collect();
             for together in unknown.chunks(TOGETHER) {
-                self.count(intercom.tell(self.message(Order::Revoke(together.to_vec()), None)).await);
+                self.count(cluster.tell(self.message(Order::Revoke(together.to_vec()), None)).await);
             }
         }
     }
 
-    async fn gather(&self, intercom: &Intercom, message: Bytes, mut answered: impl FnMut(Answer)) -> bool {
-        let asked = intercom
+    async fn gather(&self, cluster: &Cluster, message: Bytes, mut answered: impl FnMut(Answer)) -> bool {
+        let asked = cluster
             .ask(message, GATHER, |bytes| match Answer::read(bytes) {
                 Ok(answer) => {
                     self.metrics.control_messages.of(Traffic::Received).increment(1);
@@ -338,12 +338,12 @@ impl fmt::Debug for Control {
 pub struct Calls(mpsc::Receiver<Call>);
 
 /// The next message; never, where there is nothing to hear.
-async fn hear(ear: &mut Option<Ear>) -> Heard {
-    match ear {
+async fn hear(subscription: &mut Option<ClusterSubscription>) -> ClusterMessage {
+    match subscription {
         Some(listening) => match listening.next().await {
             Some(heard) => heard,
             None => {
-                *ear = None;
+                *subscription = None;
                 std::future::pending().await
             }
         },

@@ -3,39 +3,28 @@
 //! and their events matched here. The hub never names a session; it pushes into
 //! outboxes.
 
-mod allowed;
 mod attachment;
-mod backlog;
-mod catch_up;
-mod channel;
-mod courier;
-mod delivery;
-mod fan_out;
+mod coalescer;
 mod frames;
-mod handing;
-mod linger;
 mod live;
 mod member;
-mod missing;
-mod overflow;
-mod place;
+mod member_list;
+mod member_progress;
+mod member_slot;
+mod overflow_notice;
 mod precedence;
-mod seats;
 mod shapes;
 mod shared;
-mod slices;
-mod subscribing;
+mod stream;
+mod subscribe_options;
 #[cfg(test)]
 mod tests;
-mod topic;
-mod topics;
-mod wish;
 
 use std::{io, sync::Arc, time::Instant};
 
-pub use attachment::{Attachment, Follower};
+pub use attachment::{Attachment, PositionHandle};
 pub use shapes::TooManyShapes;
-pub use wish::Wish;
+pub use subscribe_options::SubscribeOptions;
 
 use crate::{
     broker::{Arrived, Broker, Intake, Stored},
@@ -50,15 +39,12 @@ use crate::{
     quota::Quotas,
     sync::yield_now,
 };
-use channel::Channel;
-use courier::Courier;
-use fan_out::FanOut;
-use linger::Linger;
-use live::Route;
+use coalescer::Coalescer;
+use live::{Route, fan_out::LiveFanOut, topics::Topics};
 use member::Member;
 use shapes::Shapes;
 use shared::Shared;
-use topics::Topics;
+use stream::{channel::Channel, fan_out::StreamFanOut};
 
 /// Deliveries that one intake makes before others get their turn: about half a
 /// millisecond of writes.
@@ -91,8 +77,8 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Hub {
     shared: Arc<Shared>,
-    courier: Courier,
-    fan_out: FanOut,
+    stream_fan_out: StreamFanOut,
+    fan_out: LiveFanOut,
 }
 
 impl Hub {
@@ -126,8 +112,8 @@ impl Hub {
         };
         let hub = Arc::new(Self {
             shared: Arc::new(shared),
-            courier: Courier { tasks: tasks.clone(), metrics: metrics.clone() },
-            fan_out: FanOut { backlog_bytes, overflow, tasks: tasks.clone(), metrics: metrics.clone() },
+            stream_fan_out: StreamFanOut { tasks: tasks.clone(), metrics: metrics.clone() },
+            fan_out: LiveFanOut { backlog_bytes, overflow, tasks: tasks.clone(), metrics: metrics.clone() },
         });
         for intake in intakes {
             if intake.is_remote() {
@@ -159,15 +145,15 @@ impl Hub {
 
     /// Everything that the live subscriptions of a connection bring up to these
     /// positions has been sent, or is in its outbox.
-    pub fn positions(&self, Follower(member): &Follower) -> Vec<Position> {
+    pub fn positions(&self, PositionHandle(member): &PositionHandle) -> Vec<Position> {
         self.shared.positions(member)
     }
 
     /// Carries events from the broker to their topics, for ever.
     async fn carry(self: Arc<Self>, mut intake: Box<dyn Intake>) {
-        let alone = intake.is_remote();
+        let exclusively = intake.is_remote();
         let (mut arrived, mut together) = (Arrived::default(), Vec::new());
-        let mut linger = Linger::new(Instant::now());
+        let mut coalescer = Coalescer::new(Instant::now());
         loop {
             intake.next(&mut arrived).await;
             let mut wanted = !arrived.opened.is_empty();
@@ -210,8 +196,8 @@ impl Hub {
                     yield_now().await;
                 }
             }
-            if alone && linger.after(wanted, Instant::now()) {
-                linger::gather();
+            if exclusively && coalescer.after(wanted, Instant::now()) {
+                coalescer::gather();
             }
         }
     }
@@ -242,10 +228,10 @@ impl Hub {
     async fn hand_out(&self, channel: &Arc<Channel>) -> bool {
         let mut wanted = false;
         loop {
-            let deliveries = self.courier.run(channel, TURN);
+            let deliveries = self.stream_fan_out.run(channel, TURN);
             wanted |= deliveries > 0;
             if deliveries < TURN {
-                return wanted || channel.is_busy();
+                return wanted || channel.is_in_progress();
             }
             yield_now().await;
         }

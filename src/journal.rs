@@ -7,26 +7,26 @@
 
 mod sequence_waiters;
 mod comparison;
-mod crowd;
+mod reader_count;
 mod single_flight;
 mod gaps;
 mod held;
-mod keeper;
+mod reconciler;
 mod last_values;
 mod lookup;
 mod losses;
 mod merge;
 mod pages;
-mod place;
+mod cursor;
 mod reader;
-mod record;
+mod window;
 mod removals;
 #[cfg(test)]
 mod script;
-mod sequence;
-mod shelf;
+mod reorder_buffer;
+mod shared_reads;
 mod source;
-mod survey;
+mod last_per_subject;
 #[cfg(test)]
 mod tests;
 
@@ -34,8 +34,8 @@ use std::{mem, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+pub use cursor::{Cursor, Gap, Reason, Step};
 pub use last_values::LastValues;
-pub use place::{Cursor, Gap, Reason, Step};
 pub use reader::{Part, Reader};
 
 use crate::{
@@ -49,10 +49,10 @@ use crate::{
     sync::timeout,
 };
 use comparison::Comparison;
-use keeper::{Keeper, Lag};
-use record::Record;
-use shelf::Shelf;
+use reconciler::{Lag, Reconciler};
+use shared_reads::SharedReads;
 use source::Source;
+use window::Window;
 
 /// How long a client that is ahead of this node waits while that gets no
 /// further, how long at most, and how often it looks whether that does: it is
@@ -67,7 +67,7 @@ const LOOK: Duration = Duration::from_secs(2);
 pub struct Journal {
     stream: StreamIndex,
     name: String,
-    shelf: Arc<Shelf>,
+    shared_reads: Arc<SharedReads>,
     /// Brings what is stored from now on.
     _tail: Feed,
     metrics: Arc<Metrics>,
@@ -94,22 +94,22 @@ impl Journal {
         tasks: &Tasks,
         metrics: &Arc<Metrics>,
     ) -> Self {
-        let record = Arc::new(Record::new(settings, classes.delivery(stream)));
+        let window = Arc::new(Window::new(settings, classes.delivery(stream)));
         let source = Source::new(broker.clone(), stream);
         let name = settings.name.clone();
         let lag = Lag::new(metrics.clone());
-        let keeper = Keeper {
+        let reconciler = Reconciler {
             name: name.clone(),
-            record: record.clone(),
+            window: window.clone(),
             source: source.to_follow(),
             lag,
             comparison: Comparison::new(metrics.clone()),
             metrics: metrics.clone(),
         };
-        tasks.spawn_vital("journal", keeper.keep());
+        tasks.spawn_vital("journal", reconciler.run());
         let subjects = settings.subjects.iter().filter_map(|subject| Pattern::parse(subject).ok()).collect();
-        let shelf = Arc::new(Shelf::new(record, source, subjects, tasks.clone()));
-        Self { stream, name, shelf, _tail: broker.tail(stream), metrics: metrics.clone() }
+        let shared_reads = Arc::new(SharedReads::new(window, source, subjects, tasks.clone()));
+        Self { stream, name, shared_reads, _tail: broker.tail(stream), metrics: metrics.clone() }
     }
 
     /// Which stream it is.
@@ -124,53 +124,53 @@ impl Journal {
 
     /// What its subjects promise.
     pub fn delivery(&self) -> Delivery {
-        self.shelf.record.delivery()
+        self.shared_reads.window.delivery()
     }
 
     /// Takes in what the tail brought. True when there is more to fan out.
     pub fn take(&self, arrived: impl IntoIterator<Item = Stored>) -> bool {
-        self.shelf.record.take(arrived)
+        self.shared_reads.window.take(arrived)
     }
 
     /// The tail is open, perhaps again: something may have been lost.
     pub fn opened(&self) {
-        self.shelf.record.doubt();
+        self.shared_reads.window.mark_stale();
     }
 
     /// Waits until there is more to fan out than the tail has brought itself.
     pub async fn advanced(&self) {
-        self.shelf.record.advanced.notified().await;
+        self.shared_reads.window.advanced.notified().await;
     }
 
     /// What comes after a cursor for whoever fans out, about so much. What was
     /// not asked for yet stays in memory.
     pub fn step(&self, cursor: Cursor, size: PageSize) -> Option<Step> {
-        self.shelf.record.step(cursor, size)
+        self.shared_reads.window.step(cursor, size)
     }
 
     /// Whether it was ever known what the stream is.
     pub fn has_begun(&self) -> bool {
-        self.shelf.record.has_begun()
+        self.shared_reads.window.has_begun()
     }
 
     /// Whether it is known what the stream is.
     pub fn is_ready(&self) -> bool {
-        self.shelf.record.is_ready()
+        self.shared_reads.window.is_ready()
     }
 
     /// Waits until it is known what the stream is.
     pub async fn ready(&self) {
-        self.shelf.record.until_ready().await;
+        self.shared_reads.window.until_ready().await;
     }
 
     /// Everything up to here has come.
     pub fn head(&self) -> Cursor {
-        self.shelf.record.head()
+        self.shared_reads.window.head()
     }
 
     /// Where a cursor stands, as clients are told.
     pub fn position(&self, cursor: Cursor) -> Position {
-        let (stream, _) = self.shelf.record.stream();
+        let (stream, _) = self.shared_reads.window.stream();
         Position { stream: self.name.clone(), epoch: stream.epoch.to_string(), seq: cursor.seq }
     }
 
@@ -186,7 +186,7 @@ impl Journal {
         let (mut deadline, mut furthest) = (Instant::now() + AHEAD, 0);
         let mut asked = false;
         loop {
-            let (stream, head) = self.shelf.record.stream();
+            let (stream, head) = self.shared_reads.window.stream();
             if head.seq > furthest {
                 (furthest, deadline) = (head.seq, latest.min(Instant::now() + AHEAD));
             }
@@ -200,16 +200,16 @@ impl Journal {
                 return Ok(Cursor { seq, ..head });
             }
             if !mem::replace(&mut asked, true) {
-                self.shelf.record.doubt();
+                self.shared_reads.window.mark_stale();
             }
             // Another node may have been faster, and a leader that was just
             // elected has not yet read all that it has: time tells.
             if Instant::now() > deadline {
-                let reached = self.shelf.has_reached(position.seq).await?;
+                let reached = self.shared_reads.has_reached(position.seq).await?;
                 return if reached { Err(ReadError::Timeout) } else { Ok(void) };
             }
             // Late is on time: the next round looks at everything.
-            let _ = timeout(LOOK, self.shelf.record.until_come(head.generation, position.seq)).await;
+            let _ = timeout(LOOK, self.shared_reads.window.until_come(head.generation, position.seq)).await;
         }
     }
 
@@ -219,14 +219,14 @@ impl Journal {
     /// When the stream cannot be asked now.
     pub async fn beginning(&self) -> Result<Cursor, ReadError> {
         self.ready().await;
-        let generation = self.shelf.record.generation();
-        let first = self.shelf.state().await?.first;
+        let generation = self.shared_reads.window.generation();
+        let first = self.shared_reads.state().await?.first;
         Ok(Cursor { generation, seq: first.saturating_sub(1).min(self.head().seq) })
     }
 
     /// One who reads on from a cursor.
     pub fn reader(&self, patterns: Vec<Pattern>, cursor: Cursor) -> Reader {
-        Reader::new(self.shelf.clone(), patterns, cursor, self.metrics.clone())
+        Reader::new(self.shared_reads.clone(), patterns, cursor, self.metrics.clone())
     }
 
     /// The newest event of each subject, in the order of the stream, as it is now;
@@ -235,6 +235,6 @@ impl Journal {
         self.ready().await;
         let head = self.head();
         let after = after.filter(|after| after.generation == head.generation).map_or(0, |after| after.seq);
-        LastValues::new(self.shelf.clone(), patterns, Cursor { seq: after, ..head }, head.seq)
+        LastValues::new(self.shared_reads.clone(), patterns, Cursor { seq: after, ..head }, head.seq)
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     request::Requests,
     revocation::Revocations,
     server::{Admin, Desk, Health, InternalServer, ListenError, Server, Warden, descriptors, listen, room},
-    session::{self, Roster},
+    session::{self, Connections},
     tls::{Endpoint, TlsError},
 };
 
@@ -38,7 +38,7 @@ pub struct Node {
     listener: TcpListener,
     internal: InternalServer,
     server: Arc<Server>,
-    roster: Arc<Roster>,
+    registry: Arc<Connections>,
     control: (Arc<Control>, Calls),
     hub: Arc<Hub>,
     broker: Arc<dyn Broker>,
@@ -121,7 +121,7 @@ impl Node {
             quotas: quotas.clone(),
         };
         let hub = Hub::new(plan, &tasks, &metrics)?;
-        let roster = Roster::new(&config.auth);
+        let registry = Connections::new(&config.auth);
         let revocations = Arc::new(Revocations::new(config.auth.leeway.duration()));
         let read_connections = config.broker.nats.read_connections();
         let connections = room(limits.connections, descriptors(), read_connections);
@@ -129,7 +129,7 @@ impl Node {
         let gate = Gate::new(&of_machine, metrics.http_answer_bytes.clone());
         let leaving = CancellationToken::new();
         let access = Arc::new(Access::new(&config, classes.clone(), revocations.clone(), &metrics, &tasks)?);
-        let shared = Arc::new(session::Shared {
+        let services = Arc::new(session::NodeServices {
             node: config.node.name.clone(),
             heartbeat: config.server.heartbeat,
             limits: limits.clone(),
@@ -141,7 +141,7 @@ impl Node {
             requests: Arc::new(requests),
             queue_room: Arc::default(),
             fetcher,
-            roster: roster.clone(),
+            registry: registry.clone(),
             leaving: leaving.clone(),
             policy: Arc::new(Policy {
                 bytes: limits.outbox_bytes.bytes(),
@@ -159,18 +159,18 @@ impl Node {
         }
         let name = config.node.name.clone();
         let (control, calls) =
-            Control::new(name, broker.clone(), roster.clone(), revocations.clone(), tasks.clone(), metrics.clone());
-        let admin = Admin::new(control.clone(), access, roster.clone(), &config.auth);
+            Control::new(name, broker.clone(), registry.clone(), revocations.clone(), tasks.clone(), metrics.clone());
+        let admin = Admin::new(control.clone(), access, registry.clone(), &config.auth);
         let endpoints = [tls.clone(), internal_tls.clone()].into_iter().flatten().collect();
-        let health = health(&config, &shared, &gate, &revocations, endpoints);
+        let health = health(&config, &services, &gate, &revocations, endpoints);
         let desk = Desk { health: health.clone(), admin, warden: Warden::new(&config.server), tls: internal_tls };
         Ok(Self {
-            server: Server::new(shared, gate.clone(), &config.server, config.auth.cookie.clone(), tls),
+            server: Server::new(services, gate.clone(), &config.server, config.auth.cookie.clone(), tls),
             internal: InternalServer::start(internal, desk)?,
             control: (control, calls),
             config,
             listener,
-            roster,
+            registry,
             hub,
             broker,
             publisher,
@@ -206,18 +206,18 @@ impl Node {
     /// # Errors
     /// [`NodeError::Failed`].
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
-        let Self { config, listener, internal, server, roster, hub, broker, health, gate, leaving, tasks, .. } = self;
+        let Self { config, listener, internal, server, registry, hub, broker, health, gate, leaving, tasks, .. } = self;
         let (control, calls) = self.control;
-        let (watched, told) = (broker.clone(), roster.clone());
+        let (watched, told) = (broker.clone(), registry.clone());
         tasks.spawn_vital("accept", server.run(listener));
         tasks.spawn_vital("news of the broker", tell(watched, told));
         let (interval, idle_time) = (config.server.heartbeat, config.limits.idle_time);
-        tasks.spawn_vital("heartbeat", beat(roster.clone(), hub, broker.clone(), interval, idle_time));
-        tasks.spawn_vital("ends of tokens", roster.clone().expire());
+        tasks.spawn_vital("heartbeat", beat(registry.clone(), hub, broker.clone(), interval, idle_time));
+        tasks.spawn_vital("ends of tokens", registry.clone().expire());
         tasks.spawn_vital("control", control.run(calls));
         tasks.spawn_vital("pulse", pulse(health));
         let unfit = async {
-            match broker.settle().await {
+            match broker.ensure_streams().await {
                 Ok(()) => std::future::pending().await,
                 Err(unfit) => unfit,
             }
@@ -230,7 +230,7 @@ impl Node {
         tracing::info!(clients = gate.open(), "leaving: no new clients; those here are told to move");
         leaving.cancel();
         let farewell = async {
-            roster.farewell(&config.drain).await;
+            registry.drain(&config.drain).await;
             std::future::pending().await
         };
         tokio::select! {
@@ -260,17 +260,17 @@ impl fmt::Debug for Node {
 }
 
 /// Tells every client when the broker goes away and when it is back.
-async fn tell(broker: Arc<dyn Broker>, roster: Arc<Roster>) {
+async fn tell(broker: Arc<dyn Broker>, registry: Arc<Connections>) {
     let mut link = broker.state().watch();
     link.mark_unchanged();
     while link.changed().await.is_ok() {
         let now = *link.borrow_and_update();
-        roster.tell(now).await;
+        registry.tell(now).await;
     }
 }
 
-async fn beat(roster: Arc<Roster>, hub: Arc<Hub>, broker: Arc<dyn Broker>, interval: Span, idle_time: Span) {
-    roster.keep_alive(interval, idle_time, hub, || broker.state().link()).await;
+async fn beat(registry: Arc<Connections>, hub: Arc<Hub>, broker: Arc<dyn Broker>, interval: Span, idle_time: Span) {
+    registry.keep_alive(interval, idle_time, hub, || broker.state().link()).await;
 }
 
 async fn pulse(health: Arc<Health>) {
@@ -283,7 +283,7 @@ async fn pulse(health: Arc<Health>) {
 
 fn health(
     config: &Config,
-    shared: &Arc<session::Shared>,
+    services: &Arc<session::NodeServices>,
     gate: &Arc<Gate>,
     revocations: &Arc<Revocations>,
     endpoints: Vec<Arc<Endpoint>>,
@@ -291,9 +291,9 @@ fn health(
     let with_tokens = config.auth.mode == Some(AuthMode::Jwt);
     let strict = config.server.strict_readiness;
     let ready = {
-        let (shared, gate, revocations) = (shared.clone(), gate.clone(), revocations.clone());
+        let (services, gate, revocations) = (services.clone(), gate.clone(), revocations.clone());
         move || {
-            let session::Shared { broker, hub, access, leaving, .. } = &*shared;
+            let session::NodeServices { broker, hub, access, leaving, .. } = &*services;
             let link = broker.state().link();
             let mut against = Vec::new();
             if link == Link::Starting {
@@ -326,10 +326,10 @@ fn health(
     };
     let (node, kind) = (config.node.name.clone(), config.broker.kind.label());
     let streams: Vec<_> = config.streams.iter().map(|stream| stream.name.clone()).collect();
-    let metrics = shared.metrics.clone();
-    let (shared, gate) = (shared.clone(), gate.clone());
+    let metrics = services.metrics.clone();
+    let (services, gate) = (services.clone(), gate.clone());
     let state = move || {
-        let session::Shared { broker, hub, access, leaving, tasks, .. } = &*shared;
+        let session::NodeServices { broker, hub, access, leaving, tasks, .. } = &*services;
         let link = match broker.state().link() {
             Link::Starting => "connecting",
             Link::Up => "connected",

@@ -47,7 +47,7 @@ use crate::{
     error::{Code, Refusal},
     gate::{Gate, Permit},
     metrics::AcceptFailure,
-    session::Shared,
+    session::NodeServices,
     socket::{HttpProgress, HttpTimes, Overdue, Strict},
     tls::Endpoint,
 };
@@ -79,7 +79,7 @@ const LIVE_PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; s
 /// The clients' side of a node.
 #[derive(Debug)]
 pub struct Server {
-    session: Arc<Shared>,
+    session: Arc<NodeServices>,
     /// Counts the connections of any kind.
     gate: Arc<Gate>,
     addresses: Addresses,
@@ -93,7 +93,7 @@ pub struct Server {
 impl Server {
     /// A server that accepts until the node leaves.
     pub fn new(
-        session: Arc<Shared>,
+        session: Arc<NodeServices>,
         gate: Arc<Gate>,
         settings: &config::Server,
         cookie: Option<String>,
@@ -168,7 +168,7 @@ impl Server {
         peer: IpAddr,
         permit: Arc<Permit>,
     ) {
-        let Shared { limits, leaving, metrics, .. } = &*self.session;
+        let NodeServices { limits, leaving, metrics, .. } = &*self.session;
         let secured = secure::secured(&endpoint, stream, limits.handshake_time.duration());
         match leaving.run_until_cancelled(secured).await {
             Some(Ok(stream)) => self.speak(stream, peer, permit).await,
@@ -182,7 +182,7 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Shared { limits, leaving, .. } = &*self.session;
+        let NodeServices { limits, leaving, .. } = &*self.session;
         let progress = &HttpProgress::new();
         let service = service_fn(|request| {
             let (server, permit) = (self.clone(), permit.clone());

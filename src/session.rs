@@ -3,9 +3,9 @@
 //! Until `connect` has been heard, a short-lived task with timers serves it.
 //! After that one small task is left, which does nothing but wait for bytes:
 //! what the client receives is written by those who have it (see `outbox`),
-//! heartbeats come from the roster.
+//! heartbeats come from the registry.
 
-mod asker;
+mod requester;
 mod connection;
 mod end;
 mod expiry;
@@ -13,13 +13,13 @@ mod fetching;
 mod heartbeat;
 mod in_flight;
 mod inbound;
-mod life;
-mod listed;
-mod open;
+mod task;
+mod connection_info;
+mod connection_guard;
 mod publishing;
 mod queue;
-mod roster;
-mod shared;
+mod registry;
+mod node_services;
 mod state;
 mod welcome;
 
@@ -28,14 +28,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-pub use listed::Listed;
-pub use roster::Roster;
-pub use shared::Shared;
+pub use connection_info::ConnectionInfo;
+pub use node_services::NodeServices;
+pub use registry::Connections;
 
 use crate::{close::CloseReason, codec::Encoding, config::Secret, gate::Permit, socket::Wire};
 use connection::Session;
 use end::End;
-use life::Life;
+use task::ConnectionTask;
 
 /// Serves a connection until `connect` and then leaves it to a task of its
 /// own. `ahead` is what the client sent right behind its upgrade request,
@@ -46,21 +46,21 @@ pub async fn serve(
     token: Option<Secret>,
     encoding: Encoding,
     permit: Arc<Permit>,
-    shared: Arc<Shared>,
+    services: Arc<NodeServices>,
 ) {
-    let mut session = Session::new(wire, encoding, permit, &shared);
-    let connected = timeout(shared.limits.connect_time.duration(), session.until_connected(ahead, token.as_ref()));
+    let mut session = Session::new(wire, encoding, permit, &services);
+    let connected = timeout(services.limits.connect_time.duration(), session.until_connected(ahead, token.as_ref()));
     let end = tokio::select! {
         connected = connected => match connected {
             Ok(Ok(())) => {
-                session.settle();
-                return shared.tasks.spawn(Life::of(session));
+                session.register();
+                return services.tasks.spawn(ConnectionTask::of(session));
             }
             Ok(Err(end)) => end,
             Err(_) => End::Close(CloseReason::ConnectTimeout),
         },
-        // Not on the roster yet, so the farewell would pass it over.
-        () = shared.leaving.cancelled() => End::Close(CloseReason::Draining),
+        // Not in the registry yet, so the farewell would pass it over.
+        () = services.leaving.cancelled() => End::Close(CloseReason::Draining),
     };
     session.end(end).await;
 }

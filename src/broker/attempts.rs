@@ -138,7 +138,7 @@ impl Attempts {
 
     /// The broker says that it refuses something; whether it is to be told in the log.
     #[must_use]
-    pub(crate) fn hear(&self, said: &str) -> bool {
+    pub(crate) fn observe(&self, said: &str) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
         state.said.retain(|(at, text)| text != said && now.saturating_duration_since(*at) < SAID_TIME);
@@ -246,11 +246,11 @@ mod tests {
     fn what_the_broker_refuses_explains_a_silence() {
         let attempts = Attempts::default();
         let said = "Permissions Violation for Publish to \"$JS.API.INFO\"";
-        assert!(attempts.hear(said) && !attempts.hear(said));
+        assert!(attempts.observe(said) && !attempts.observe(said));
         assert_eq!(attempts.said_of("$JS.API.INFO").as_deref(), Some(said));
         assert_eq!(attempts.said_of("$JS.API.OTHER"), None);
         for number in 0..2 * SAID {
-            let _ = attempts.hear(&format!("Permissions Violation for Publish to \"{}\"", "x".repeat(number)));
+            let _ = attempts.observe(&format!("Permissions Violation for Publish to \"{}\"", "x".repeat(number)));
         }
         assert_eq!(attempts.lock().said.len(), SAID);
     }

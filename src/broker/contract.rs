@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 use crate::{
     broker::{
         arrived::Arrived,
+        cluster::Cluster,
         feed::Feed,
-        intercom::Intercom,
         message::Message,
         publish_error::PublishError,
         request_error::RequestError,
@@ -101,7 +101,7 @@ pub trait Broker: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// See [`ReadError`].
-    async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError>;
+    async fn deleted_through(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError>;
 
     /// What a stream is now, and all its sequences behind the first without an
     /// event, ascending. As long as there are: whoever asks knows how many.
@@ -116,7 +116,7 @@ pub trait Broker: fmt::Debug + Send + Sync {
     /// # Errors
     /// The name of the first stream that cannot be served, and why; a broker
     /// that is away is waited for.
-    async fn settle(&self) -> Result<(), (String, StreamError)> {
+    async fn ensure_streams(&self) -> Result<(), (String, StreamError)> {
         Ok(())
     }
 
@@ -133,7 +133,7 @@ pub trait Broker: fmt::Debug + Send + Sync {
     async fn flush(&self) {}
 
     /// Where nodes talk to each other; nothing where there is only one.
-    fn intercom(&self) -> Option<&Intercom> {
+    fn cluster(&self) -> Option<&Cluster> {
         None
     }
 }

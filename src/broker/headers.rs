@@ -30,11 +30,11 @@ const CLOUD_EVENTS: &str = "ce-";
 
 /// Reads events; knows which headers clients get to see.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub struct HeaderReader {
     forward: Vec<String>,
 }
 
-impl Reader {
+impl HeaderReader {
     /// Passes on headers of these names, compared without case.
     pub fn new(forward: &[String]) -> Self {
         Self { forward: forward.to_vec() }
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     fn read(headers: &[(&str, &str)], payload: &[u8]) -> Envelope {
-        Reader::new(&["traceparent".into()])
+        HeaderReader::new(&["traceparent".into()])
             .read(headers.iter().copied(), Bytes::copy_from_slice(payload))
             .expect("no envelope, or a valid one")
     }
@@ -248,7 +248,7 @@ mod tests {
         let own = [(MSG_ID.to_owned(), "ntf.x".to_owned()), (CLIENT_ID.to_owned(), "a%20b".to_owned())];
         let envelope = Envelope { id: "a b".into(), headers: own.into(), ..Envelope::default() };
         assert_eq!(written(&envelope), [(MSG_ID, "ntf.x"), (CLIENT_ID, "a%20b")].map(|(n, v)| (n.into(), v.into())));
-        let everything = Reader::new(&[MSG_ID.into(), CLIENT_ID.into()]);
+        let everything = HeaderReader::new(&[MSG_ID.into(), CLIENT_ID.into()]);
         let reread = everything.reread(envelope);
         assert_eq!((reread.id.as_str(), reread.headers.len()), ("a b", 0));
     }
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(event.content_type, "");
         let more = format!("{ENVELOPE}; v=1");
         assert_eq!(read(&[("Content-Type", &more)], &inner.encode_to_vec()).id, "e1");
-        let reader = Reader::new(&[]);
+        let reader = HeaderReader::new(&[]);
         assert!(reader.read([("Content-Type", ENVELOPE)].into_iter(), Bytes::from_static(b"\xff")).is_err());
     }
 

@@ -18,7 +18,7 @@ use crate::{
         arrived::Arrived,
         contract::{Acknowledgement, Broker, Connection, Intake},
         feed::{Feed, FeedId, FeedIds, Feeds},
-        headers::{self, Reader},
+        headers::{self, HeaderReader},
         message::Message,
         publish_error::PublishError,
         state::BrokerState,
@@ -47,35 +47,35 @@ const PAGE: PageSize = PageSize { events: 64, bytes: 1 << 20 };
 /// Passes events from publishers to feeds.
 #[derive(Debug)]
 struct Memory {
-    post: Arc<Post>,
+    inner: Arc<Inner>,
     feeds: FeedIds,
     state: BrokerState,
-    reader: Reader,
+    reader: HeaderReader,
     classes: Arc<Classes>,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
-struct Post {
-    office: Mutex<Office>,
+struct Inner {
+    state: Mutex<State>,
     /// Something is waiting.
     arrived: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Office {
+struct State {
     interest: Trie<FeedId>,
     /// What the feeds in it want.
     patterns: HashMap<FeedId, Pattern>,
     waiting: Arrived,
     /// In the order of the configuration.
-    streams: Vec<Followed>,
+    streams: Vec<MemoryStream>,
     /// Bytes of events in `waiting`.
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Followed {
+struct MemoryStream {
     store: Store,
     /// Whether what is stored is wanted at once.
     followed: bool,
@@ -84,24 +84,24 @@ struct Followed {
 /// Everything that arrives.
 #[derive(Debug)]
 struct MemoryIntake {
-    post: Arc<Post>,
+    inner: Arc<Inner>,
     metrics: Arc<Metrics>,
 }
 
 /// A broker that nobody is subscribed to, with empty streams.
 pub(crate) fn connect(config: &Config, classes: Arc<Classes>, metrics: &Arc<Metrics>) -> Connection {
-    let streams = config.streams.iter().map(|stream| Followed { store: Store::new(stream), followed: false });
-    let office = Office { streams: streams.collect(), ..Office::default() };
-    let post = Arc::new(Post { office: Mutex::new(office), arrived: Notify::new() });
+    let streams = config.streams.iter().map(|stream| MemoryStream { store: Store::new(stream), followed: false });
+    let state = State { streams: streams.collect(), ..State::default() };
+    let inner = Arc::new(Inner { state: Mutex::new(state), arrived: Notify::new() });
     let memory = Memory {
-        post: post.clone(),
+        inner: inner.clone(),
         feeds: FeedIds::default(),
         state: BrokerState::here(metrics.clone()),
-        reader: Reader::new(&config.events.forward_headers),
+        reader: HeaderReader::new(&config.events.forward_headers),
         classes,
         metrics: metrics.clone(),
     };
-    (Arc::new(memory), vec![Box::new(MemoryIntake { post, metrics: metrics.clone() })])
+    (Arc::new(memory), vec![Box::new(MemoryIntake { inner, metrics: metrics.clone() })])
 }
 
 #[async_trait]
@@ -116,16 +116,16 @@ impl Broker for Memory {
 
     fn open(&self, pattern: &Pattern) -> Feed {
         let feed = self.feeds.next();
-        let mut office = self.post.lock();
-        office.interest.insert(pattern, feed);
-        office.patterns.insert(feed, pattern.clone());
-        self.opened(&mut office, feed)
+        let mut state = self.inner.lock();
+        state.interest.insert(pattern, feed);
+        state.patterns.insert(feed, pattern.clone());
+        self.opened(&mut state, feed)
     }
 
     fn tail(&self, stream: StreamIndex) -> Feed {
-        let mut office = self.post.lock();
-        office.streams[stream.0].followed = true;
-        self.opened(&mut office, FeedId::tail(stream))
+        let mut state = self.inner.lock();
+        state.streams[stream.0].followed = true;
+        self.opened(&mut state, FeedId::tail(stream))
     }
 
     async fn publish(&self, message: Message) -> Result<(), PublishError> {
@@ -148,7 +148,7 @@ impl Broker for Memory {
         size: PageSize,
         _purpose: Purpose,
     ) -> Result<Page, ReadError> {
-        self.post.lock().streams[stream.0].store.read(query, size)
+        self.inner.lock().streams[stream.0].store.read(query, size)
     }
 
     async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {
@@ -156,39 +156,39 @@ impl Broker for Memory {
     }
 
     async fn stream_state(&self, stream: StreamIndex) -> Result<StreamState, ReadError> {
-        Ok(self.post.lock().streams[stream.0].store.state())
+        Ok(self.inner.lock().streams[stream.0].store.state())
     }
 
-    async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
-        let next = self.post.lock().streams[stream.0].store.next(from).unwrap_or(to + 1);
+    async fn deleted_through(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
+        let next = self.inner.lock().streams[stream.0].store.next(from).unwrap_or(to + 1);
         Ok((next > from).then(|| to.min(next - 1)))
     }
 
     async fn deleted(&self, stream: StreamIndex) -> Result<(StreamState, Vec<u64>), ReadError> {
-        Ok(self.post.lock().streams[stream.0].store.deleted())
+        Ok(self.inner.lock().streams[stream.0].store.deleted())
     }
 }
 
 impl Memory {
-    fn opened(&self, office: &mut Office, feed: FeedId) -> Feed {
-        office.waiting.opened.push(feed);
-        self.post.arrived.notify_one();
-        Feed::new(feed, self.post.clone())
+    fn opened(&self, state: &mut State, feed: FeedId) -> Feed {
+        state.waiting.opened.push(feed);
+        self.inner.arrived.notify_one();
+        Feed::new(feed, self.inner.clone())
     }
 
     fn keep(&self, stream: StreamIndex, mut message: Message) -> Receipt {
         let id = headers::msg_id(&message.envelope).to_owned();
         message.envelope = self.reader.reread(message.envelope);
         // One lock for storing and telling: followers see the stream's order.
-        let mut office = self.post.lock();
-        let Office { streams, waiting, bytes, .. } = &mut *office;
-        let Followed { store, followed } = &mut streams[stream.0];
+        let mut state = self.inner.lock();
+        let State { streams, waiting, bytes, .. } = &mut *state;
+        let MemoryStream { store, followed } = &mut streams[stream.0];
         let (receipt, event) = store.add(message, id);
         // What there is no room for is missed, and read from the stream later.
         if let Some(event) = event.filter(|_| *followed && *bytes < WAITING_BYTES) {
             *bytes += event.cost();
             waiting.stored.push((stream, Stored::new(receipt.seq, Some(event))));
-            self.post.arrived.notify_one();
+            self.inner.arrived.notify_one();
         }
         receipt
     }
@@ -197,8 +197,8 @@ impl Memory {
         message.envelope = self.reader.reread(message.envelope);
         let message = Arc::new(message.stamped(unix_millis()));
         // One lock for the whole fan-out: feeds see all events in one order.
-        let mut office = self.post.lock();
-        let Office { interest, waiting, bytes, .. } = &mut *office;
+        let mut state = self.inner.lock();
+        let State { interest, waiting, bytes, .. } = &mut *state;
         interest.each(&message.subject, |feed| {
             if waiting.events.len() >= WAITING_EVENTS || *bytes >= WAITING_BYTES {
                 self.metrics.broker_events.of(BrokerEvent::SlowConsumer).increment(1);
@@ -208,13 +208,13 @@ impl Memory {
             *bytes += message.cost();
             waiting.events.push_back((*feed, message.clone()));
         });
-        self.post.arrived.notify_one();
+        self.inner.arrived.notify_one();
     }
 }
 
-impl Post {
-    fn lock(&self) -> MutexGuard<'_, Office> {
-        self.office.lock().unwrap_or_else(PoisonError::into_inner)
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -222,10 +222,10 @@ impl Post {
 impl Intake for MemoryIntake {
     async fn next(&mut self, arrived: &mut Arrived) {
         while arrived.is_empty() {
-            self.post.arrived.notified().await;
-            let mut office = self.post.lock();
-            office.bytes = 0;
-            std::mem::swap(arrived, &mut office.waiting);
+            self.inner.arrived.notified().await;
+            let mut state = self.inner.lock();
+            state.bytes = 0;
+            std::mem::swap(arrived, &mut state.waiting);
         }
         self.metrics.messages_received.increment((arrived.events.len() + arrived.stored.len()) as u64);
     }
@@ -235,13 +235,13 @@ impl Intake for MemoryIntake {
     }
 }
 
-impl Feeds for Post {
+impl Feeds for Inner {
     fn close(&self, feed: FeedId) {
-        let mut office = self.lock();
+        let mut state = self.lock();
         if let Some(stream) = feed.stream() {
-            office.streams[stream.0].followed = false;
-        } else if let Some(pattern) = office.patterns.remove(&feed) {
-            office.interest.remove(&pattern, |one| *one == feed);
+            state.streams[stream.0].followed = false;
+        } else if let Some(pattern) = state.patterns.remove(&feed) {
+            state.interest.remove(&pattern, |one| *one == feed);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! NATS: a connection of our own to read from, `async-nats` to publish.
 
 mod address;
-mod archive;
+mod direct_get;
 mod block;
 mod choice;
 mod credentials;
@@ -10,7 +10,7 @@ mod error;
 mod failures;
 mod reading;
 mod identity;
-mod inbox;
+mod random_ids;
 mod jetstream;
 mod leader;
 mod live_publisher;
@@ -37,17 +37,17 @@ use tokio::time::sleep;
 
 pub use error::NatsError;
 pub use jetstream::Report;
-pub use reading::overhear;
+pub use reading::decode_all;
 pub use streams::Streams;
 
 use crate::{
     broker::{
         attempts::{Attempted, Cause},
+        cluster::Cluster,
         contract::{Acknowledgement, Broker, Connection, Intake},
         feed::{Feed, FeedId, FeedIds},
         header_limits::HeaderLimits,
-        headers::Reader,
-        intercom::Intercom,
+        headers::HeaderReader,
         message::Message,
         publish_error::PublishError,
         request_error::RequestError,
@@ -62,14 +62,14 @@ use crate::{
     proto::Envelope,
     subject::Pattern,
 };
-use archive::Archive;
+use direct_get::DirectGet;
 use drift::Drift;
 use failures::StreamFailures;
-use inbox::{Chance, inbox};
-use jetstream::{JetStream, Wanted, deleted, gone, settle};
+use jetstream::{JetStream, Wanted, deleted, deleted_through, ensure_streams};
 use live_publisher::{LivePublisher, PUBLISH_TIME, is_connected};
 use options::Access;
-use reading::{Interest, Manner, NatsIntake, Questions, Servers, Sieve, Signal};
+use random_ids::{RandomIds, inbox};
+use reading::{ConnectOptions, Interest, MessageRouter, NatsIntake, PendingRequests, Servers, Signal};
 use services::Services;
 use store::StreamPublisher;
 
@@ -91,7 +91,7 @@ struct Nats {
     state: Arc<BrokerState>,
     feeds: FeedIds,
     /// Where nodes talk to each other.
-    intercom: Intercom,
+    cluster: Cluster,
     /// One for each connection that is read from.
     interests: Vec<Arc<Interest>>,
     /// Spreads patterns over them.
@@ -106,14 +106,14 @@ struct Nats {
     settled: Vec<AtomicBool>,
     /// Whether it stays so.
     drifts: Vec<Drift>,
-    archive: Archive,
+    direct_get: DirectGet,
     /// Why streams cannot be used.
     failures: StreamFailures,
     services: Services,
     live: LivePublisher,
     /// Exists where there are streams.
     stored: Option<StreamPublisher>,
-    sieve: Sieve,
+    message_router: MessageRouter,
     metrics: Arc<Metrics>,
     /// Answers of streams come in by it, where there are streams.
     _answers: Option<Feed>,
@@ -139,14 +139,15 @@ pub(crate) async fn connect(
     let client = options::connect(&access, nats, metrics, &state).await?;
     tasks.spawn_vital("broker state", watch(client.clone(), state.clone()));
     let streams: Arc<[Arc<str>]> = config.streams.iter().map(|stream| stream.name.as_str().into()).collect();
-    let questions = Questions::default();
-    let reader = Reader::new(&config.events.forward_headers);
+    let pending_requests = PendingRequests::default();
+    let reader = HeaderReader::new(&config.events.forward_headers);
     let limits = HeaderLimits::new(&config.limits);
-    let sieve = Sieve::new(reader, limits, classes.clone(), streams.clone(), questions.clone(), metrics.clone());
-    let connection = |number: usize, payload_bytes: usize, questions: Questions| {
+    let message_router =
+        MessageRouter::new(reader, limits, classes.clone(), streams.clone(), pending_requests.clone(), metrics.clone());
+    let connection = |number: usize, payload_bytes: usize, pending_requests: PendingRequests| {
         let interest = Arc::new(Interest::new(state.degraded().clone()));
         let attempted = if number < connections { Attempted::Reading(number) } else { Attempted::Storing };
-        let manner = Manner {
+        let connect_options = ConnectOptions {
             name: access.name.clone(),
             credentials: access.credentials.clone(),
             tls: access.tls.clone(),
@@ -156,34 +157,34 @@ pub(crate) async fn connect(
         };
         let intake = NatsIntake::new(
             Servers::new(access.servers.clone()),
-            manner,
+            connect_options,
             nats.ping_interval.duration(),
             interest.clone(),
-            sieve.clone(),
-            questions,
+            message_router.clone(),
+            pending_requests,
             Signal { state: state.clone(), part: Part::Reading(number), attempted, metrics: metrics.clone() },
         );
         (interest, Box::new(intake) as Box<dyn Intake>)
     };
     // All questions are asked on the first one.
-    let asked = Questions { acks: Arc::default(), ..questions.clone() };
-    let mut asked = std::iter::once(asked).chain(std::iter::repeat_with(Questions::default));
+    let asked = PendingRequests { acks: Arc::default(), ..pending_requests.clone() };
+    let mut asked = std::iter::once(asked).chain(std::iter::repeat_with(PendingRequests::default));
     let event_bytes = config.limits.event_bytes.bytes();
     let (interests, mut intakes): (Vec<Arc<Interest>>, Vec<Box<dyn Intake>>) =
         (0..connections).zip(&mut asked).map(|(number, asked)| connection(number, event_bytes, asked)).unzip();
-    let chance = Chance::new();
+    let random_ids = RandomIds::new();
     // Three, because services get to know theirs.
-    let [inbox, desk, receipts] = [(); 3].map(|()| inbox(&nats.inbox_prefix, chance));
+    let [inbox, desk, receipts] = [(); 3].map(|()| inbox(&nats.inbox_prefix, random_ids));
     let everything = |prefix: &str| Pattern::parse(&format!("{prefix}.>")).map_err(NatsError::Subject);
     let first = interests[0].clone();
-    let replies = everything(&inbox)?;
-    let answered = (!streams.is_empty()).then(|| first.open(FeedId::ANSWERS, &replies));
+    let request_replies = everything(&inbox)?;
+    let answered = (!streams.is_empty()).then(|| first.open(FeedId::ANSWERS, &request_replies));
     let stored = if stores {
-        let awaited = Questions { acks: questions.acks.clone(), ..Questions::default() };
+        let awaited = PendingRequests { acks: pending_requests.acks.clone(), ..PendingRequests::default() };
         let (interest, intake) = connection(connections, ACK_BYTES, awaited);
         intakes.push(intake);
         let everything = everything(&receipts)?;
-        Some(StreamPublisher::new(interest, questions.acks.clone(), receipts, &everything, chance))
+        Some(StreamPublisher::new(interest, pending_requests.acks.clone(), receipts, &everything, random_ids))
     } else {
         None
     };
@@ -191,19 +192,25 @@ pub(crate) async fn connect(
         failures: StreamFailures::new(state.clone(), streams.clone()),
         _answers: answered,
         stored,
-        services: Services::new(first.clone(), questions.replies, desk.clone(), everything(&desk)?, chance),
-        archive: Archive::new(
+        services: Services::new(
+            first.clone(),
+            pending_requests.request_replies,
+            desk.clone(),
+            everything(&desk)?,
+            random_ids,
+        ),
+        direct_get: DirectGet::new(
             first,
-            questions.answers,
+            pending_requests.direct_get_replies,
             inbox,
             &nats.jetstream_prefix(),
             streams.clone(),
             config.limits.stream_reads,
             metrics.clone(),
         ),
-        sieve,
+        message_router,
         live: LivePublisher::new(client.clone(), tasks),
-        intercom: Intercom::new(client.clone(), nats.control_subject.clone(), state.degraded().clone()),
+        cluster: Cluster::new(client.clone(), nats.control_subject.clone(), state.degraded().clone()),
         drifts: config.streams.iter().map(|_| Drift::new(state.degraded().clone())).collect(),
         jetstream: JetStream::new(client, &nats.jetstream_prefix()),
         classes: classes.clone(),
@@ -234,16 +241,16 @@ impl Broker for Nats {
         size: PageSize,
         purpose: Purpose,
     ) -> Result<Page, ReadError> {
-        let read = self.archive.read(stream, query, size, purpose).await;
-        self.failures.judge_read(stream, &read, || self.archive.subject(stream));
+        let read = self.direct_get.read(stream, query, size, purpose).await;
+        self.failures.judge_read(stream, &read, || self.direct_get.subject(stream));
         read
     }
 
-    async fn settle(&self) -> Result<(), (String, StreamError)> {
+    async fn ensure_streams(&self) -> Result<(), (String, StreamError)> {
         for (index, (wanted, settled)) in self.wanted.iter().zip(&self.settled).enumerate() {
             let (name, what) = (&wanted.settings.name, Attempted::Stream(index));
             loop {
-                match settle(&self.jetstream, wanted, wanted.manage).await {
+                match ensure_streams(&self.jetstream, wanted, wanted.manage).await {
                     Ok(report) => {
                         report.tell(name);
                         self.failures.attempts().clear(what);
@@ -282,7 +289,7 @@ impl Broker for Nats {
         let mut answer = drift.watch(&self.jetstream, wanted).await;
         if matches!(answer, Err(StreamError::Missing)) && wanted.manage {
             // Somebody has deleted it.
-            answer = match settle(&self.jetstream, wanted, true).await {
+            answer = match ensure_streams(&self.jetstream, wanted, true).await {
                 Ok(_) => drift.watch(&self.jetstream, wanted).await,
                 Err(error) => Err(error),
             };
@@ -290,9 +297,9 @@ impl Broker for Nats {
         self.failures.judge(Attempted::State(stream.0), stream, answer)
     }
 
-    async fn gone(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
+    async fn deleted_through(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Deleted).increment(1);
-        let answer = gone(&self.jetstream, &self.streams[stream.0], from, to).await;
+        let answer = deleted_through(&self.jetstream, &self.streams[stream.0], from, to).await;
         self.failures.judge(Attempted::State(stream.0), stream, answer)
     }
 
@@ -305,7 +312,7 @@ impl Broker for Nats {
     async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {
         self.metrics.stream_requests.of(StreamRequest::Leader).increment(1);
         let name = &self.streams[stream.0];
-        let read = leader::read(&self.jetstream, &self.sieve, name, stream, from).await;
+        let read = leader::read(&self.jetstream, &self.message_router, name, stream, from).await;
         self.failures.judge(Attempted::LeaderReads(stream.0), stream, read)
     }
 
@@ -347,8 +354,8 @@ impl Broker for Nats {
         }
     }
 
-    fn intercom(&self) -> Option<&Intercom> {
-        Some(&self.intercom)
+    fn cluster(&self) -> Option<&Cluster> {
+        Some(&self.cluster)
     }
 
     fn classes(&self) -> &Arc<Classes> {

@@ -61,7 +61,7 @@ pub struct Stream {
     pub duplicate_window: Span,
     /// What the node keeps in memory, so that resuming clients cost NATS nothing.
     #[serde(default)]
-    pub window: Window,
+    pub window: WindowLimits,
 }
 
 /// Where a stream is stored.
@@ -78,14 +78,14 @@ pub enum Storage {
 /// The newest events of a stream, kept in the node's memory.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Window {
+pub struct WindowLimits {
     /// Bytes of memory, roughly.
     pub bytes: Size,
     /// How far back. For `latest` subjects there is no such limit.
     pub age: Span,
 }
 
-impl Default for Window {
+impl Default for WindowLimits {
     fn default() -> Self {
         Self { bytes: Size::kib(64 * 1024), age: Span::seconds(600) }
     }

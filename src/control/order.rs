@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     revocation::{IssuerName, Name, Revocation},
-    session::Listed,
+    session::ConnectionInfo,
 };
 
 /// Bytes of a message that is read at all: below what NATS takes, and room for
@@ -84,7 +84,7 @@ pub struct Answer {
     pub connections: u64,
     /// Some of them, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub listed: Vec<Listed>,
+    pub listed: Vec<ConnectionInfo>,
     /// What is revoked there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub revocations: Vec<Revocation>,

@@ -12,13 +12,13 @@ use crate::{
     classes::StreamIndex,
     grants::Grants,
     hub::{
-        channel::Channel,
+        live::topic::{Confirmation, Topic},
         member::Member,
         shapes::TooManyShapes,
         shared::Shared,
-        subscribing::Subscribing,
-        topic::{Live, Topic},
-        wish::Wish,
+        stream::channel::Channel,
+        stream::subscribing::Subscribing,
+        subscribe_options::SubscribeOptions,
     },
     metrics::Undelivered,
     subject::Pattern,
@@ -29,20 +29,20 @@ use crate::{
 pub struct Attachment {
     shared: Arc<Shared>,
     member: Arc<Member>,
-    held: Vec<Held>,
+    subscriptions: Vec<Subscription>,
 }
 
 /// A subscription of a connection.
 #[derive(Debug)]
-enum Held {
+enum Subscription {
     /// Nothing stores what it brings.
     Live(Arc<Topic>),
     /// Some of what it brings is stored.
-    Stored(Box<Followed>),
+    Stored(Box<StreamSubscription>),
 }
 
 #[derive(Debug)]
-struct Followed {
+struct StreamSubscription {
     pattern: Pattern,
     /// Of what is not stored.
     live: Option<Arc<Topic>>,
@@ -53,7 +53,7 @@ struct Followed {
     refused: Arc<AtomicBool>,
 }
 
-impl Held {
+impl Subscription {
     fn pattern(&self) -> &Pattern {
         match self {
             Self::Live(topic) => topic.pattern(),
@@ -74,10 +74,10 @@ impl Held {
     }
 }
 
-impl Followed {
+impl StreamSubscription {
     /// Unless it is live already, it will never be.
     fn stop(&self, member: &Member) {
-        member.seats().alone(|| self.given_up.cancel());
+        member.progress().exclusively(|| self.given_up.cancel());
     }
 
     /// Whether it is live; where it is not, it never will be.
@@ -90,16 +90,16 @@ impl Followed {
 
 /// Whose position it is that the hub tells.
 #[derive(Clone, Debug)]
-pub struct Follower(pub(crate) Arc<Member>);
+pub struct PositionHandle(pub(crate) Arc<Member>);
 
 impl Attachment {
     pub(crate) fn new(shared: Arc<Shared>, member: Arc<Member>) -> Self {
-        Self { shared, member, held: Vec::new() }
+        Self { shared, member, subscriptions: Vec::new() }
     }
 
     /// How many subscriptions the connection has.
     pub fn len(&self) -> usize {
-        self.held.iter().filter(|held| !held.is_refused()).count()
+        self.subscriptions.iter().filter(|subscription| !subscription.is_refused()).count()
     }
 
     /// Whether it has none.
@@ -109,12 +109,12 @@ impl Attachment {
 
     /// Whether it has subscribed exactly this pattern.
     pub fn has(&self, pattern: &Pattern) -> bool {
-        self.held.iter().any(|held| held.pattern() == pattern && !held.is_refused())
+        self.subscriptions.iter().any(|subscription| subscription.pattern() == pattern && !subscription.is_refused())
     }
 
     /// For whoever tells the connection how far it is.
-    pub fn follower(&self) -> Follower {
-        Follower(self.member.clone())
+    pub fn position_handle(&self) -> PositionHandle {
+        PositionHandle(self.member.clone())
     }
 
     /// Subscribes. The client is told once events flow, before the first of
@@ -124,61 +124,71 @@ impl Attachment {
     ///
     /// # Errors
     /// When its user holds as many shapes of wildcards as they may.
-    pub fn join(&mut self, pattern: &Pattern, wish: Wish) -> Result<(), TooManyShapes> {
-        for refused in self.held.extract_if(.., |held| held.is_refused()).collect::<Vec<_>>() {
+    pub fn join(&mut self, pattern: &Pattern, options: SubscribeOptions) -> Result<(), TooManyShapes> {
+        for refused in self.subscriptions.extract_if(.., |subscription| subscription.is_refused()).collect::<Vec<_>>() {
             self.give_up(refused);
         }
         let reach = self.shared.classes.reach(pattern);
         if !reach.streams.is_empty() {
-            if let Some(Held::Stored(followed)) = self.held.iter().find(|held| held.pattern() == pattern)
-                && wish.is_plain()
+            if let Some(Subscription::Stored(followed)) =
+                self.subscriptions.iter().find(|subscription| subscription.pattern() == pattern)
+                && options.is_plain()
                 && followed.stays(&self.member)
             {
                 // Leaving would lose what comes meanwhile.
                 if followed.live.as_ref().is_some_and(|topic| topic.is_refused()) {
-                    let refused = self.shared.refused(self.member.encoding(), wish.reply_to, pattern);
+                    let refused = self.shared.refused(self.member.encoding(), options.reply_to, pattern);
                     self.member.outbox().push(&refused);
                     return Ok(());
                 }
                 let mut positions = self.shared.positions(&self.member);
                 positions.retain(|at| followed.channels.iter().any(|channel| channel.journal().name() == at.stream));
                 let encoding = self.member.encoding();
-                self.member.outbox().push(&wish.granted(encoding, pattern, &followed.channels, positions, false));
+                self.member.outbox().push(&options.subscribed_frame(
+                    encoding,
+                    pattern,
+                    &followed.channels,
+                    positions,
+                    false,
+                ));
                 return Ok(());
             }
             // Before the old one leaves: nobody takes its place.
             self.shared.shapes.enter(self.member.holder(), pattern)?;
             self.leave(pattern);
-            self.follow(pattern, wish, reach.live, reach.streams);
+            self.follow(pattern, options, reach.live, reach.streams);
             return Ok(());
         }
-        let live = Live::Frame(wish.granted(self.member.encoding(), pattern, &[], Vec::new(), false));
-        if let Some(Held::Live(topic)) = self.held.iter().find(|held| held.pattern() == pattern) {
+        let live =
+            Confirmation::Frame(options.subscribed_frame(self.member.encoding(), pattern, &[], Vec::new(), false));
+        if let Some(Subscription::Live(topic)) =
+            self.subscriptions.iter().find(|subscription| subscription.pattern() == pattern)
+        {
             self.enter(topic, live);
             return Ok(());
         }
         self.shared.shapes.enter(self.member.holder(), pattern)?;
         let topic = self.shared.topics.enter(pattern);
         self.enter(&topic, live);
-        self.hold(Held::Live(topic));
+        self.hold(Subscription::Live(topic));
         Ok(())
     }
 
     /// Subscribes to what is stored, and to what is not if that is wanted too.
-    fn follow(&mut self, pattern: &Pattern, wish: Wish, live: bool, streams: Vec<StreamIndex>) {
+    fn follow(&mut self, pattern: &Pattern, options: SubscribeOptions, live: bool, streams: Vec<StreamIndex>) {
         let channels: Vec<_> = streams.into_iter().map(|stream| self.shared.channels[stream.0].clone()).collect();
         let given_up = CancellationToken::new();
         let live = live.then(|| {
             let (tell, told) = oneshot::channel();
             let topic = self.shared.topics.enter(pattern);
-            self.enter(&topic, Live::Tell(tell));
+            self.enter(&topic, Confirmation::Tell(tell));
             (topic, told)
         });
         let topic = live.as_ref().map(|(topic, _)| topic.clone());
         let refused = Arc::<AtomicBool>::default();
         let subscribing = Subscribing {
             pattern: pattern.clone(),
-            wish,
+            options,
             member: self.member.clone(),
             channels: channels.clone(),
             live,
@@ -191,8 +201,8 @@ impl Attachment {
         if let Some(subscribing) = subscribing.at_once() {
             self.shared.tasks.spawn(subscribing.run());
         }
-        let followed = Followed { pattern: pattern.clone(), live: topic, channels, given_up, refused };
-        self.hold(Held::Stored(Box::new(followed)));
+        let followed = StreamSubscription { pattern: pattern.clone(), live: topic, channels, given_up, refused };
+        self.hold(Subscription::Stored(Box::new(followed)));
     }
 
     /// This is what the client may do from now on. Subscriptions that are no
@@ -203,52 +213,54 @@ impl Attachment {
     /// before the first [`join`](Self::join). All grants are of one user.
     pub fn regrant(&mut self, grants: &Grants) -> Vec<Pattern> {
         if let Some(user) = grants.identity().user_key() {
-            self.member.stands_for(self.shared.shapes.user(user));
+            self.member.set_user(self.shared.shapes.user(user));
         }
         // First: what joins meanwhile is asked by these.
         self.member.deny(grants);
-        let lost = |held: &mut Held| grants.subscribe(held.pattern().as_str()).is_err();
+        let lost = |subscription: &mut Subscription| grants.subscribe(subscription.pattern().as_str()).is_err();
         let mut ended = Vec::new();
-        for held in self.held.extract_if(.., lost).collect::<Vec<_>>() {
-            if !held.is_refused() {
-                ended.push(held.pattern().clone());
+        for subscription in self.subscriptions.extract_if(.., lost).collect::<Vec<_>>() {
+            if !subscription.is_refused() {
+                ended.push(subscription.pattern().clone());
             }
-            self.give_up(held);
+            self.give_up(subscription);
         }
-        self.member.seats().filter(|pattern| self.member.filters(pattern));
-        for held in &self.held {
-            if let Some(topic) = held.topic() {
+        self.member.progress().filter(|pattern| self.member.filters(pattern));
+        for subscription in &self.subscriptions {
+            if let Some(topic) = subscription.topic() {
                 topic.filter(&self.member);
             }
         }
         ended
     }
 
-    fn hold(&mut self, held: Held) {
-        if self.held.is_empty() {
+    fn hold(&mut self, subscription: Subscription) {
+        if self.subscriptions.is_empty() {
             // Most connections have few, and there are many connections.
-            self.held.reserve_exact(1);
+            self.subscriptions.reserve_exact(1);
         }
-        self.held.push(held);
+        self.subscriptions.push(subscription);
         self.shared.metrics.subscriptions.increment(1);
     }
 
     /// Unsubscribes; false when there was no such subscription.
     pub fn leave(&mut self, pattern: &Pattern) -> bool {
-        let Some(index) = self.held.iter().position(|held| held.pattern() == pattern) else { return false };
-        let held = self.held.remove(index);
-        self.give_up(held);
+        let Some(index) = self.subscriptions.iter().position(|subscription| subscription.pattern() == pattern) else {
+            return false;
+        };
+        let subscription = self.subscriptions.remove(index);
+        self.give_up(subscription);
         true
     }
 
-    fn give_up(&self, held: Held) {
-        let pattern = held.pattern().clone();
-        let feed = match held {
-            Held::Live(topic) => self.leave_topic(&topic),
-            Held::Stored(followed) => {
+    fn give_up(&self, subscription: Subscription) {
+        let pattern = subscription.pattern().clone();
+        let feed = match subscription {
+            Subscription::Live(topic) => self.leave_topic(&topic),
+            Subscription::Stored(followed) => {
                 // Before it is looked for: it must not join behind our back.
                 followed.stop(&self.member);
-                let Followed { pattern, live, channels, .. } = *followed;
+                let StreamSubscription { pattern, live, channels, .. } = *followed;
                 for channel in channels {
                     let pending = channel.leave(&pattern, &self.member);
                     self.shared.metrics.pending.decrement(pending as f64);
@@ -272,7 +284,7 @@ impl Attachment {
         self.shared.metrics.subscriptions.decrement(1);
     }
 
-    fn enter(&self, topic: &Topic, live: Live) {
+    fn enter(&self, topic: &Topic, live: Confirmation) {
         topic.join(&self.member, live);
         if topic.is_refused() {
             let encoding = self.member.encoding();
@@ -290,8 +302,8 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        for held in std::mem::take(&mut self.held) {
-            self.give_up(held);
+        for subscription in std::mem::take(&mut self.subscriptions) {
+            self.give_up(subscription);
         }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) fn subscribed(encoding: Encoding, reply_to: u64, subscribed: Subscrib
 
 /// Events of a subscription that will not come.
 pub(crate) fn gap(encoding: Encoding, pattern: &Pattern, stream: &str, gap: Gap) -> Chunk {
-    encoding.frame(&ServerFrame { reply_to: 0, body: Some(Body::Gap(gap.told(pattern, stream))) })
+    encoding.frame(&ServerFrame { reply_to: 0, body: Some(Body::Gap(gap.to_frame(pattern, stream))) })
 }
 
 /// Everything up to these positions has been sent.

@@ -18,7 +18,10 @@ use crate::{
     codec::Encoding,
     effort,
     grants::Grants,
-    hub::{missing::Overflow, place::Place, precedence::Precedence, seats::Seats, shapes::Holder},
+    hub::{
+        member_progress::MemberProgress, member_slot::MemberSlot, overflow_notice::OverflowNotice,
+        precedence::Precedence, shapes::ShapeHolder,
+    },
     outbox::Outbox,
     subject::{Pattern, Subject},
     sync::{Mutex, MutexGuard},
@@ -29,17 +32,17 @@ use crate::{
 pub(crate) struct Member {
     outbox: Arc<Outbox>,
     encoding: Encoding,
-    known: Mutex<Known>,
-    seats: Seats,
-    overflow: Overflow,
+    state: Mutex<State>,
+    progress: MemberProgress,
+    overflow: OverflowNotice,
     /// The user whose patterns these are, once that is known; 0: nobody.
     user: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct State {
     /// In the order in which they went live.
-    live: Vec<Live>,
+    live: Vec<LivePattern>,
     /// How many of them have a wildcard.
     wildcards: u32,
     /// Which of them comes first, once that is asked of more than a few.
@@ -59,7 +62,7 @@ const COMPARED: usize = 64;
 
 /// What has to be asked for each event of a topic: nothing, for nearly everybody.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asks {
+pub(crate) struct EventChecks {
     /// An earlier pattern of the same connection overlaps.
     overlapped: bool,
     /// A denial overlaps.
@@ -78,9 +81,9 @@ pub(crate) enum Share {
 }
 
 #[derive(Debug)]
-struct Live {
+struct LivePattern {
     pattern: Pattern,
-    place: Place,
+    slot: MemberSlot,
 }
 
 impl Member {
@@ -88,9 +91,9 @@ impl Member {
         Self {
             outbox,
             encoding,
-            known: Mutex::default(),
-            seats: Seats::default(),
-            overflow: Overflow::default(),
+            state: Mutex::default(),
+            progress: MemberProgress::default(),
+            overflow: OverflowNotice::default(),
             user: AtomicU64::new(0),
         }
     }
@@ -104,68 +107,68 @@ impl Member {
     }
 
     /// Its patterns are a user's from now on. That is said once, before there are any.
-    pub(crate) fn stands_for(&self, user: u64) {
+    pub(crate) fn set_user(&self, user: u64) {
         self.user.store(user, Ordering::Relaxed);
     }
 
     /// Whose patterns it has: as long as nobody has said so, they are its own.
-    pub(crate) fn holder(&self) -> Holder {
+    pub(crate) fn holder(&self) -> ShapeHolder {
         match self.user.load(Ordering::Relaxed) {
-            0 => Holder::Connection(std::ptr::from_ref(self).addr()),
-            user => Holder::User(user),
+            0 => ShapeHolder::Connection(std::ptr::from_ref(self).addr()),
+            user => ShapeHolder::User(user),
         }
     }
 
     /// How far it is in the streams that it follows.
-    pub(crate) fn seats(&self) -> &Seats {
-        &self.seats
+    pub(crate) fn progress(&self) -> &MemberProgress {
+        &self.progress
     }
 
     /// Which of its patterns miss something live.
-    pub(crate) fn overflow(&self) -> &Overflow {
+    pub(crate) fn overflow(&self) -> &OverflowNotice {
         &self.overflow
     }
 
     /// Notes a pattern as live, and says what has to be [asked](Self::share) for
     /// each of its events.
-    pub(crate) fn note(&self, pattern: &Pattern, place: Place) -> Asks {
-        let mut known = self.lock();
-        let overlapped = known.overlaps(pattern);
-        if known.live.is_empty() {
+    pub(crate) fn add_live(&self, pattern: &Pattern, slot: MemberSlot) -> EventChecks {
+        let mut state = self.lock();
+        let overlapped = state.overlaps(pattern);
+        if state.live.is_empty() {
             // Most connections have few, and there are many connections.
-            known.live.reserve_exact(1);
+            state.live.reserve_exact(1);
         }
-        known.wildcards += u32::from(pattern.shape().is_some());
-        if let Some(precedence) = &mut known.precedence {
+        state.wildcards += u32::from(pattern.shape().is_some());
+        if let Some(precedence) = &mut state.precedence {
             precedence.add(pattern.clone());
         }
-        known.live.push(Live { pattern: pattern.clone(), place });
-        Asks { overlapped, filtered: known.filters(pattern) }
+        state.live.push(LivePattern { pattern: pattern.clone(), slot });
+        EventChecks { overlapped, filtered: state.filters(pattern) }
     }
 
-    pub(crate) fn forget(&self, pattern: &Pattern) {
-        let mut known = self.lock();
-        let Some(index) = known.live.iter().position(|live| live.pattern == *pattern) else { return };
-        known.live.remove(index);
-        known.wildcards -= u32::from(pattern.shape().is_some());
-        if known.live.len() <= FEW {
-            known.precedence = None;
-        } else if let Some(precedence) = &mut known.precedence {
+    pub(crate) fn remove_live(&self, pattern: &Pattern) {
+        let mut state = self.lock();
+        let Some(index) = state.live.iter().position(|live| live.pattern == *pattern) else { return };
+        state.live.remove(index);
+        state.wildcards -= u32::from(pattern.shape().is_some());
+        if state.live.len() <= FEW {
+            state.precedence = None;
+        } else if let Some(precedence) = &mut state.precedence {
             precedence.remove(pattern);
         }
     }
 
-    pub(crate) fn place(&self, pattern: &Pattern) -> Option<Place> {
-        self.lock().live.iter().find(|live| live.pattern == *pattern).map(|live| live.place)
+    pub(crate) fn slot(&self, pattern: &Pattern) -> Option<MemberSlot> {
+        self.lock().live.iter().find(|live| live.pattern == *pattern).map(|live| live.slot)
     }
 
     /// What becomes of an event in the topic of a pattern. One that
     /// went live before it speaks for the subject, also where that is denied.
     pub(crate) fn share(&self, pattern: &Pattern, subject: &Subject) -> Share {
-        let mut known = self.lock();
-        if !known.is_first(pattern, subject) {
+        let mut state = self.lock();
+        if !state.is_first(pattern, subject) {
             Share::Others
-        } else if known.denies(subject) {
+        } else if state.denies(subject) {
             Share::Denied
         } else {
             Share::Mine
@@ -176,7 +179,7 @@ impl Member {
     /// replays, sees them. Topics and seats have still to be told to ask.
     pub(crate) fn deny(&self, grants: &Grants) {
         let denials = grants.has_denials().then(|| grants.clone());
-        self.seats.alone(|| self.lock().denials = denials);
+        self.progress.exclusively(|| self.lock().denials = denials);
     }
 
     /// Whose denials hold; nothing where nothing is denied.
@@ -203,12 +206,12 @@ impl Member {
         self.lock().denies(subject)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl State {
     /// Whether some subject of a pattern is one of an earlier pattern too; it may
     /// say so wrongly.
     fn overlaps(&self, pattern: &Pattern) -> bool {
@@ -216,7 +219,7 @@ impl Known {
             // Each of them has a subject of its own.
             return false;
         }
-        let overlaps = |earlier: &Live| {
+        let overlaps = |earlier: &LivePattern| {
             effort::step();
             earlier.pattern.overlaps(pattern)
         };
@@ -226,7 +229,7 @@ impl Known {
     /// Whether a pattern that matches a subject went live before all others that do.
     fn is_first(&mut self, pattern: &Pattern, subject: &Subject) -> bool {
         if self.live.len() <= FEW {
-            let matches = |live: &&Live| {
+            let matches = |live: &&LivePattern| {
                 effort::step();
                 live.pattern.matches(subject)
             };
@@ -245,7 +248,7 @@ impl Known {
     }
 }
 
-impl Asks {
+impl EventChecks {
     /// Whether nothing has to be asked.
     pub(crate) fn nothing(self) -> bool {
         !self.overlapped && !self.filtered

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     error::{Code, Refusal},
-    hub::slices::lock,
+    hub::member_list::lock,
     identity::UserKey,
     rate::{Meter, Rate},
     subject::{Pattern, Shape},
@@ -34,13 +34,13 @@ pub(crate) struct Shapes {
 
 #[derive(Debug, Default)]
 struct State {
-    holders: HashMap<Holder, Held>,
+    holders: HashMap<ShapeHolder, HeldShapes>,
     named: Meter,
 }
 
 /// Who holds shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Holder {
+pub(crate) enum ShapeHolder {
     /// A user, under a hash with a key that nobody knows.
     User(u64),
     /// One connection of nobody in particular, by address.
@@ -48,7 +48,7 @@ pub(crate) enum Holder {
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct HeldShapes {
     /// Each with how many patterns have it.
     shapes: Vec<(Shape, u32)>,
     /// It was named in the log.
@@ -78,7 +78,7 @@ impl Shapes {
     ///
     /// # Errors
     /// When its shape would be one too many; it is not counted then.
-    pub(crate) fn enter(&self, holder: Holder, pattern: &Pattern) -> Result<(), TooManyShapes> {
+    pub(crate) fn enter(&self, holder: ShapeHolder, pattern: &Pattern) -> Result<(), TooManyShapes> {
         let Some(shape) = self.counted(pattern) else { return Ok(()) };
         let mut state = lock(&self.state);
         let State { holders, named } = &mut *state;
@@ -102,7 +102,7 @@ impl Shapes {
     }
 
     /// Counts a pattern no longer.
-    pub(crate) fn leave(&self, holder: Holder, pattern: &Pattern) {
+    pub(crate) fn leave(&self, holder: ShapeHolder, pattern: &Pattern) {
         let Some(shape) = self.counted(pattern) else { return };
         let mut state = lock(&self.state);
         let Entry::Occupied(mut entry) = state.holders.entry(holder) else { return };
@@ -149,13 +149,13 @@ mod tests {
     #[test]
     fn a_user_holds_so_many_shapes_and_any_number_of_patterns_of_each() {
         let shapes = Shapes::new(2);
-        let key = |issuer, user| Holder::User(shapes.user(UserKey { issuer, user }));
+        let key = |issuer, user| ShapeHolder::User(shapes.user(UserKey { issuer, user }));
         let u1 = key("a", "u1");
         let enter = |who, text: &str| shapes.enter(who, &pattern(text)).is_ok();
         assert!(enter(u1, "a.*") && enter(u1, "b.*") && enter(u1, "c.>") && enter(u1, "d.e.f"));
         assert!(!enter(u1, "*.a"));
         assert!(enter(u1, "x.*"), "of a shape that is held");
-        let others = [key("a", "u2"), key("b", "u1"), Holder::Connection(1)];
+        let others = [key("a", "u2"), key("b", "u1"), ShapeHolder::Connection(1)];
         assert!(others.into_iter().all(|other| enter(other, "*.a")));
 
         let leave = |text: &&str| shapes.leave(u1, &pattern(text));
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn without_a_limit_nothing_is_counted() {
         let shapes = Shapes::new(0);
-        let holder = Holder::Connection(1);
+        let holder = ShapeHolder::Connection(1);
         assert!(["a.*", "*.a", "*.*", ">"].iter().all(|text| shapes.enter(holder, &pattern(text)).is_ok()));
         assert!(lock(&shapes.state).holders.is_empty());
     }
@@ -183,12 +183,12 @@ mod tests {
             shapes.enter(holder, &pattern("a.*")).expect("the first");
             [(); 2].map(|()| shapes.enter(holder, &pattern("*.a")).expect_err("the second").is_news)
         };
-        let named = (0..30).map(|address| refused(Holder::Connection(address)));
+        let named = (0..30).map(|address| refused(ShapeHolder::Connection(address)));
         let named: Vec<_> = named.collect();
         assert_eq!(named[0], [true, false]);
         assert_eq!(named[29], [false, false]);
         let refusal =
-            shapes.enter(Holder::Connection(0), &pattern("*.b")).expect_err("too many").refusal(&pattern("*.b"));
+            shapes.enter(ShapeHolder::Connection(0), &pattern("*.b")).expect_err("too many").refusal(&pattern("*.b"));
         assert_eq!((refusal.code, refusal.subject.as_deref()), (Code::WildcardLimit, Some("*.b")));
         assert!(refusal.message.contains("in 1 different shapes"), "{}", refusal.message);
     }

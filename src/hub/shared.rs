@@ -7,7 +7,10 @@ use crate::{
     codec::Encoding,
     drain::Tasks,
     error::{Code, Refusal},
-    hub::{channel::Channel, frames, member::Member, shapes::Shapes, topics::Topics, wish::Wish},
+    hub::{
+        frames, live::topics::Topics, member::Member, shapes::Shapes, stream::channel::Channel,
+        subscribe_options::SubscribeOptions,
+    },
     metrics::Metrics,
     proto::Position,
     quota::Quotas,
@@ -45,13 +48,13 @@ impl Shared {
     pub(crate) fn again(&self, encoding: Encoding, pattern: &Pattern) -> Chunk {
         let reached = self.classes.reach(pattern).streams;
         let channels: Vec<_> = reached.into_iter().map(|stream| self.channels[stream.0].clone()).collect();
-        Wish::default().granted(encoding, pattern, &channels, Vec::new(), false)
+        SubscribeOptions::default().subscribed_frame(encoding, pattern, &channels, Vec::new(), false)
     }
 
     /// Everything that the live subscriptions of a connection bring up to these
     /// positions has been sent, or is in its outbox.
     pub(crate) fn positions(&self, member: &Member) -> Vec<Position> {
-        if member.seats().is_empty() {
+        if member.progress().is_empty() {
             return Vec::new();
         }
         // Asked first: who falls behind later has what was settled before.
@@ -59,6 +62,6 @@ impl Shared {
         let position = |(stream, behind): (StreamIndex, Option<_>)| {
             self.channels[stream.0].position(behind.unwrap_or(settled[stream.0]))
         };
-        member.seats().all().into_iter().map(position).collect()
+        member.progress().all().into_iter().map(position).collect()
     }
 }

@@ -132,10 +132,10 @@ impl Guest {
 
     /// Subscribes to what it may; how many that are.
     async fn subscribe(&mut self, patterns: &[Pattern], last: &str) -> Vec<Pattern> {
-        let join = |pattern: &&Pattern| self.attachment.join(pattern, Wish::default()).is_ok();
+        let join = |pattern: &&Pattern| self.attachment.join(pattern, SubscribeOptions::default()).is_ok();
         let held: Vec<_> = patterns.iter().filter(join).cloned().collect();
         // Who asks last is live last.
-        self.attachment.join(&pattern(last), Wish::default()).expect("it has no wildcard");
+        self.attachment.join(&pattern(last), SubscribeOptions::default()).expect("it has no wildcard");
         self.until(&format!(r#""subject":"{last}""#)).await;
         held
     }
@@ -267,14 +267,16 @@ fn a_new_pattern_is_compared_with_few() {
     runtime().block_on(async {
         let hall = Hall::open(SHAPES).await;
         let deep = |last: usize| pattern(&format!("*.{}b{last}", "a.".repeat(SUBJECT_TOKENS - 2)));
-        let member = hall.guest().await.attachment.follower().0;
-        let note = |pattern: &Pattern| effort::of(|| member.note(pattern, place::Place { slice: 0, key: 0 }));
+        let member = hall.guest().await.attachment.position_handle().0;
+        let note =
+            |pattern: &Pattern| effort::of(|| member.add_live(pattern, member_slot::MemberSlot { slice: 0, key: 0 }));
         let steps: Vec<_> = (0..512).map(|last| note(&deep(last)).1).collect();
         assert!(steps.iter().all(|steps| *steps <= 64), "{steps:?}");
 
-        let member = hall.guest().await.attachment.follower().0;
-        let note = |pattern: &Pattern| effort::of(|| member.note(pattern, place::Place { slice: 0, key: 0 }));
-        assert!((0..512).all(|one| matches!(note(&pattern(&format!("a.{one}"))), (asks, 0) if asks.nothing())));
+        let member = hall.guest().await.attachment.position_handle().0;
+        let note =
+            |pattern: &Pattern| effort::of(|| member.add_live(pattern, member_slot::MemberSlot { slice: 0, key: 0 }));
+        assert!((0..512).all(|one| matches!(note(&pattern(&format!("a.{one}"))), (checks, 0) if checks.nothing())));
         assert!(!note(&pattern("a.*")).0.nothing());
     });
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     broker::{ReadError, StreamState},
-    journal::{record::Record, source::Source},
+    journal::{source::Source, window::Window},
     metrics::Metrics,
     sync::Mutex,
 };
@@ -62,9 +62,9 @@ impl Comparison {
 
     /// Drops what a stream does not have any more that was like this a moment
     /// ago, if something may be gone.
-    pub(crate) async fn compare(&self, stream: StreamState, record: &Record, source: &Source) -> Result<(), ReadError> {
-        let generation = record.generation();
-        if record.held(generation, |held, _| held.adds_up(&stream)).unwrap_or(true) {
+    pub(crate) async fn compare(&self, stream: StreamState, window: &Window, source: &Source) -> Result<(), ReadError> {
+        let generation = window.generation();
+        if window.held(generation, |held, _| held.adds_up(&stream)).unwrap_or(true) {
             return Ok(());
         }
         let State { earliest, reading } = self.state();
@@ -73,16 +73,16 @@ impl Comparison {
         }
         let count = stream.deleted();
         if count <= LISTED {
-            record.held(generation, |held, _| held.ask());
+            window.held(generation, |held, _| held.ask());
             let (stream, deleted) = source.deleted().await?;
-            let dropped = record.held(generation, |held, reach| held.drop_deleted(stream, &deleted, reach));
+            let dropped = window.held(generation, |held, reach| held.drop_deleted(stream, &deleted, reach));
             self.count(dropped.unwrap_or_default());
             let pause = PAUSE_PER_SEQUENCE * u32::try_from(deleted.len()).unwrap_or(u32::MAX);
             self.set(State { earliest: Some(Instant::now() + pause), reading: None });
         } else {
             // What goes on until all is read again is for the next time.
-            record.held(generation, |held, _| held.settle(stream));
-            let reading = Reading { last: stream.last, generation, next: record.floor() + 1 };
+            window.held(generation, |held, _| held.confirm(stream));
+            let reading = Reading { last: stream.last, generation, next: window.floor() + 1 };
             self.set(State { earliest: Some(Instant::now() + PAUSE_OF_READING), reading: Some(reading) });
         }
         Ok(())
@@ -94,19 +94,19 @@ impl Comparison {
     }
 
     /// Goes on to read again what is in memory.
-    pub(crate) async fn read_on(&self, record: &Record, source: &Source) -> Result<(), ReadError> {
+    pub(crate) async fn read_on(&self, window: &Window, source: &Source) -> Result<(), ReadError> {
         for _ in 0..TOGETHER {
             let state = self.state();
             let Some(mut reading) = state.reading else { return Ok(()) };
-            let from = reading.next.max(record.floor() + 1);
-            if reading.generation != record.generation() || from > reading.last {
+            let from = reading.next.max(window.floor() + 1);
+            if reading.generation != window.generation() || from > reading.last {
                 self.set(State { reading: None, ..state });
                 return Ok(());
             }
-            let stretch = source.stretch(from, reading.last).await?;
-            let through = stretch.through.min(reading.last);
-            let stored: Vec<u64> = stretch.events.iter().map(|stored| stored.seq).collect();
-            let done = record.held(reading.generation, |held, reach| held.keep_only(from, through, &stored, reach));
+            let range = source.range(from, reading.last).await?;
+            let through = range.through.min(reading.last);
+            let stored: Vec<u64> = range.events.iter().map(|stored| stored.seq).collect();
+            let done = window.held(reading.generation, |held, reach| held.keep_only(from, through, &stored, reach));
             let (done, dropped) = done.unwrap_or((through, 0));
             self.count(dropped);
             reading.next = done + 1;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::{
     broker::{Message, Stored, StreamState},
     event_log::{Appended, Bounds, EventLog},
-    journal::{removals::Removals, sequence::size},
+    journal::{removals::Removals, reorder_buffer::size},
 };
 
 /// The events of one stream that are in memory.
@@ -15,12 +15,12 @@ pub(crate) struct Held {
     pub(crate) log: EventLog<Arc<Message>>,
     removals: Removals,
     /// Grows whenever the stream may have removed something.
-    edition: u32,
+    version: u32,
 }
 
 /// How far a stream has come here.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reach {
+pub(crate) struct WindowProgress {
     /// Everything up to here is in memory.
     pub(crate) head: u64,
     /// Everything up to here is handed out.
@@ -31,7 +31,7 @@ impl Held {
     /// Nothing yet, with so many events of one subject at most.
     pub(crate) fn new(per_subject: usize) -> Self {
         let log = EventLog::new(Bounds { per_subject, ..Bounds::NONE });
-        Self { log, removals: Removals::default(), edition: 0 }
+        Self { log, removals: Removals::default(), version: 0 }
     }
 
     /// Begins with a stream, and with a sequence of it.
@@ -39,8 +39,8 @@ impl Held {
         self.log.clear();
         self.log.set_floor(next - 1);
         self.removals = Removals::default();
-        self.removals.settle(stream);
-        self.edition += 1;
+        self.removals.confirm(stream);
+        self.version += 1;
     }
 
     /// Adds an event.
@@ -68,21 +68,21 @@ impl Held {
     pub(crate) fn adds_up(&mut self, stream: &StreamState) -> bool {
         let adds_up = self.removals.add_up(stream);
         if adds_up {
-            self.removals.settle(*stream);
+            self.removals.confirm(*stream);
         } else {
-            self.edition += 1;
+            self.version += 1;
         }
         adds_up
     }
 
     /// From now on later removals are compared with this.
-    pub(crate) fn settle(&mut self, stream: StreamState) {
-        self.removals.settle(stream);
+    pub(crate) fn confirm(&mut self, stream: StreamState) {
+        self.removals.confirm(stream);
     }
 
     /// Drops events that the stream has listed as deleted. What is not handed
     /// out yet stays until it is. Returns how many there were.
-    pub(crate) fn drop_deleted(&mut self, stream: StreamState, deleted: &[u64], reach: Reach) -> usize {
+    pub(crate) fn drop_deleted(&mut self, stream: StreamState, deleted: &[u64], reach: WindowProgress) -> usize {
         let before = self.log.len();
         let mut all = reach.head >= stream.last;
         for seq in &deleted[deleted.partition_point(|seq| *seq <= self.log.floor())..] {
@@ -93,7 +93,7 @@ impl Held {
             }
         }
         if all {
-            self.removals.settle(stream);
+            self.removals.confirm(stream);
         }
         before - self.log.len()
     }
@@ -101,21 +101,21 @@ impl Held {
     /// Drops the events of a range that are not among those that the stream has
     /// there. Returns up to where that is done, as what is not handed out stays,
     /// and how many there were.
-    pub(crate) fn keep_only(&mut self, from: u64, through: u64, stored: &[u64], reach: Reach) -> (u64, usize) {
+    pub(crate) fn keep_only(&mut self, from: u64, through: u64, stored: &[u64], reach: WindowProgress) -> (u64, usize) {
         let through = through.min(reach.handed);
-        let gone = |seq: &u64| stored.binary_search(seq).is_err();
-        let gone: Vec<u64> =
-            self.log.range(from.saturating_sub(1), through).map(|(seq, ..)| seq).filter(gone).collect();
-        for seq in &gone {
+        let deleted_through = |seq: &u64| stored.binary_search(seq).is_err();
+        let deleted_through: Vec<u64> =
+            self.log.range(from.saturating_sub(1), through).map(|(seq, ..)| seq).filter(deleted_through).collect();
+        for seq in &deleted_through {
             self.log.remove(*seq);
         }
-        (through, gone.len())
+        (through, deleted_through.len())
     }
 
     /// Another one says that what was read of the stream before may have been
     /// removed since.
-    pub(crate) fn edition(&self) -> u32 {
-        self.edition
+    pub(crate) fn version(&self) -> u32 {
+        self.version
     }
 }
 

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 use crate::{
     broker::{Message, PageSize, ReadError},
     event_log::{EventLog, Select},
-    journal::{place::Cursor, shelf::Shelf},
+    journal::{cursor::Cursor, shared_reads::SharedReads},
     subject::Pattern,
 };
 
@@ -18,7 +18,7 @@ const LISTED: usize = 1_024;
 /// The newest event of each subject between two sequences, in order.
 #[derive(Debug)]
 pub struct LastValues {
-    shelf: Arc<Shelf>,
+    shared_reads: Arc<SharedReads>,
     patterns: Vec<Pattern>,
     begun: u64,
     /// Everything up to here is handed out.
@@ -43,9 +43,9 @@ enum Ahead {
 
 impl LastValues {
     /// Those behind a cursor, as they were at a sequence of the same stream.
-    pub(crate) fn new(shelf: Arc<Shelf>, patterns: Vec<Pattern>, after: Cursor, upto: u64) -> Self {
+    pub(crate) fn new(shared_reads: Arc<SharedReads>, patterns: Vec<Pattern>, after: Cursor, upto: u64) -> Self {
         Self {
-            shelf,
+            shared_reads,
             patterns,
             begun: after.seq,
             cursor: after,
@@ -88,10 +88,10 @@ impl LastValues {
 
     /// Takes what fits of what comes next.
     fn take(&mut self, size: PageSize) -> Vec<Arc<Message>> {
-        let Self { shelf, cursor, ahead, .. } = self;
+        let Self { shared_reads, cursor, ahead, .. } = self;
         let generation = cursor.generation;
         let mut page = PartialPage { events: Vec::new(), bytes: 0, size };
-        let taken = shelf.record.view(generation, |log, floor| match ahead {
+        let taken = shared_reads.window.view(generation, |log, floor| match ahead {
             Ahead::Unknown => None,
             Ahead::Listed(seqs, through) => {
                 while let Some(seq) = seqs.front().copied() {
@@ -131,11 +131,11 @@ impl LastValues {
     }
 
     async fn look_ahead(&mut self) -> Result<(), ReadError> {
-        let Self { shelf, patterns, cursor, upto, .. } = self;
+        let Self { shared_reads, patterns, cursor, upto, .. } = self;
         let look = |log: &EventLog<Arc<Message>>, floor: u64| {
             if cursor.seq < floor { Err(floor) } else { Ok(list(log, patterns, cursor.seq, *upto)) }
         };
-        match shelf.record.view(cursor.generation, look) {
+        match shared_reads.window.view(cursor.generation, look) {
             None => self.ended = true,
             Some(Ok((seqs, through))) => self.ahead = Ahead::Listed(seqs, through),
             Some(Err(floor)) => match self.read(floor.min(self.upto)).await {
@@ -152,7 +152,7 @@ impl LastValues {
     async fn read(&mut self, upto: u64) -> Result<(VecDeque<Arc<Message>>, u64), ReadError> {
         let after = self.cursor.seq;
         if !self.surveyed {
-            let newest = self.shelf.survey(&self.patterns).await?;
+            let newest = self.shared_reads.last_per_subject(&self.patterns).await?;
             self.surveyed = true;
             let found = newest.found.into_iter().filter(|found| found.seq > after && found.seq <= self.upto);
             let (mut events, mut through) = (VecDeque::new(), newest.upto.min(self.upto));
@@ -165,7 +165,7 @@ impl LastValues {
             }
             return Ok((events, through));
         }
-        let page = self.shelf.newest_page(&self.patterns, after + 1, upto).await?;
+        let page = self.shared_reads.newest_page(&self.patterns, after + 1, upto).await?;
         let more = page.more && page.through > after;
         let events = page.events.iter().filter_map(|stored| stored.event.clone()).collect();
         Ok((events, if more { page.through } else { upto }))

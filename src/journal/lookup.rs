@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::{
     broker::Message,
-    journal::place::{Cursor, Gap},
+    journal::cursor::{Cursor, Gap},
 };
 
 /// What a reader finds in memory.
 #[derive(Debug)]
-pub(crate) enum Look {
+pub(crate) enum Lookup {
     /// Events, and how far they reach.
     Events(Vec<Arc<Message>>, Cursor),
     /// These will never come: go on from here.

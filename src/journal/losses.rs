@@ -1,7 +1,7 @@
 //! What a stream's retention dropped before this node had it: told to whoever
 //! passes by there. Free of I/O.
 
-use crate::journal::place::{Gap, Reason};
+use crate::journal::cursor::{Gap, Reason};
 
 /// Losses that are told one by one.
 const LOSSES: usize = 64;

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 
 use crate::{
     broker::{Message, PageSize, ReadError, Stored},
-    journal::{shelf::Shelf, source::AHEAD, survey::LastEvent},
+    journal::{last_per_subject::LastEvent, shared_reads::SharedReads, source::AHEAD},
 };
 
 /// Subjects that are read one by one. Beyond, reading all in order is cheaper.
@@ -19,13 +19,13 @@ const AT_ONCE: usize = 8;
 /// Some subjects, from one sequence to another.
 #[derive(Debug)]
 pub(crate) struct Merge {
-    lines: Vec<Line>,
+    readers: Vec<SubjectReader>,
     page: PageSize,
 }
 
 /// One subject.
 #[derive(Debug)]
-struct Line {
+struct SubjectReader {
     /// Its newest event that is wanted.
     newest: LastEvent,
     /// Where to read on.
@@ -42,36 +42,37 @@ impl Merge {
     /// Everything behind `after` of the subjects that these events are the
     /// newest of.
     pub(crate) fn new(newest: Vec<LastEvent>, after: u64) -> Self {
-        let line = |newest| Line { newest, next: after + 1, bytes: 0, ahead: VecDeque::new(), given_back: None };
-        let lines: Vec<Line> = newest.into_iter().map(line).collect();
-        let share = lines.len().max(1);
+        let reader =
+            |newest| SubjectReader { newest, next: after + 1, bytes: 0, ahead: VecDeque::new(), given_back: None };
+        let readers: Vec<SubjectReader> = newest.into_iter().map(reader).collect();
+        let share = readers.len().max(1);
         let page = PageSize { events: (AHEAD.events / share).max(8), bytes: (AHEAD.bytes / share).max(4096) };
-        Self { lines, page }
+        Self { readers, page }
     }
 
     /// The next events in order; nothing when there are no more.
-    pub(crate) async fn next(&mut self, shelf: &Shelf) -> Result<Option<Vec<Arc<Message>>>, ReadError> {
-        self.lines.retain(|line| !line.is_done());
-        if self.lines.iter().any(|line| line.ahead.is_empty()) && !shelf.is_current().await? {
+    pub(crate) async fn next(&mut self, shared_reads: &SharedReads) -> Result<Option<Vec<Arc<Message>>>, ReadError> {
+        self.readers.retain(|reader| !reader.is_done());
+        if self.readers.iter().any(|reader| reader.ahead.is_empty()) && !shared_reads.is_current().await? {
             return Err(ReadError::Lagging);
         }
         let page = self.page;
         // Of every line the first sequence has to be known, and of the first of all its event.
-        while !self.lines.is_empty() {
-            if self.lines.iter().any(|line| line.first().is_none()) {
-                let unknown = self.lines.iter_mut().filter(|line| line.first().is_none());
-                try_join_all(unknown.take(AT_ONCE).map(|line| line.read(shelf, page))).await?;
+        while !self.readers.is_empty() {
+            if self.readers.iter().any(|reader| reader.first().is_none()) {
+                let unknown = self.readers.iter_mut().filter(|reader| reader.first().is_none());
+                try_join_all(unknown.take(AT_ONCE).map(|reader| reader.read(shared_reads, page))).await?;
                 self.give_back();
-            } else if let Some(first) = self.lines.iter_mut().min_by_key(|line| line.first()) {
+            } else if let Some(first) = self.readers.iter_mut().min_by_key(|reader| reader.first()) {
                 if first.ahead.is_empty() {
-                    first.read(shelf, page).await?;
+                    first.read(shared_reads, page).await?;
                 }
                 let events = self.ordered();
                 if !events.is_empty() {
                     return Ok(Some(events));
                 }
             }
-            self.lines.retain(|line| !line.is_done());
+            self.readers.retain(|reader| !reader.is_done());
         }
         Ok(None)
     }
@@ -79,13 +80,13 @@ impl Merge {
     /// What is in order, as long as the first sequence of every line is known.
     fn ordered(&mut self) -> Vec<Arc<Message>> {
         let mut events = Vec::new();
-        while let Some(first) = self.lines.iter_mut().min_by_key(|line| line.first().unwrap_or(0))
+        while let Some(first) = self.readers.iter_mut().min_by_key(|reader| reader.first().unwrap_or(0))
             && let Some(event) = first.ahead.pop_front()
         {
             first.bytes -= event.cost();
             events.push(event);
             if first.is_done() {
-                self.lines.retain(|line| !line.is_done());
+                self.readers.retain(|reader| !reader.is_done());
             }
         }
         events
@@ -93,17 +94,17 @@ impl Merge {
 
     /// Has no more ahead than one reader may: what comes last is read again.
     fn give_back(&mut self) {
-        let mut bytes: usize = self.lines.iter().map(|line| line.bytes).sum();
+        let mut bytes: usize = self.readers.iter().map(|reader| reader.bytes).sum();
         while bytes > 2 * AHEAD.bytes {
-            let full = self.lines.iter_mut().filter(|line| !line.ahead.is_empty());
-            let Some(last) = full.max_by_key(|line| line.first()).filter(|last| last.bytes < bytes) else { return };
+            let full = self.readers.iter_mut().filter(|reader| !reader.ahead.is_empty());
+            let Some(last) = full.max_by_key(|reader| reader.first()).filter(|last| last.bytes < bytes) else { return };
             bytes -= last.bytes;
             last.give_back();
         }
     }
 }
 
-impl Line {
+impl SubjectReader {
     fn is_done(&self) -> bool {
         self.ahead.is_empty() && self.next > self.newest.seq
     }
@@ -120,8 +121,8 @@ impl Line {
         }
     }
 
-    async fn read(&mut self, shelf: &Shelf, size: PageSize) -> Result<(), ReadError> {
-        let page = shelf.line(&self.newest.subject, self.next, size).await?;
+    async fn read(&mut self, shared_reads: &SharedReads, size: PageSize) -> Result<(), ReadError> {
+        let page = shared_reads.subject_page(&self.newest.subject, self.next, size).await?;
         let newest = self.newest.seq;
         let wanted = page.events.iter().filter(|stored| stored.seq >= self.next && stored.seq < newest);
         self.ahead.extend(wanted.filter_map(|Stored { event, .. }| event.clone()));

@@ -12,7 +12,7 @@ use crate::{
     journal::{
         held::keep,
         single_flight::SingleFlight,
-        source::{PAGE, Source, Stretch},
+        source::{PAGE, SequenceRange, Source},
     },
     subject::Pattern,
     sync::{Mutex, MutexGuard},
@@ -29,13 +29,13 @@ pub(crate) const SHARED: u64 = 4 * KEPT as u64;
 #[derive(Debug)]
 pub(crate) struct Pages {
     source: Source,
-    kept: Mutex<VecDeque<Arc<Sheet>>>,
-    flights: SingleFlight<(u32, u64), Arc<Sheet>>,
+    kept: Mutex<VecDeque<Arc<CachedPage>>>,
+    flights: SingleFlight<(u32, u64), Arc<CachedPage>>,
 }
 
 /// A stretch of a stream.
 #[derive(Debug)]
-pub(crate) struct Sheet {
+pub(crate) struct CachedPage {
     /// Of which of the streams of this name it is.
     generation: u32,
     from: u64,
@@ -53,45 +53,47 @@ impl Pages {
     }
 
     /// A page that has a sequence, where events were stored up to `last`.
-    pub(crate) async fn page(&self, generation: u32, seq: u64, last: u64) -> Result<Arc<Sheet>, ReadError> {
-        let has = |sheet: &&Arc<Sheet>| sheet.generation == generation && (sheet.from..=sheet.through).contains(&seq);
-        if let Some(sheet) = self.lock().iter().find(has) {
-            return Ok(sheet.clone());
+    pub(crate) async fn page(&self, generation: u32, seq: u64, last: u64) -> Result<Arc<CachedPage>, ReadError> {
+        let has = |cached: &&Arc<CachedPage>| {
+            cached.generation == generation && (cached.from..=cached.through).contains(&seq)
+        };
+        if let Some(cached) = self.lock().iter().find(has) {
+            return Ok(cached.clone());
         }
         self.flights
             .join((generation, seq), async {
-                let sheet = Arc::new(Sheet::of(generation, seq, self.source.stretch(seq, last).await?));
+                let cached = Arc::new(CachedPage::of(generation, seq, self.source.range(seq, last).await?));
                 let mut kept = self.lock();
-                kept.push_front(sheet.clone());
+                kept.push_front(cached.clone());
                 kept.truncate(KEPT);
-                Ok(sheet)
+                Ok(cached)
             })
             .await
     }
 
     /// The same for who begins to read there: it begins a little before, where
     /// others who begin nearby do too, so that they share the page.
-    pub(crate) async fn first_page(&self, generation: u32, seq: u64, last: u64) -> Result<Arc<Sheet>, ReadError> {
-        let sheet = self.page(generation, seq - (seq - 1) % self.grid(), last).await?;
+    pub(crate) async fn first_page(&self, generation: u32, seq: u64, last: u64) -> Result<Arc<CachedPage>, ReadError> {
+        let cached = self.page(generation, seq - (seq - 1) % self.grid(), last).await?;
         // Where its events are large it may end before.
-        if sheet.through >= seq { Ok(sheet) } else { self.page(generation, seq, last).await }
+        if cached.through >= seq { Ok(cached) } else { self.page(generation, seq, last).await }
     }
 
     /// How far apart pages begin: at most what one page takes, going by the last.
     fn grid(&self) -> u64 {
         let most = PAGE.events as u64;
-        let last = self.lock().front().map_or(most, |sheet| sheet.through + 1 - sheet.from);
+        let last = self.lock().front().map_or(most, |cached| cached.through + 1 - cached.from);
         if last >= most { most } else { (last / 2 + 1).next_power_of_two() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Sheet>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<CachedPage>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Sheet {
-    fn of(generation: u32, from: u64, stretch: Stretch) -> Self {
-        Self { generation, from, through: stretch.through, stored: stretch.events, log: OnceLock::new() }
+impl CachedPage {
+    fn of(generation: u32, from: u64, range: SequenceRange) -> Self {
+        Self { generation, from, through: range.through, stored: range.events, log: OnceLock::new() }
     }
 
     /// The first sequence at which something is stored here.
@@ -140,8 +142,8 @@ mod tests {
         let broker = Scripted::new(Script { state: stream(1, 1, 20), ..Script::default() });
         let pages = Pages::new(Source::new(broker.clone(), StreamIndex(0)));
         for (generation, seq, reads) in [(1, 1, 1), (1, 20, 1), (2, 1, 2), (2, 20, 2)] {
-            let sheet = pages.page(generation, seq, 20).await.expect("it can be read");
-            assert_eq!((sheet.first(), sheet.through), (Some(1), 20));
+            let cached = pages.page(generation, seq, 20).await.expect("it can be read");
+            assert_eq!((cached.first(), cached.through), (Some(1), 20));
             assert_eq!(broker.copy.load(Ordering::Relaxed), reads, "{generation} {seq}");
         }
     }

@@ -9,12 +9,12 @@ use std::{
 use crate::{
     broker::{Message, PageSize, ReadError},
     journal::{
-        crowd::Present,
+        cursor::{Cursor, Gap, Reason},
         last_values::LastValues,
-        lookup::Look,
+        lookup::Lookup,
         merge::{self, Merge},
-        place::{Cursor, Gap, Reason},
-        shelf::Shelf,
+        reader_count::CountedReader,
+        shared_reads::SharedReads,
         source::AHEAD,
     },
     metrics::Metrics,
@@ -33,12 +33,12 @@ const LITERALS: usize = 8;
 /// Reads on for some patterns.
 #[derive(Debug)]
 pub struct Reader {
-    shelf: Arc<Shelf>,
+    shared_reads: Arc<SharedReads>,
     patterns: Vec<Pattern>,
     cursor: Cursor,
     older: Option<Older>,
     /// Among those who read below what is in memory.
-    present: Option<Present>,
+    counted: Option<CountedReader>,
     /// Pages below what is in memory that were looked through.
     pages: u64,
     metrics: Arc<Metrics>,
@@ -63,18 +63,23 @@ enum Older {
     /// Subject by subject.
     Merge { merge: Merge, begun: u64, upto: u64 },
     /// All in order; when the last page was handed out.
-    Sheets { upto: u64, handed: Option<Instant> },
+    Sequential { upto: u64, handed: Option<Instant> },
 }
 
 impl Older {
     fn in_order(upto: u64) -> Self {
-        Self::Sheets { upto, handed: None }
+        Self::Sequential { upto, handed: None }
     }
 }
 
 impl Reader {
-    pub(crate) fn new(shelf: Arc<Shelf>, patterns: Vec<Pattern>, cursor: Cursor, metrics: Arc<Metrics>) -> Self {
-        Self { shelf, patterns, cursor, older: None, present: None, pages: 0, metrics }
+    pub(crate) fn new(
+        shared_reads: Arc<SharedReads>,
+        patterns: Vec<Pattern>,
+        cursor: Cursor,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { shared_reads, patterns, cursor, older: None, counted: None, pages: 0, metrics }
     }
 
     /// Everything up to here has been read.
@@ -106,9 +111,9 @@ impl Reader {
             if let Some(gap) = self.taken_meanwhile().await? {
                 return Ok(Part::Lost(gap));
             }
-            match self.shelf.record.look(self.cursor, &self.patterns, upto, size) {
-                Look::Events(events, cursor) => {
-                    self.present = None;
+            match self.shared_reads.window.look(self.cursor, &self.patterns, upto, size) {
+                Lookup::Events(events, cursor) => {
+                    self.counted = None;
                     if self.older.take().is_none() {
                         self.metrics.window_hits.increment(1);
                     }
@@ -117,12 +122,12 @@ impl Reader {
                         return Ok(Part::Events(events));
                     }
                 }
-                Look::Lost(gap, cursor) => {
+                Lookup::Lost(gap, cursor) => {
                     (self.cursor, self.older) = (cursor, None);
                     return Ok(Part::Lost(gap));
                 }
-                Look::End => return Ok(Part::End),
-                Look::Older(floor) => {
+                Lookup::End => return Ok(Part::End),
+                Lookup::Older(floor) => {
                     if let Some(part) = self.older(floor, size).await? {
                         return Ok(part);
                     }
@@ -138,7 +143,7 @@ impl Reader {
     /// When the stream cannot be asked now.
     pub async fn lost(&self, upto: u64) -> Result<Option<Gap>, ReadError> {
         let Some(Older::Merge { begun, .. }) = &self.older else { return Ok(None) };
-        let lost = gap(*begun, self.shelf.state_now().await?.first.min(upto + 1));
+        let lost = gap(*begun, self.shared_reads.state_now().await?.first.min(upto + 1));
         Ok(match lost {
             Some(gap) if self.is_overwritten(gap).await => None,
             lost => lost,
@@ -150,13 +155,13 @@ impl Reader {
     /// events as the stream keeps of one. Where that cannot be known it says no:
     /// of a wildcard nobody knows which subjects there were.
     async fn is_overwritten(&self, gap: Gap) -> bool {
-        let kept = self.shelf.record.stream().0.per_subject;
+        let kept = self.shared_reads.window.stream().0.per_subject;
         let counts = gap.reason == Reason::Expired && (1..=KEPT).contains(&kept);
         let subjects: Option<Vec<_>> = self.patterns.iter().map(Pattern::literal).collect();
         let Some(subjects) = subjects.filter(|subjects| counts && subjects.len() <= LITERALS) else { return false };
         let size = PageSize { events: kept as usize, ..AHEAD };
         for subject in subjects {
-            match self.shelf.line(&subject, gap.to + 1, size).await {
+            match self.shared_reads.subject_page(&subject, gap.to + 1, size).await {
                 Ok(page) if page.events.len() as u64 >= kept => {}
                 // The gap is told: it could not be told later.
                 _ => return false,
@@ -172,7 +177,7 @@ impl Reader {
         if self.cursor.seq < upto {
             return Ok(None);
         }
-        let first = self.shelf.state_now().await?.first.min(upto + 1);
+        let first = self.shared_reads.state_now().await?.first.min(upto + 1);
         self.older = None;
         Ok(gap(begun, first))
     }
@@ -202,7 +207,7 @@ impl Reader {
             }
             Some(Older::Merge { merge, upto, .. }) => {
                 let upto = *upto;
-                match merge.next(&self.shelf).await {
+                match merge.next(&self.shared_reads).await {
                     Ok(None) => {
                         self.cursor.seq = upto;
                         Ok(None)
@@ -220,29 +225,29 @@ impl Reader {
                     Err(error) => Err(error),
                 }
             }
-            Some(Older::Sheets { upto, handed }) => {
+            Some(Older::Sequential { upto, handed }) => {
                 let upto = *upto;
                 let brisk = handed.is_some_and(|at| at.elapsed() < BRISK);
                 let seq = self.cursor.seq + 1;
-                let sheet = self.shelf.sheet(seq, upto, handed.is_none()).await?;
+                let cached = self.shared_reads.cached_page(seq, upto, handed.is_none()).await?;
                 *handed = Some(Instant::now());
-                if brisk && sheet.through < upto {
-                    self.shelf.read_ahead(sheet.through + 1, upto);
+                if brisk && cached.through < upto {
+                    self.shared_reads.read_ahead(cached.through + 1, upto);
                 }
-                let begins = sheet.first().unwrap_or(sheet.through + 1);
+                let begins = cached.first().unwrap_or(cached.through + 1);
                 if begins > seq {
-                    let first = self.shelf.source.state().await?.first;
+                    let first = self.shared_reads.source.state().await?.first;
                     if first > seq {
                         let gap = expired(self.cursor.seq, first.min(upto + 1));
                         self.cursor.seq = (first - 1).min(upto);
                         return Ok(Some(gap));
                     }
                 }
-                let through = sheet.through.min(upto);
-                let events = if self.shelf.is_whole(&self.patterns) {
-                    sheet.all(self.cursor.seq, through)
+                let through = cached.through.min(upto);
+                let events = if self.shared_reads.is_whole(&self.patterns) {
+                    cached.all(self.cursor.seq, through)
                 } else {
-                    sheet.matching(&self.patterns, self.cursor.seq, through)
+                    cached.matching(&self.patterns, self.cursor.seq, through)
                 };
                 self.cursor.seq = through;
                 if self.cursor.seq >= upto {
@@ -256,9 +261,9 @@ impl Reader {
     /// Decides how to read.
     async fn plan(&mut self, floor: u64) -> Result<Option<Part>, ReadError> {
         self.metrics.window_misses.increment(1);
-        let latest = self.shelf.is_latest();
-        self.present.get_or_insert_with(|| self.shelf.crowd.enter());
-        let state = self.shelf.state().await?;
+        let latest = self.shared_reads.is_latest();
+        self.counted.get_or_insert_with(|| self.shared_reads.reader_count.enter());
+        let state = self.shared_reads.state().await?;
         let first = state.first;
         if first > self.cursor.seq + 1 {
             let gap = expired(self.cursor.seq, first.min(floor + 1));
@@ -266,9 +271,10 @@ impl Reader {
             // Of values only the newest matters.
             return Ok((!latest).then_some(gap));
         }
-        let in_order = self.shelf.is_whole(&self.patterns) || self.shelf.pays_in_order(&state, self.cursor.seq, floor);
+        let in_order = self.shared_reads.is_whole(&self.patterns)
+            || self.shared_reads.pays_in_order(&state, self.cursor.seq, floor);
         if latest {
-            let values = LastValues::new(self.shelf.clone(), self.patterns.clone(), self.cursor, floor);
+            let values = LastValues::new(self.shared_reads.clone(), self.patterns.clone(), self.cursor, floor);
             self.older = Some(Older::Last { values: Box::new(values), upto: floor });
             return Ok(None);
         }
@@ -276,8 +282,8 @@ impl Reader {
             self.older = Some(Older::in_order(floor));
             return Ok(None);
         }
-        let newest = match self.shelf.survey(&self.patterns).await {
-            Ok(newest) if !newest.hides => newest,
+        let newest = match self.shared_reads.last_per_subject(&self.patterns).await {
+            Ok(newest) if !newest.incomplete => newest,
             // What hides the newest of a subject hides all of it.
             Ok(_) => {
                 self.older = Some(Older::in_order(floor));
@@ -293,7 +299,7 @@ impl Reader {
         let changed: Vec<_> = newest.found.into_iter().filter(|found| found.seq > begun).collect();
         if changed.is_empty() {
             // Unless retention took it just now.
-            let first = self.shelf.state_now().await?.first;
+            let first = self.shared_reads.state_now().await?.first;
             self.cursor.seq = upto.max(begun);
             return Ok(gap(begun, first.min(upto + 1)).map(Part::Lost));
         }

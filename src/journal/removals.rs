@@ -23,7 +23,7 @@ pub(crate) struct Removals {
 
 impl Removals {
     /// The stream has all that is in memory, or what it has not is being read.
-    pub(crate) fn settle(&mut self, state: StreamState) {
+    pub(crate) fn confirm(&mut self, state: StreamState) {
         let later = self.later(&state);
         *self = Self { settled: state, superseded: later, ..Self::default() };
     }
@@ -110,7 +110,7 @@ mod tests {
             // Subject by sequence, at the stream and in memory.
             let (mut stream, mut last) = (BTreeMap::new(), 0);
             let (mut memory, mut removals) = (BTreeMap::<u64, u64>::new(), Removals::default());
-            removals.settle(StreamState { first: 1, ..StreamState::default() });
+            removals.confirm(StreamState { first: 1, ..StreamState::default() });
             let mut arriving: Vec<(u64, u64)> = Vec::new();
             fn arrive((seq, subject): (u64, u64), latest: bool, memory: &mut BTreeMap<u64, u64>, removals: &mut Removals) {
                 let older = memory.iter().find(|(_, known)| latest && **known == subject).map(|(seq, _)| *seq);
@@ -149,12 +149,12 @@ mod tests {
                         memory.retain(|seq, _| *seq >= answer.first);
                         removals.expired(before - memory.len(), 0);
                         let adds_up = removals.add_up(&answer);
-                        let gone = memory.keys().any(|seq| !stream.contains_key(seq));
-                        prop_assert!(!(gone && adds_up), "{memory:?} {stream:?}");
+                        let deleted_through = memory.keys().any(|seq| !stream.contains_key(seq));
+                        prop_assert!(!(deleted_through && adds_up), "{memory:?} {stream:?}");
                         prop_assert!(adds_up || std::mem::take(&mut purged), "{memory:?} {stream:?}");
                         purged = false;
                         memory.retain(|seq, _| stream.contains_key(seq));
-                        removals.settle(answer);
+                        removals.confirm(answer);
                     }
                 }
             }
@@ -180,7 +180,7 @@ mod tests {
         ];
         for (before, superseded, expired, now, floor, expected) in rows {
             let mut removals = Removals::default();
-            removals.settle(before);
+            removals.confirm(before);
             (0..superseded).for_each(|_| removals.came(11, Appended::Superseded));
             removals.expired(expired, floor.min(now.first - 1));
             assert_eq!(removals.add_up(&now), expected, "{before:?} {now:?} {floor}");

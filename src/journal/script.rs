@@ -18,9 +18,9 @@ use crate::{
     journal::{
         comparison::Comparison,
         gaps::Gaps,
-        keeper::{Keeper, Lag},
-        record::Record,
+        reconciler::{Lag, Reconciler},
         source::{PAGE, Source},
+        window::Window,
     },
     metrics::Metrics,
     proto::Envelope,
@@ -86,27 +86,27 @@ pub(crate) fn stored(seq: u64, subject: &str, data: Bytes) -> Stored {
 }
 
 /// One that has all of such a stream behind it, and so many of its events in memory.
-pub(crate) async fn followed(script: Script, window: u64) -> (Keeper, Arc<Scripted>) {
-    let (keeper, broker) = keeper(Script { since: Some(1), ..script }, window, Delivery::Durable);
-    keeper.attend(true, &mut Gaps::new(keeper.metrics.clone())).await.expect("it can be read");
-    (keeper, broker)
+pub(crate) async fn followed(script: Script, window: u64) -> (Reconciler, Arc<Scripted>) {
+    let (reconciler, broker) = reconciler(Script { since: Some(1), ..script }, window, Delivery::Durable);
+    reconciler.reconcile(true, &mut Gaps::new(reconciler.metrics.clone())).await.expect("it can be read");
+    (reconciler, broker)
 }
 
 /// One that follows such a stream, with room in its window for so many of its events.
-pub(crate) fn keeper(script: Script, window: u64, delivery: Delivery) -> (Keeper, Arc<Scripted>) {
+pub(crate) fn reconciler(script: Script, window: u64, delivery: Delivery) -> (Reconciler, Arc<Scripted>) {
     let mut stream = settings();
     stream.window.bytes = (window * (BYTES + EVENT_BYTES as u64 + 8)).into();
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let broker = Scripted::new(script);
-    let keeper = Keeper {
+    let reconciler = Reconciler {
         name: "S".into(),
-        record: Arc::new(Record::new(&stream, delivery)),
+        window: Arc::new(Window::new(&stream, delivery)),
         source: Source::new(broker.clone(), StreamIndex(0)),
         lag: Lag::new(metrics.clone()),
         comparison: Comparison::new(metrics.clone()),
         metrics,
     };
-    (keeper, broker)
+    (reconciler, broker)
 }
 
 impl Scripted {
@@ -212,7 +212,7 @@ impl Broker for Scripted {
         Ok((script.state, script.deleted.iter().copied().filter(|seq| *seq >= script.state.first).collect()))
     }
 
-    async fn gone(&self, _: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
+    async fn deleted_through(&self, _: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
         let state = self.script().state;
         Ok((from < state.first).then_some((state.first - 1).min(to)))
     }

@@ -18,12 +18,12 @@ use crate::{
 pub(crate) struct SingleFlight<K: Eq + Hash, V>(Mutex<HashMap<K, Flight<V>>>);
 
 /// What comes of a read for all who wait.
-type Outcome<V> = Arc<OnceCell<Result<V, ReadError>>>;
+type FlightOutcome<V> = Arc<OnceCell<Result<V, ReadError>>>;
 
 /// One read, and how many wait for it.
 #[derive(Debug)]
 struct Flight<V> {
-    outcome: Outcome<V>,
+    outcome: FlightOutcome<V>,
     callers: usize,
 }
 
@@ -33,7 +33,7 @@ struct Flight<V> {
 struct Caller<'f, K: Eq + Hash, V> {
     flights: &'f SingleFlight<K, V>,
     key: K,
-    outcome: Outcome<V>,
+    outcome: FlightOutcome<V>,
 }
 
 impl<K: Eq + Hash, V> Default for SingleFlight<K, V> {

@@ -39,7 +39,7 @@ pub(crate) struct Source {
 
 /// Events of a stream from one sequence on.
 #[derive(Debug)]
-pub(crate) struct Stretch {
+pub(crate) struct SequenceRange {
     pub(crate) events: Vec<Stored>,
     /// Nothing else is stored up to here.
     pub(crate) through: u64,
@@ -80,7 +80,7 @@ impl Source {
 
     /// Reads on from a sequence, at most to `last`, up to which events are or
     /// were stored. It always gets ahead.
-    pub(crate) async fn stretch(&self, from: u64, last: u64) -> Result<Stretch, ReadError> {
+    pub(crate) async fn range(&self, from: u64, last: u64) -> Result<SequenceRange, ReadError> {
         for attempt in 0..LAGGING.0 {
             if attempt == PATIENT {
                 // It may be one that NATS does not bring up.
@@ -101,15 +101,15 @@ impl Source {
             if let Some(newest) = page.events.last() {
                 // Copies are in order: what is missing before an event is not stored.
                 let through = page.through.max(newest.seq);
-                return Ok(Stretch { events: page.events, through });
+                return Ok(SequenceRange { events: page.events, through });
             }
             if page.through >= from {
                 // All of the page was too large to be read.
-                return Ok(Stretch { events: Vec::new(), through: page.through });
+                return Ok(SequenceRange { events: Vec::new(), through: page.through });
             }
             // Only the leader knows whether there is nothing, or nothing yet.
-            match self.broker.gone(self.stream, from, last).await? {
-                Some(through) => return Ok(Stretch { events: Vec::new(), through }),
+            match self.broker.deleted_through(self.stream, from, last).await? {
+                Some(through) => return Ok(SequenceRange { events: Vec::new(), through }),
                 None => sleep(LAGGING.1).await,
             }
         }
@@ -156,18 +156,18 @@ mod tests {
         let fails = (1, Some(ReadError::Timeout));
         let (broker, source) = source(Script { state: stream(1, 1, 10), fails, ..Script::default() });
         for expected in [(1, 1), (1, 2)] {
-            let stretch = source.stretch(1, 10).await.expect("a stretch");
-            assert_eq!((stretch.events.len(), stretch.through, reads(&broker)), (10, 10, expected));
+            let range = source.range(1, 10).await.expect("a stretch");
+            assert_eq!((range.events.len(), range.through, reads(&broker)), (10, 10, expected));
         }
         *source.distrusted.lock().expect("a time") = Instant::now().checked_sub(DISTRUST);
-        assert_eq!(source.stretch(1, 10).await.expect("a stretch").through, 10);
+        assert_eq!(source.range(1, 10).await.expect("a stretch").through, 10);
         assert_eq!(reads(&broker), (2, 2));
     }
 
     #[tokio::test]
     async fn a_copy_that_does_not_get_on_is_passed_by() {
         let (broker, source) = source(Script { state: stream(1, 1, 10), copy: Some(5), ..Script::default() });
-        assert_eq!(source.stretch(6, 10).await.expect("a stretch").through, 10);
+        assert_eq!(source.range(6, 10).await.expect("a stretch").through, 10);
         assert_eq!(reads(&broker), (PATIENT, 1));
     }
 

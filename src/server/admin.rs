@@ -22,7 +22,7 @@ use crate::{
         body,
         query::parameters,
     },
-    session::Roster,
+    session::Connections,
     socket::ConnectionId,
 };
 
@@ -43,7 +43,7 @@ const REASON: usize = 256;
 pub struct Admin {
     control: Arc<Control>,
     access: Arc<Access>,
-    roster: Arc<Roster>,
+    registry: Arc<Connections>,
     /// Names of the issuers whose tokens are taken.
     issuers: Vec<String>,
     /// Whether it has to be said whose user is meant.
@@ -88,10 +88,10 @@ struct Explain {
 
 impl Admin {
     /// The verbs.
-    pub fn new(control: Arc<Control>, access: Arc<Access>, roster: Arc<Roster>, auth: &Auth) -> Arc<Self> {
+    pub fn new(control: Arc<Control>, access: Arc<Access>, registry: Arc<Connections>, auth: &Auth) -> Arc<Self> {
         let (kept, within) = (auth.revocation_time.duration(), auth.expiry_warning.duration());
         let issuers = auth.issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
-        Arc::new(Self { control, access, roster, issuers, several: auth.has_several_issuers(), kept, within })
+        Arc::new(Self { control, access, registry, issuers, several: auth.has_several_issuers(), kept, within })
     }
 
     /// Answers a request below `/admin/`.
@@ -186,7 +186,7 @@ impl Admin {
         let verb = verb.parse().map_err(|why: BadVerb| bad(format!("`verb` {why}")))?;
         let grants = match (token, connection) {
             (token, None) => self.access.admit(token.as_deref()).await?,
-            (None, Some(connection)) => self.roster.grants(named(&connection)?).ok_or_else(|| {
+            (None, Some(connection)) => self.registry.grants(named(&connection)?).ok_or_else(|| {
                 Refusal::new(Code::NotFound, "this node has no such connection; /admin/connections tells which does")
             })?,
             (Some(_), Some(_)) => {

@@ -27,11 +27,11 @@ pub(crate) fn token<B>(request: &Request<B>, access: &Access) -> Option<Secret> 
 /// The refusal to tell; `unauthorized` says how to do better (RFC 6750 section 3).
 pub(crate) async fn admit<B>(
     request: &Request<B>,
-    shared: &session::Shared,
+    services: &session::NodeServices,
     visit: &mut Visit,
 ) -> Result<Grants, Refused> {
-    let token = token(request, &shared.access);
-    let admitted = shared.access.admit(token.as_ref().map(Secret::reveal)).await;
+    let token = token(request, &services.access);
+    let admitted = services.access.admit(token.as_ref().map(Secret::reveal)).await;
     let grants = admitted.map_err(|refusal| {
         let challenge = if token.is_some() { "Bearer error=\"invalid_token\"" } else { "Bearer" };
         match refusal.code {

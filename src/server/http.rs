@@ -9,7 +9,7 @@ use hyper::{
 };
 
 use crate::{
-    broker::headers::{MSG_ID, Reader, is_media_type},
+    broker::headers::{HeaderReader, MSG_ID, is_media_type},
     error::{Code, Refusal},
     grants::Grants,
     proto::{self, Envelope, server_frame::Body},
@@ -41,25 +41,25 @@ const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 /// `POST /v1/publish/{subject}`: the body is the event's data.
 pub(crate) async fn publish(
     request: Request<Incoming>,
-    shared: &session::Shared,
+    services: &session::NodeServices,
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
-    let Post { grants, subject, envelope } = read(request, PUBLISH, shared, &mut visit).await?;
+    let Post { grants, subject, envelope } = read(request, PUBLISH, services, &mut visit).await?;
     let sender = Sender { grants: &grants, connection: None };
-    let published = shared.publisher.publish(sender, &subject, envelope).await?;
+    let published = services.publisher.publish(sender, &subject, envelope).await?;
     answer::frame(Body::Published(published), visit).await
 }
 
 /// `POST /v1/request/{subject}?timeoutMs=..`: the body is the question's data.
 pub(crate) async fn request(
     request: Request<Incoming>,
-    shared: &session::Shared,
+    services: &session::NodeServices,
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
-    let timeout_ms = patience(request.uri().query().unwrap_or_default(), shared.access.query_parameter())?;
-    let Post { grants, subject, envelope } = read(request, REQUEST, shared, &mut visit).await?;
+    let timeout_ms = patience(request.uri().query().unwrap_or_default(), services.access.query_parameter())?;
+    let Post { grants, subject, envelope } = read(request, REQUEST, services, &mut visit).await?;
     let sender = Sender { grants: &grants, connection: None };
-    let event = shared.requests.ask(sender, Question { subject, envelope, timeout_ms }).await?;
+    let event = services.requests.ask(sender, Question { subject, envelope, timeout_ms }).await?;
     answer::frame(Body::Response(proto::Response { event: Some(event) }), visit).await
 }
 
@@ -86,19 +86,19 @@ struct Post {
 async fn read(
     request: Request<Incoming>,
     path: &str,
-    shared: &session::Shared,
+    services: &session::NodeServices,
     visit: &mut Visit,
 ) -> Result<Post, Refused> {
     if request.method() != Method::POST {
         let refusal = Refusal::new(Code::MethodNotAllowed, "an event is sent with POST");
         return Err(Refused::from(refusal).with(header::ALLOW, "POST"));
     }
-    let grants = caller::admit(&request, shared, visit).await?;
+    let grants = caller::admit(&request, services, visit).await?;
     let (head, body) = request.into_parts();
     let subject = subject_path::subject(head.uri.path(), path)?;
     plain(&head.headers)?;
-    let event_bytes = shared.publisher.event_bytes();
-    let time = shared.limits.message_time.duration();
+    let event_bytes = services.publisher.event_bytes();
+    let time = services.limits.message_time.duration();
     let data = body::read(body, event_bytes, time, || too_large(&subject, event_bytes, EVENT_LIMIT)).await?;
     let envelope = envelope(&subject, &head.headers, data)?;
     Ok(Post { grants, subject, envelope })
@@ -125,7 +125,7 @@ fn envelope(subject: &str, headers: &HeaderMap, data: Bytes) -> Result<Envelope,
     let readable = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     // What curl and libraries say of any body; it tells nothing of the data.
     let told = readable.filter(|(name, value)| *name != header::CONTENT_TYPE.as_str() || !is_media_type(value, FORM));
-    Reader::new(&TRACE.map(String::from))
+    HeaderReader::new(&TRACE.map(String::from))
         .read(told, data)
         .map_err(|why| Refusal::new(Code::BadRequest, format!("the body is no envelope: {why}")))
 }

@@ -27,32 +27,32 @@ pub(crate) const LAST: &str = "/v1/last/";
 /// `GET /v1/fetch?subject=..&after=STREAM/EPOCH/SEQ&last=true&limit=..`: one page.
 pub(crate) async fn fetch(
     request: Request<Incoming>,
-    shared: &session::Shared,
+    services: &session::NodeServices,
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
-    let grants = caller::admit(&request, shared, &mut visit).await?;
-    let fetch = question(request.uri().query().unwrap_or_default(), shared.access.query_parameter())?;
+    let grants = caller::admit(&request, services, &mut visit).await?;
+    let fetch = question(request.uri().query().unwrap_or_default(), services.access.query_parameter())?;
     // Before anything is read: what nobody takes is held until then.
-    visit.reserve(room(shared.fetcher.answer_bytes(fetch.limit))).await?;
-    let fetched = shared.fetcher.fetch(&grants, fetch).await?;
+    visit.reserve(room(services.fetcher.answer_bytes(fetch.limit))).await?;
+    let fetched = services.fetcher.fetch(&grants, fetch).await?;
     answer::frame(Body::Fetched(fetched), visit).await
 }
 
 /// `GET /v1/last/{subject}`: the newest event of one subject.
 pub(crate) async fn last(
     request: Request<Incoming>,
-    shared: &session::Shared,
+    services: &session::NodeServices,
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
-    let grants = caller::admit(&request, shared, &mut visit).await?;
+    let grants = caller::admit(&request, services, &mut visit).await?;
     let subject = subject_path::subject(request.uri().path(), LAST)?;
     // One subject, and not the newest of some.
     Subject::parse(&subject).map_err(|why| Refusal::bad_subject(&subject, why))?;
     let fetch = Fetch { subject: subject.clone(), last: true, limit: 1, ..Fetch::default() };
-    visit.reserve(room(shared.fetcher.answer_bytes(fetch.limit))).await?;
-    let fetched = shared.fetcher.fetch(&grants, fetch).await?;
+    visit.reserve(room(services.fetcher.answer_bytes(fetch.limit))).await?;
+    let fetched = services.fetcher.fetch(&grants, fetch).await?;
     match fetched.events.into_iter().next() {
         Some(event) => answer::frame(Body::Event(event), visit).await,
         None => Err(Refusal::of(Code::NotFound, &subject, "nothing is stored under this subject").into()),

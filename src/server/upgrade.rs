@@ -23,12 +23,12 @@ use crate::{
 /// Answers an upgrade request; the session starts once the answer is sent.
 pub(crate) fn upgrade(
     mut request: Request<Incoming>,
-    shared: &Arc<session::Shared>,
+    services: &Arc<session::NodeServices>,
     client: IpAddr,
     permit: Arc<Permit>,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     check(&request)?;
-    if shared.leaving.is_cancelled() {
+    if services.leaving.is_cancelled() {
         return Err(Refusal::new(Code::Draining, "this node is leaving; connect again to reach another one").into());
     }
     let (encoding, echo) = subprotocol(request.headers())?;
@@ -38,9 +38,9 @@ pub(crate) fn upgrade(
         return Err(bad("the WebSocket key is missing"));
     };
     // Judged with `connect`: a browser would not be told why its upgrade failed.
-    let token = caller::token(&request, &shared.access);
-    let task_shared = shared.clone();
-    shared.tasks.spawn(async move {
+    let token = caller::token(&request, &services.access);
+    let task_shared = services.clone();
+    services.tasks.spawn(async move {
         if let Some((wire, ahead)) = upgrade.wire().await {
             session::serve(wire, ahead, token, encoding, permit, task_shared).await;
         }

@@ -18,18 +18,18 @@ use crate::{
     error::{Code, Refusal},
     gate::Permit,
     grants::Grants,
-    hub::{Attachment, Wish},
+    hub::{Attachment, SubscribeOptions},
     metrics::Refresh,
     outbox::Outbox,
     proto::{ClientFrame, Misplaced, Ping, Refreshed, ServerFrame, client_frame, server_frame::Body},
     session::{
-        asker::Asker,
+        connection_guard::ConnectionGuard,
         end::{End, Read, until_gone},
         in_flight::{Done, InFlight},
         inbound::Inbound,
-        open::Open,
-        roster::Seat,
-        shared::Shared,
+        node_services::NodeServices,
+        registry::Registration,
+        requester::Requester,
         state::{self, Beginning, Effect, Standing, refusal, reply},
         welcome::{note, welcome},
     },
@@ -39,9 +39,9 @@ use crate::{
 /// One connection. It exists once per client for as long as that is there, so
 /// every byte counts (`life`).
 pub(crate) struct Session {
-    open: Open,
+    guard: ConnectionGuard,
     attachment: Attachment,
-    seat: Option<Seat>,
+    registration: Option<Registration>,
     inbound: Inbound,
     /// Known once the client has said `connect`.
     grants: Option<Grants>,
@@ -51,12 +51,12 @@ pub(crate) struct Session {
 
 impl Session {
     /// A connection that has said nothing yet.
-    pub(crate) fn new(wire: Wire, encoding: Encoding, permit: Arc<Permit>, shared: &Arc<Shared>) -> Self {
-        let outbox = Outbox::new(wire, shared.policy.clone());
+    pub(crate) fn new(wire: Wire, encoding: Encoding, permit: Arc<Permit>, services: &Arc<NodeServices>) -> Self {
+        let outbox = Outbox::new(wire, services.policy.clone());
         Self {
-            attachment: shared.hub.attach(outbox.clone(), encoding),
-            open: Open::new(shared.clone(), outbox, permit),
-            seat: None,
+            attachment: services.hub.attach(outbox.clone(), encoding),
+            guard: ConnectionGuard::new(services.clone(), outbox, permit),
+            registration: None,
             inbound: Inbound::new(encoding),
             grants: None,
             in_flight: None,
@@ -67,7 +67,7 @@ impl Session {
     /// that names none in its frame.
     pub(crate) async fn until_connected(&mut self, ahead: Bytes, token: Option<&Secret>) -> Result<(), End> {
         if !ahead.is_empty() {
-            let read = self.inbound.decode(&self.open, &mut ahead.to_vec());
+            let read = self.inbound.decode(&self.guard, &mut ahead.to_vec());
             self.handle(read, token).await?;
         }
         while self.grants.is_none() {
@@ -76,15 +76,16 @@ impl Session {
         Ok(())
     }
 
-    /// Takes its place on the roster, for what concerns every connection.
-    pub(crate) fn settle(&mut self) {
-        let Open { shared, outbox, .. } = &self.open;
+    /// Takes its place in the registry, for what concerns every connection.
+    pub(crate) fn register(&mut self) {
+        let ConnectionGuard { services, outbox, .. } = &self.guard;
         if let Some(grants) = self.grants.clone() {
-            let follower = self.attachment.follower();
-            self.seat = Some(shared.roster.enter(outbox.clone(), self.inbound.encoding(), follower, grants));
+            let position_handle = self.attachment.position_handle();
+            self.registration =
+                Some(services.registry.enter(outbox.clone(), self.inbound.encoding(), position_handle, grants));
         }
-        self.mind_revocations();
-        if shared.leaving.is_cancelled() {
+        self.check_revoked();
+        if services.leaving.is_cancelled() {
             // Perhaps too late for the farewell.
             outbox.close(CloseReason::Draining);
         }
@@ -113,7 +114,7 @@ impl Session {
 
     /// Waits for bytes and does what they say, or for the last thing in flight.
     async fn step(&mut self, token: Option<&Secret>) -> Result<(), End> {
-        let deadline = self.inbound.deadline(self.open.shared.limits.message_time);
+        let deadline = self.inbound.deadline(self.guard.services.limits.message_time);
         let next = poll_fn(|context| self.poll_step(context));
         let read = match deadline {
             None => next.await,
@@ -136,18 +137,18 @@ impl Session {
 
     /// Waits for the next read.
     pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Read> {
-        self.inbound.poll_read(&self.open, context)
+        self.inbound.poll_read(&self.guard, context)
     }
 
     /// Whether a read leaves nothing to do but to wait for the next one.
-    pub(crate) fn is_content(&self, read: &Read) -> bool {
+    pub(crate) fn needs_nothing(&self, read: &Read) -> bool {
         matches!(read, (frames, Ok(())) if frames.is_empty())
             && !self.inbound.is_partial()
-            && self.open.outbox.closed().is_none()
+            && self.guard.outbox.closed().is_none()
     }
 
     fn still_open(&self) -> Result<(), End> {
-        self.open.outbox.closed().map_or(Ok(()), |reason| Err(End::Close(reason)))
+        self.guard.outbox.closed().map_or(Ok(()), |reason| Err(End::Close(reason)))
     }
 
     /// Does what the frames say, then what ended the read.
@@ -164,8 +165,8 @@ impl Session {
         }
         // It waits for nothing: what takes its time is in flight.
         poll_fn(|context| Poll::Ready(self.take(&mut frames, context))).await?;
-        if !self.open.shared.limits.idle_time.is_zero() {
-            self.open.outbox.note_use(!self.attachment.is_empty(), wants);
+        if !self.guard.services.limits.idle_time.is_zero() {
+            self.guard.outbox.note_use(!self.attachment.is_empty(), wants);
         }
         then
     }
@@ -181,7 +182,7 @@ impl Session {
         for frame in frames {
             // Whoever was told to go does nothing more here.
             self.still_open()?;
-            held.get_or_insert_with(|| self.open.outbox.hold());
+            held.get_or_insert_with(|| self.guard.outbox.hold());
             let Some(grants) = &self.grants else { break };
             match self.standing(grants, |standing| standing.decide(frame)) {
                 Effect::Begin(reply_to, beginning) => {
@@ -205,10 +206,12 @@ impl Session {
 
     /// Begins something that takes its time, or refuses it.
     fn begin(&mut self, reply_to: u64, beginning: Beginning) {
-        let Self { open: Open { shared, outbox, .. }, grants: Some(grants), in_flight, .. } = self else { return };
-        let asker = Asker { shared, outbox, grants };
-        let in_flight = in_flight.get_or_insert_with(|| Box::new(InFlight::new(&shared.queue_room)));
-        if let Err(why) = in_flight.begin(&asker, reply_to, beginning) {
+        let Self { guard: ConnectionGuard { services, outbox, .. }, grants: Some(grants), in_flight, .. } = self else {
+            return;
+        };
+        let requester = Requester { services, outbox, grants };
+        let in_flight = in_flight.get_or_insert_with(|| Box::new(InFlight::new(&services.queue_room)));
+        if let Err(why) = in_flight.begin(&requester, reply_to, beginning) {
             self.tell(reply_to, why);
         }
     }
@@ -219,18 +222,19 @@ impl Session {
         // Short answers that come together leave together.
         let mut held = None;
         loop {
-            if self.open.outbox.closed().is_some() {
+            if self.guard.outbox.closed().is_some() {
                 return Poll::Ready(());
             }
-            let Self { open: Open { shared, outbox, .. }, grants: Some(grants), in_flight, .. } = self else {
+            let Self { guard: ConnectionGuard { services, outbox, .. }, grants: Some(grants), in_flight, .. } = self
+            else {
                 return Poll::Ready(());
             };
             let Some(waits) = in_flight.as_mut().filter(|waits| !waits.is_empty()) else {
                 *in_flight = None;
                 return Poll::Ready(());
             };
-            let asker = Asker { shared, outbox, grants };
-            match ready!(waits.poll_next(&asker, context)) {
+            let requester = Requester { services, outbox, grants };
+            match ready!(waits.poll_next(&requester, context)) {
                 Done::Answer(0, Ok(_)) => {}
                 Done::Answer(reply_to, answer) => {
                     if matches!(answer, Ok(Body::Published(_)) | Err(_)) {
@@ -258,26 +262,26 @@ impl Session {
         };
         let own = Some(connect.token.as_str()).filter(|token| !token.is_empty());
         let token = own.or(token.map(Secret::reveal));
-        let grants = match self.open.shared.access.admit(token).await {
+        let grants = match self.guard.services.access.admit(token).await {
             Ok(grants) => grants,
             Err(why) => return self.refuse(id, why),
         };
-        let permit = &self.open.permit;
+        let permit = &self.guard.permit;
         if let Err(closed) = permit.stand_for_user(grants.identity().user_key()) {
             return self.refuse(id, permit.refusal(closed));
         }
-        let _together = self.open.outbox.hold();
+        let _together = self.guard.outbox.hold();
         self.grants = Some(grants.clone());
         self.attachment.regrant(&grants);
-        let welcome = welcome(&self.open.shared, self.open.outbox.wire().id(), &grants);
+        let welcome = welcome(&self.guard.services, self.guard.outbox.wire().id(), &grants);
         note(&welcome, &connect.client.unwrap_or_default());
         self.send(&reply(id, Body::Welcome(welcome)));
-        let link = self.open.shared.broker.state().link();
+        let link = self.guard.services.broker.state().link();
         if link != Link::Up {
             // Else its silence would go unexplained until the next heartbeat.
             self.send(&reply(0, Body::Ping(Ping { broker: link.label().into(), ..Ping::default() })));
         }
-        let most = self.open.shared.limits.subscriptions;
+        let most = self.guard.services.limits.subscriptions;
         if connect.subscriptions.len() > most {
             let asked = connect.subscriptions.len();
             let message =
@@ -294,7 +298,7 @@ impl Session {
     /// Takes another token of the same user. The one before stands if it does
     /// not hold: the connection lasts until that expires.
     fn refresh(&mut self, reply_to: u64, granted: Result<Grants, Refusal>) {
-        let metrics = self.open.shared.metrics.clone();
+        let metrics = self.guard.services.metrics.clone();
         let before = self.grants.as_ref().map(Grants::identity);
         let grants = match state::renewed(before, granted) {
             Ok(grants) => grants,
@@ -304,40 +308,40 @@ impl Session {
             }
         };
         metrics.refreshes.of(Refresh::Accepted).increment(1);
-        let _together = self.open.outbox.hold();
+        let _together = self.guard.outbox.hold();
         self.grants = Some(grants.clone());
-        self.seat.iter().for_each(|seat| seat.renew(grants.clone()));
+        self.registration.iter().for_each(|registration| registration.renew(grants.clone()));
         for lost in self.attachment.regrant(&grants) {
             metrics.subscriptions_revoked.increment(1);
             self.send(&state::revoked(&lost));
         }
         let expires_at = grants.identity().expires_at_ms().unwrap_or_default();
         self.send(&reply(reply_to, Body::Refreshed(Refreshed { expires_at })));
-        self.mind_revocations();
+        self.check_revoked();
     }
 
     /// Ends if its token has been revoked since it was checked: whoever revokes
-    /// one looks for it on the roster, and has not found it there.
-    fn mind_revocations(&self) {
-        let Open { shared, outbox, .. } = &self.open;
-        if self.grants.as_ref().is_some_and(|grants| shared.access.is_revoked(grants.identity())) {
+    /// one looks for it in the registry, and has not found it there.
+    fn check_revoked(&self) {
+        let ConnectionGuard { services, outbox, .. } = &self.guard;
+        if self.grants.as_ref().is_some_and(|grants| services.access.is_revoked(grants.identity())) {
             outbox.close(CloseReason::Revoked);
         }
     }
 
     fn standing<R>(&self, grants: &Grants, with: impl FnOnce(Standing<'_>) -> R) -> R {
         let has = |pattern: &_| self.attachment.has(pattern);
-        with(Standing { grants, limits: &self.open.shared.limits, held: self.attachment.len(), has: &has })
+        with(Standing { grants, limits: &self.guard.services.limits, held: self.attachment.len(), has: &has })
     }
 
     /// Performs what needs nobody's answer.
     fn perform(&mut self, effect: Effect) -> Result<(), End> {
         match effect {
-            Effect::Join(pattern, wish) => {
-                let reply_to = wish.reply_to;
+            Effect::Join(pattern, options) => {
+                let reply_to = options.reply_to;
                 let user = self.grants.as_ref().and_then(|grants| grants.identity().user_key());
-                let account = self.open.shared.quotas.account(user);
-                if let Err(why) = self.attachment.join(&pattern, Wish { account, ..wish }) {
+                let account = self.guard.services.quotas.account(user);
+                if let Err(why) = self.attachment.join(&pattern, SubscribeOptions { account, ..options }) {
                     if why.is_news {
                         let identity = self.grants.as_ref().map(Grants::identity);
                         let (user, issuer) = (identity.map(|who| &who.user), identity.map(|who| &who.issuer));
@@ -366,19 +370,19 @@ impl Session {
     }
 
     fn tell(&self, reply_to: u64, why: Refusal) {
-        self.open.shared.metrics.errors.of(why.code).increment(1);
+        self.guard.services.metrics.errors.of(why.code).increment(1);
         self.send(&refusal(reply_to, why));
     }
 
     fn send(&self, frame: &ServerFrame) {
-        self.open.outbox.push(&self.inbound.encoding().frame(frame));
+        self.guard.outbox.push(&self.inbound.encoding().frame(frame));
     }
 
     /// Publishes what the client sent before it left, as far as time allows.
     async fn finish(&mut self) {
         let Some(in_flight) = &mut self.in_flight else { return };
-        in_flight.keep_publishes(&self.open.shared.queue_room);
-        let time = self.open.shared.limits.close_time.duration();
+        in_flight.keep_publishes(&self.guard.services.queue_room);
+        let time = self.guard.services.limits.close_time.duration();
         // What is left then is given up, as it is for whom the node sends away.
         let _ = timeout(time, poll_fn(|context| self.poll_in_flight(context))).await;
     }
@@ -391,21 +395,21 @@ impl Session {
             self.finish().await;
         }
         match end {
-            End::Close(reason) => self.open.outbox.close(reason),
-            End::Peer(code) => self.open.outbox.close_echo(code),
+            End::Close(reason) => self.guard.outbox.close(reason),
+            End::Peer(code) => self.guard.outbox.close_echo(code),
             End::Lost => return,
             End::Refuse(reply_to, why) => {
                 let reason = why.code.close().unwrap_or(CloseReason::Internal);
                 self.tell(reply_to, why);
-                self.open.outbox.close(reason);
+                self.guard.outbox.close(reason);
             }
         }
-        let Self { open, attachment, in_flight, grants, .. } = self;
+        let Self { guard, attachment, in_flight, grants, .. } = self;
         drop(attachment);
         if let (Some(in_flight), Some(grants)) = (in_flight, &grants) {
-            let asker = Asker { shared: &open.shared, outbox: &open.outbox, grants };
-            Box::pin(in_flight.settle(&asker)).await;
+            let requester = Requester { services: &guard.services, outbox: &guard.outbox, grants };
+            Box::pin(in_flight.finish_publishes(&requester)).await;
         }
-        until_gone(open.outbox.wire()).await;
+        until_gone(guard.outbox.wire()).await;
     }
 }

@@ -23,11 +23,11 @@ pub(crate) enum Due {
 /// so it is no larger than that.
 pub(crate) type When = NonZeroU64;
 
-/// Whom it concerns, by the place on the roster.
-pub(crate) type Whom = (u32, u32);
+/// Whom it concerns, by the place in the registry.
+pub(crate) type ConnectionKey = (u32, u32);
 
 /// Where something stands in the list.
-pub(crate) type Entry = (When, Whom);
+pub(crate) type ExpiryKey = (When, ConnectionKey);
 
 /// Everything that is going to be due.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct Expiries {
     /// Milliseconds that a token holds beyond its end.
     leeway: u64,
     /// The token's end, milliseconds since 1970, and whether it was warned of.
-    list: Mutex<BTreeMap<Entry, (u64, bool)>>,
+    list: Mutex<BTreeMap<ExpiryKey, (u64, bool)>>,
 }
 
 impl Expiries {
@@ -48,36 +48,36 @@ impl Expiries {
 
     /// Notes when a token ends, seconds since 1970. The answer is to be kept, and
     /// [given back](Self::remove).
-    pub(crate) fn add(&self, whom: Whom, expires_at: u64) -> When {
+    pub(crate) fn add(&self, key: ConnectionKey, expires_at: u64) -> When {
         let end = expires_at.saturating_mul(1_000);
         let at = when(end.saturating_sub(self.warning));
-        self.lock().insert((at, whom), (end, false));
+        self.lock().insert((at, key), (end, false));
         at
     }
 
     /// Notes that somebody's token, whenever it ends, holds until then at most,
     /// milliseconds since 1970; it has been told. `before` is what was kept.
-    pub(crate) fn cut_short(&self, whom: Whom, before: Option<When>, at: u64) -> When {
+    pub(crate) fn cut_short(&self, key: ConnectionKey, before: Option<When>, at: u64) -> When {
         let mut list = self.lock();
-        let end = before.and_then(|before| list.remove(&(before, whom))).map_or(u64::MAX, |(end, _)| end);
+        let end = before.and_then(|before| list.remove(&(before, key))).map_or(u64::MAX, |(end, _)| end);
         let at = when(at.min(end.saturating_add(self.leeway)));
-        list.insert((at, whom), (at.get(), true));
+        list.insert((at, key), (at.get(), true));
         at
     }
 
-    pub(crate) fn remove(&self, whom: Whom, at: When) {
-        self.lock().remove(&(at, whom));
+    pub(crate) fn remove(&self, key: ConnectionKey, at: When) {
+        self.lock().remove(&(at, key));
     }
 
     /// Who is due next, if somebody is now. To be [taken](Self::take) while
     /// nobody else changes where that one stands.
-    pub(crate) fn first(&self, now: u64) -> Option<Entry> {
+    pub(crate) fn first(&self, now: u64) -> Option<ExpiryKey> {
         self.lock().first_key_value().map(|(entry, _)| *entry).filter(|(at, _)| at.get() <= now)
     }
 
     /// What is due for an entry, and when something is next; nothing when it has
     /// been removed meanwhile.
-    pub(crate) fn take(&self, entry: Entry, now: u64) -> Option<(Due, Option<When>)> {
+    pub(crate) fn take(&self, entry: ExpiryKey, now: u64) -> Option<(Due, Option<When>)> {
         let mut list = self.lock();
         let (end, warned) = list.remove(&entry)?;
         let last = end.saturating_add(self.leeway);
@@ -89,7 +89,7 @@ impl Expiries {
         Some((Due::Warning(end.saturating_sub(now)), Some(next)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Entry, (u64, bool)>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ExpiryKey, (u64, bool)>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -15,8 +15,8 @@ use crate::{
     fetch::ANSWER_TIME,
     proto::{Fetch, Fetched},
     session::{
-        asker::Asker,
         queue::{Queue, QueueRoom},
+        requester::Requester,
     },
 };
 
@@ -46,9 +46,9 @@ pub(crate) struct Fetching {
 }
 
 impl Fetching {
-    pub(crate) fn new(shared: Arc<QueueRoom>) -> Self {
+    pub(crate) fn new(services: Arc<QueueRoom>) -> Self {
         Self {
-            queue: Queue::new(shared),
+            queue: Queue::new(services),
             reading: FuturesUnordered::new(),
             read: VecDeque::new(),
             room: None,
@@ -60,8 +60,8 @@ impl Fetching {
     ///
     /// # Errors
     /// `in_flight_limit`.
-    pub(crate) fn push(&mut self, asker: &Asker<'_>, reply_to: u64, fetch: Fetch) -> Result<(), Refusal> {
-        let (most, bytes) = asker.queue_limits();
+    pub(crate) fn push(&mut self, requester: &Requester<'_>, reply_to: u64, fetch: Fetch) -> Result<(), Refusal> {
+        let (most, bytes) = requester.queue_limits();
         let texts = fetch.after.iter().map(|after| after.stream.len() + after.epoch.len() + FETCH_BYTES);
         let cost = FETCH_BYTES + fetch.subject.len() + texts.sum::<usize>();
         let message = format!("{most} reads of this connection wait for their turn; await some, and ask again");
@@ -71,15 +71,15 @@ impl Fetching {
     }
 
     /// Goes on as far as it can; ready with an answer that the client has room for.
-    pub(crate) fn poll_next(&mut self, asker: &Asker<'_>, context: &mut Context<'_>) -> Poll<Answer> {
+    pub(crate) fn poll_next(&mut self, requester: &Requester<'_>, context: &mut Context<'_>) -> Poll<Answer> {
         loop {
             if let Poll::Ready(Some(answer)) = self.reading.poll_next_unpin(context) {
                 self.silent = matches!(&answer.1, Err(why) if why.code == Code::BrokerUnavailable);
                 self.read.push_back(answer);
-            } else if self.reading.len() + self.read.len() < asker.shared.limits.fetches_in_flight
+            } else if self.reading.len() + self.read.len() < requester.services.limits.fetches_in_flight
                 && let Some(unread) = self.queue.pop()
             {
-                self.reading.push(unread.read(asker, self.silent));
+                self.reading.push(unread.read(requester, self.silent));
             } else {
                 break;
             }
@@ -88,7 +88,7 @@ impl Fetching {
             return Poll::Pending;
         }
         let room = self.room.get_or_insert_with(|| {
-            let outbox = asker.outbox.clone();
+            let outbox = requester.outbox.clone();
             Box::pin(async move { outbox.room().await })
         });
         ready!(room.poll_unpin(context));
@@ -105,9 +105,9 @@ impl Fetching {
 impl Unread {
     /// By what the connection may read now. While its stream is silent, the time
     /// in which it waited for others counts: all are refused together.
-    fn read(self, asker: &Asker<'_>, silent: bool) -> BoxFuture<'static, Answer> {
+    fn read(self, requester: &Requester<'_>, silent: bool) -> BoxFuture<'static, Answer> {
         let Self { reply_to, fetch, came } = self;
-        let (fetcher, grants) = (asker.shared.fetcher.clone(), asker.grants.clone());
+        let (fetcher, grants) = (requester.services.fetcher.clone(), requester.grants.clone());
         let deadline = if silent { came } else { Instant::now() } + ANSWER_TIME;
         Box::pin(async move {
             // What is in memory is read without waiting: others have their turn between.

@@ -17,10 +17,10 @@ use crate::{
     publish::Sender,
     request::Question,
     session::{
-        asker::Asker,
         fetching::Fetching,
         publishing::Publishing,
         queue::{Queue, QueueRoom},
+        requester::Requester,
         state::Beginning,
     },
 };
@@ -63,22 +63,28 @@ impl InFlight {
     ///
     /// # Errors
     /// `in_flight_limit`, for a request `request_limit`.
-    pub(crate) fn begin(&mut self, asker: &Asker<'_>, reply_to: u64, beginning: Beginning) -> Result<(), Refusal> {
+    pub(crate) fn begin(
+        &mut self,
+        requester: &Requester<'_>,
+        reply_to: u64,
+        beginning: Beginning,
+    ) -> Result<(), Refusal> {
         match beginning {
-            Beginning::Publish(subject, envelope) => self.publishing.push(asker, reply_to, subject, envelope),
-            Beginning::Fetch(fetch) => self.fetching.push(asker, reply_to, fetch),
-            Beginning::Ask(question) => self.ask(asker, reply_to, question),
-            Beginning::Refresh(token) => self.refresh(asker, reply_to, token),
+            Beginning::Publish(subject, envelope) => self.publishing.push(requester, reply_to, subject, envelope),
+            Beginning::Fetch(fetch) => self.fetching.push(requester, reply_to, fetch),
+            Beginning::Ask(question) => self.ask(requester, reply_to, question),
+            Beginning::Refresh(token) => self.refresh(requester, reply_to, token),
         }
     }
 
-    fn ask(&mut self, asker: &Asker<'_>, reply_to: u64, question: Question) -> Result<(), Refusal> {
-        let most = asker.shared.limits.requests_in_flight;
+    fn ask(&mut self, requester: &Requester<'_>, reply_to: u64, question: Question) -> Result<(), Refusal> {
+        let most = requester.services.limits.requests_in_flight;
         if self.requests.len() >= most {
             let message = format!("{most} requests of this connection wait for answers, the most that may; await some");
             return Err(Refusal::of(Code::RequestLimit, &question.subject, message));
         }
-        let (requests, grants, connection) = (asker.shared.requests.clone(), asker.grants.clone(), asker.connection());
+        let (requests, grants, connection) =
+            (requester.services.requests.clone(), requester.grants.clone(), requester.connection());
         self.requests.push(Box::pin(async move {
             let sender = Sender { grants: &grants, connection: Some(connection) };
             (reply_to, requests.ask(sender, question).await)
@@ -86,9 +92,9 @@ impl InFlight {
         Ok(())
     }
 
-    fn refresh(&mut self, asker: &Asker<'_>, reply_to: u64, token: String) -> Result<(), Refusal> {
+    fn refresh(&mut self, requester: &Requester<'_>, reply_to: u64, token: String) -> Result<(), Refusal> {
         let bytes = token.len();
-        if self.tokens.push((reply_to, token), bytes, (TOKENS, asker.queue_limits().1)) {
+        if self.tokens.push((reply_to, token), bytes, (TOKENS, requester.queue_limits().1)) {
             return Ok(());
         }
         let message = format!("{TOKENS} tokens of this connection wait to be checked; await the answers");
@@ -97,11 +103,11 @@ impl InFlight {
 
     /// Goes on with everything, by what the connection may do now; ready with
     /// what has come of something.
-    pub(crate) fn poll_next(&mut self, asker: &Asker<'_>, context: &mut Context<'_>) -> Poll<Done> {
-        if let Poll::Ready((reply_to, published)) = self.publishing.poll_next(asker, context) {
+    pub(crate) fn poll_next(&mut self, requester: &Requester<'_>, context: &mut Context<'_>) -> Poll<Done> {
+        if let Poll::Ready((reply_to, published)) = self.publishing.poll_next(requester, context) {
             return Poll::Ready(Done::Answer(reply_to, published.map(Body::Published)));
         }
-        if let Poll::Ready((reply_to, fetched)) = self.fetching.poll_next(asker, context) {
+        if let Poll::Ready((reply_to, fetched)) = self.fetching.poll_next(requester, context) {
             return Poll::Ready(Done::Answer(reply_to, fetched.map(Body::Fetched)));
         }
         if let Poll::Ready(Some((reply_to, event))) = self.requests.poll_next_unpin(context) {
@@ -109,7 +115,7 @@ impl InFlight {
             return Poll::Ready(Done::Answer(reply_to, response));
         }
         if self.checking.is_none() {
-            self.checking = self.tokens.pop().map(|(reply_to, token)| check(asker, reply_to, token));
+            self.checking = self.tokens.pop().map(|(reply_to, token)| check(requester, reply_to, token));
         }
         let Some(checking) = &mut self.checking else { return Poll::Pending };
         checking.poll_unpin(context).map(|(reply_to, granted)| {
@@ -137,13 +143,13 @@ impl InFlight {
 
     /// Waits for what was handed to the broker, and gives up all else: a node
     /// that leaves must not be gone before it.
-    pub(crate) async fn settle(mut self, asker: &Asker<'_>) {
+    pub(crate) async fn finish_publishes(mut self, requester: &Requester<'_>) {
         self.publishing.give_up_unsent();
         let mut sent = self.publishing;
         poll_fn(|context| {
             while !sent.is_empty() {
                 // Nobody is left to be told.
-                let _ = ready!(sent.poll_next(asker, context));
+                let _ = ready!(sent.poll_next(requester, context));
             }
             Poll::Ready(())
         })
@@ -151,7 +157,11 @@ impl InFlight {
     }
 }
 
-fn check(asker: &Asker<'_>, reply_to: u64, token: String) -> BoxFuture<'static, (u64, Result<Grants, Refusal>)> {
-    let access = asker.shared.access.clone();
+fn check(
+    requester: &Requester<'_>,
+    reply_to: u64,
+    token: String,
+) -> BoxFuture<'static, (u64, Result<Grants, Refusal>)> {
+    let access = requester.services.access.clone();
     Box::pin(async move { (reply_to, access.admit(Some(&token)).await) })
 }

@@ -18,9 +18,9 @@ use crate::{
     error::{Code, Refusal},
     rate::{Meter, Rate},
     session::{
+        connection_guard::ConnectionGuard,
         end::{End, Read},
-        open::Open,
-        shared::Shared,
+        node_services::NodeServices,
     },
     socket::{Chunk, Decoder, Incoming, Wire},
 };
@@ -62,15 +62,15 @@ impl Inbound {
     }
 
     /// Reads what is there into frames.
-    pub(crate) fn poll_read(&mut self, open: &Open, context: &mut Context<'_>) -> Poll<Read> {
+    pub(crate) fn poll_read(&mut self, guard: &ConnectionGuard, context: &mut Context<'_>) -> Poll<Read> {
         thread_local!(static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]));
         loop {
-            if ready!(open.outbox.wire().poll_readable(context)).is_err() {
+            if ready!(guard.outbox.wire().poll_readable(context)).is_err() {
                 return Poll::Ready((Vec::new(), Err(End::Lost)));
             }
-            let read = BUFFER.with_borrow_mut(|buffer| match open.outbox.wire().try_read(buffer) {
+            let read = BUFFER.with_borrow_mut(|buffer| match guard.outbox.wire().try_read(buffer) {
                 Ok(0) => Some((Vec::new(), Err(End::Lost))),
-                Ok(read) => Some(self.decode(open, &mut buffer[..read])),
+                Ok(read) => Some(self.decode(guard, &mut buffer[..read])),
                 // Readiness may be stale.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
                 Err(_) => Some((Vec::new(), Err(End::Lost))),
@@ -82,10 +82,10 @@ impl Inbound {
     }
 
     /// Cuts bytes into frames.
-    pub(crate) fn decode(&mut self, open: &Open, bytes: &mut [u8]) -> Read {
-        let Open { shared, outbox, .. } = open;
+    pub(crate) fn decode(&mut self, guard: &ConnectionGuard, bytes: &mut [u8]) -> Read {
+        let ConnectionGuard { services, outbox, .. } = guard;
         let encoding = self.encoding;
-        let Shared { limits, metrics, .. } = &**shared;
+        let NodeServices { limits, metrics, .. } = &**services;
         metrics.bytes_received.increment(bytes.len() as u64);
         let mut frames = Vec::new();
         let mut empty = 0;

@@ -14,8 +14,8 @@ use crate::{
     proto::{Envelope, Published},
     publish::{Sender, Sent},
     session::{
-        asker::Asker,
         queue::{Queue, QueueRoom},
+        requester::Requester,
     },
 };
 
@@ -51,8 +51,8 @@ pub(crate) struct Publishing {
 }
 
 impl Publishing {
-    pub(crate) fn new(shared: Arc<QueueRoom>) -> Self {
-        Self { queue: Queue::new(shared), handover: None, sent: FuturesUnordered::new() }
+    pub(crate) fn new(services: Arc<QueueRoom>) -> Self {
+        Self { queue: Queue::new(services), handover: None, sent: FuturesUnordered::new() }
     }
 
     /// Takes an event in.
@@ -61,12 +61,12 @@ impl Publishing {
     /// `in_flight_limit`.
     pub(crate) fn push(
         &mut self,
-        asker: &Asker<'_>,
+        requester: &Requester<'_>,
         reply_to: u64,
         subject: String,
         envelope: Envelope,
     ) -> Result<(), Refusal> {
-        let (events, bytes) = asker.queue_limits();
+        let (events, bytes) = requester.queue_limits();
         let cost = cost(&subject, &envelope);
         let refusal = Refusal::of(
             Code::InFlightLimit,
@@ -76,14 +76,14 @@ impl Publishing {
              not acknowledged; await some, and send it again"
             ),
         );
-        let unsent = Unsent { reply_to, subject, envelope, counted: Counted::new(&asker.shared.metrics) };
+        let unsent = Unsent { reply_to, subject, envelope, counted: Counted::new(&requester.services.metrics) };
         if self.queue.push(unsent, cost, (events, bytes)) { Ok(()) } else { Err(refusal) }
     }
 
     /// Goes on as far as it can; ready with an answer.
     pub(crate) fn poll_next(
         &mut self,
-        asker: &Asker<'_>,
+        requester: &Requester<'_>,
         context: &mut Context<'_>,
     ) -> Poll<(u64, Result<Published, Refusal>)> {
         loop {
@@ -100,10 +100,10 @@ impl Publishing {
                     }
                     continue;
                 }
-            } else if self.sent.len() < asker.shared.limits.publishes_in_flight
+            } else if self.sent.len() < requester.services.limits.publishes_in_flight
                 && let Some(unsent) = self.queue.pop()
             {
-                self.handover = Some(unsent.hand_over(asker));
+                self.handover = Some(unsent.hand_over(requester));
                 continue;
             }
             return match self.sent.poll_next_unpin(context) {
@@ -126,10 +126,10 @@ impl Publishing {
 
 impl Unsent {
     /// By what the connection may do now: grants may have become fewer while it waited.
-    fn hand_over(self, asker: &Asker<'_>) -> Handover {
+    fn hand_over(self, requester: &Requester<'_>) -> Handover {
         let Self { reply_to, subject, envelope, counted } = self;
         let (publisher, grants, connection) =
-            (asker.shared.publisher.clone(), asker.grants.clone(), asker.connection());
+            (requester.services.publisher.clone(), requester.grants.clone(), requester.connection());
         Box::pin(async move {
             let sender = Sender { grants: &grants, connection: Some(connection) };
             let handed = publisher.send(sender, &subject, envelope).await;

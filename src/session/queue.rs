@@ -32,12 +32,12 @@ impl Default for QueueRoom {
 pub(crate) struct Queue<T> {
     waiting: VecDeque<(usize, T)>,
     bytes: usize,
-    shared: Arc<QueueRoom>,
+    services: Arc<QueueRoom>,
 }
 
 impl<T> Queue<T> {
-    pub(crate) fn new(shared: Arc<QueueRoom>) -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0, shared }
+    pub(crate) fn new(services: Arc<QueueRoom>) -> Self {
+        Self { waiting: VecDeque::new(), bytes: 0, services }
     }
 
     /// Adds something of so many bytes, if there are at most so many things and
@@ -47,7 +47,7 @@ impl<T> Queue<T> {
         let after = self.bytes.saturating_add(bytes);
         if self.waiting.len() >= items_most
             || after > bytes_most
-            || !self.shared.take(beyond(after) - beyond(self.bytes))
+            || !self.services.take(beyond(after) - beyond(self.bytes))
         {
             return false;
         }
@@ -60,7 +60,7 @@ impl<T> Queue<T> {
     pub(crate) fn pop(&mut self) -> Option<T> {
         let (bytes, item) = self.waiting.pop_front()?;
         let after = self.bytes - bytes;
-        self.shared.give(beyond(self.bytes) - beyond(after));
+        self.services.give(beyond(self.bytes) - beyond(after));
         self.bytes = after;
         Some(item)
     }
@@ -88,7 +88,7 @@ impl QueueRoom {
 
 impl<T> Drop for Queue<T> {
     fn drop(&mut self) {
-        self.shared.give(beyond(self.bytes));
+        self.services.give(beyond(self.bytes));
     }
 }
 
@@ -110,26 +110,26 @@ mod tests {
 
     #[test]
     fn long_queues_share_a_room_and_a_short_one_needs_none_of_it() {
-        let shared = Arc::<QueueRoom>::default();
+        let services = Arc::<QueueRoom>::default();
         let long = 4 * 1024 * 1024;
         let mut queues: Vec<Queue<u8>> = Vec::new();
         loop {
-            let mut queue = Queue::new(shared.clone());
+            let mut queue = Queue::new(services.clone());
             if !queue.push(1, long, MOST) {
                 break;
             }
             queues.push(queue);
         }
         assert_eq!(queues.len(), SHARED_BYTES / (long - OWN_BYTES));
-        let mut short = Queue::new(shared.clone());
+        let mut short = Queue::new(services.clone());
         assert!(short.push(1, OWN_BYTES, MOST), "its own share is its own");
         while short.push(1, 64 * 1024, MOST) {}
         drop(short);
         drop(queues.pop());
-        let mut other = Queue::new(shared.clone());
+        let mut other = Queue::new(services.clone());
         assert!(other.push(1, long, MOST), "what was given back");
         while other.pop().is_some() {}
         drop((queues, other));
-        assert_eq!(shared.0.load(Ordering::Relaxed), SHARED_BYTES);
+        assert_eq!(services.0.load(Ordering::Relaxed), SHARED_BYTES);
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     config::Limits,
     error::{Code, Refusal},
     grants::Grants,
-    hub::Wish,
+    hub::SubscribeOptions,
     identity::Identity,
     metrics::Refresh,
     proto::{
@@ -23,7 +23,7 @@ const GRANT_REVOKED: &str = "grant_revoked";
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Subscribe.
-    Join(Pattern, Wish),
+    Join(Pattern, SubscribeOptions),
     /// Unsubscribe, then send the frame if there is one.
     Leave(Pattern, Option<ServerFrame>),
     /// Begin something that takes its time; the answer has that correlation number.
@@ -132,7 +132,12 @@ impl Standing<'_> {
         }
         Effect::Join(
             pattern,
-            Wish { reply_to: id, after: subscribe.after, snapshot: subscribe.snapshot, ..Wish::default() },
+            SubscribeOptions {
+                reply_to: id,
+                after: subscribe.after,
+                snapshot: subscribe.snapshot,
+                ..SubscribeOptions::default()
+            },
         )
     }
 }
@@ -285,7 +290,10 @@ mod tests {
         let pattern = Pattern::parse("a.*").expect("a pattern");
         assert_eq!(
             resume("a.*"),
-            Effect::Join(pattern, Wish { after: after.clone(), snapshot: true, ..Wish::default() })
+            Effect::Join(
+                pattern,
+                SubscribeOptions { after: after.clone(), snapshot: true, ..SubscribeOptions::default() }
+            )
         );
         let Effect::Refuse(0, refusal) = resume("a..b") else { panic!("a refusal") };
         assert_eq!(refusal.code, Code::BadSubject);

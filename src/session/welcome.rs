@@ -4,14 +4,14 @@ use crate::{
     calendar::unix_millis,
     grants::Grants,
     proto::{Client, Limits, Welcome},
-    session::shared::Shared,
+    session::node_services::NodeServices,
     socket::ConnectionId,
     subject::SUBJECT_BYTES,
 };
 
 /// What a client is told when it comes in, its limits above all.
-pub(crate) fn welcome(shared: &Shared, connection: ConnectionId, grants: &Grants) -> Welcome {
-    let Shared { node, heartbeat, limits, .. } = shared;
+pub(crate) fn welcome(services: &NodeServices, connection: ConnectionId, grants: &Grants) -> Welcome {
+    let NodeServices { node, heartbeat, limits, .. } = services;
     let identity = grants.identity();
     Welcome {
         connection: connection.to_string(),

@@ -68,7 +68,7 @@ impl Desk {
         desk.until_open(feed.id()).await;
         let mut state = desk.broker.state().watch();
         soon("the broker", state.wait_for(|link| *link == Link::Up)).await.expect("a state");
-        soon("streams", desk.broker.settle()).await.expect("they fit");
+        soon("streams", desk.broker.ensure_streams()).await.expect("they fit");
         desk
     }
 
@@ -230,9 +230,9 @@ async fn a_stream_says_what_it_keeps_and_what_is_gone(kind: Kind) {
     }
     let state = desk.broker.stream_state(PRICES).await.expect("a state");
     assert_eq!((state.first, state.last, state.messages, state.epoch), (2, 4, 2, empty.epoch));
-    assert_eq!(desk.broker.gone(PRICES, 1, 4).await, Ok(Some(1)));
-    assert_eq!(desk.broker.gone(PRICES, 2, 4).await, Ok(None));
-    assert_eq!(desk.broker.gone(PRICES, 3, 3).await, Ok(Some(3)));
+    assert_eq!(desk.broker.deleted_through(PRICES, 1, 4).await, Ok(Some(1)));
+    assert_eq!(desk.broker.deleted_through(PRICES, 2, 4).await, Ok(None));
+    assert_eq!(desk.broker.deleted_through(PRICES, 3, 3).await, Ok(Some(3)));
 }
 
 async fn a_question_that_nobody_hears_is_told_so(kind: Kind) {

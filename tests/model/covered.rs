@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use notifier::{
     config::{Overflow, Size},
-    hub::Wish,
+    hub::SubscribeOptions,
     proto::server_frame::Body,
     sync::let_a_while_pass,
 };
@@ -32,7 +32,7 @@ impl Narrow {
     fn new(node: &Node, pattern: &'static str, subjects: &'static [&'static str]) -> Self {
         let (tell, live) = oneshot::channel();
         let mut client = node.connect(usize::MAX - 1);
-        client.join(pattern, Wish::default());
+        client.join(pattern, SubscribeOptions::default());
         let done = spawn(async move {
             assert!(matches!(client.peer.next().await, Body::Subscribed(_)));
             tell.send(()).expect("awaited");
@@ -77,7 +77,7 @@ fn wide(node: &Node, mut client: Client, again: bool) -> JoinHandle<()> {
         client.leave("news.>");
         if again {
             a_while(20).await;
-            client.join("news.>", Wish::default());
+            client.join("news.>", SubscribeOptions::default());
             a_while(20).await;
         }
         drop(client.end().await);
@@ -103,8 +103,8 @@ fn giving_up(again: bool, gone: bool, late: bool) {
         // Somebody else who has the same, and goes.
         let other = gone.then(|| {
             let mut other = node.connect(usize::MAX - 1);
-            other.join("*.a", Wish::default());
-            other.join("news.*", Wish::default());
+            other.join("*.a", SubscribeOptions::default());
+            other.join("news.*", SubscribeOptions::default());
             spawn(async move {
                 a_while(30).await;
                 drop(other.end().await);

@@ -2,7 +2,7 @@
 
 use notifier::{
     config::{Overflow, Size},
-    hub::Wish,
+    hub::SubscribeOptions,
     proto::server_frame::Body,
 };
 use shuttle::future::{block_on, spawn};
@@ -22,7 +22,7 @@ fn lagging() {
     block_on(async {
         let node = Node::new(if any(2) == 0 { Size::kib(1024) } else { Size::from(0) }, SHORT, Overflow::Close).await;
         let mut client = node.connect(SOCKET);
-        client.join("state.>", Wish::default());
+        client.join("state.>", SubscribeOptions::default());
         while !matches!(client.peer.next().await, Body::Subscribed(_)) {}
         let mut witness = node.witness("state.>").await;
         // One by one, and nobody reads them: there is no room for the last one.

@@ -2,7 +2,7 @@
 
 use notifier::{
     config::{Overflow, Size},
-    hub::Wish,
+    hub::SubscribeOptions,
     proto::{Event, server_frame::Body},
 };
 use shuttle::future::{JoinHandle, block_on, spawn};
@@ -113,7 +113,7 @@ fn joining(others: usize) {
                 let client = spawn(async move {
                     let mut client = node.connect(SOCKET);
                     let mut progress = Progress::default();
-                    client.join("news.>", Wish::default());
+                    client.join("news.>", SubscribeOptions::default());
                     progress.until_live(&mut client).await;
                     tell.send(()).expect("awaited");
                     progress.read_on(&mut client).await;
@@ -150,14 +150,14 @@ fn overlapping() {
         let node = node().await;
         let mut client = node.connect(SOCKET);
         let mut progress = Progress::default();
-        client.join("news.>", Wish::default());
+        client.join("news.>", SubscribeOptions::default());
         progress.until_live(&mut client).await;
         let published = publish(&node);
         let Client { mut attachment, outbox, peer } = client;
         let other = spawn(async move {
             for _ in 0..2 {
                 a_while(8).await;
-                attachment.join(&pattern("news.a"), Wish::default()).expect("room");
+                attachment.join(&pattern("news.a"), SubscribeOptions::default()).expect("room");
                 a_while(8).await;
                 assert!(attachment.leave(&pattern("news.a")));
             }
@@ -185,14 +185,14 @@ fn leaving() {
         let mut client = node.connect(SOCKET);
         for _ in 0..2 {
             let mut progress = Progress::default();
-            client.join("news.>", Wish::default());
+            client.join("news.>", SubscribeOptions::default());
             a_while(30).await;
             client.leave("news.>");
             client.mark();
             client.until_mark(|frame| progress.take(frame)).await;
         }
         let mut progress = Progress::default();
-        client.join("news.>", Wish::default());
+        client.join("news.>", SubscribeOptions::default());
         progress.until_live(&mut client).await;
         published.await.expect("a publisher");
         node.publish("news.a", END).await;
@@ -211,7 +211,7 @@ fn overflowing() {
         let node = Node::new(Size::kib(1024), SHORT, Overflow::Drop).await;
         let mut client = node.connect(NARROW);
         let mut progress = Progress::default();
-        client.join("news.>", Wish::default());
+        client.join("news.>", SubscribeOptions::default());
         progress.until_live(&mut client).await;
         progress.last = Some(0);
         let mut witness = node.witness("news.>").await;
@@ -257,7 +257,7 @@ fn granted_less() {
         let mut client = node.connect(SOCKET);
         client.attachment.regrant(&node.grants("wide"));
         let mut progress = Progress::default();
-        client.join("news.>", Wish::default());
+        client.join("news.>", SubscribeOptions::default());
         let published = publish(&node);
         a_while(30).await;
         progress.less = true;

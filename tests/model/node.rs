@@ -8,7 +8,7 @@ use notifier::{
     codec::Encoding,
     config::{Config, Limits, Overflow, Size},
     grants::{Grants, Rules},
-    hub::{Attachment, Follower, Hub, Plan, Wish},
+    hub::{Attachment, Hub, Plan, PositionHandle, SubscribeOptions},
     identity::Identity,
     journal::Journal,
     outbox::{Outbox, Policy},
@@ -131,7 +131,7 @@ impl Node {
         let (outbox, _) = connection(self.ground.policy(ENDLESS.0, ENDLESS.1, LONG), usize::MAX, None);
         let join = |_| {
             let mut attachment = self.hub.attach(outbox.clone(), Encoding::Json);
-            attachment.join(&pattern(subject), Wish::default()).expect("room");
+            attachment.join(&pattern(subject), SubscribeOptions::default()).expect("room");
             attachment
         };
         ((0..size).map(join).collect(), outbox)
@@ -149,20 +149,20 @@ impl Node {
     }
 
     /// Waits until a client has got everything up to a sequence, or it is in its outbox.
-    pub(crate) async fn handed_out(&self, follower: &Follower, seq: u64) {
+    pub(crate) async fn handed_out(&self, follower: &PositionHandle, seq: u64) {
         while self.hub.positions(follower).iter().all(|position| position.seq < seq) {
             notifier::sync::yield_now().await;
         }
     }
 
     /// What somebody wants who has everything up to a sequence.
-    pub(crate) fn after(&self, seq: u64) -> Wish {
+    pub(crate) fn after(&self, seq: u64) -> SubscribeOptions {
         let Position { stream, epoch, .. } = self.journal.position(self.journal.head());
-        Wish { after: vec![Position { stream, epoch, seq }], ..Wish::default() }
+        SubscribeOptions { after: vec![Position { stream, epoch, seq }], ..SubscribeOptions::default() }
     }
 
     /// Tells a client how far it is, as a heartbeat does.
-    pub(crate) fn beat(&self, outbox: &Arc<Outbox>, follower: &Follower) {
+    pub(crate) fn beat(&self, outbox: &Arc<Outbox>, follower: &PositionHandle) {
         let positions = self.hub.positions(follower);
         let ping = Body::Ping(Ping { positions, broker: String::new() });
         outbox.push(&Encoding::Json.frame(&ServerFrame { reply_to: 0, body: Some(ping) }));
@@ -187,13 +187,13 @@ impl Node {
 }
 
 impl Client {
-    pub(crate) fn join(&mut self, subject: &str, wish: Wish) {
+    pub(crate) fn join(&mut self, subject: &str, wish: SubscribeOptions) {
         self.attachment.join(&pattern(subject), wish).expect("room");
     }
 
     /// Joins, and is told so before anything else.
     pub(crate) async fn subscribe(&mut self, subject: &str) {
-        self.join(subject, Wish::default());
+        self.join(subject, SubscribeOptions::default());
         assert!(matches!(self.peer.next().await, Body::Subscribed(_)));
     }
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use notifier::{
     config::{Overflow, Size},
-    hub::{Follower, Wish},
+    hub::{PositionHandle, SubscribeOptions},
     proto::server_frame::Body,
 };
 use shuttle::future::{JoinHandle, block_on, spawn};
@@ -36,7 +36,7 @@ async fn node(queue: (usize, usize)) -> Node {
 async fn follower(node: &Node, socket: usize) -> (Client, Progress) {
     let mut client = node.connect(socket);
     let mut progress = Progress::after(0);
-    client.join("shop.>", Wish::default());
+    client.join("shop.>", SubscribeOptions::default());
     while !progress.live {
         progress.take(&client.peer.next().await);
     }
@@ -66,7 +66,7 @@ fn told() {
         let node = node(ENDLESS).await;
         let (mut client, mut progress) = follower(&node, ALL).await;
         let published = publish(&node, "shop.a", 1..=2, 1);
-        node.beat(&client.outbox, &client.attachment.follower());
+        node.beat(&client.outbox, &client.attachment.position_handle());
         read(&mut client, &mut progress, 2).await;
         published.await.expect("a publisher");
         client.end().await.iter().for_each(|frame| progress.take(frame));
@@ -80,7 +80,7 @@ fn a_checkpoint_speaks_of_no_event_that_is_still_handed_out() {
 }
 
 /// Publishes some events one by one: each is handed out, to this follower as to all, before the next one comes.
-async fn one_by_one(node: &Node, follower: &Follower, subject: &str, events: u64) {
+async fn one_by_one(node: &Node, follower: &PositionHandle, subject: &str, events: u64) {
     for number in 1..=events {
         node.publish(subject, number).await;
         node.handed_out(follower, number).await;
@@ -93,7 +93,7 @@ fn lagging(others: usize) {
         let crowd = node.crowd(others, "shop.>");
         let (mut client, mut progress) = follower(&node, SOCKET).await;
         // One is on its way, one waits, and there is no room for the third.
-        one_by_one(&node, &crowd.0[0].follower(), "shop.a", 3).await;
+        one_by_one(&node, &crowd.0[0].position_handle(), "shop.a", 3).await;
         let published = publish(&node, "shop.a", 4..=8, 8);
         read(&mut client, &mut progress, 8).await;
         published.await.expect("a publisher");
@@ -118,7 +118,7 @@ fn anew() {
         let crowd = node.crowd(1, "shop.>");
         let (mut client, mut progress) = follower(&node, SOCKET).await;
         // One is on its way, two wait, and there is no room for the fourth.
-        one_by_one(&node, &crowd.0[0].follower(), "shop.a", 4).await;
+        one_by_one(&node, &crowd.0[0].position_handle(), "shop.a", 4).await;
         client.leave("shop.>");
         client.mark();
         client.join("shop.>", node.after(0));
@@ -147,7 +147,7 @@ fn again() {
         let (mut client, mut progress) = follower(&node, ALL).await;
         let published = publish(&node, "shop.a", 1..=3, 4);
         a_while(20).await;
-        client.join("shop.>", Wish::default());
+        client.join("shop.>", SubscribeOptions::default());
         let mut told = false;
         while !told || progress.at < Some(3) {
             let frame = client.peer.next().await;
@@ -171,7 +171,7 @@ fn early() {
         let mut client = node.connect(ALL);
         let published = publish(&node, "shop.a", 1..=3, 4);
         for _ in 0..2 {
-            client.join("shop.>", Wish::default());
+            client.join("shop.>", SubscribeOptions::default());
         }
         let mut progress = Progress::default();
         while progress.at < Some(3) {
@@ -196,7 +196,7 @@ fn less() {
         client.attachment.regrant(&node.grants("wide"));
         client.subscribe("shop.>").await;
         // There is no room for the last ones.
-        one_by_one(&node, &crowd.0[0].follower(), "shop.b", 6).await;
+        one_by_one(&node, &crowd.0[0].position_handle(), "shop.b", 6).await;
         let Client { mut attachment, outbox, mut peer } = client;
         let regranted = {
             let (node, outbox) = (node.clone(), outbox.clone());

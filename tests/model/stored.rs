@@ -4,7 +4,7 @@
 use notifier::{
     close::CloseReason,
     config::{Overflow, Size},
-    hub::Wish,
+    hub::SubscribeOptions,
     proto::server_frame::Body,
 };
 use shuttle::future::{JoinHandle, block_on, spawn};
@@ -42,9 +42,9 @@ fn joining() {
                 let node = node.clone();
                 spawn(async move {
                     let mut client = node.connect(SOCKET);
-                    client.join("shop.>", Wish::default());
+                    client.join("shop.>", SubscribeOptions::default());
                     let (beating, outbox, follower) =
-                        (node.clone(), client.outbox.clone(), client.attachment.follower());
+                        (node.clone(), client.outbox.clone(), client.attachment.position_handle());
                     let beats = spawn(async move {
                         a_while(8).await;
                         beating.beat(&outbox, &follower);
@@ -97,13 +97,13 @@ fn overlapping() {
         node.ready().await;
         let mut client = node.connect(SOCKET);
         let mut progress = Progress { others: true, ..Progress::default() };
-        client.join("shop.>", Wish::default());
+        client.join("shop.>", SubscribeOptions::default());
         let published = publish(&node, 1);
         let Client { mut attachment, outbox, mut peer } = client;
         let other = spawn(async move {
             a_while(6).await;
             let pattern = pattern("shop.a");
-            attachment.join(&pattern, Wish::default()).expect("room");
+            attachment.join(&pattern, SubscribeOptions::default()).expect("room");
             a_while(12).await;
             assert!(attachment.leave(&pattern));
             attachment
@@ -167,8 +167,8 @@ fn vanishing() {
         node.publish(subject(1), 1).await;
         let published = publish(&node, 2);
         let mut client = node.connect(SOCKET);
-        client.join("shop.>", if any(2) == 0 { Wish::default() } else { node.after(0) });
-        client.join("shop.b", Wish::default());
+        client.join("shop.>", if any(2) == 0 { SubscribeOptions::default() } else { node.after(0) });
+        client.join("shop.b", SubscribeOptions::default());
         let (pipe, outbox) = (client.peer.pipe(), client.outbox.clone());
         let way = any(3);
         let end = spawn(async move {
@@ -205,7 +205,7 @@ fn granted_less() {
         client.attachment.regrant(&node.grants("wide"));
         let resumes = any(2) == 0;
         let mut progress = if resumes { Progress::after(0) } else { Progress::default() };
-        client.join("shop.>", if resumes { node.after(0) } else { Wish::default() });
+        client.join("shop.>", if resumes { node.after(0) } else { SubscribeOptions::default() });
         let published = publish(&node, 1);
         a_while(30).await;
         progress.share = Share::Less;

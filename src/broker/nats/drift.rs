@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::broker::{
     degraded::Degraded,
-    nats::jetstream::{JetStream, Plan, Step, Wanted, inspect, update},
+    nats::jetstream::{JetStream, Plan, PlanStep, Wanted, inspect, update},
     stored::StreamState,
     stream_error::{Difference, StreamError},
 };
@@ -50,9 +50,9 @@ impl Drift {
         let (state, Plan { step, notes }) = inspect(jetstream, wanted).await?;
         self.remark(name, notes);
         let (differences, settings) = match step {
-            Step::Fits => (Vec::new(), None),
-            Step::Update { settings, changes } => (changes, Some(settings).filter(|_| wanted.manage)),
-            Step::Impossible(differences) => (differences, None),
+            PlanStep::Fits => (Vec::new(), None),
+            PlanStep::Update { settings, changes } => (changes, Some(settings).filter(|_| wanted.manage)),
+            PlanStep::Impossible(differences) => (differences, None),
         };
         if self.note(name, differences, Instant::now())
             && let Some(settings) = settings

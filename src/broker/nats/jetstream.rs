@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub(crate) use api::{JetStream, Kept, direct_get, next, update};
-pub(crate) use plan::{Plan, Step};
+pub(crate) use plan::{Plan, PlanStep};
 pub(crate) use wanted::Wanted;
 
 use crate::broker::{
@@ -67,7 +67,7 @@ impl Report {
 ///
 /// # Errors
 /// See [`StreamError`]: what is left to differ, or why nobody knows.
-pub(crate) async fn settle(jetstream: &JetStream, wanted: &Wanted, apply: bool) -> Result<Report, StreamError> {
+pub(crate) async fn ensure_streams(jetstream: &JetStream, wanted: &Wanted, apply: bool) -> Result<Report, StreamError> {
     let version = jetstream.server_version();
     if version.is_empty() {
         return Err(StreamError::Away);
@@ -87,12 +87,12 @@ pub(crate) async fn settle(jetstream: &JetStream, wanted: &Wanted, apply: bool) 
         };
         let Plan { step, notes } = plan(wanted, &config);
         match step {
-            Step::Fits => return Ok(Report { created, changes: changed, notes, state }),
-            Step::Update { settings, changes } if apply => {
+            PlanStep::Fits => return Ok(Report { created, changes: changed, notes, state }),
+            PlanStep::Update { settings, changes } if apply => {
                 api::update(jetstream, &settings).await?;
                 changed.extend(changes);
             }
-            Step::Update { changes: differences, .. } | Step::Impossible(differences) => {
+            PlanStep::Update { changes: differences, .. } | PlanStep::Impossible(differences) => {
                 return Err(StreamError::Differs(Differences(differences)));
             }
         }
@@ -140,13 +140,18 @@ pub(crate) async fn state(jetstream: &JetStream, name: &str) -> Result<StreamSta
 ///
 /// # Errors
 /// See [`StreamError`]; also when who answers may not be its leader any more.
-pub(crate) async fn gone(jetstream: &JetStream, name: &str, from: u64, to: u64) -> Result<Option<u64>, StreamError> {
+pub(crate) async fn deleted_through(
+    jetstream: &JetStream,
+    name: &str,
+    from: u64,
+    to: u64,
+) -> Result<Option<u64>, StreamError> {
     let state: State = api::details(jetstream, name).await?;
-    let gone = state.gone(from, to);
+    let deleted_through = state.deleted_through(from, to);
     if certain(state)?.last < to {
         return Err(StreamError::Unavailable("its leader has not caught up".to_owned()));
     }
-    Ok(gone)
+    Ok(deleted_through)
 }
 
 /// Asks how far a stream has come, and which sequences in it have no event.

@@ -16,7 +16,7 @@ pub(crate) struct LastRefusal(Arc<Mutex<Option<String>>>);
 
 impl LastRefusal {
     /// Takes down what the client reports, if it is one.
-    pub(crate) fn hear(&self, event: &Event) {
+    pub(crate) fn observe(&self, event: &Event) {
         if let Event::ServerError(ServerError::Other(said)) = event {
             *self.lock() = Some(said.clone());
         }

@@ -9,7 +9,7 @@ use crate::{
         headers,
         nats::{
             jetstream::{JetStream, Kept, next},
-            reading::{At, Moment, Raw, Sieve},
+            reading::{MessageRouter, Raw, ReadTime, StoredAt},
         },
         stored::{Page, Stored},
         stream_error::StreamError,
@@ -23,7 +23,7 @@ const PAGE: usize = 64;
 /// Reads one page of what the leader has from a sequence on.
 pub(crate) async fn read(
     jetstream: &JetStream,
-    sieve: &Sieve,
+    message_router: &MessageRouter,
     name: &str,
     index: StreamIndex,
     from: u64,
@@ -34,18 +34,22 @@ pub(crate) async fn read(
         let Some(kept) = next(jetstream, name, seq).await? else { return Ok(page) };
         seq = kept.seq + 1;
         page.through = kept.seq;
-        page.events.push(stored(sieve, &kept, index));
+        page.events.push(stored(message_router, &kept, index));
     }
     page.more = true;
     Ok(page)
 }
 
-fn stored(sieve: &Sieve, kept: &Kept, index: StreamIndex) -> Stored {
-    let moment = Moment::now();
+fn stored(message_router: &MessageRouter, kept: &Kept, index: StreamIndex) -> Stored {
+    let read_time = ReadTime::now();
     let unix_millis = headers::unix_millis(&kept.time).unwrap_or_default();
-    let at = At { index, seq: kept.seq, unix_millis };
+    let at = StoredAt { index, seq: kept.seq, unix_millis };
     let decoded = |text: &str| BASE64_STANDARD.decode(text).unwrap_or_default();
     let (block, payload) = (decoded(&kept.hdrs), decoded(&kept.data));
     let block = (!block.is_empty()).then_some(&block[..]);
-    sieve.kept(&Raw { sid: 0, subject: kept.subject.as_bytes(), headers: block, payload: &payload }, at, moment)
+    message_router.kept(
+        &Raw { sid: 0, subject: kept.subject.as_bytes(), headers: block, payload: &payload },
+        at,
+        read_time,
+    )
 }

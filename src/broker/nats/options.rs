@@ -193,7 +193,7 @@ fn observer(
             Event::LameDuckMode => BrokerEvent::LameDuck,
             Event::ServerError(error) => {
                 let said = error.to_string();
-                if state.attempts().hear(&said) {
+                if state.attempts().observe(&said) {
                     tracing::warn!(error = said, "the NATS server reports an error");
                 }
                 if let Some(feed) = own(&said) {

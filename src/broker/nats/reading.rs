@@ -7,19 +7,19 @@
 //! a channel of its own; see `docs/decisions/0008`.
 
 mod acks;
-mod answers;
+mod direct_get_replies;
 mod denial;
 mod faults;
 mod headers;
 mod interest;
-mod line;
+mod nats_connection;
 mod parser;
-mod questions;
+mod pending_requests;
 mod refused;
-mod replies;
+mod request_replies;
 mod servers;
 mod session;
-mod sieve;
+mod message_router;
 
 use std::{
     sync::Arc,
@@ -30,17 +30,17 @@ use async_trait::async_trait;
 use tokio::time::sleep;
 
 pub(crate) use acks::Acks;
-pub(crate) use answers::Answers;
 pub(crate) use denial::{Denial, denial};
+pub(crate) use direct_get_replies::DirectGetReplies;
 pub(crate) use interest::{Interest, NotSent};
-pub(crate) use line::{CONNECT_TIME, Manner};
+pub(crate) use message_router::{MessageRouter, ReadTime, StoredAt};
+pub(crate) use nats_connection::{CONNECT_TIME, ConnectOptions};
 pub(crate) use parser::HEADER_BYTES;
 pub(crate) use parser::Raw;
-pub(crate) use questions::Questions;
-pub(crate) use replies::{Awaited, Replies};
+pub(crate) use pending_requests::PendingRequests;
+pub(crate) use request_replies::{Awaited, RequestReplies};
 pub(crate) use servers::Servers;
 pub(crate) use session::LASTING;
-pub(crate) use sieve::{At, Moment, Sieve};
 
 use crate::{
     broker::{
@@ -49,7 +49,7 @@ use crate::{
         contract::Intake,
         feed::FeedId,
         header_limits::HeaderLimits,
-        headers::Reader,
+        headers::HeaderReader,
         message::Message,
         nats::{address::Address, remedy::remedy},
         state::{BrokerState, Part},
@@ -58,9 +58,9 @@ use crate::{
     metrics::{BrokerEvent, Metrics},
     subject::Pattern,
 };
-use line::{Line, LineError};
+use nats_connection::{ConnectionError, NatsConnection};
 use parser::{Op, Parser};
-use session::{End, News, Session};
+use session::{News, Session, SessionEnd};
 
 /// The least time between two lines about refused subscriptions.
 const TELL: Duration = Duration::from_secs(1);
@@ -69,12 +69,12 @@ const TELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct NatsIntake {
     servers: Servers,
-    manner: Manner,
+    connect_options: ConnectOptions,
     ping_interval: Duration,
     interest: Arc<Interest>,
-    sieve: Sieve,
+    message_router: MessageRouter,
     /// What is asked on this connection.
-    questions: Questions,
+    pending_requests: PendingRequests,
     signal: Signal,
     session: Option<Session>,
     /// Whom to try next, if that was decided already.
@@ -96,15 +96,26 @@ pub(crate) struct Signal {
 impl NatsIntake {
     pub(crate) fn new(
         servers: Servers,
-        manner: Manner,
+        connect_options: ConnectOptions,
         ping_interval: Duration,
         interest: Arc<Interest>,
-        sieve: Sieve,
-        questions: Questions,
+        message_router: MessageRouter,
+        pending_requests: PendingRequests,
         signal: Signal,
     ) -> Self {
         let (session, upcoming, told) = (None, None, None);
-        Self { servers, manner, ping_interval, interest, sieve, questions, signal, session, upcoming, told }
+        Self {
+            servers,
+            connect_options,
+            ping_interval,
+            interest,
+            message_router,
+            pending_requests,
+            signal,
+            session,
+            upcoming,
+            told,
+        }
     }
 
     /// Tries the next server.
@@ -129,14 +140,14 @@ impl NatsIntake {
         }
     }
 
-    async fn begin(&mut self, address: &Address, certified: &str) -> Result<Session, LineError> {
-        let (line, info) = Line::open(address, certified, &self.manner).await?;
+    async fn begin(&mut self, address: &Address, certified: &str) -> Result<Session, ConnectionError> {
+        let (connection, info) = NatsConnection::open(address, certified, &self.connect_options).await?;
         self.servers.learn(&info.connect_urls);
         info.max_payload.into_iter().for_each(|most| self.interest.limit(most));
-        Session::begin(line, &self.interest, self.ping_interval).await
+        Session::begin(connection, &self.interest, self.ping_interval).await
     }
 
-    fn hear(&mut self, news: News) {
+    fn receive(&mut self, news: News) {
         match news {
             News::Ready => {
                 tracing::info!("reading from NATS");
@@ -159,7 +170,7 @@ impl NatsIntake {
                 for said in &said {
                     self.signal.count(BrokerEvent::ServerError);
                     // It is told below, with the subject and the remedy.
-                    let _ = self.signal.state.attempts().hear(said);
+                    let _ = self.signal.state.attempts().observe(said);
                 }
                 if let Some(feed) = feeds.first() {
                     self.tell_refused(*feed, feeds.len() - 1, said.first().map(String::as_str).unwrap_or_default());
@@ -167,7 +178,7 @@ impl NatsIntake {
             }
             News::Allowed(count) => tracing::info!(count, "NATS takes subscriptions that it had refused"),
             News::Error(text) => {
-                if self.signal.state.attempts().hear(&text) {
+                if self.signal.state.attempts().observe(&text) {
                     tracing::warn!(error = text, "the NATS server reports an error");
                 }
                 self.signal.count(BrokerEvent::ServerError);
@@ -192,7 +203,7 @@ impl NatsIntake {
         );
     }
 
-    fn lose(&mut self, end: &End) {
+    fn lose(&mut self, end: &SessionEnd) {
         let reason = end.to_string();
         let attempts = self.signal.state.attempts();
         let lasted = self.session.as_ref().is_some_and(Session::lasted);
@@ -210,7 +221,7 @@ impl NatsIntake {
             }
             session.end(&self.interest);
         }
-        self.questions.lost();
+        self.pending_requests.lost();
     }
 }
 
@@ -223,8 +234,8 @@ impl Intake for NatsIntake {
                 self.session = self.attempt().await;
                 continue;
             };
-            match session.turn(&self.interest, &self.sieve, arrived).await {
-                Ok(news) => news.into_iter().for_each(|news| self.hear(news)),
+            match session.turn(&self.interest, &self.message_router, arrived).await {
+                Ok(news) => news.into_iter().for_each(|news| self.receive(news)),
                 Err(end) => self.lose(&end),
             }
         }
@@ -245,14 +256,15 @@ pub(crate) fn tell(attempts: &Attempts, what: Attempted, cause: &Cause, wait: Du
 
 /// What a server's bytes say, as text, its last line being how they end the
 /// stream if they do, and the events among it. Without I/O, for the fuzz target.
-pub fn overhear<'p>(
+pub fn decode_all<'p>(
     pieces: impl Iterator<Item = &'p [u8]>,
     event_bytes: usize,
     metrics: &Arc<Metrics>,
 ) -> (Vec<String>, Vec<Arc<Message>>) {
-    let reader = Reader::new(&["traceparent".into()]);
+    let reader = HeaderReader::new(&["traceparent".into()]);
     let limits = HeaderLimits::new(&Limits::default());
-    let sieve = Sieve::new(reader, limits, Arc::default(), Arc::default(), Questions::default(), metrics.clone());
+    let message_router =
+        MessageRouter::new(reader, limits, Arc::default(), Arc::default(), PendingRequests::default(), metrics.clone());
     let mut parser = Parser::new(event_bytes);
     let (mut buffer, mut said, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for piece in pieces {
@@ -260,7 +272,7 @@ pub fn overhear<'p>(
         let done = parser.each(&buffer, |op| {
             said.push(format!("{op:?}"));
             if let Op::Message(raw) = op {
-                events.extend(sieve.event(&raw, Moment::now()));
+                events.extend(message_router.event(&raw, ReadTime::now()));
             }
         });
         match done {

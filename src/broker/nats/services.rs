@@ -15,8 +15,8 @@ use crate::{
         message::Message,
         nats::{
             block::block,
-            inbox::Chance,
-            reading::{Awaited, Interest, NotSent, Replies},
+            random_ids::RandomIds,
+            reading::{Awaited, Interest, NotSent, RequestReplies},
         },
         request_error::RequestError,
     },
@@ -28,7 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Services {
     interest: Arc<Interest>,
-    replies: Arc<Replies>,
+    request_replies: Arc<RequestReplies>,
     /// What answers come to, without the number.
     inbox: String,
     /// All of that.
@@ -36,18 +36,18 @@ pub(crate) struct Services {
     /// Exists once somebody has asked: a node whose clients ask nobody needs no
     /// permission for it.
     feed: OnceLock<Feed>,
-    chance: Chance,
+    random_ids: RandomIds,
 }
 
 impl Services {
     pub(crate) fn new(
         interest: Arc<Interest>,
-        replies: Arc<Replies>,
+        request_replies: Arc<RequestReplies>,
         inbox: String,
         everything: Pattern,
-        chance: Chance,
+        random_ids: RandomIds,
     ) -> Self {
-        Self { interest, replies, inbox, everything, feed: OnceLock::new(), chance }
+        Self { interest, request_replies, inbox, everything, feed: OnceLock::new(), random_ids }
     }
 
     /// Asks whoever listens on the subject, and waits for the first answer.
@@ -63,8 +63,8 @@ impl Services {
 
     /// Has the question sent.
     fn send(&self, message: &Message) -> Result<Awaited, RequestError> {
-        let number = self.chance.number().ok_or(RequestError::Unavailable)?;
-        let awaited = self.replies.expect(number);
+        let number = self.random_ids.number().ok_or(RequestError::Unavailable)?;
+        let awaited = self.request_replies.expect(number);
         // Before the question: a server handles one client's commands in order.
         self.feed.get_or_init(|| self.interest.open(FeedId::REPLIES, &self.everything));
         let block = block(&message.envelope, &[]);

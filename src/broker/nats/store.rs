@@ -15,7 +15,7 @@ use crate::{
         message::Message,
         nats::{
             block::block,
-            inbox::Chance,
+            random_ids::RandomIds,
             reading::{Acks, Interest, NotSent},
         },
         publish_error::PublishError,
@@ -43,7 +43,7 @@ pub(crate) struct StreamPublisher {
     inbox: String,
     /// All of that.
     _feed: Feed,
-    chance: Chance,
+    random_ids: RandomIds,
 }
 
 impl StreamPublisher {
@@ -53,10 +53,10 @@ impl StreamPublisher {
         acks: Arc<Acks>,
         inbox: String,
         everything: &Pattern,
-        chance: Chance,
+        random_ids: RandomIds,
     ) -> Self {
         let feed = interest.open(FeedId::ACKS, everything);
-        Self { interest, acks, inbox, _feed: feed, chance }
+        Self { interest, acks, inbox, _feed: feed, random_ids }
     }
 
     /// Returns when all that was published is acknowledged, or waited for no more.
@@ -72,7 +72,7 @@ impl StreamPublisher {
     /// # Errors
     /// See [`PublishError`].
     pub(crate) async fn submit(&self, stream: &Arc<str>, message: &Message) -> Result<Acknowledgement, PublishError> {
-        let number = self.chance.number().ok_or(PublishError::Unavailable)?;
+        let number = self.random_ids.number().ok_or(PublishError::Unavailable)?;
         let mut awaited = self.acks.expect(number, stream);
         let block = block(&message.envelope, &[(EXPECTED_STREAM, stream)]);
         let (subject, data) = (&message.subject, &message.envelope.data);

@@ -8,7 +8,7 @@ use crate::{
     broker::{
         nats::{
             error::NatsError,
-            jetstream::{JetStream, Report, Wanted, direct_get, settle, state},
+            jetstream::{JetStream, Report, Wanted, direct_get, ensure_streams, state},
             last_refusal::LastRefusal,
             options::{self, Access},
         },
@@ -45,20 +45,21 @@ impl Streams {
         let heard = refusal.clone();
         let access = Access::of(config)?;
         let client =
-            options::connect_once(&access, &config.broker.nats, CONNECT_TIME, move |event| heard.hear(event)).await?;
+            options::connect_once(&access, &config.broker.nats, CONNECT_TIME, move |event| heard.observe(event))
+                .await?;
         let jetstream = JetStream::new(client, &config.broker.nats.jetstream_prefix());
         Ok(Self { jetstream, wanted: Wanted::all(config), refusal })
     }
 
     /// Whether each stream is as it has to be and can be read, by its name.
     pub async fn check(&self) -> Vec<(&str, Result<Report, StreamError>)> {
-        self.settle(false).await
+        self.ensure_streams(false).await
     }
 
     /// Makes each stream what it has to be, also where the configuration keeps
     /// nodes from it (`manage = false`).
     pub async fn apply(&self) -> Vec<(&str, Result<Report, StreamError>)> {
-        self.settle(true).await
+        self.ensure_streams(true).await
     }
 
     /// How far a stream has come.
@@ -69,7 +70,7 @@ impl Streams {
         state(&self.jetstream, name).await.map_err(|error| self.refusal.explained(error))
     }
 
-    async fn settle(&self, apply: bool) -> Vec<(&str, Result<Report, StreamError>)> {
+    async fn ensure_streams(&self, apply: bool) -> Vec<(&str, Result<Report, StreamError>)> {
         let mut results = Vec::new();
         for wanted in &self.wanted {
             let result = self.settle_one(wanted, apply).await.map_err(|error| self.refusal.explained(error));
@@ -84,7 +85,7 @@ impl Streams {
     }
 
     async fn settle_one(&self, wanted: &Wanted, apply: bool) -> Result<Report, StreamError> {
-        let report = settle(&self.jetstream, wanted, apply).await?;
+        let report = ensure_streams(&self.jetstream, wanted, apply).await?;
         // Servers take a moment until they answer for a stream that is new.
         let begun = Instant::now();
         loop {

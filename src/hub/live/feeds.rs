@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     broker::{Broker, FeedId},
     hub::{
+        live::topic::Topic,
         live::{
             handover::{Handover, Side},
             live_feed::{LiveFeed, Route},
@@ -17,8 +18,7 @@ use crate::{
             shared_feed::SharedFeed,
             succession::Succession,
         },
-        slices::lock,
-        topic::Topic,
+        member_list::lock,
     },
     subject::Pattern,
     sync::Mutex,
@@ -53,7 +53,7 @@ pub(crate) struct Left {
 
 /// What becomes of a feed that the broker refuses.
 #[derive(Debug, Default)]
-pub(crate) struct Refused {
+pub(crate) struct RefusedFeed {
     /// The topic of its pattern, where nothing brings its events.
     pub(crate) topic: Option<Arc<Topic>>,
     /// Others' topics that have got feeds of their own.
@@ -158,11 +158,11 @@ impl LiveFeeds {
 
     /// The broker refuses a feed: nothing comes by it until it is
     /// [open](Self::opened), so it brings others' topics nothing.
-    pub(crate) fn refused(&mut self, feed: FeedId, broker: &dyn Broker) -> Refused {
-        let Some(live) = self.feeds.get_mut(&feed) else { return Refused::default() };
+    pub(crate) fn refused(&mut self, feed: FeedId, broker: &dyn Broker) -> RefusedFeed {
+        let Some(live) = self.feeds.get_mut(&feed) else { return RefusedFeed::default() };
         (live.open, live.refused) = (false, true);
         let (own, from) = (live.pattern.clone(), live.from);
-        let (topics, alone) = match &live.route {
+        let (topics, exclusively) = match &live.route {
             Route::Topic(topic) => (vec![topic.clone()], true),
             Route::Shared(shared) => (shared.topics(), false),
         };
@@ -172,10 +172,10 @@ impl LiveFeeds {
         self.place(feed);
         let brought = from.and_then(|from| self.feeds.get(&from)).is_some_and(|from| from.open);
         let topic = topics.iter().find(|topic| *topic.pattern() == own).filter(|_| !brought).cloned();
-        let others = !alone && topics.iter().any(|topic| *topic.pattern() != own);
+        let others = !exclusively && topics.iter().any(|topic| *topic.pattern() != own);
         match from {
-            Some(from) if others => Refused { topic, moved: self.scatter(feed, from, broker), ends: false },
-            _ => Refused { topic, moved: Vec::new(), ends: others && !self.successions.contains_key(&feed) },
+            Some(from) if others => RefusedFeed { topic, moved: self.scatter(feed, from, broker), ends: false },
+            _ => RefusedFeed { topic, moved: Vec::new(), ends: others && !self.successions.contains_key(&feed) },
         }
     }
 

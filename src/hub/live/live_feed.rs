@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     broker::{Feed, FeedId},
     hub::{
+        live::topic::Topic,
         live::{recipients::Recipient, shared_feed::SharedFeed},
-        topic::Topic,
     },
     subject::Pattern,
 };

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use slab::Slab;
 
 use crate::{
-    hub::topic::Topic,
+    hub::live::topic::Topic,
     subject::{Pattern, Subject},
     trie::Trie,
 };

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use crate::{
     broker::Message,
     hub::{
+        live::topic::Topic,
         live::{
             handover::{Handover, Side},
             recipients::{Recipient, Recipients},
         },
-        slices::lock,
-        topic::Topic,
+        member_list::lock,
     },
     metrics::Metrics,
     subject::Pattern,

@@ -15,13 +15,13 @@ const BELOW: u64 = LAST - 10;
 /// Reads such a stream from its beginning.
 async fn begin(pattern: &str) -> (Reader, Arc<Scripted>) {
     let script = Script { state: stream(1, 1, LAST), ..Script::default() };
-    let (keeper, broker) = followed(script, LAST - BELOW).await;
-    let metrics = keeper.metrics.clone();
-    assert_eq!(keeper.record.floor(), BELOW);
+    let (reconciler, broker) = followed(script, LAST - BELOW).await;
+    let metrics = reconciler.metrics.clone();
+    assert_eq!(reconciler.window.floor(), BELOW);
     let subjects = vec![Pattern::parse("a.>").expect("a pattern")];
-    let shelf = Shelf::new(keeper.record, keeper.source, subjects, Tasks::new(metrics.clone()));
+    let shared_reads = SharedReads::new(reconciler.window, reconciler.source, subjects, Tasks::new(metrics.clone()));
     let patterns = vec![Pattern::parse(pattern).expect("a pattern")];
-    (Reader::new(Arc::new(shelf), patterns, Cursor { generation: 1, seq: 0 }, metrics), broker)
+    (Reader::new(Arc::new(shared_reads), patterns, Cursor { generation: 1, seq: 0 }, metrics), broker)
 }
 
 /// The same, after its first page.
@@ -131,7 +131,7 @@ async fn while_the_broker_is_away_reading_fails_and_then_goes_on() {
 async fn what_retention_takes_of_a_subject_without_events_ends_where_memory_begins() {
     let (mut reader, broker) = begin("a.c").await;
     // What the stream has is known from here on, for a moment.
-    reader.shelf.state().await.expect("it can be asked");
+    reader.shared_reads.state().await.expect("it can be asked");
     broker.script().state = stream(1, LAST - 3, LAST);
     assert_eq!(part(&mut reader).await, Some(format!("1 to {BELOW} expired")));
     assert_eq!(rest(reader).await, [""; 0]);

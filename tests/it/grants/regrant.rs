@@ -10,7 +10,7 @@ use notifier::{
     config::Config,
     drain::Tasks,
     grants::{Grants, Rules},
-    hub::{Attachment, Hub, Plan, Wish},
+    hub::{Attachment, Hub, Plan, SubscribeOptions},
     identity::Identity,
     journal::Journal,
     metrics::Metrics,
@@ -73,7 +73,7 @@ impl Hall {
         let publisher = Publisher::new(broker.clone(), classes, &config, quotas, metrics.clone());
         let hub = Hub::new(plan, &tasks, &metrics).expect("threads");
         let unfit = broker.clone();
-        tasks.spawn(async move { drop(unfit.settle().await) });
+        tasks.spawn(async move { drop(unfit.ensure_streams().await) });
         eventually("streams", || async { hub.has_begun() }).await;
         Self { _nats: nats, hub, publisher, metrics, tasks, room: config.limits.outbox_bytes.bytes() }
     }
@@ -122,12 +122,12 @@ struct Guest {
 }
 
 impl Guest {
-    fn join(&mut self, pattern: &str, wish: Wish) {
+    fn join(&mut self, pattern: &str, wish: SubscribeOptions) {
         self.attachment.join(&Pattern::parse(pattern).expect("a pattern"), wish).expect("room");
     }
 
     async fn subscribe(&mut self, pattern: &str) -> Value {
-        self.join(pattern, Wish::default());
+        self.join(pattern, SubscribeOptions::default());
         loop {
             let mut frame = self.next().await;
             if frame.get("subscribed").is_some() {
@@ -279,7 +279,7 @@ async fn a_replay_under_way_leaves_out_what_is_denied_meanwhile(kind: Kind) {
         seq: 0,
     }];
     other.regrant(&granted("subscribe = [\">\"]"));
-    other.join("cart.>", Wish { after, ..Wish::default() });
+    other.join("cart.>", SubscribeOptions { after, ..SubscribeOptions::default() });
     // It fills the socket and waits.
     other.next().await;
     other.regrant(&granted("subscribe = [\">\"]\ndeny = [\"cart.secret\"]"));
@@ -347,7 +347,7 @@ async fn nothing_that_is_denied_or_lost_is_sent_once_it_is_said() {
         let mut guest = hall.guest().await;
         guest.regrant(&granted("subscribe = [\">\"]"));
         for pattern in ["cart.*", "chat.*", "chat.>", "cart.lost", "cart.secret"] {
-            guest.join(pattern, Wish::default());
+            guest.join(pattern, SubscribeOptions::default());
         }
         // At some moment of it.
         for _ in 0..round % 7 {

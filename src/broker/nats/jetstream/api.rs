@@ -84,12 +84,12 @@ pub(crate) struct Kept {
 /// See [`StreamError`].
 pub(crate) async fn next(jetstream: &JetStream, name: &str, seq: u64) -> Result<Option<Kept>, StreamError> {
     #[derive(Deserialize)]
-    struct Found {
+    struct FoundStream {
         message: Kept,
     }
     let body = serde_json::json!({"seq": seq, "next_by_subj": ">"}).to_string();
     match ask(jetstream, format!("STREAM.MSG.GET.{name}"), body.into(), ASK_TIME).await {
-        Ok(Found { message }) => Ok(Some(message)),
+        Ok(FoundStream { message }) => Ok(Some(message)),
         Err(StreamError::Refused { code: NO_MESSAGE, .. }) => Ok(None),
         Err(error) => Err(error),
     }

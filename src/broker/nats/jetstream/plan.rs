@@ -19,13 +19,13 @@ use crate::{
 /// What is to be done, and what is worth knowing.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Plan {
-    pub(crate) step: Step,
+    pub(crate) step: PlanStep,
     pub(crate) notes: Vec<String>,
 }
 
 /// What is to be done.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Step {
+pub(crate) enum PlanStep {
     /// Nothing.
     Fits,
     /// It can become what it has to be.
@@ -86,14 +86,14 @@ fn essentials(
     }
 }
 
-fn step(settings: Settings, mut changes: Vec<Difference>, mut problems: Vec<Difference>) -> Step {
+fn step(settings: Settings, mut changes: Vec<Difference>, mut problems: Vec<Difference>) -> PlanStep {
     if !problems.is_empty() {
         problems.append(&mut changes);
-        Step::Impossible(problems)
+        PlanStep::Impossible(problems)
     } else if changes.is_empty() {
-        Step::Fits
+        PlanStep::Fits
     } else {
-        Step::Update { settings: Box::new(settings), changes }
+        PlanStep::Update { settings: Box::new(settings), changes }
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct State {
 impl State {
     /// How far nothing is stored from a sequence on, at most to another; of a
     /// state that was asked for with what was deleted.
-    pub(crate) fn gone(&self, from: u64, to: u64) -> Option<u64> {
+    pub(crate) fn deleted_through(&self, from: u64, to: u64) -> Option<u64> {
         let mut seq = from.max(self.stream.first.min(to + 1));
         while seq <= to && self.deleted.binary_search(&seq).is_ok() {
             seq += 1;
@@ -42,7 +42,7 @@ struct Told {
     config: Retention,
     state: Counts,
     #[serde(default)]
-    cluster: Cluster,
+    cluster: ClusterState,
 }
 
 /// What its configuration says of what it keeps.
@@ -66,7 +66,7 @@ impl Retention {
 }
 
 #[derive(Default, Deserialize)]
-struct Cluster {
+struct ClusterState {
     /// The other servers that have a copy.
     #[serde(default)]
     replicas: Vec<Replica>,
@@ -81,7 +81,7 @@ struct Replica {
     active: u64,
 }
 
-impl Cluster {
+impl ClusterState {
     /// Whether most servers are in touch with the one that says this.
     fn is_whole(&self) -> bool {
         let near = self.replicas.iter().filter(|replica| !replica.offline && replica.active < SILENCE).count();
@@ -190,10 +190,10 @@ mod tests {
         let text = r#"{"created":"2026-11-24T17:28:47Z","state":{"messages":3,"bytes":9,"first_seq":4,"last_seq":9,
             "deleted":[6,8,9]}}"#;
         let state = serde_json::from_str::<State>(text).expect("a state");
-        assert_eq!(state.gone(1, 2), Some(2));
-        assert_eq!(state.gone(2, 9), Some(3));
-        assert_eq!(state.gone(4, 9), None);
-        assert_eq!(state.gone(6, 9), Some(6));
-        assert_eq!(state.gone(8, 9), Some(9));
+        assert_eq!(state.deleted_through(1, 2), Some(2));
+        assert_eq!(state.deleted_through(2, 9), Some(3));
+        assert_eq!(state.deleted_through(4, 9), None);
+        assert_eq!(state.deleted_through(6, 9), Some(6));
+        assert_eq!(state.deleted_through(8, 9), Some(9));
     }
 }

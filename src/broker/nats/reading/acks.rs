@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::broker::{
-    nats::reading::{headers, parser::Raw, replies::number},
+    nats::reading::{headers, parser::Raw, request_replies::number},
     publish_error::PublishError,
     stored::Receipt,
 };
@@ -24,7 +24,7 @@ const NOBODY: u16 = 503;
 /// JetStream's code for an event larger than its stream takes.
 const TOO_LARGE: u32 = 10054;
 
-type Outcome = Result<Receipt, PublishError>;
+type AckOutcome = Result<Receipt, PublishError>;
 
 /// Acknowledgements to come, by the number that ends their reply subject.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ pub(crate) struct Acks {
 struct Pending {
     /// The stream that has to acknowledge.
     stream: Arc<str>,
-    done: oneshot::Sender<Outcome>,
+    done: oneshot::Sender<AckOutcome>,
     /// What was wrong with the last answer that was passed over.
     odd: Option<String>,
 }
@@ -46,7 +46,7 @@ struct Pending {
 pub(crate) struct AwaitedAck {
     number: u64,
     acks: Arc<Acks>,
-    outcome: oneshot::Receiver<Outcome>,
+    outcome: oneshot::Receiver<AckOutcome>,
 }
 
 /// What JetStream says of a published message.
@@ -56,11 +56,11 @@ struct PubAck {
     stream: String,
     seq: u64,
     duplicate: bool,
-    error: Option<Problem>,
+    error: Option<AckProblem>,
 }
 
 #[derive(Deserialize)]
-struct Problem {
+struct AckProblem {
     #[serde(default)]
     err_code: u32,
     #[serde(default)]
@@ -76,7 +76,7 @@ impl Acks {
     }
 
     /// Takes an answer in.
-    pub(crate) fn hear(&self, raw: &Raw<'_>) {
+    pub(crate) fn receive(&self, raw: &Raw<'_>) {
         let Some(number) = number(raw.subject) else { return };
         let mut pending = self.lock();
         // A second acknowledgement, or one that was given up.
@@ -116,7 +116,7 @@ impl AwaitedAck {
     }
 
     /// Waits so long for the acknowledgement.
-    pub(crate) async fn outcome(&mut self, patience: Duration) -> Outcome {
+    pub(crate) async fn outcome(&mut self, patience: Duration) -> AckOutcome {
         match timeout(patience, &mut self.outcome).await {
             Ok(outcome) => outcome.unwrap_or(Err(PublishError::Unconfirmed)),
             Err(_) => {
@@ -134,7 +134,7 @@ impl Drop for AwaitedAck {
 }
 
 /// What an answer says of the event; or, of one that says nothing, why.
-fn read(raw: &Raw<'_>, stream: &str) -> Result<Outcome, String> {
+fn read(raw: &Raw<'_>, stream: &str) -> Result<AckOutcome, String> {
     if raw.payload.is_empty() && raw.headers.and_then(headers::status).is_some_and(|(status, _)| status == NOBODY) {
         return Ok(Err(PublishError::NoStream));
     }
@@ -178,14 +178,14 @@ mod tests {
             (None, br#"{"seq":7}"#),
         ];
         for (headers, payload) in odd {
-            acks.hear(&answer(headers, payload));
+            acks.receive(&answer(headers, payload));
         }
         // Bad headers do not make an acknowledgement another one.
-        acks.hear(&answer(
+        acks.receive(&answer(
             Some(b"NATS/1.0\r\nName: J\xfcrgen\r\n\r\n"),
             br#"{"stream":"SHOP","seq":3,"duplicate":true}"#,
         ));
-        acks.hear(&answer(None, br#"{"stream":"SHOP","seq":4}"#));
+        acks.receive(&answer(None, br#"{"stream":"SHOP","seq":4}"#));
         let receipt = awaited.outcome(Duration::from_secs(5)).await.expect("it is stored");
         assert_eq!(receipt, Receipt { seq: 3, duplicate: true });
     }
@@ -213,7 +213,7 @@ mod tests {
         for (headers, payload, expected) in rows {
             let acks = Arc::<Acks>::default();
             let mut awaited = acks.expect(0x1f, &"SHOP".into());
-            acks.hear(&answer(headers, payload));
+            acks.receive(&answer(headers, payload));
             let error = awaited.outcome(Duration::from_millis(1)).await.expect_err(expected);
             assert_eq!(error.to_string(), expected);
         }

@@ -15,15 +15,15 @@ pub(crate) const ADDED: [&str; 6] =
 
 /// The block cannot be read; its message has no headers then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unreadable;
+pub(crate) struct BadHeader;
 
 /// Names and values in the order of the block.
-pub(crate) fn parse(block: &[u8]) -> Result<Vec<(&str, &str)>, Unreadable> {
-    let text = std::str::from_utf8(block).map_err(|_| Unreadable)?;
-    let (version, mut rest) = line(text).ok_or(Unreadable)?;
-    let status = version.strip_prefix(VERSION).ok_or(Unreadable)?.trim_ascii_start();
+pub(crate) fn parse(block: &[u8]) -> Result<Vec<(&str, &str)>, BadHeader> {
+    let text = std::str::from_utf8(block).map_err(|_| BadHeader)?;
+    let (version, mut rest) = line(text).ok_or(BadHeader)?;
+    let status = version.strip_prefix(VERSION).ok_or(BadHeader)?.trim_ascii_start();
     if !is_status(status.split(' ').next().unwrap_or_default()) {
-        return Err(Unreadable);
+        return Err(BadHeader);
     }
     let mut headers = Vec::with_capacity(8);
     while !rest.is_empty() {
@@ -32,10 +32,10 @@ pub(crate) fn parse(block: &[u8]) -> Result<Vec<(&str, &str)>, Unreadable> {
         if header.is_empty() {
             continue;
         }
-        let colon = memchr(b':', header.as_bytes()).ok_or(Unreadable)?;
+        let colon = memchr(b':', header.as_bytes()).ok_or(BadHeader)?;
         let (name, value) = (&header[..colon], &header[colon + 1..]);
         if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Unreadable);
+            return Err(BadHeader);
         }
         headers.push((name, value.trim_ascii()));
     }
@@ -207,7 +207,7 @@ mod tests {
             b"NATS/1.0\r\nName: J\xfcrgen\r\n\r\n",
         ];
         for block in rows {
-            assert_eq!(parse(block), Err(Unreadable), "{}", String::from_utf8_lossy(block));
+            assert_eq!(parse(block), Err(BadHeader), "{}", String::from_utf8_lossy(block));
         }
     }
 }

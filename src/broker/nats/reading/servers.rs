@@ -28,19 +28,19 @@ pub(crate) struct Servers {
 /// Servers that take turns.
 #[derive(Debug, Default)]
 struct Turns {
-    known: Vec<Known>,
+    known: Vec<KnownServer>,
     next: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Known {
+struct KnownServer {
     address: Address,
     /// The name that its certificate has to have.
     certified: String,
 }
 
 impl Turns {
-    fn take(&mut self) -> Option<Known> {
+    fn take(&mut self) -> Option<KnownServer> {
         let place = self.next % self.known.len().max(1);
         self.next = place + 1;
         self.known.get(place).cloned()
@@ -55,8 +55,8 @@ impl Servers {
     /// Starts with any of the configured ones, so that the nodes of a
     /// deployment spread over a cluster.
     pub(crate) fn new(configured: Vec<Address>) -> Self {
-        let known: Vec<Known> =
-            configured.into_iter().map(|address| Known { certified: address.host.clone(), address }).collect();
+        let known: Vec<KnownServer> =
+            configured.into_iter().map(|address| KnownServer { certified: address.host.clone(), address }).collect();
         let configured = Turns { next: fastrand::usize(..known.len().max(1)), known };
         Self { configured, learned: Turns::default(), attempts: 0 }
     }
@@ -74,7 +74,7 @@ impl Servers {
         };
         self.attempts += 1;
         let turns = if is_configured { &mut self.configured } else { &mut self.learned };
-        turns.take().map(|Known { address, certified }| (wait, address, certified))
+        turns.take().map(|KnownServer { address, certified }| (wait, address, certified))
     }
 
     /// The last one tried has worked: it is to be looked for without delay.
@@ -99,7 +99,7 @@ impl Servers {
                 let is_number = address.host.parse::<std::net::IpAddr>().is_ok();
                 let certified = if is_number { certified.clone() } else { address.host.clone() };
                 let address = Address { tls, identity: identity.clone(), ..address };
-                self.learned.known.push(Known { address, certified });
+                self.learned.known.push(KnownServer { address, certified });
             }
         }
     }

@@ -11,9 +11,9 @@ use crate::broker::{
     nats::reading::{
         denial::{Denial, denial},
         interest::{Commands, Interest},
-        line::{Line, LineError, info, readable},
+        message_router::{MessageRouter, ReadTime},
+        nats_connection::{ConnectionError, NatsConnection, info, readable},
         parser::{BadStream, Op},
-        sieve::{Moment, Sieve},
     },
 };
 
@@ -29,10 +29,10 @@ pub(crate) const LASTING: Duration = Duration::from_secs(1);
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Session {
-    line: Line,
+    connection: NatsConnection,
     begun: Instant,
     /// What each `PONG` still to come confirms, in order.
-    asked: VecDeque<Asked>,
+    asked: VecDeque<ServerQuestion>,
     heard: Instant,
     pings: Interval,
     leave: Option<Instant>,
@@ -41,7 +41,7 @@ pub(crate) struct Session {
 }
 
 #[derive(Debug, Default)]
-struct Asked {
+struct ServerQuestion {
     opening: Vec<FeedId>,
     /// It follows all that was wanted when the connection began.
     ready: bool,
@@ -67,9 +67,9 @@ pub(crate) enum News {
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum End {
+pub(crate) enum SessionEnd {
     #[error(transparent)]
-    Line(#[from] LineError),
+    NatsConnection(#[from] ConnectionError),
     #[error("it was silent for too long")]
     Stale,
     #[error("the server is leaving")]
@@ -78,14 +78,18 @@ pub(crate) enum End {
 
 impl Session {
     /// Subscribes to everything that is wanted.
-    pub(crate) async fn begin(line: Line, interest: &Interest, ping_interval: Duration) -> Result<Self, LineError> {
+    pub(crate) async fn begin(
+        connection: NatsConnection,
+        interest: &Interest,
+        ping_interval: Duration,
+    ) -> Result<Self, ConnectionError> {
         let now = Instant::now();
         let mut pings = interval_at(now + ping_interval, ping_interval);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut session =
-            Self { line, begun: now, asked: VecDeque::new(), heard: now, pings, leave: None, retry: None };
+            Self { connection, begun: now, asked: VecDeque::new(), heard: now, pings, leave: None, retry: None };
         let Commands { bytes, opening } = interest.begin();
-        match session.ask(bytes, Asked { opening, ready: true, ..Asked::default() }).await {
+        match session.ask(bytes, ServerQuestion { opening, ready: true, ..ServerQuestion::default() }).await {
             Ok(()) => Ok(session),
             Err(error) => {
                 session.end(interest);
@@ -113,9 +117,9 @@ impl Session {
     pub(crate) async fn turn(
         &mut self,
         interest: &Arc<Interest>,
-        sieve: &Sieve,
+        message_router: &MessageRouter,
         arrived: &mut Arrived,
-    ) -> Result<Vec<News>, End> {
+    ) -> Result<Vec<News>, SessionEnd> {
         enum Wake {
             Read,
             Changed,
@@ -126,7 +130,7 @@ impl Session {
         let (leave, retry) = (self.leave, self.retry);
         let wake = tokio::select! {
             biased;
-            read = self.line.read() => { read?; Wake::Read }
+            read = self.connection.read() => { read?; Wake::Read }
             () = interest.changed() => Wake::Changed,
             _ = self.pings.tick() => Wake::Ping,
             () = async { sleep_until(leave.unwrap_or_else(Instant::now)).await }, if leave.is_some() => Wake::Leave,
@@ -135,22 +139,22 @@ impl Session {
         match wake {
             Wake::Read => {
                 self.heard = Instant::now();
-                let (news, pings) = self.sort(interest, sieve, arrived).map_err(LineError::from)?;
+                let (news, pings) = self.sort(interest, message_router, arrived).map_err(ConnectionError::from)?;
                 for _ in 0..pings {
-                    self.line.write(b"PONG\r\n").await?;
+                    self.connection.write(b"PONG\r\n").await?;
                 }
                 // Busy reading is no reason to leave new subscribers waiting.
-                self.say(interest.take()).await?;
+                self.send(interest.take()).await?;
                 if self.retry.is_some_and(|at| at <= self.heard) {
                     self.try_again(interest).await?;
                 }
                 return Ok(news);
             }
-            Wake::Changed => self.say(interest.take()).await?,
-            Wake::Ping if self.heard.elapsed() > 2 * self.pings.period() => return Err(End::Stale),
-            Wake::Ping => self.ask(Vec::new(), Asked::default()).await?,
+            Wake::Changed => self.send(interest.take()).await?,
+            Wake::Ping if self.heard.elapsed() > 2 * self.pings.period() => return Err(SessionEnd::Stale),
+            Wake::Ping => self.ask(Vec::new(), ServerQuestion::default()).await?,
             Wake::Retry => self.try_again(interest).await?,
-            Wake::Leave => return Err(End::LameDuck),
+            Wake::Leave => return Err(SessionEnd::LameDuck),
         }
         Ok(Vec::new())
     }
@@ -159,24 +163,24 @@ impl Session {
     fn sort(
         &mut self,
         interest: &Interest,
-        sieve: &Sieve,
+        message_router: &MessageRouter,
         arrived: &mut Arrived,
     ) -> Result<(Vec<News>, usize), BadStream> {
-        let moment = Moment::now();
+        let read_time = ReadTime::now();
         let (mut news, mut pings, mut received) = (Vec::new(), 0, 0);
         let (mut said, mut denials, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         let asked = &mut self.asked;
-        let end = self.line.each(|op| match op {
+        let end = self.connection.each(|op| match op {
             Op::Message(raw) => {
                 received += 1;
-                sieve.sort(&raw, moment, arrived);
+                message_router.sort(&raw, read_time, arrived);
             }
             Op::Oversized { sid, subject } => {
                 received += 1;
-                sieve.too_large(FeedId(sid), subject);
+                message_router.too_large(FeedId(sid), subject);
             }
             Op::Pong => {
-                if let Some(Asked { mut opening, ready, denials }) = asked.pop_front() {
+                if let Some(ServerQuestion { mut opening, ready, denials }) = asked.pop_front() {
                     if !denials.is_empty() {
                         refused.extend(interest.refuse(&denials, &opening, ready, Instant::now()));
                         opening.retain(|feed| !interest.is_refused(*feed));
@@ -203,7 +207,7 @@ impl Session {
             },
             Op::Ok => {}
         });
-        sieve.received(received);
+        message_router.received(received);
         if !denials.is_empty() {
             refused.extend(interest.refuse(&denials, &[], false, Instant::now()));
         }
@@ -219,27 +223,27 @@ impl Session {
 
     /// Sends commands, if there are any, and asks whether they were obeyed: a
     /// server handles one client's commands in order.
-    async fn say(&mut self, commands: Commands) -> Result<(), LineError> {
+    async fn send(&mut self, commands: Commands) -> Result<(), ConnectionError> {
         let Commands { bytes, opening } = commands;
         if !opening.is_empty() {
-            return self.ask(bytes, Asked { opening, ..Asked::default() }).await;
+            return self.ask(bytes, ServerQuestion { opening, ..ServerQuestion::default() }).await;
         }
-        if bytes.is_empty() { Ok(()) } else { self.line.write(&bytes).await }
+        if bytes.is_empty() { Ok(()) } else { self.connection.write(&bytes).await }
     }
 
     /// Asks again for what was refused.
-    async fn try_again(&mut self, interest: &Interest) -> Result<(), LineError> {
+    async fn try_again(&mut self, interest: &Interest) -> Result<(), ConnectionError> {
         for commands in interest.retry(Instant::now()) {
-            self.say(commands).await?;
+            self.send(commands).await?;
         }
         self.retry = interest.retry_at();
         Ok(())
     }
 
-    async fn ask(&mut self, mut bytes: Vec<u8>, asked: Asked) -> Result<(), LineError> {
+    async fn ask(&mut self, mut bytes: Vec<u8>, asked: ServerQuestion) -> Result<(), ConnectionError> {
         // Noted first: should the write fail, what is opening is not forgotten.
         self.asked.push_back(asked);
         bytes.extend_from_slice(b"PING\r\n");
-        self.line.write(&bytes).await
+        self.connection.write(&bytes).await
     }
 }

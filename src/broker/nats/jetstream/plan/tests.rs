@@ -57,12 +57,12 @@ fn a_stream_that_a_node_makes_keeps_no_more_than_its_disk_can_bear() {
     }
     // One that is there is never made smaller, and what it keeps is told.
     for fields in ["", "manage = false"] {
-        assert_eq!(plan(&wanted(fields), &found("", &json!({}))), Plan { step: Step::Fits, notes: Vec::new() });
+        assert_eq!(plan(&wanted(fields), &found("", &json!({}))), Plan { step: PlanStep::Fits, notes: Vec::new() });
         let Plan { step, notes } = plan(&wanted(fields), &found("", &json!({"max_bytes": -1})));
-        assert_eq!(step, Step::Fits);
+        assert_eq!(step, PlanStep::Fits);
         assert!(notes.len() == 1 && notes[0].contains("max_bytes is unlimited, more than the 1GiB"), "{notes:?}");
     }
-    let Step::Update { settings, .. } = plan(&wanted(""), &found("", &json!({"max_bytes": 5}))).step else {
+    let PlanStep::Update { settings, .. } = plan(&wanted(""), &found("", &json!({"max_bytes": 5}))).step else {
         panic!("an update")
     };
     assert_eq!(settings.max_bytes, 1 << 30);
@@ -87,7 +87,7 @@ fn what_keeps_enough_fits_and_what_keeps_more_is_left_so() {
     ];
     for (fields, others, notes) in rows {
         let plan = plan(&wanted(fields), &found(fields, &others));
-        assert_eq!(plan.step, Step::Fits, "{others}");
+        assert_eq!(plan.step, PlanStep::Fits, "{others}");
         assert_eq!(plan.notes.len(), notes.len(), "{others} {:?}", plan.notes);
         for (said, note) in plan.notes.iter().zip(notes) {
             assert!(said.contains(note), "{said}");
@@ -137,7 +137,7 @@ fn what_is_missing_or_too_low_is_added_and_nothing_else_touched() {
         // Unknown here, and it has to survive.
         others["allow_future_things"] = json!({"deep": [1]});
         let found = found(fields, &others);
-        let Step::Update { settings: updated, changes } = plan(&wanted(fields), &found).step else {
+        let PlanStep::Update { settings: updated, changes } = plan(&wanted(fields), &found).step else {
             panic!("{others} is no update");
         };
         assert_eq!(changes.iter().map(|change| change.setting).collect::<Vec<_>>(), settings, "{others}");
@@ -147,7 +147,7 @@ fn what_is_missing_or_too_low_is_added_and_nothing_else_touched() {
         }
         assert_eq!(serde_json::to_value(&updated).expect("JSON"), body, "{others}");
         // Once done it fits.
-        assert_eq!(plan(&wanted(fields), &updated).step, Step::Fits, "{others}");
+        assert_eq!(plan(&wanted(fields), &updated).step, PlanStep::Fits, "{others}");
     }
 }
 
@@ -173,7 +173,7 @@ fn what_could_hurt_others_is_left_to_people_and_named_with_a_remedy() {
         (json!({"storage": "memory"}), &["storage: is memory, has to be file", "`storage = \"memory\"`"]),
     ];
     for (others, parts) in rows {
-        let Step::Impossible(problems) = plan(&wanted(DAY), &found(DAY, &others)).step else {
+        let PlanStep::Impossible(problems) = plan(&wanted(DAY), &found(DAY, &others)).step else {
             panic!("{others} is no problem");
         };
         let said = problems[0].to_string();
@@ -183,16 +183,16 @@ fn what_could_hurt_others_is_left_to_people_and_named_with_a_remedy() {
         assert_eq!(problems.len(), 1, "{problems:?}");
     }
     let partly = json!({"subjects": ["shop.*.u1", "shop.order.*"]});
-    let Step::Impossible(problems) = plan(&wanted(DAY), &found(DAY, &partly)).step else { panic!("a problem") };
+    let PlanStep::Impossible(problems) = plan(&wanted(DAY), &found(DAY, &partly)).step else { panic!("a problem") };
     assert!(problems[0].remedy.contains("only in part"), "{problems:?}");
 }
 
 #[test]
 fn what_a_transform_keeps_within_the_subjects_fits_and_is_handed_back() {
     let mut others = json!({"subject_transform": {"src": "in.*", "dest": "shop.order.{{wildcard(1)}}"}});
-    assert_eq!(plan(&wanted(DAY), &found(DAY, &others)), Plan { step: Step::Fits, notes: Vec::new() });
+    assert_eq!(plan(&wanted(DAY), &found(DAY, &others)), Plan { step: PlanStep::Fits, notes: Vec::new() });
     others["max_age"] = json!(1);
-    let Step::Update { settings, .. } = plan(&wanted(DAY), &found(DAY, &others)).step else { panic!("an update") };
+    let PlanStep::Update { settings, .. } = plan(&wanted(DAY), &found(DAY, &others)).step else { panic!("an update") };
     assert_eq!(serde_json::to_value(&settings).expect("JSON")["subject_transform"], others["subject_transform"]);
 }
 
@@ -200,10 +200,10 @@ fn what_a_transform_keeps_within_the_subjects_fits_and_is_handed_back() {
 fn what_a_source_stores_elsewhere_is_told() {
     let source = |dest: &str| json!({"sources": [{"name": "PLAIN"}, {"name": "LEGACY", "subject_transforms": [{"src": "a.*", "dest": dest}]}]});
     let within = source("shop.order.{{wildcard(1)}}");
-    assert_eq!(plan(&wanted(DAY), &found(DAY, &within)), Plan { step: Step::Fits, notes: Vec::new() });
+    assert_eq!(plan(&wanted(DAY), &found(DAY, &within)), Plan { step: PlanStep::Fits, notes: Vec::new() });
     let elsewhere = found(DAY, &source("shop.orders.{{wildcard(1)}}"));
     for Plan { step, notes } in [plan(&wanted(DAY), &elsewhere), drift(&wanted(DAY), &elsewhere)] {
-        assert_eq!((step, notes.len()), (Step::Fits, 1));
+        assert_eq!((step, notes.len()), (PlanStep::Fits, 1));
         assert!(notes[0].contains("source LEGACY stores `a.*` to `shop.orders."), "{notes:?}");
     }
 }
@@ -211,7 +211,7 @@ fn what_a_source_stores_elsewhere_is_told() {
 #[test]
 fn a_problem_comes_with_everything_else_that_differs() {
     let others = json!({"sealed": true, "allow_direct": false, "max_age": 1});
-    let Step::Impossible(problems) = plan(&wanted(DAY), &found(DAY, &others)).step else { panic!("a problem") };
+    let PlanStep::Impossible(problems) = plan(&wanted(DAY), &found(DAY, &others)).step else { panic!("a problem") };
     let settings: Vec<_> = problems.iter().map(|problem| problem.setting).collect();
     assert_eq!(settings, ["sealed", "allow_direct", "max_age"]);
 }
@@ -223,7 +223,7 @@ fn a_difference_names_who_resolves_it() {
         ("manage = false", "run `notifier streams apply --config FILE`"),
     ] {
         let found = found(fields, &json!({"allow_direct": false}));
-        let Step::Update { changes, .. } = plan(&wanted(fields), &found).step else { panic!("an update") };
+        let PlanStep::Update { changes, .. } = plan(&wanted(fields), &found).step else { panic!("an update") };
         assert_eq!(changes[0].remedy, remedy);
     }
 }
@@ -231,13 +231,15 @@ fn a_difference_names_who_resolves_it() {
 #[test]
 fn a_running_node_minds_what_it_needs_and_not_how_much_is_kept() {
     let fits = json!({"max_age": 1, "max_bytes": 1, "max_msgs": 1, "max_msgs_per_subject": 1, "num_replicas": 1});
-    assert_eq!(drift(&wanted(DAY), &found(DAY, &fits)), Plan { step: Step::Fits, notes: Vec::new() });
+    assert_eq!(drift(&wanted(DAY), &found(DAY, &fits)), Plan { step: PlanStep::Fits, notes: Vec::new() });
     let lacks = json!({"republish": null, "allow_direct": false, "subjects": ["shop.order.*"], "max_age": 1});
-    let Step::Update { settings, changes } = drift(&wanted(DAY), &found(DAY, &lacks)).step else { panic!("an update") };
+    let PlanStep::Update { settings, changes } = drift(&wanted(DAY), &found(DAY, &lacks)).step else {
+        panic!("an update")
+    };
     let named: Vec<_> = changes.iter().map(|change| (change.setting, change.remedy.as_str())).collect();
     assert_eq!(named, ["subjects", "republish", "allow_direct"].map(|setting| (setting, "this node sets it")));
-    assert_eq!((settings.max_age, drift(&wanted(DAY), &settings).step), (1, Step::Fits));
+    assert_eq!((settings.max_age, drift(&wanted(DAY), &settings).step), (1, PlanStep::Fits));
     let sealed = json!({"sealed": true, "allow_direct": false});
-    let Step::Impossible(problems) = drift(&wanted(DAY), &found(DAY, &sealed)).step else { panic!("a problem") };
+    let PlanStep::Impossible(problems) = drift(&wanted(DAY), &found(DAY, &sealed)).step else { panic!("a problem") };
     assert_eq!(problems.len(), 2);
 }

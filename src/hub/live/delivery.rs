@@ -1,0 +1,206 @@
+//! Some events on their way to the members of one topic, encoded when the
+//! first member needs them and then shared.
+
+use std::{cell::OnceCell, sync::Arc};
+
+use slab::Slab;
+
+use crate::{
+    broker::Message,
+    config::Overflow,
+    hub::{
+        live::fan_out::LiveFanOut,
+        live::overflow::tell,
+        member::{EventChecks, Member, Share},
+    },
+    metrics::{Metrics, Undelivered},
+    outbox::Offer,
+    socket::Chunk,
+    subject::{Pattern, Subject},
+};
+
+/// A member in its place in a topic.
+#[derive(Debug)]
+pub(crate) struct TopicMember {
+    pub(crate) member: Arc<Member>,
+    /// What has to be asked for each event.
+    pub(crate) checks: EventChecks,
+}
+
+/// Events that arrived together.
+pub(crate) struct LiveDelivery<'a> {
+    pattern: &'a Pattern,
+    messages: &'a [Arc<Message>],
+    fan_out: &'a LiveFanOut,
+    /// All events in one chunk, by encoding.
+    whole: [OnceCell<Chunk>; 2],
+    runs: OnceCell<Vec<Run<'a>>>,
+}
+
+/// Events of one subject that follow one another: what becomes of one becomes
+/// of all.
+struct Run<'a> {
+    subject: &'a Subject,
+    /// A bit for each, by their places among all.
+    places: u64,
+}
+
+/// What was handed out, for the counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    /// Chunks handed to connections.
+    pub(crate) deliveries: usize,
+    /// Events that connections were to get.
+    pub(crate) owed: u64,
+    events: u64,
+    bytes: u64,
+    /// Events that they did not get, and why.
+    pub(crate) closed: u64,
+    overflowed: u64,
+    pub(crate) denied: u64,
+    pub(crate) expired: u64,
+    pub(crate) conflated: u64,
+    /// Events that another subscription of the connection brings.
+    others: u64,
+    /// Change of what waits in streams for connections that lag.
+    pub(crate) pending: i64,
+}
+
+impl<'a> LiveDelivery<'a> {
+    pub(crate) fn new(pattern: &'a Pattern, messages: &'a [Arc<Message>], fan_out: &'a LiveFanOut) -> Self {
+        Self { pattern, messages, fan_out, whole: [const { OnceCell::new() }; 2], runs: OnceCell::new() }
+    }
+
+    /// Gives the events to all who stand there.
+    pub(crate) fn give_all(&self, members: &Slab<TopicMember>, tally: &mut Tally) {
+        for (_, TopicMember { member, checks }) in members {
+            if checks.nothing() {
+                self.give(member, tally);
+            } else {
+                self.give_share(member, tally);
+            }
+        }
+    }
+
+    /// Counts what all have been given.
+    pub(crate) fn account(&self, tally: &mut Tally) {
+        let encoded = self.whole.iter().filter(|chunk| chunk.get().is_some()).count();
+        tally.account(self.messages, encoded, &self.fan_out.metrics);
+    }
+
+    fn give(&self, member: &Arc<Member>, tally: &mut Tally) {
+        let encoding = member.encoding();
+        let chunk = self.whole[encoding as usize].get_or_init(|| encoding.events(self.messages));
+        self.push(member, chunk, self.messages.len(), tally);
+    }
+
+    /// Gives the events that no earlier pattern of this member delivers and
+    /// that are not denied to it.
+    fn give_share(&self, member: &Arc<Member>, tally: &mut Tally) {
+        let (mut mine, mut denied) = (0, 0);
+        for Run { subject, places } in self.runs() {
+            match member.share(self.pattern, subject) {
+                Share::Mine => mine |= places,
+                Share::Denied => denied += u64::from(places.count_ones()),
+                Share::Others => tally.others += u64::from(places.count_ones()),
+            }
+        }
+        tally.owed += denied;
+        tally.denied += denied;
+        match mine.count_ones() as usize {
+            0 => {}
+            // The usual case costs no look at the others, and nothing of its own.
+            all if all == self.messages.len() => self.give(member, tally),
+            some => {
+                let places = (0..self.messages.len()).filter(|place| mine & (1 << place) != 0);
+                let messages: Vec<_> = places.map(|place| self.messages[place].clone()).collect();
+                self.push(member, &member.encoding().events(&messages), some, tally);
+            }
+        }
+    }
+
+    fn runs(&self) -> &[Run<'a>] {
+        self.runs.get_or_init(|| {
+            let mut begins = 0;
+            let alike = self.messages.chunk_by(|one, next| one.subject == next.subject);
+            let run = |events: &'a [Arc<Message>]| {
+                let places = (u64::MAX >> (u64::BITS as usize - events.len())) << begins;
+                begins += events.len();
+                Run { subject: &events[0].subject, places }
+            };
+            alike.map(run).collect()
+        })
+    }
+
+    fn push(&self, member: &Arc<Member>, chunk: &Chunk, events: usize, tally: &mut Tally) {
+        tally.owed += events as u64;
+        let taken = match self.fan_out.overflow {
+            Overflow::Close => member.outbox().push(chunk),
+            Overflow::Drop => {
+                let mut closed = false;
+                let (taken, begins) = member.overflow().send(self.pattern, || match member.outbox().offer(chunk) {
+                    Offer::Taken => true,
+                    Offer::Full => false,
+                    Offer::Closed => {
+                        closed = true;
+                        true
+                    }
+                });
+                if begins {
+                    self.fan_out.tasks.spawn(tell(member.clone()));
+                }
+                if !taken {
+                    tally.overflowed += events as u64;
+                    return;
+                }
+                !closed
+            }
+        };
+        if taken {
+            tally.count(events, chunk.len());
+        } else {
+            tally.closed += events as u64;
+        }
+    }
+}
+
+impl Tally {
+    /// Notes what was handed to a connection.
+    pub(crate) fn count(&mut self, events: usize, bytes: usize) {
+        self.deliveries += 1;
+        self.events += events as u64;
+        self.bytes += bytes as u64;
+    }
+
+    /// Counts a delivery that is complete, encoded so many times, and begins
+    /// the next one.
+    pub(crate) fn account(&mut self, messages: &[Arc<Message>], encoded: usize, metrics: &Metrics) {
+        let Self { deliveries, owed, events, bytes, closed, overflowed, denied, expired, conflated, others, pending } =
+            std::mem::take(self);
+        self.deliveries = deliveries;
+        if others > 0 {
+            metrics.redundant_copies.increment(others);
+        }
+        metrics.owed.increment(owed);
+        metrics.deliveries.increment(events);
+        metrics.bytes_sent.increment(bytes);
+        metrics.batches.increment(encoded as u64);
+        for (reason, events) in [
+            (Undelivered::Closed, closed),
+            (Undelivered::Overflow, overflowed),
+            (Undelivered::Denied, denied),
+            (Undelivered::Expired, expired),
+            (Undelivered::Conflated, conflated),
+        ] {
+            if events > 0 {
+                metrics.undelivered.of(reason).increment(events);
+            }
+        }
+        if pending != 0 {
+            metrics.pending.increment(pending as f64);
+        }
+        if let Some(first) = messages.first() {
+            metrics.delivery_latency.record(first.arrived.elapsed());
+        }
+    }
+}

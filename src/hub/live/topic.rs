@@ -1,0 +1,239 @@
+//! One pattern: its members, and how its events get to them.
+//!
+//! Members stand in slices. A few slices get their events from whoever brings
+//! them. A longer list has a task of its own while events wait: it takes one
+//! slice at a time and yields in between, so it holds neither its worker, nor
+//! the intake, nor the lock that joining and leaving need.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use slab::Slab;
+use tokio::sync::oneshot;
+
+use crate::{
+    broker::Message,
+    codec::Encoding,
+    hub::{
+        live::backlog::{Backlog, batches},
+        live::delivery::{LiveDelivery, Tally, TopicMember},
+        live::fan_out::LiveFanOut,
+        member::Member,
+        member_list::{FEW_SLICES, MemberList, lock},
+    },
+    metrics::Drop as Dropped,
+    socket::Chunk,
+    subject::Pattern,
+    sync::{Mutex, MutexGuard, yield_now},
+};
+
+/// Members admitted before others get their turn.
+const ADMITTED: usize = 256;
+
+/// One pattern and its members.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pattern: Pattern,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether the broker has confirmed the feed that brings its events.
+    open: bool,
+    /// Whether the broker refuses it: those who stand here have been told.
+    refused: bool,
+    /// Members that are not yet admitted, each with what tells it that it is.
+    waiting: VecDeque<(Arc<Member>, Confirmation)>,
+    slices: MemberList<TopicMember>,
+    /// Exists while a task works it off.
+    backlog: Option<Box<Backlog>>,
+}
+
+/// How a member learns that events flow.
+#[derive(Debug)]
+pub(crate) enum Confirmation {
+    /// The client is told by this.
+    Frame(Chunk),
+    /// Whoever waits for it here is told.
+    Tell(oneshot::Sender<()>),
+}
+
+impl Topic {
+    /// A topic without members, whose events come already or will.
+    pub(crate) fn new(pattern: Pattern, open: bool) -> Self {
+        Self { pattern, state: Mutex::new(State { open, ..State::default() }) }
+    }
+
+    pub(crate) fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    pub(crate) fn join(&self, member: &Arc<Member>, live: Confirmation) {
+        let mut state = self.lock();
+        // Behind those who wait already: admission goes in order.
+        if state.open && state.waiting.is_empty() {
+            self.admit(&mut state, member.clone(), live);
+        } else if let Some((_, earlier)) = state.waiting.iter_mut().find(|(waiting, _)| Arc::ptr_eq(waiting, member)) {
+            // Not beside it: an outage may be long, and memory is bounded.
+            *earlier = live;
+        } else {
+            state.waiting.push_back((member.clone(), live));
+        }
+    }
+
+    pub(crate) fn leave(&self, member: &Arc<Member>) {
+        let mut state = self.lock();
+        state.waiting.retain(|(waiting, _)| !Arc::ptr_eq(waiting, member));
+        let Some(place) = member.slot(&self.pattern) else { return };
+        state.slices.leave(place, || member.remove_live(&self.pattern));
+    }
+
+    /// What is denied to a member has changed: from now on it gets nothing else.
+    pub(crate) fn filter(&self, member: &Arc<Member>) {
+        let state = self.lock();
+        // Who is not admitted yet will be by what holds then.
+        let Some(place) = member.slot(&self.pattern) else { return };
+        state.slices.with(place, |standing| standing.checks.filtered = member.filters(&self.pattern));
+    }
+
+    /// Whether the broker refuses the feed.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.lock().refused
+    }
+
+    /// The broker refuses the feed, and nothing comes until it is open again.
+    /// Everybody keeps their place and is told.
+    pub(crate) async fn refuse(&self, told: impl Fn(Encoding) -> Chunk) {
+        let waiting: Vec<_> = {
+            let mut state = self.lock();
+            (state.open, state.refused) = (false, true);
+            state.waiting.iter().map(|(member, _)| member.clone()).collect()
+        };
+        for some in waiting.chunks(ADMITTED) {
+            for member in some {
+                member.outbox().push(&told(member.encoding()));
+            }
+            yield_now().await;
+        }
+        self.tell_all(told).await;
+    }
+
+    /// The broker has confirmed its feed: members get events from here on. `again`
+    /// is told to those who have been told that it is refused.
+    pub(crate) async fn open(&self, again: impl Fn(Encoding) -> Chunk) {
+        if self.is_refused() {
+            self.tell_all(again).await;
+            self.lock().refused = false;
+        }
+        while !self.admit_some() {
+            yield_now().await;
+        }
+    }
+
+    /// Takes events in. A short list of members gets them at once, and how
+    /// many that were is returned; a long one through a task of its own, so
+    /// that no other topic waits for it.
+    pub(crate) fn take(self: &Arc<Self>, events: &mut Vec<Arc<Message>>, fan_out: &LiveFanOut) -> usize {
+        let mut state = self.lock();
+        let working = state.backlog.is_some();
+        if working || state.slices.len() > FEW_SLICES {
+            let dropped = state.backlog.get_or_insert_default().add(events.drain(..), fan_out.backlog_bytes);
+            fan_out.metrics.drops.of(Dropped::BrokerOverflow).increment(dropped as u64);
+            if !working {
+                fan_out.tasks.spawn_vital("fan-out", self.clone().work_off(fan_out.clone()));
+            }
+            return 0;
+        }
+        drop(state);
+        let mut tally = Tally::default();
+        for together in batches(events) {
+            let delivery = LiveDelivery::new(&self.pattern, together, fan_out);
+            self.slices().for_each(|standing| delivery.give_all(&lock(&standing), &mut tally));
+            delivery.account(&mut tally);
+        }
+        tally.deliveries
+    }
+
+    /// Delivers what waits, slice by slice, until nothing waits any more.
+    async fn work_off(self: Arc<Self>, fan_out: LiveFanOut) {
+        while let Some(events) = self.waiting() {
+            let delivery = LiveDelivery::new(&self.pattern, &events, &fan_out);
+            let mut tally = Tally::default();
+            for standing in self.slices() {
+                delivery.give_all(&lock(&standing), &mut tally);
+                yield_now().await;
+            }
+            delivery.account(&mut tally);
+        }
+    }
+
+    /// The next batch, or the end of the backlog.
+    fn waiting(&self) -> Option<Vec<Arc<Message>>> {
+        let mut state = self.lock();
+        let events = state.backlog.as_mut()?.take();
+        if events.is_empty() {
+            state.backlog = None;
+            return None;
+        }
+        Some(events)
+    }
+
+    /// Admits some; true when nobody waits any more.
+    fn admit_some(&self) -> bool {
+        let mut state = self.lock();
+        state.open = true;
+        for _ in 0..ADMITTED {
+            match state.waiting.pop_front() {
+                Some((member, live)) => self.admit(&mut state, member, live),
+                None => {
+                    state.waiting = VecDeque::new();
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn admit(&self, state: &mut State, member: Arc<Member>, live: Confirmation) {
+        if member.slot(&self.pattern).is_some() {
+            live.tell(&member);
+            return;
+        }
+        state.slices.enter(|place| {
+            let checks = member.add_live(&self.pattern, place);
+            // Before the first event, and under the lock that a fan-out takes.
+            live.tell(&member);
+            TopicMember { member, checks }
+        });
+    }
+
+    /// Tells something to all who stand here.
+    async fn tell_all(&self, told: impl Fn(Encoding) -> Chunk) {
+        for standing in self.slices() {
+            for (_, TopicMember { member, .. }) in &*lock(&standing) {
+                member.outbox().push(&told(member.encoding()));
+            }
+            yield_now().await;
+        }
+    }
+
+    /// One after the other, each looked up when its turn comes: the list may
+    /// grow meanwhile.
+    fn slices(&self) -> impl Iterator<Item = Arc<Mutex<Slab<TopicMember>>>> {
+        (0..).map_while(|index| self.lock().slices.get(index))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl Confirmation {
+    fn tell(self, member: &Member) {
+        match self {
+            Self::Frame(frame) => drop(member.outbox().push(&frame)),
+            // Nobody waits any more: it was given up.
+            Self::Tell(waiting) => drop(waiting.send(())),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A connection that has no room for live events, where they are dropped and
+//! not the connection: it is told which of its subscriptions miss some, before
+//! anything else that these bring.
+
+use std::sync::PoisonError;
+
+use crate::{subject::Pattern, sync::Mutex};
+
+/// Which patterns miss something; nothing while none does.
+// Boxed: every connection has one, and nearly none of them anything in it.
+#[expect(clippy::box_collection, reason = "a vector would take 16 bytes more of each connection")]
+#[derive(Debug, Default)]
+pub(crate) struct OverflowNotice(Mutex<Option<Box<Vec<Pattern>>>>);
+
+impl OverflowNotice {
+    /// Sends, unless something was dropped before and not told yet. `send` says
+    /// whether there was room. Returns whether it was sent, and whether the
+    /// connection has to be told from now on.
+    pub(crate) fn send(&self, pattern: &Pattern, send: impl FnOnce() -> bool) -> (bool, bool) {
+        let mut missing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if missing.is_none() && send() {
+            return (true, false);
+        }
+        let begins = missing.is_none();
+        let missing = missing.get_or_insert_default();
+        if !missing.contains(pattern) {
+            missing.push(pattern.clone());
+        }
+        (false, begins)
+    }
+
+    /// What is to be told next; live events flow again once nothing is left.
+    pub(crate) fn next(&self) -> Option<Pattern> {
+        let mut missing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = missing.as_mut()?.pop();
+        if next.is_none() {
+            *missing = None;
+        }
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_dropped_is_told_once_and_before_anything_else_is_sent() {
+        let overflow = OverflowNotice::default();
+        let [a, b] = ["a", "b"].map(|text| Pattern::parse(text).expect("a pattern"));
+        let early = || -> bool { panic!("it was not told yet") };
+        assert_eq!(overflow.next(), None);
+        assert_eq!(overflow.send(&a, || true), (true, false));
+        assert_eq!(overflow.send(&a, || false), (false, true), "it has to be told from now on");
+        assert_eq!(overflow.send(&a, early), (false, false));
+        assert_eq!(overflow.send(&b, early), (false, false));
+        assert_eq!((overflow.next(), overflow.next()), (Some(b.clone()), Some(a)));
+        assert_eq!(overflow.send(&b, early), (false, false), "it is being told");
+        assert_eq!((overflow.next(), overflow.next(), overflow.next()), (Some(b.clone()), None, None));
+        assert_eq!(overflow.send(&b, || true), (true, false));
+    }
+}

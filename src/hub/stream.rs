@@ -1,0 +1,9 @@
+//! The stored half of the hub: who follows a stream, and how its events reach
+//! them in the stream's order, each at its own pace.
+
+pub(crate) mod catch_up;
+pub(crate) mod channel;
+pub(crate) mod delivery;
+pub(crate) mod deny_filter;
+pub(crate) mod fan_out;
+pub(crate) mod subscribing;

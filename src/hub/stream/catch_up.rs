@@ -1,0 +1,158 @@
+//! A connection that had no room for an event of a stream is served from the
+//! stream's journal, as fast as it reads, until it is up with the others again.
+//! Of `latest` subjects it gets the newest values only: that is all there is.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    broker::{Message, PageSize},
+    classes::StreamIndex,
+    hub::{
+        frames,
+        live::backlog::batches,
+        member::Member,
+        member_progress::{CatchUpOwner, StreamProgress},
+        stream::channel::Channel,
+        stream::deny_filter::DenyFilter,
+    },
+    journal::{Cursor, Part, Reader, Reason},
+    metrics::{Metrics, Undelivered},
+    outbox::Offer,
+    socket::Chunk,
+    subject::Pattern,
+    sync::{sleep, yield_now},
+};
+
+/// Events read and sent together.
+pub(crate) const TOGETHER: PageSize = PageSize { events: 64, bytes: 64 * 1024 };
+
+/// Between two attempts, while the stream cannot be read.
+pub(crate) const RETRY: Duration = Duration::from_millis(250);
+
+/// Serves it until it is up with the others, or gone.
+pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics: Arc<Metrics>) {
+    let stream = channel.journal().stream();
+    let service = CatchUp { member: &member, stream, owner: CatchUpOwner::default() };
+    let mut reading: Option<(Vec<Pattern>, Reader)> = None;
+    // Otherwise another one serves it, or nobody has to.
+    let mut serves = member.progress().claim(stream, &service.owner);
+    while serves && member.outbox().room().await {
+        let Some((patterns, from)) = service.with(|progress| progress.behind()) else { break };
+        let (_, reader) = match &mut reading {
+            Some(reading) if reading.0 == patterns => reading,
+            _ => reading.insert((patterns.clone(), channel.journal().reader(patterns.clone(), from))),
+        };
+        let part = match reader.next(channel.cursor().seq, TOGETHER).await {
+            Ok(part) => part,
+            Err(_) => {
+                sleep(RETRY).await;
+                continue;
+            }
+        };
+        let at = reader.cursor();
+        let sent = match part {
+            Part::End if channel.rejoin(&member, &service.owner, at) => break,
+            Part::End => {
+                // Whoever hands out may need this thread to get there.
+                yield_now().await;
+                true
+            }
+            Part::Events(events) => {
+                let mut sent = CatchUpStep::All;
+                for together in batches(&events) {
+                    if sent == CatchUpStep::All {
+                        sent = service.send_events(together, &patterns, at, &metrics).await;
+                    }
+                }
+                if sent == CatchUpStep::Void {
+                    // It reads again from where it is.
+                    reading = None;
+                    continue;
+                }
+                sent == CatchUpStep::All
+            }
+            Part::Lost(gap) => {
+                let mut sent = true;
+                for pattern in &patterns {
+                    let frame = frames::gap(member.encoding(), pattern, channel.journal().name(), gap);
+                    sent = sent && service.send(&frame).await;
+                }
+                if gap.reason == Reason::Reset {
+                    // Its positions are void; this is where it stands now.
+                    let position = channel.position(at);
+                    let frame = frames::checkpoint(member.encoding(), vec![position]);
+                    sent = sent && service.send(&frame).await;
+                }
+                sent
+            }
+        };
+        serves = sent && service.with(|progress| progress.sent = at).is_some();
+    }
+    metrics.lagging.decrement(1);
+}
+
+/// A seat while it is served.
+struct CatchUp<'m> {
+    member: &'m Member,
+    stream: StreamIndex,
+    owner: CatchUpOwner,
+}
+
+/// What became of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CatchUpStep {
+    /// Those that may be are sent.
+    All,
+    /// The connection's patterns or denials are others by now.
+    Void,
+    /// The connection is closed, or the seat has been given up.
+    Gone,
+}
+
+impl CatchUp<'_> {
+    /// Does something with the seat; nothing when it has been given up.
+    fn with<R>(&self, act: impl FnOnce(&mut StreamProgress) -> R) -> Option<R> {
+        self.member.progress().serve(self.stream, &self.owner, act)
+    }
+
+    /// Sends events as soon as there is room, but for those that are denied.
+    async fn send_events(
+        &self,
+        together: &[Arc<Message>],
+        patterns: &[Pattern],
+        at: Cursor,
+        metrics: &Metrics,
+    ) -> CatchUpStep {
+        let Some(last) = together.last() else { return CatchUpStep::All };
+        let allowed = DenyFilter::of(self.member, together);
+        let chunk = (!allowed.events.is_empty()).then(|| self.member.encoding().events(&allowed.events));
+        let mut void = false;
+        let mut offer = |progress: &mut StreamProgress| {
+            void = !progress.is_for(patterns) || !allowed.holds(self.member);
+            if void {
+                return None;
+            }
+            let offer = chunk.as_ref().map_or(Offer::Taken, |chunk| self.member.outbox().offer(chunk));
+            if offer == Offer::Taken {
+                progress.pending -= together.len() as i64;
+                progress.sent = Cursor { seq: last.seq(), ..at };
+            }
+            Some(offer)
+        };
+        if !self.member.outbox().as_room_allows(|| self.with(&mut offer)?).await {
+            return if void { CatchUpStep::Void } else { CatchUpStep::Gone };
+        }
+        metrics.bytes_sent.increment(chunk.map_or(0, |chunk| chunk.len() as u64));
+        metrics.deliveries.increment(allowed.events.len() as u64);
+        metrics.undelivered.of(Undelivered::Denied).increment(allowed.denied as u64);
+        metrics.pending.decrement(together.len() as f64);
+        CatchUpStep::All
+    }
+
+    /// Sends a chunk without events as soon as there is room; false when the
+    /// connection is closed, or the seat has been given up.
+    async fn send(&self, chunk: &Chunk) -> bool {
+        let offer = |_: &mut StreamProgress| self.member.outbox().offer(chunk);
+        self.member.outbox().as_room_allows(|| self.with(offer)).await
+    }
+}

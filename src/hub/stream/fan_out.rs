@@ -1,0 +1,148 @@
+//! Carries a stream's events to those who follow it. A short turn is done by
+//! whoever brings the events; a long one has a task of its own, which yields
+//! after each event whose followers it finds and after each slice of members.
+//! That a turn is long shows before its work is done.
+
+use std::sync::Arc;
+
+use slab::Slab;
+
+use crate::{
+    broker::Message,
+    drain::Tasks,
+    hub::{
+        member::Member,
+        member_list::{FEW, SLICE, lock},
+        stream::catch_up::catch_up,
+        stream::channel::{Batch, Channel, Follower, Group, Wanted},
+        stream::delivery::StreamDelivery,
+    },
+    journal::Cursor,
+    metrics::Metrics,
+    sync::{Mutex, yield_now},
+};
+
+/// What the fan-outs of all streams share.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamFanOut {
+    pub(crate) tasks: Tasks,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl StreamFanOut {
+    /// Hands out what there is. Returns how many deliveries that were, zero only
+    /// where nobody wants any of it; when they are `most`, there may be more.
+    pub(crate) fn run(&self, channel: &Arc<Channel>, most: usize) -> usize {
+        let mut deliveries = 0;
+        while deliveries < most {
+            match channel.next_batch() {
+                None => break,
+                Some(Batch::Events { events, wanted, begun, end }) if are_few(&wanted) => {
+                    let mut delivery = StreamDelivery::new(channel.journal(), &events, begun);
+                    for (group, events) in &wanted {
+                        slices(group).for_each(|slice| delivery.give_all(&lock(&slice), *events));
+                    }
+                    delivery.give_several(usize::MAX);
+                    // Those who lag want it as well.
+                    deliveries += self.finish(channel, delivery, end).max(1);
+                }
+                Some(long) => {
+                    self.tasks.spawn_vital("fan-out", self.clone().work_off(channel.clone(), long));
+                    deliveries += 1;
+                    break;
+                }
+            }
+        }
+        deliveries
+    }
+
+    /// Hands out until there is nothing left.
+    async fn work_off(self, channel: Arc<Channel>, first: Batch) {
+        let stream = channel.journal().stream();
+        let mut next = Some(first);
+        while let Some(next_batch) = next {
+            match next_batch {
+                Batch::Events { events, wanted, begun, end } => {
+                    self.hand_out(&channel, &events, wanted, begun, end).await;
+                }
+                Batch::Crowded { events, begun, end } => {
+                    let mut wanted = Vec::new();
+                    for (place, event) in events.iter().enumerate() {
+                        channel.find(place, event, &mut wanted);
+                        yield_now().await;
+                    }
+                    self.hand_out(&channel, &events, wanted, begun, end).await;
+                }
+                Batch::Lost { groups, begun, end } => {
+                    // Each of them comes by there by itself, and is told then.
+                    channel.finish(end);
+                    for slice in groups.iter().flat_map(|group| slices(group)) {
+                        let members: Vec<_> =
+                            lock(&slice).iter().map(|(_, follower)| follower.member.clone()).collect();
+                        for member in members {
+                            if member.progress().require_catch_up(stream, begun, end) {
+                                self.let_catch_up(&channel, member);
+                            }
+                        }
+                        yield_now().await;
+                    }
+                }
+            }
+            next = channel.next_batch();
+        }
+    }
+
+    /// Does one turn, and lets others have theirs meanwhile.
+    async fn hand_out(
+        &self,
+        channel: &Arc<Channel>,
+        events: &[Arc<Message>],
+        wanted: Wanted,
+        begun: Cursor,
+        end: Cursor,
+    ) {
+        let mut delivery = StreamDelivery::new(channel.journal(), events, begun);
+        for (group, events) in &wanted {
+            for slice in slices(group) {
+                delivery.give_all(&lock(&slice), *events);
+                yield_now().await;
+            }
+        }
+        while delivery.give_several(SLICE) {
+            yield_now().await;
+        }
+        self.finish(channel, delivery, end);
+    }
+
+    fn finish(&self, channel: &Arc<Channel>, mut delivery: StreamDelivery<'_>, end: Cursor) -> usize {
+        delivery.account(&self.metrics);
+        channel.finish(end);
+        for member in delivery.lagging {
+            self.let_catch_up(channel, member);
+        }
+        delivery.tally.deliveries
+    }
+
+    fn let_catch_up(&self, channel: &Arc<Channel>, member: Arc<Member>) {
+        self.metrics.lagging.increment(1);
+        self.tasks.spawn(catch_up(channel.clone(), member, self.metrics.clone()));
+    }
+}
+
+/// Whether so few are to get something that it needs no task of its own.
+fn are_few(wanted: &Wanted) -> bool {
+    let mut room = FEW;
+    wanted.iter().all(|(group, _)| match room.checked_sub(lock(&group.followers).standing()) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    })
+}
+
+/// One after the other, each looked up when its turn comes: the list may grow
+/// meanwhile.
+fn slices(group: &Group) -> impl Iterator<Item = Arc<Mutex<Slab<Follower>>>> {
+    (0..).map_while(|index| lock(&group.followers).get(index))
+}

@@ -1,0 +1,374 @@
+//! A subscription on its way to be live: what it missed is replayed, as fast as
+//! the client reads, until it is up with the others and joins them.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::{Message, ReadError},
+    config::Delivery,
+    error::{Code, Refusal},
+    hub::{
+        frames,
+        live::topic::Topic,
+        member::Member,
+        stream::catch_up::{RETRY, TOGETHER},
+        stream::channel::{Channel, NotYet},
+        stream::deny_filter::DenyFilter,
+        subscribe_options::SubscribeOptions,
+    },
+    journal::{Cursor, Gap, Journal, LastValues, Part, Reader, Reason},
+    metrics::Metrics,
+    proto::Position,
+    quota::{QUESTION, Quotas},
+    socket::Chunk,
+    subject::Pattern,
+    sync::{sleep, timeout},
+};
+
+/// How long a stream may be unreadable before a subscription is refused; the
+/// client tries again, perhaps elsewhere.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// While its connection lags, a subscription waits for so long between two looks.
+const LAGS: Duration = Duration::from_millis(20);
+
+/// A subscription that is not live yet.
+pub(crate) struct Subscribing {
+    pub(crate) pattern: Pattern,
+    pub(crate) options: SubscribeOptions,
+    pub(crate) member: Arc<Member>,
+    /// The streams that it reaches.
+    pub(crate) channels: Vec<Arc<Channel>>,
+    /// What is live of it, and what resolves when the broker sends that.
+    pub(crate) live: Option<(Arc<Topic>, oneshot::Receiver<()>)>,
+    /// Cancelled when it is given up.
+    pub(crate) given_up: CancellationToken,
+    /// Set when it comes to nothing.
+    pub(crate) refused: Arc<AtomicBool>,
+    /// Events that it may be sent before it is live.
+    pub(crate) most: u64,
+    /// How much may be read for its user.
+    pub(crate) quotas: Arc<Quotas>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Why it comes to nothing.
+enum Stop {
+    /// The connection is gone.
+    Gone,
+    /// A stream cannot be read.
+    Unreadable(ReadError),
+}
+
+/// One of its streams, being read.
+struct Track {
+    channel: Arc<Channel>,
+    /// None: from now on.
+    reader: Option<Reader>,
+}
+
+impl Subscribing {
+    /// Joins at once where nothing is to be replayed and nothing waited for;
+    /// otherwise it is still to be [run](Self::run).
+    pub(crate) fn at_once(self) -> Option<Self> {
+        let simple = self.options.is_plain() && self.live.is_none();
+        let ready = |channel: &Arc<Channel>| channel.journal().is_ready() && !is_latest(channel);
+        if !simple || !self.channels.iter().all(ready) {
+            return Some(self);
+        }
+        let tracks = self.channels.iter().map(|channel| Track { channel: channel.clone(), reader: None });
+        match self.join(&tracks.collect::<Vec<_>>(), false) {
+            Ok(()) => None,
+            Err(_) => Some(self),
+        }
+    }
+
+    /// Does it all.
+    pub(crate) async fn run(mut self) {
+        let given_up = self.given_up.clone();
+        tokio::select! {
+            biased;
+            () = given_up.cancelled() => {}
+            done = self.subscribe() => if let Err(Stop::Unreadable(error)) = done {
+                self.refuse(&error);
+            }
+        }
+    }
+
+    async fn subscribe(&mut self) -> Result<(), Stop> {
+        let begun = Instant::now();
+        if let Some((_, live)) = &mut self.live {
+            // It fails when the subscription is given up.
+            live.await.map_err(|_| Stop::Gone)?;
+        }
+        let mut recovered = !self.options.after.is_empty() && !self.options.snapshot;
+        let mut left = self.most;
+        let mut tracks = Vec::new();
+        for channel in self.channels.clone() {
+            channel.journal().ready().await;
+            tracks.push(self.track(channel, &mut recovered, &mut left).await?);
+        }
+        let mut behind = None;
+        loop {
+            for (index, track) in tracks.iter_mut().enumerate() {
+                if behind.is_none_or(|behind| behind == index) {
+                    self.read(track, &mut recovered, &mut left).await?;
+                }
+            }
+            match self.join(&tracks, recovered) {
+                Ok(()) => break,
+                Err((index, NotYet::Behind)) => behind = Some(index),
+                Err((_, NotYet::Lags | NotYet::Early)) => sleep(LAGS).await,
+                Err((_, NotYet::GivenUp)) => return Err(Stop::Gone),
+            }
+        }
+        self.metrics.replay_time.record(begun.elapsed());
+        Ok(())
+    }
+
+    /// Where to begin in a stream.
+    async fn track(&self, channel: Arc<Channel>, recovered: &mut bool, left: &mut u64) -> Result<Track, Stop> {
+        let journal = channel.journal().clone();
+        let after = self.options.after.iter().find(|position| position.stream == journal.name());
+        if self.options.snapshot || after.is_some() || is_latest(&channel) {
+            self.afford(QUESTION).await;
+        }
+        let cursor = if self.options.snapshot || (after.is_none() && is_latest(&channel)) {
+            let mut values = journal.snapshot(self.patterns(), None).await;
+            // While there is no room nothing is read: what waits are sequences.
+            loop {
+                if !self.member.outbox().room().await {
+                    return Err(Stop::Gone);
+                }
+                let Some(events) = next(&mut values).await? else { break };
+                *left = left.saturating_sub(events.len() as u64);
+                self.replay(&events, true).await?;
+                let reads = events.len() as u64;
+                drop(events);
+                self.afford(reads).await;
+            }
+            // What has come meanwhile comes as events.
+            Some(values.cursor())
+        } else if let Some(position) = after {
+            Some(find(&journal, position).await?)
+        } else {
+            *recovered = false;
+            None
+        };
+        let reader = cursor.map(|cursor| journal.reader(self.patterns(), cursor));
+        Ok(Track { channel, reader })
+    }
+
+    /// Counts what is read for its user, and waits while that is more than may
+    /// be: nothing is lost by it, where a refusal would only have the client ask
+    /// again.
+    async fn afford(&self, reads: u64) {
+        let wait = self.quotas.charge(self.options.account, reads);
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+    }
+
+    /// Replays up to what is being handed out to the others.
+    async fn read(&self, track: &mut Track, recovered: &mut bool, left: &mut u64) -> Result<(), Stop> {
+        let Track { channel, reader } = track;
+        let Some(reader) = reader else { return Ok(()) };
+        loop {
+            let upto = channel.cursor();
+            if *left == 0 && upto.is_beyond(reader.cursor()) {
+                let gap = Gap { from: reader.cursor().seq + 1, to: upto.seq, reason: Reason::Overflow };
+                *recovered = false;
+                self.tell(channel, gap).await?;
+                *reader = channel.journal().reader(self.patterns(), upto);
+                *left = self.most;
+            }
+            // While there is no room nothing is read: what waits is a position.
+            if upto.is_beyond(reader.cursor()) && !self.member.outbox().room().await {
+                return Err(Stop::Gone);
+            }
+            let part = read(reader, upto).await?;
+            let mut reads = QUESTION * reader.take_pages();
+            match part {
+                Part::End => {
+                    self.quotas.charge(self.options.account, reads);
+                    return Ok(());
+                }
+                Part::Lost(gap) => {
+                    *recovered = false;
+                    self.tell(channel, gap).await?;
+                }
+                Part::Events(events) => {
+                    *left = left.saturating_sub(events.len() as u64);
+                    self.replay(&events, false).await?;
+                    reads += events.len() as u64;
+                }
+            }
+            // Afterwards: who waits holds nothing.
+            self.afford(reads).await;
+        }
+    }
+
+    async fn replay(&self, events: &[Arc<Message>], snapshot: bool) -> Result<(), Stop> {
+        let mut rest = events;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |event: &&Arc<Message>| {
+                bytes += event.cost();
+                bytes <= TOGETHER.bytes
+            };
+            let count = rest.iter().take(TOGETHER.events).take_while(fits).count().max(1);
+            let (together, more) = rest.split_at(count);
+            let allowed = DenyFilter::of(&self.member, together);
+            if !allowed.events.is_empty() {
+                let frame = self.member.encoding().replay(self.pattern.as_str(), &allowed.events, snapshot);
+                if !self.member.outbox().room().await {
+                    return Err(Stop::Gone);
+                }
+                if !self.offer(&frame, || allowed.holds(&self.member)).await {
+                    if allowed.holds(&self.member) {
+                        return Err(Stop::Gone);
+                    }
+                    // Its grants are others by now.
+                    continue;
+                }
+            }
+            rest = more;
+            self.metrics.replayed.increment(allowed.events.len() as u64);
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, channel: &Channel, gap: Gap) -> Result<(), Stop> {
+        let frame = frames::gap(self.member.encoding(), &self.pattern, channel.journal().name(), gap);
+        self.send(&frame).await
+    }
+
+    async fn send(&self, chunk: &Chunk) -> Result<(), Stop> {
+        if self.offer(chunk, || true).await { Ok(()) } else { Err(Stop::Gone) }
+    }
+
+    /// Sends a chunk as soon as there is room, if it may still be sent then.
+    /// Nothing leaves any more once the subscription is given up: another one of
+    /// the same pattern may follow.
+    async fn offer(&self, chunk: &Chunk, may: impl Fn() -> bool) -> bool {
+        let offer = || (!self.given_up.is_cancelled() && may()).then(|| self.member.outbox().offer(chunk));
+        self.member.outbox().as_room_allows(|| self.member.progress().exclusively(offer)).await
+    }
+
+    fn join(&self, tracks: &[Track], recovered: bool) -> Result<(), (usize, NotYet)> {
+        let joining: Vec<(Arc<Channel>, Option<Cursor>)> =
+            tracks.iter().map(|track| (track.channel.clone(), track.reader.as_ref().map(Reader::cursor))).collect();
+        let live = |cursors: &[Cursor]| {
+            let positions =
+                joining.iter().zip(cursors).map(|((channel, _), cursor)| channel.position(*cursor)).collect();
+            let frame = self.options.subscribed_frame(
+                self.member.encoding(),
+                &self.pattern,
+                &self.channels,
+                positions,
+                recovered,
+            );
+            self.member.outbox().push(&frame);
+        };
+        Channel::join_all(&joining, &self.pattern, &self.member, || self.given_up.is_cancelled(), live)
+    }
+
+    fn refuse(&self, error: &ReadError) {
+        let message = match error {
+            ReadError::TooManySubjects => {
+                "a snapshot of so many subjects cannot be read at once; ask for narrower patterns".to_owned()
+            }
+            error => format!("what it missed cannot be read now ({error}); the subscription has ended, try again"),
+        };
+        self.refused.store(true, Ordering::Relaxed);
+        if let Some((topic, _)) = &self.live {
+            topic.leave(&self.member);
+        }
+        let code = if *error == ReadError::TooManySubjects { Code::BadRequest } else { Code::BrokerUnavailable };
+        self.metrics.errors.of(code).increment(1);
+        let refusal = Refusal::of(code, self.pattern.as_str(), message);
+        self.member.outbox().push(&frames::refused(self.member.encoding(), self.options.reply_to, refusal.into()));
+    }
+
+    fn patterns(&self) -> Vec<Pattern> {
+        vec![self.pattern.clone()]
+    }
+}
+
+/// Whether its newest values are sent at once.
+fn is_latest(channel: &Channel) -> bool {
+    channel.journal().delivery() == Delivery::Latest
+}
+
+async fn find(journal: &Journal, position: &Position) -> Result<Cursor, Stop> {
+    let mut patience = Patience::new();
+    loop {
+        if let Some(cursor) = patience.attempt(journal.cursor(position)).await? {
+            return Ok(cursor);
+        }
+    }
+}
+
+async fn next(values: &mut LastValues) -> Result<Option<Vec<Arc<Message>>>, Stop> {
+    let mut patience = Patience::new();
+    loop {
+        if let Some(events) = patience.attempt(values.next(TOGETHER)).await? {
+            return Ok(events);
+        }
+    }
+}
+
+async fn read(reader: &mut Reader, upto: Cursor) -> Result<Part, Stop> {
+    let mut patience = Patience::new();
+    loop {
+        if let Some(part) = patience.attempt(reader.next(upto.seq, TOGETHER)).await? {
+            return Ok(part);
+        }
+    }
+}
+
+/// How long a stream has been unreadable, and why.
+struct Patience {
+    since: Instant,
+    failed: Option<ReadError>,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { since: Instant::now(), failed: None }
+    }
+
+    /// What was read; nothing when another attempt is to be made. The first one
+    /// may take its time, since many others may be reading too. Once one has
+    /// failed the stream is known not to answer, and none lasts beyond
+    /// [`PATIENCE`]: so all who cannot be served are told together.
+    async fn attempt<T>(&mut self, read: impl Future<Output = Result<T, ReadError>>) -> Result<Option<T>, Stop> {
+        let left = PATIENCE.saturating_sub(self.since.elapsed());
+        let error = match &self.failed {
+            None => match read.await {
+                Ok(done) => return Ok(Some(done)),
+                Err(error) => error,
+            },
+            Some(before) => match timeout(left, read).await {
+                Ok(Ok(done)) => return Ok(Some(done)),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(Stop::Unreadable(before.clone())),
+            },
+        };
+        if error == ReadError::TooManySubjects || PATIENCE.saturating_sub(self.since.elapsed()) <= RETRY {
+            return Err(Stop::Unreadable(error));
+        }
+        self.failed = Some(error);
+        sleep(RETRY).await;
+        Ok(None)
+    }
+}

@@ -1,0 +1,50 @@
+//! What a client asks for with a subscription, besides its pattern.
+
+use std::sync::Arc;
+
+use crate::{
+    codec::Encoding,
+    config::Delivery,
+    hub::{frames, stream::channel::Channel},
+    proto::{Position, Subscribed},
+    quota::Account,
+    socket::Chunk,
+    subject::Pattern,
+};
+
+/// What it asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SubscribeOptions {
+    /// Number that the answer carries; 0 for none.
+    pub reply_to: u64,
+    /// It has everything up to these positions.
+    pub after: Vec<Position>,
+    /// It wants the newest event of each subject first.
+    pub snapshot: bool,
+    /// Whom it counts for what is read for it.
+    pub account: Account,
+}
+
+impl SubscribeOptions {
+    /// Whether it asks for nothing that is stored.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.after.is_empty() && !self.snapshot
+    }
+
+    /// The answer, for the moment at which the subscription is live.
+    pub(crate) fn subscribed_frame(
+        &self,
+        encoding: Encoding,
+        pattern: &Pattern,
+        channels: &[Arc<Channel>],
+        positions: Vec<Position>,
+        recovered: bool,
+    ) -> Chunk {
+        let deliveries = channels.iter().map(|channel| channel.journal().delivery());
+        // The strongest of what its subjects promise.
+        let delivery = deliveries.reduce(|a, b| if b == Delivery::Durable { b } else { a }).unwrap_or(Delivery::Live);
+        let subscribed =
+            Subscribed { subject: pattern.to_string(), delivery: delivery.label().to_owned(), positions, recovered };
+        frames::subscribed(encoding, self.reply_to, subscribed)
+    }
+}

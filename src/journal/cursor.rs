@@ -1,0 +1,90 @@
+//! Where somebody stands in a journal, and what will never come there.
+
+use std::sync::Arc;
+
+use crate::{broker::Message, proto, subject::Pattern};
+
+/// A place in a journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// Grows whenever the stream begins anew; 0 before that is known.
+    pub generation: u32,
+    /// Everything up to this sequence is done with.
+    pub seq: u64,
+}
+
+impl Cursor {
+    /// Whether it stands in the same stream and further on.
+    pub fn is_beyond(self, other: Self) -> bool {
+        self.generation == other.generation && self.seq > other.seq
+    }
+}
+
+/// What comes next for whoever fans out.
+#[derive(Debug)]
+pub enum Step {
+    /// Events in order, and how far they reach.
+    Events(Vec<Arc<Message>>, Cursor),
+    /// Something will never come: go on from here.
+    Lost(Cursor),
+}
+
+/// Sequences that nobody will get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The first one; 0 when that is not known.
+    pub from: u64,
+    /// The last one; 0 when that is not known.
+    pub to: u64,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why events will not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The stream's retention has dropped them.
+    Expired,
+    /// The stream was recreated, or has lost what it had acknowledged.
+    Reset,
+    /// There were more than this node hands out.
+    Overflow,
+}
+
+impl Gap {
+    /// As clients are told, for a pattern of theirs.
+    pub fn to_frame(self, pattern: &Pattern, stream: &str) -> proto::Gap {
+        proto::Gap {
+            subject: pattern.to_string(),
+            stream: stream.to_owned(),
+            from_seq: self.from,
+            to_seq: self.to,
+            reason: self.reason.label().to_owned(),
+        }
+    }
+}
+
+impl Reason {
+    /// Its name in `gap` frames.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Reset => "reset",
+            Self::Overflow => "overflow",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_further_on_in_the_same_stream_is_beyond() {
+        let at = |generation, seq| Cursor { generation, seq };
+        assert!(at(1, 5).is_beyond(at(1, 4)));
+        for (one, other) in [(at(1, 5), at(1, 5)), (at(1, 4), at(1, 5)), (at(2, 5), at(1, 4)), (at(1, 5), at(2, 4))] {
+            assert!(!one.is_beyond(other), "{one:?} {other:?}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! How many read a stream below what is in memory. By subject, each of them asks
+//! for itself; in order, all share the pages. So the more they are, the sooner
+//! pages cost the server less.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// So many readers, each with a question or two of its own, keep a server as
+/// busy as one page in order does.
+const PER_PAGE: u64 = 4;
+
+/// Those who read below what is in memory.
+#[derive(Debug, Default)]
+pub(crate) struct ReaderCount(AtomicUsize);
+
+/// One of them; dropping it leaves.
+#[derive(Debug)]
+pub(crate) struct CountedReader(Arc<ReaderCount>);
+
+impl ReaderCount {
+    pub(crate) fn enter(self: &Arc<Self>) -> CountedReader {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        CountedReader(self.clone())
+    }
+
+    /// Whether so many pages in order are less work than all their questions.
+    pub(crate) fn justifies_reading_in_order(&self, pages: u64) -> bool {
+        self.0.load(Ordering::Relaxed) as u64 >= pages.saturating_mul(PER_PAGE)
+    }
+}
+
+impl Drop for CountedReader {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_pay_when_many_are_there_and_not_when_they_have_left() {
+        let reader_count = Arc::<ReaderCount>::default();
+        let mut all: Vec<_> = (0..PER_PAGE).map(|_| reader_count.enter()).collect();
+        assert!(
+            reader_count.justifies_reading_in_order(1)
+                && !reader_count.justifies_reading_in_order(2)
+                && !reader_count.justifies_reading_in_order(u64::MAX)
+        );
+        all.pop();
+        assert!(!reader_count.justifies_reading_in_order(1));
+    }
+}

@@ -1,0 +1,405 @@
+//! What a node has in memory of one stream: its newest events, in order and
+//! without holes. Free of I/O; whoever reads from the stream is told when there
+//! is something to read.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    broker::{Message, PageSize, Stored, StreamState},
+    config::{self, Delivery},
+    event_log::{EventLog, Select},
+    journal::{
+        cursor::{Cursor, Gap, Reason, Step},
+        held::{Held, WindowProgress},
+        lookup::Lookup,
+        losses::Losses,
+        reorder_buffer::ReorderBuffer,
+        sequence_waiters::SequenceWaiters,
+    },
+    subject::Pattern,
+    sync::{Mutex, MutexGuard},
+};
+
+/// Bytes of events that may be in memory beyond the window because they are not
+/// fanned out yet. What comes then is read from the stream later.
+const BEHIND_BYTES: usize = 16 * 1024 * 1024;
+
+/// What is in memory.
+#[derive(Debug)]
+pub(crate) struct Window {
+    delivery: Delivery,
+    bytes: usize,
+    age: Duration,
+    state: Mutex<State>,
+    /// Whether it is known what the stream is, up to a moment ago.
+    ready: watch::Sender<bool>,
+    /// Told when there is more to fan out.
+    pub(crate) advanced: Notify,
+    /// What clients who are ahead of this node wait for.
+    awaited: SequenceWaiters,
+    /// Told when there is something to be read or checked.
+    pub(crate) attention: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// What the stream was when it was asked last.
+    stream: StreamState,
+    generation: u32,
+    reorder_buffer: ReorderBuffer,
+    held: Held,
+    losses: Losses,
+    /// What is fanned out already; nothing while nobody does that.
+    fanned: Option<u64>,
+    /// Whether the stream should be asked what it is.
+    stale: bool,
+}
+
+impl Window {
+    pub(crate) fn new(stream: &config::Stream, delivery: Delivery) -> Self {
+        let per_subject = if delivery == Delivery::Latest { 1 } else { usize::MAX };
+        Self {
+            delivery,
+            bytes: stream.window.bytes.bytes(),
+            age: stream.window.age.duration(),
+            state: Mutex::new(State {
+                stream: StreamState::default(),
+                generation: 0,
+                reorder_buffer: ReorderBuffer::default(),
+                held: Held::new(per_subject),
+                losses: Losses::default(),
+                fanned: None,
+                stale: true,
+            }),
+            ready: watch::Sender::new(false),
+            advanced: Notify::new(),
+            awaited: SequenceWaiters::default(),
+            attention: Notify::new(),
+        }
+    }
+
+    pub(crate) fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
+    /// How much is kept in memory.
+    pub(crate) fn window(&self) -> (usize, Duration) {
+        (self.bytes, self.age)
+    }
+
+    /// Takes in what the tail brought. True when there is more to fan out.
+    pub(crate) fn take(&self, arrived: impl IntoIterator<Item = Stored>) -> bool {
+        let mut state = self.lock();
+        let before = state.reorder_buffer.head();
+        for stored in arrived {
+            if stored.ends_older {
+                // The stream has removed something just now.
+                state.stale = true;
+                self.attention.notify_one();
+            }
+            if stored.seq <= state.reorder_buffer.head() {
+                // It was read meanwhile; or the stream has begun anew.
+                state.stale = true;
+                self.attention.notify_one();
+            } else if self.is_full(&state) {
+                state.reorder_buffer.know(stored.seq);
+            } else {
+                let State { reorder_buffer, held, .. } = &mut *state;
+                reorder_buffer.take(stored, |stored| held.add(stored));
+            }
+        }
+        self.evict(&mut state);
+        self.awaited.reach(state.reorder_buffer.head());
+        if state.reorder_buffer.hole().is_some() {
+            self.attention.notify_one();
+        }
+        state.reorder_buffer.head() > before && *self.ready.borrow()
+    }
+
+    /// Something may have been lost.
+    pub(crate) fn mark_stale(&self) {
+        self.lock().stale = true;
+        self.attention.notify_one();
+    }
+
+    /// Whether there was doubt; there is none any more.
+    pub(crate) fn take_stale(&self) -> bool {
+        std::mem::take(&mut self.lock().stale)
+    }
+
+    /// Whether there is doubt.
+    pub(crate) fn needs_check(&self) -> bool {
+        self.lock().stale
+    }
+
+    /// The stream is this one now: what was known before is void. Events from
+    /// `next` on are to be read.
+    pub(crate) fn begin(&self, stream: StreamState, next: u64) {
+        let mut state = self.lock();
+        state.generation += 1;
+        if state.generation > 1 {
+            // What came meanwhile may be of the one or of the other.
+            state.reorder_buffer = ReorderBuffer::default();
+        }
+        state.stream = stream;
+        state.held.begin(stream, next);
+        state.losses = Losses::default();
+        state.fanned = None;
+        let State { reorder_buffer, held, .. } = &mut *state;
+        reorder_buffer.begin(next, |stored| held.add(stored));
+        reorder_buffer.know(stream.last);
+        self.awaited.reset();
+    }
+
+    /// What the stream was found to be, the same as before. What lies before
+    /// its first event is gone here too, once it is fanned out.
+    pub(crate) fn confirm(&self, stream: StreamState) {
+        let mut state = self.lock();
+        state.stream = stream;
+        let through = stream.first.saturating_sub(1).min(state.handed());
+        state.held.expire(through);
+    }
+
+    /// Does something with what is in memory, unless the stream has begun anew.
+    pub(crate) fn held<R>(&self, generation: u32, act: impl FnOnce(&mut Held, WindowProgress) -> R) -> Option<R> {
+        let mut state = self.lock();
+        let reach = WindowProgress { head: state.reorder_buffer.head(), handed: state.handed() };
+        (state.generation == generation).then(|| act(&mut state.held, reach))
+    }
+
+    /// Another one says that what was read of the stream before may have been
+    /// removed since.
+    pub(crate) fn version(&self) -> u32 {
+        self.lock().held.version()
+    }
+
+    /// What the stream was when it was asked last, and up to where everything
+    /// of it has come.
+    pub(crate) fn stream(&self) -> (StreamState, Cursor) {
+        let state = self.lock();
+        (state.stream, Cursor { generation: state.generation, seq: state.reorder_buffer.head() })
+    }
+
+    /// Notes that events are stored up to here.
+    pub(crate) fn know(&self, last: u64) {
+        self.lock().reorder_buffer.know(last);
+    }
+
+    /// The first range that is missing, unless there is no room for it now.
+    pub(crate) fn hole(&self) -> Option<(u64, u64)> {
+        let state = self.lock();
+        if self.is_full(&state) { None } else { state.reorder_buffer.hole() }
+    }
+
+    /// Takes in what was read: `events`, and nothing else up to `through`.
+    pub(crate) fn fill(&self, generation: u32, events: Vec<Stored>, through: u64) {
+        let mut state = self.lock();
+        if state.generation != generation {
+            return;
+        }
+        let State { reorder_buffer, held, .. } = &mut *state;
+        for stored in events {
+            reorder_buffer.fill(stored, |stored| held.add(stored));
+        }
+        reorder_buffer.pass(through, |stored| held.add(stored));
+        self.evict(&mut state);
+        self.awaited.reach(state.reorder_buffer.head());
+    }
+
+    /// Retention has dropped these before they were here.
+    pub(crate) fn lose(&self, from: u64, to: u64) {
+        let mut state = self.lock();
+        let floor = state.held.log.floor();
+        state.losses.add(from, to, floor);
+    }
+
+    /// It is known what the stream is: whoever waits may go on.
+    pub(crate) fn set_ready(&self) {
+        self.ready.send_replace(true);
+        self.advanced.notify_one();
+    }
+
+    /// It is not known any more.
+    pub(crate) fn clear_ready(&self) {
+        self.ready.send_replace(false);
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Whether it was ever ready.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.is_ready() || self.generation() > 1
+    }
+
+    /// Waits until it is known what the stream is.
+    pub(crate) async fn until_ready(&self) {
+        // It fails only without a sender, which is ours.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.lock().generation
+    }
+
+    /// Waits until everything up to a sequence has come, or the stream of this
+    /// generation is another one.
+    pub(crate) async fn until_come(&self, generation: u32, seq: u64) {
+        let mut waiter = self.awaited.enter(seq);
+        // What comes after this look it is told.
+        let head = self.head();
+        if head.generation == generation && head.seq < seq {
+            waiter.told().await;
+        }
+    }
+
+    /// Everything up to here has come.
+    pub(crate) fn head(&self) -> Cursor {
+        self.stream().1
+    }
+
+    /// Below and at this sequence nothing is in memory.
+    pub(crate) fn floor(&self) -> u64 {
+        self.lock().held.log.floor()
+    }
+
+    /// The oldest event in memory that the stream certainly still has: who has
+    /// it has all that is older.
+    pub(crate) fn oldest_certain(&self) -> Option<u64> {
+        self.lock().held.log.first()
+    }
+
+    /// What comes after a cursor for whoever fans out, at most so much. What
+    /// was not asked for yet stays in memory.
+    pub(crate) fn step(&self, cursor: Cursor, size: PageSize) -> Option<Step> {
+        if !self.is_ready() {
+            return None;
+        }
+        let mut state = self.lock();
+        let (generation, head) = (state.generation, state.reorder_buffer.head());
+        if cursor.generation != generation {
+            // Before the first one nobody was there to miss anything.
+            let seq = if cursor.generation == 0 { head } else { state.held.log.floor().min(head) };
+            state.fanned = Some(seq);
+            return Some(Step::Lost(Cursor { generation, seq }));
+        }
+        state.fanned = Some(cursor.seq);
+        let (upto, lost) = state.losses.after(cursor.seq, head);
+        if let Some(gap) = lost {
+            return Some(Step::Lost(Cursor { generation, seq: gap.to }));
+        }
+        if cursor.seq >= upto {
+            if state.reorder_buffer.hole().is_some() {
+                // There may be room again for what was not taken in.
+                self.evict(&mut state);
+                self.attention.notify_one();
+            }
+            return None;
+        }
+        let (mut events, mut bytes, mut seq) = (Vec::new(), 0, upto);
+        for (at, _, event) in state.held.log.range(cursor.seq, upto) {
+            bytes += event.cost();
+            if !events.is_empty() && (events.len() == size.events || bytes > size.bytes) {
+                seq = at - 1;
+                break;
+            }
+            events.push(event.clone());
+        }
+        Some(Step::Events(events, Cursor { generation, seq }))
+    }
+
+    /// What comes after a cursor for patterns, at most so much and up to there.
+    pub(crate) fn look(&self, cursor: Cursor, patterns: &[Pattern], upto: u64, size: PageSize) -> Lookup {
+        let state = self.lock();
+        let (generation, head) = (state.generation, state.reorder_buffer.head());
+        if cursor.generation != generation {
+            return Lookup::Lost(reset(cursor), Cursor { generation, seq: state.stream.first.saturating_sub(1) });
+        }
+        let upto = upto.min(head);
+        if cursor.seq >= upto {
+            return Lookup::End;
+        }
+        let floor = state.held.log.floor();
+        if cursor.seq < floor && floor >= state.stream.first {
+            return Lookup::Older(floor);
+        }
+        if cursor.seq < floor && self.delivery != Delivery::Latest {
+            // Of what is older the stream has nothing left either.
+            let to = (state.stream.first - 1).min(head);
+            let gap = Gap { from: cursor.seq + 1, to, reason: Reason::Expired };
+            return Lookup::Lost(gap, Cursor { generation, seq: to });
+        }
+        let (upto, lost) = state.losses.after(cursor.seq, upto);
+        if let Some(gap) = lost {
+            return Lookup::Lost(gap, Cursor { generation, seq: gap.to });
+        }
+        let page = state.held.log.page(patterns, Select::All, cursor.seq, upto, size.events);
+        let (mut events, mut bytes, mut through) = (Vec::new(), 0, page.through);
+        for (seq, event) in page.events {
+            bytes += event.cost();
+            if !events.is_empty() && bytes > size.bytes {
+                through = seq - 1;
+                break;
+            }
+            events.push(event.clone());
+        }
+        Lookup::Events(events, Cursor { generation, seq: through })
+    }
+
+    /// Looks at what is in memory, and at the sequence at and below which there
+    /// is more in the stream, 0 where there is not; nothing when the stream of
+    /// this generation is another one by now.
+    pub(crate) fn view<R>(&self, generation: u32, look: impl FnOnce(&EventLog<Arc<Message>>, u64) -> R) -> Option<R> {
+        let state = self.lock();
+        let floor = state.held.log.floor();
+        let floor = if floor < state.stream.first { 0 } else { floor };
+        (state.generation == generation).then(|| look(&state.held.log, floor))
+    }
+
+    /// Drops what has become too old.
+    pub(crate) fn expire(&self) {
+        self.evict(&mut self.lock());
+    }
+
+    /// Whether so much waits for its fan-out that no more is taken.
+    fn is_full(&self, state: &State) -> bool {
+        state.fanned.is_some() && state.held.log.bytes() > self.bytes + BEHIND_BYTES
+    }
+
+    /// Drops what is beyond the window and fanned out.
+    fn evict(&self, state: &mut State) {
+        let oldest = if self.delivery == Delivery::Latest { None } else { Instant::now().checked_sub(self.age) };
+        while let Some((seq, event)) = state.held.log.front() {
+            let old = oldest.is_some_and(|oldest| event.arrived < oldest);
+            let beyond = old || state.held.log.bytes() > self.bytes;
+            if !beyond || state.fanned.is_some_and(|fanned| seq > fanned) {
+                break;
+            }
+            state.held.log.evict_through(seq);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Everything up to here is handed out, or nobody hands out.
+    fn handed(&self) -> u64 {
+        self.fanned.unwrap_or(u64::MAX)
+    }
+}
+
+fn reset(cursor: Cursor) -> Gap {
+    Gap { from: cursor.seq.saturating_add(1), to: 0, reason: Reason::Reset }
+}
+
+#[cfg(test)]
+mod tests;

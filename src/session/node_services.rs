@@ -1,0 +1,57 @@
+//! What all sessions of a node share.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    access::Access,
+    broker::Broker,
+    config::{Limits, Span},
+    drain::Tasks,
+    fetch::Fetcher,
+    hub::Hub,
+    metrics::Metrics,
+    outbox::Policy,
+    publish::Publisher,
+    quota::Quotas,
+    request::Requests,
+    session::{queue::QueueRoom, registry::Connections},
+};
+
+/// What all sessions of a node share.
+#[derive(Debug)]
+pub struct NodeServices {
+    /// Name of the node.
+    pub node: String,
+    /// How often the client hears from us.
+    pub heartbeat: Span,
+    /// What the client has to keep.
+    pub limits: Limits,
+    /// Where events come from, for news of it.
+    pub broker: Arc<dyn Broker>,
+    /// Where subscriptions go.
+    pub hub: Arc<Hub>,
+    /// Who comes in, and what they may do.
+    pub access: Arc<Access>,
+    /// How much may be done for a user.
+    pub quotas: Arc<Quotas>,
+    /// Where published events go.
+    pub publisher: Arc<Publisher>,
+    /// Where questions to services go.
+    pub requests: Arc<Requests>,
+    /// Room for what waits for its turn.
+    pub(crate) queue_room: Arc<QueueRoom>,
+    /// Reads what is stored.
+    pub fetcher: Arc<Fetcher>,
+    /// Where the connection is listed.
+    pub registry: Arc<Connections>,
+    /// Cancelled when the node leaves.
+    pub leaving: CancellationToken,
+    /// What outboxes share.
+    pub policy: Arc<Policy>,
+    /// Owner of its tasks.
+    pub tasks: Tasks,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+}

@@ -1,0 +1,26 @@
+//! A connection at the moment at which something is begun for it.
+
+use std::sync::Arc;
+
+use crate::{grants::Grants, outbox::Outbox, session::node_services::NodeServices, socket::ConnectionId};
+
+/// A connection at the moment at which something is begun for it.
+pub(crate) struct Requester<'a> {
+    pub(crate) services: &'a Arc<NodeServices>,
+    pub(crate) outbox: &'a Arc<Outbox>,
+    /// What it may do now.
+    pub(crate) grants: &'a Grants,
+}
+
+impl Requester<'_> {
+    pub(crate) fn connection(&self) -> ConnectionId {
+        self.outbox.wire().id()
+    }
+
+    /// How many things, and bytes of them, may wait for their turn: as much as a
+    /// client may send at once.
+    pub(crate) fn queue_limits(&self) -> (usize, usize) {
+        let limits = &self.services.limits;
+        (limits.frames_burst as usize, limits.bytes_burst.bytes())
+    }
+}

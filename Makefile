@@ -95,7 +95,7 @@ bench-check: ## Check the benchmark, and that it still works
 	  --targets notifier-durable,notifier-full-durable --scenarios fanout,personal,unwanted
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- --quick \
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh) \
-	  --targets notifier-full --scenarios idle,connect,storm,topics
+	  --targets notifier-full,notifier-tls --scenarios idle,connect,storm,topics
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- startup --quick \
 	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
 	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- resume --quick \

@@ -8,11 +8,15 @@ mod client;
 mod endpoint;
 mod files;
 mod pem;
+mod records;
+mod scratch;
 mod session;
+mod stream;
 
 pub use authorities::{BadAuthorities, authorities};
 pub use client::{Trust, connect};
-pub use endpoint::{Endpoint, Stream, has_certificate};
+pub use endpoint::Endpoint;
 pub use files::TlsError;
 pub use pem::read_pem;
 pub use session::Session;
+pub use stream::Stream;

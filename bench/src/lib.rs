@@ -1,6 +1,7 @@
 //! Measures a notifier node beside the least that a server can do, and beside its peers, and lives with one for an
 //! hour. `README.md` says how to use it and how to read what it prints.
 
+pub mod certificate;
 pub mod cli;
 pub mod clock;
 pub mod drive;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    certificate::Certificate,
     clock::{self, SECOND},
     drive::{Drive, Pace, Pump},
     failure::{Because as _, Failure, Outcome},
@@ -130,7 +131,10 @@ impl Rig {
         };
         let passes =
             if target.full || target.hostile { Some(Passes::issue(&scratch.join(ISSUER_FILE))?) } else { None };
-        let command = target.command(&Places { programs, listen, internal, nats: nats_address, scratch })?;
+        let certificate = target.tls.then(|| Certificate::create(scratch)).transpose()?;
+        let places =
+            Places { programs, listen, internal, nats: nats_address, certificate: certificate.as_ref(), scratch };
+        let command = target.command(&places)?;
         let mut server = Process::start(&target.name, Some(ground.server_core), &command, scratch, listen)?;
         if nats.is_none() {
             server.await_port(nats_address)?; // it opens one port after the other
@@ -140,7 +144,7 @@ impl Rig {
         }
         let names = if target.full { Names::wide(FIRST) } else { Names::plain(FIRST) };
         let feed = Feed::connect(nats_address, names)?;
-        let swarm = Swarm::new(listen, names, passes)?;
+        let swarm = Swarm::new(listen, names, passes, certificate.map(|certificate| certificate.client))?;
         let scraper = target.full.then(|| Scraper::start(internal));
         Ok(Self {
             swarm,

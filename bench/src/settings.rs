@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::passes;
+use crate::{certificate::Certificate, passes};
 
 /// A file in the run's folder: the public key of the tokens' issuer.
 pub const ISSUER_FILE: &str = "issuer.pem";
@@ -77,6 +77,12 @@ fn issuer(key: &Path) -> String {
         "[auth]\nmode = \"jwt\"\n\n[[auth.issuers]]\nissuer = \"{issuer}\"\naudience = \"{audience}\"\n\
          algorithms = [\"ES256\"]\npublic_key_file = \"{key}\"\n"
     )
+}
+
+/// What a node needs to speak TLS with its clients.
+pub fn tls(certificate: &Certificate) -> String {
+    let Certificate { cert_file, key_file, .. } = certificate;
+    format!("\n[server.tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\n", cert_file.display(), key_file.display())
 }
 
 /// A stream of what lies below the token `first`, and its subjects durable. In memory, because the disk is not what is

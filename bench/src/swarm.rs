@@ -2,6 +2,7 @@
 //! arrives and checks that each connection gets its subject's events once and in order.
 
 mod opening;
+mod stream;
 mod tally;
 
 use std::{
@@ -9,18 +10,21 @@ use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     ops::Range,
     os::fd::OwnedFd,
+    sync::Arc,
     time::Duration,
 };
 
 use rustix::{
     event::{Timespec, epoll},
     io::Errno,
-    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType},
+    net::{AddressFamily, SocketFlags, SocketType},
 };
+use rustls::ClientConfig;
 
 pub use opening::{Opened, WINDOW};
 pub use tally::{Faults, Group, Tally};
 
+use self::stream::Stream;
 use crate::{
     clock,
     failure::{Because as _, Failure, Outcome},
@@ -74,7 +78,7 @@ enum Stage {
 
 #[derive(Debug)]
 struct Connection {
-    socket: Option<OwnedFd>,
+    stream: Option<Stream>,
     stage: Stage,
     role: Role,
     /// Where in [`Swarm::next`] its subjects are.
@@ -89,6 +93,8 @@ struct Connection {
 #[derive(Debug)]
 pub struct Swarm {
     server: SocketAddrV4,
+    /// How they speak TLS, if they do.
+    tls: Option<Arc<ClientConfig>>,
     poll: OwnedFd,
     connections: Vec<Connection>,
     /// The event that must come next, of each subject of each connection.
@@ -108,11 +114,17 @@ pub struct Swarm {
 }
 
 impl Swarm {
-    /// No clients yet, of the server at `server`.
-    pub fn new(server: SocketAddr, names: Names, passes: Option<Passes>) -> Outcome<Self> {
+    /// No clients yet, of the server at `server`; with `tls` they speak that.
+    pub fn new(
+        server: SocketAddr,
+        names: Names,
+        passes: Option<Passes>,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Outcome<Self> {
         let SocketAddr::V4(server) = server else { return Err(Failure::new("servers listen on IPv4 here")) };
         Ok(Self {
             server,
+            tls,
             poll: epoll::create(epoll::CreateFlags::CLOEXEC).because(|| "cannot create an epoll".into())?,
             connections: Vec::new(),
             next: Vec::new(),
@@ -179,7 +191,7 @@ impl Swarm {
 
     fn read(&mut self, at: usize) -> Outcome<()> {
         let connection = &mut self.connections[at];
-        let Some(socket) = &connection.socket else { return Ok(()) };
+        let Some(stream) = &mut connection.stream else { return Ok(()) };
         let mut kept = 0;
         if connection.cut {
             let tail = self.tails.remove(&at).unwrap_or_default();
@@ -187,14 +199,14 @@ impl Swarm {
             kept = tail.len();
             connection.cut = false;
         }
-        let length = match rustix::net::recv(socket, &mut self.buffer[kept..], RecvFlags::empty()) {
-            Ok((0, _)) | Err(Errno::CONNRESET | Errno::PIPE) => {
-                connection.socket = None;
+        let length = match stream.recv(&mut self.buffer[kept..]) {
+            Ok(0) | Err(Errno::CONNRESET | Errno::PIPE) => {
+                connection.stream = None;
                 connection.stage = Stage::Closed;
                 self.tally.faults.closed += 1;
                 return Ok(());
             }
-            Ok((length, _)) => length,
+            Ok(length) => length,
             Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(error) => return Err(Failure::new(format!("cannot read from the server: {error}"))),
         };
@@ -232,7 +244,7 @@ impl Swarm {
             let answer = connection.role.plug.answer(bytes);
             if !answer.is_empty() {
                 // A Pong that finds no room is no loss: the server hears of us otherwise.
-                let _ = rustix::net::send(socket, &answer, SendFlags::NOSIGNAL);
+                let _ = stream.send(&answer);
             }
         }
         Ok(())
@@ -253,8 +265,8 @@ impl Swarm {
     /// These clients stop reading.
     pub fn stall(&mut self, who: Range<usize>) -> Outcome<()> {
         for connection in &mut self.connections[who] {
-            if let Some(socket) = &connection.socket {
-                epoll::delete(&self.poll, socket).because(|| "cannot leave a socket alone".into())?;
+            if let Some(stream) = &connection.stream {
+                epoll::delete(&self.poll, stream).because(|| "cannot leave a socket alone".into())?;
             }
             connection.stage = Stage::Stalled;
             self.warm -= usize::from(connection.warm);
@@ -266,8 +278,8 @@ impl Swarm {
     pub fn cut_all(&mut self) -> Outcome<()> {
         for connection in &mut self.connections {
             connection.stage = Stage::Closed;
-            if let Some(socket) = connection.socket.take() {
-                rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO))
+            if let Some(stream) = connection.stream.take() {
+                rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))
                     .because(|| "cannot cut a connection".into())?;
             }
         }
@@ -279,8 +291,8 @@ impl Swarm {
         Ok(())
     }
 
-    /// A socket on its way to the server.
-    fn connect(&self, at: usize, narrow: bool) -> Outcome<OwnedFd> {
+    /// A stream on its way to the server.
+    fn connect(&self, at: usize, narrow: bool) -> Outcome<Stream> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
             .because(|| "cannot open another socket: raise the limit of open files, `ulimit -n`".into())?;
@@ -292,7 +304,7 @@ impl Swarm {
         let source = Ipv4Addr::new(127, 0, 0, 2 + (at % SOURCES) as u8);
         rustix::net::bind(&socket, &SocketAddrV4::new(source, 0)).because(|| format!("no port is left on {source}"))?;
         match rustix::net::connect(&socket, &self.server) {
-            Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+            Ok(()) | Err(Errno::INPROGRESS) => Stream::new(socket, self.tls.as_ref(), at),
             Err(error) => Err(Failure::new(format!("cannot connect to {}: {error}", self.server))),
         }
     }

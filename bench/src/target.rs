@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
+use serde_json::json;
+
 use crate::{
+    certificate::Certificate,
     failure::{Because as _, Failure, Outcome},
     plug::Plug,
     settings,
@@ -60,13 +63,18 @@ pub struct Target {
     pub full: bool,
     /// Whether it is for users of whom one is hostile: tokens, limits as they are by default, a stream beside what is live.
     pub hostile: bool,
+    /// Whether it and its clients speak TLS.
+    pub tls: bool,
 }
 
 /// The names of the targets that are measured when none is named; those that need a path are not among them.
 pub const NAMES: &[&str] = &["floor", "floor16", "notifier", "notifier-proto", "naive", "ws", "nats"];
 
-/// Nodes that are measured only where they are named: with stored events, with everything on, with both.
-pub const NAMED: &[&str] = &["notifier-durable", "notifier-full", "notifier-full-durable"];
+/// Nodes that are measured only where they are named: with stored events, with everything on, with both, over TLS.
+pub const NAMED: &[&str] = &["notifier-durable", "notifier-full", "notifier-full-durable", "notifier-tls"];
+
+/// The end of the names of servers that are measured over TLS.
+const TLS: &str = "-tls";
 
 /// Where the programs are that are not part of this one.
 #[derive(Clone, Debug)]
@@ -125,17 +133,19 @@ impl Target {
             "naive" => (Server::Naive, Plug::Plain),
             "ws" => (Server::Ws, Plug::Plain),
             "nats" => (Server::Nats, Plug::Nats),
-            "notifier" | "notifier-durable" | "notifier-full" | "notifier-full-durable" => {
+            "notifier" | "notifier-durable" | "notifier-full" | "notifier-full-durable" | "notifier-tls" => {
                 (Server::Notifier(programs.node.clone()), Plug::NotifierJson)
             }
             "notifier-proto" => (Server::Notifier(programs.node.clone()), Plug::NotifierProto),
-            "centrifugo" => match &programs.centrifugo {
+            "centrifugo" | "centrifugo-tls" => match &programs.centrifugo {
                 Some(path) => (Server::Centrifugo(path.clone()), Plug::Centrifugo),
-                None => return Err(Failure::new("the target centrifugo needs --centrifugo PATH")),
+                None => return Err(Failure::new(format!("the target {name} needs --centrifugo PATH"))),
             },
             _ => {
                 let known = [NAMES, NAMED].concat().join(", ");
-                return Err(Failure::new(format!("there is no target {name}; there are {known}, centrifugo")));
+                return Err(Failure::new(format!(
+                    "there is no target {name}; there are {known}, centrifugo, centrifugo-tls"
+                )));
             }
         };
         Ok(Self {
@@ -145,16 +155,18 @@ impl Target {
             stored: matches!(name, "notifier-durable" | "notifier-full-durable"),
             full: matches!(name, "notifier-full" | "notifier-full-durable"),
             hostile: false,
+            tls: name.ends_with(TLS),
         })
     }
 
-    /// Another build of the node, from `NAME=PATH`.
+    /// Another build of the node, from `NAME=PATH`; over TLS where the name ends in `-tls`.
     pub fn compared(assignment: &str) -> Outcome<Self> {
         let Some((name, path)) = assignment.split_once('=') else {
             return Err(Failure::new(format!("--compare {assignment}: must be NAME=PATH")));
         };
         let (server, plug) = (Server::Notifier(path.into()), Plug::NotifierJson);
-        Ok(Self { name: name.into(), server, plug, stored: false, full: false, hostile: false })
+        let tls = name.ends_with(TLS);
+        Ok(Self { name: name.into(), server, plug, stored: false, full: false, hostile: false, tls })
     }
 
     /// The bare subscribers.
@@ -166,6 +178,7 @@ impl Target {
             stored: false,
             full: false,
             hostile: false,
+            tls: false,
         })
     }
 
@@ -186,7 +199,7 @@ impl Target {
 
     /// The command that serves clients at `listen`, fed by the nats-server at `nats`. Files go to `scratch`.
     pub fn command(&self, places: &Places<'_>) -> Outcome<Command> {
-        let Places { programs, listen, internal, nats, scratch } = places;
+        let Places { programs, listen, internal, nats, certificate, scratch } = places;
         let own = |word: &str| -> Outcome<Command> {
             let mut command = Command::new(std::env::current_exe().because(|| "cannot find this program".into())?);
             command.arg(word).args(["--listen", &listen.to_string(), "--nats", &nats.to_string()]);
@@ -220,17 +233,24 @@ impl Target {
                 let mut command = Command::new(path);
                 command.args(["serve", "--nats", &format!("nats://{nats}")]);
                 command.args(["--listen", &listen.to_string(), "--internal-listen", &internal.to_string()]);
-                let settings = if self.hostile {
+                let mut settings = if self.hostile {
                     settings::with_default_limits(scratch)
                 } else {
                     settings::of_node(self.stored, self.full, scratch)
                 };
+                if let Some(certificate) = certificate {
+                    settings += &settings::tls(certificate);
+                }
                 command.arg("--config").arg(write(scratch, "node.toml", &settings)?);
                 command
             }
             Server::Centrifugo(path) => {
-                let config = serde_json::json!({
-                    "http_server": { "address": listen.ip().to_string(), "port": listen.port().to_string() },
+                let tls = certificate.map(|certificate| {
+                    json!({ "enabled": true, "cert_pem": certificate.cert_file, "key_pem": certificate.key_file })
+                });
+                let (address, port) = (listen.ip().to_string(), listen.port().to_string());
+                let config = json!({
+                    "http_server": { "address": address, "port": port, "tls": tls.unwrap_or_else(|| json!({})) },
                     "client": { "insecure": true, "connection_limit": 100_000 },
                     "channel": { "without_namespace": { "allow_subscribe_for_client": true } },
                     "broker": { "enabled": true, "type": "nats",
@@ -256,6 +276,8 @@ pub struct Places<'a> {
     pub internal: SocketAddr,
     /// Where events come from.
     pub nats: SocketAddr,
+    /// What it shows to its clients, where they speak TLS.
+    pub certificate: Option<&'a Certificate>,
     /// A folder for files.
     pub scratch: &'a Path,
 }

@@ -9,17 +9,29 @@ import { REPOSITORY } from './paths.js';
 import { until } from './wait.js';
 
 const NOTIFIER = process.env.NOTIFIER_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(REPOSITORY, 'target'), 'debug/notifier');
-/** CLIENT_TEST_LOGS=1 shows what nodes and broker log. */
-const LOGS = process.env.CLIENT_TEST_LOGS ? 'inherit' : 'ignore';
+/** CLIENT_TEST_LOGS=1 shows what nodes and broker log, at once. */
+const LOGS = !!process.env.CLIENT_TEST_LOGS;
+/** Characters that are kept of what a program printed last, for whoever finds that it has ended. */
+const KEPT_CHARACTERS = 4_000;
 const NATS = process.env.NATS_SERVER ?? 'nats-server';
 
+/**
+ * A port that nobody listens on, below those that systems give to whoever asks for any (Linux: from 32768): nobody gets
+ * it by chance before it is used, nor while what listens on it is started again.
+ */
+const taken = new Set<number>();
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    if (taken.has(port)) continue;
+    taken.add(port);
+    const server = createServer().listen(port, '127.0.0.1');
+    const free = await once(server, 'listening').then(() => true, () => false);
+    if (!free) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** What runs now. Nothing of it outlives this process, however that ends; one that hangs ends by itself. */
@@ -32,6 +44,7 @@ setTimeout(() => process.exit(1), LONGEST_MS).unref();
 /** A program that can be ended in any way and started again. */
 class Program {
   #process: ChildProcess | undefined;
+  #printed = '';
 
   constructor(
     readonly command: string,
@@ -42,14 +55,21 @@ class Program {
   async start(): Promise<void> {
     // A node takes each variable that begins so for a setting.
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NOTIFIER_')));
-    const child = spawn(this.command, this.args, { env, stdio: ['ignore', LOGS, LOGS] });
+    const child = spawn(this.command, this.args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#printed = '';
+    for (const output of [child.stdout, child.stderr]) {
+      output.on('data', (bytes: Buffer) => {
+        if (LOGS) process.stderr.write(bytes);
+        this.#printed = (this.#printed + bytes.toString()).slice(-KEPT_CHARACTERS);
+      });
+    }
     child.on('error', (error) => process.stderr.write(`${this.command}: ${error.message}\n`));
     children.add(child);
     child.on('exit', () => children.delete(child));
     this.#process = child;
     const begun = async (): Promise<boolean> => !this.running || (await this.ready().catch(() => false));
     await until(begun, `${this.command} is ready`, 20_000);
-    if (!this.running) throw new Error(`${this.command} has ended; CLIENT_TEST_LOGS=1 shows why`);
+    if (!this.running) throw new Error(`${this.command} has ended:\n${this.#printed}`);
   }
 
   get running(): boolean {

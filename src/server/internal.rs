@@ -42,7 +42,7 @@ use crate::{
         secure::secured,
     },
     socket::{HttpProgress, HttpTimes, Overdue, Strict},
-    tls::{Endpoint, has_certificate},
+    tls::Endpoint,
 };
 
 /// Without a beat of the clients' event loop for so long, the node is dead.
@@ -287,7 +287,7 @@ impl Front {
             None => self.speak(stream, peer, false).await,
             Some(endpoint) => {
                 if let Ok(stream) = secured(endpoint, stream, HEAD_TIME).await {
-                    let certificate = has_certificate(&stream);
+                    let certificate = stream.has_certificate();
                     self.speak(stream, peer, certificate).await;
                 }
             }

@@ -8,21 +8,15 @@ use std::{
 };
 
 use tokio::{net::TcpStream, time::sleep};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     config::ServerTls,
     metrics::{Listener, Metrics, Reload},
-    tls::files::{Files, Loaded, TlsError},
+    tls::{
+        files::{Files, Loaded, TlsError},
+        stream::Stream,
+    },
 };
-
-/// A TCP stream after its handshake, as long as HTTP is spoken on it.
-pub type Stream = TlsStream<TcpStream>;
-
-/// Whether the peer has shown a certificate that its listener's authorities vouch for.
-pub fn has_certificate(stream: &Stream) -> bool {
-    stream.get_ref().1.peer_certificates().is_some()
-}
 
 /// Makes the handshakes of one listener.
 pub struct Endpoint {
@@ -58,7 +52,7 @@ impl Endpoint {
     /// # Errors
     /// When the client gives up, or speaks no TLS that is taken.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
-        TlsAcceptor::from(self.current().config).accept(stream).await
+        Stream::accept(stream, self.current().config).await
     }
 
     /// What is wrong with the certificate in use; nothing while clients can take it.

@@ -61,7 +61,7 @@ impl Bystanders {
 
 fn attend(listen: SocketAddr, nats: SocketAddr, count: usize, asked: &Receiver<Sender<f64>>) -> Outcome<Faults> {
     let mut feed = Feed::connect(nats, NAMES)?;
-    let mut swarm = Swarm::new(listen, NAMES, None)?;
+    let mut swarm = Swarm::new(listen, NAMES, None, None)?;
     let role = Role { plug: Plug::NotifierJson, subject: 0, subjects: 1, group: 0, narrow: false };
     swarm.open(&vec![role; count], true, WINDOW)?;
     let drive = Drive { subjects: 0..1, members: count as u64, payload: PAYLOAD, pace: Pace::Every(RATE), group: 0 };

@@ -71,8 +71,8 @@ struct Part {
 }
 
 fn misfit(target: &Target) -> Option<&'static str> {
-    let fits = target.is_notifier() && target.plug == Plug::NotifierJson && !target.has_streams();
-    (!fits).then_some("its users are those of a bare node with JSON clients")
+    let fits = target.is_notifier() && target.plug == Plug::NotifierJson && !target.has_streams() && !target.tls;
+    (!fits).then_some("its users are those of a bare node with JSON clients and without TLS")
 }
 
 fn run(bench: &mut Bench<'_>) -> Outcome<()> {

@@ -1,15 +1,11 @@
 //! The way of a client until it is live, and the asking for something on a live connection.
 
-use std::{ops::Range, os::fd::OwnedFd, time::Duration};
+use std::{ops::Range, time::Duration};
 
 use hdrhistogram::Histogram;
-use rustix::{
-    event::epoll,
-    io::Errno,
-    net::{RecvFlags, SendFlags},
-};
+use rustix::{event::epoll, io::Errno};
 
-use super::{Connection, Role, Stage, Swarm};
+use super::{Connection, Role, Stage, Swarm, stream::Stream};
 use crate::{
     clock,
     failure::{Because as _, Failure, Outcome},
@@ -68,7 +64,7 @@ impl Swarm {
         for role in roles {
             let role = *role;
             self.connections.push(Connection {
-                socket: None,
+                stream: None,
                 stage: Stage::Closed,
                 role,
                 places: self.next.len(),
@@ -82,11 +78,11 @@ impl Swarm {
         }
         self.work_off(first..first + roles.len(), window, |swarm, at, begun| {
             let role = swarm.connections[at].role;
-            let socket = swarm.connect(at, role.narrow)?;
-            epoll::add(&swarm.poll, &socket, epoll::EventData::new_u64(at as u64), epoll::EventFlags::OUT)
+            let stream = swarm.connect(at, role.narrow)?;
+            epoll::add(&swarm.poll, &stream, epoll::EventData::new_u64(at as u64), epoll::EventFlags::OUT)
                 .because(|| "cannot watch a socket".into())?;
             let step = if subscribe { role.plug.enter(&swarm.asked(role)) } else { role.plug.hello() };
-            swarm.connections[at].socket = Some(socket);
+            swarm.connections[at].stream = Some(stream);
             swarm.connections[at].stage = Stage::Opening;
             let opening = Opening { begun, connecting: true, lost: false, upgrading: true, step, received: Vec::new() };
             swarm.openings.insert(at, opening);
@@ -100,8 +96,8 @@ impl Swarm {
             let role = swarm.connections[at].role;
             let step = role.plug.subscribe(&swarm.names.asked(role.subject));
             swarm.connections[at].stage = Stage::Opening;
-            if let Some(socket) = &swarm.connections[at].socket {
-                say(socket, &step.say)?;
+            if let Some(stream) = &mut swarm.connections[at].stream {
+                say(stream, &step.say)?;
             }
             let opening =
                 Opening { begun, connecting: false, lost: false, upgrading: false, step, received: Vec::new() };
@@ -165,7 +161,7 @@ impl Swarm {
     /// Something has happened to a connection that is on its way.
     pub(super) fn go_on(&mut self, at: usize, flags: epoll::EventFlags) -> Outcome<()> {
         let connection = &mut self.connections[at];
-        let (Some(opening), Some(socket)) = (self.openings.get_mut(&at), &connection.socket) else { return Ok(()) };
+        let (Some(opening), Some(stream)) = (self.openings.get_mut(&at), &mut connection.stream) else { return Ok(()) };
         if opening.connecting {
             if flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP) {
                 return self.repeat(at);
@@ -173,13 +169,13 @@ impl Swarm {
             opening.connecting = false;
             opening.lost = clock::now() - opening.begun > LOST;
             let token = self.passes.as_ref().map(|passes| passes.of(at));
-            say(socket, &connection.role.plug.upgrade(token))?;
-            return epoll::modify(&self.poll, socket, epoll::EventData::new_u64(at as u64), epoll::EventFlags::IN)
+            say(stream, &connection.role.plug.upgrade(token))?;
+            return epoll::modify(&self.poll, stream, epoll::EventData::new_u64(at as u64), epoll::EventFlags::IN)
                 .because(|| "cannot watch a socket".into());
         }
-        match rustix::net::recv(socket, &mut self.buffer[..], RecvFlags::empty()) {
-            Ok((0, _)) | Err(Errno::CONNRESET | Errno::PIPE) => return self.repeat(at),
-            Ok((length, _)) => opening.received.extend_from_slice(&self.buffer[..length]),
+        match stream.recv(&mut self.buffer[..]) {
+            Ok(0) | Err(Errno::CONNRESET | Errno::PIPE) => return self.repeat(at),
+            Ok(length) => opening.received.extend_from_slice(&self.buffer[..length]),
             Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
             Err(error) => return Err(Failure::new(format!("cannot read from the server: {error}"))),
         }
@@ -192,7 +188,7 @@ impl Swarm {
             opening.received.drain(..end + 4);
             opening.upgrading = false;
             if !opening.step.say.is_empty() {
-                say(socket, &opening.step.say)?;
+                say(stream, &opening.step.say)?;
             }
         }
         if opening.step.is_done(&opening.received) {
@@ -209,7 +205,7 @@ impl Swarm {
     }
 
     fn repeat(&mut self, at: usize) -> Outcome<()> {
-        self.connections[at].socket = None;
+        self.connections[at].stream = None;
         self.connections[at].stage = Stage::Closed;
         self.openings.remove(&at);
         self.finished.push((at, None));
@@ -217,12 +213,11 @@ impl Swarm {
     }
 }
 
-fn say(socket: &OwnedFd, bytes: &[u8]) -> Outcome<()> {
-    match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL) {
-        Ok(length) if length == bytes.len() => Ok(()),
+fn say(stream: &mut Stream, bytes: &[u8]) -> Outcome<()> {
+    match stream.send(bytes) {
         // The read that follows tells what has become of it.
-        Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
-        Ok(_) => Err(Failure::new("the kernel took only a part of a client's first bytes")),
+        Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+        Err(Errno::AGAIN) => Err(Failure::new("the kernel took only a part of a client's first bytes")),
         Err(error) => Err(Failure::new(format!("cannot send to the server: {error}"))),
     }
 }

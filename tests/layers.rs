@@ -137,7 +137,7 @@ fn sources() -> Vec<PathBuf> {
     found
 }
 
-/// `src/hub/topic.rs` is `[hub, topic]`.
+/// `src/hub/member.rs` is `[hub, member]`.
 fn module(path: &Path) -> Vec<String> {
     let inner = path.strip_prefix("src").expect("in src").with_extension("");
     inner.iter().map(|part| part.to_str().expect("UTF-8").to_owned()).collect()

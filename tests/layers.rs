@@ -153,7 +153,7 @@ fn code(path: &Path) -> String {
         return String::new();
     }
     let text = fs::read_to_string(path).expect("a file");
-    let code = text.split("\n#[cfg(test)]\n").next().unwrap_or_default();
+    let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 

@@ -1,5 +1,5 @@
-//! Some events on their way to the members of one topic, encoded when the
-//! first member needs them and then shared.
+//! The delivery of live events to the members of one topic: encoded when the first
+//! member needs them, and then shared.
 
 use std::{cell::OnceCell, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::{
     subject::{Pattern, Subject},
 };
 
-/// A member in its place in a topic.
+/// A member of a topic.
 #[derive(Debug)]
 pub(crate) struct TopicMember {
     pub(crate) member: Arc<Member>,
@@ -27,7 +27,7 @@ pub(crate) struct TopicMember {
     /// with 10,000 of them each is a miss of the cache.
     outbox: Arc<Outbox>,
     encoding: Encoding,
-    /// What has to be asked for each event.
+    /// The checks that each event needs.
     pub(crate) checks: EventChecks,
 }
 
@@ -37,7 +37,7 @@ impl TopicMember {
     }
 }
 
-/// Events that arrived together.
+/// The delivery of events that arrived together.
 pub(crate) struct LiveDelivery<'a> {
     pattern: &'a Pattern,
     messages: &'a [Arc<Message>],
@@ -47,15 +47,14 @@ pub(crate) struct LiveDelivery<'a> {
     runs: OnceCell<Vec<Run<'a>>>,
 }
 
-/// Events of one subject that follow one another: what becomes of one becomes
-/// of all.
+/// A run of events of one subject, which share one fate.
 struct Run<'a> {
     subject: &'a Subject,
     /// A bit for each, by their places among all.
     places: u64,
 }
 
-/// What was handed out, for the counters.
+/// Counts of one delivery, for the metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     /// Chunks handed to connections.

@@ -1,9 +1,9 @@
 //! Every series this node exports: name, unit, meaning, labels.
 //!
 //! The doc comment is the help text on `/metrics` and the row in
-//! `docs/operations.md`. No series carries a subject, a user, an address or a
-//! connection: label values are fixed lists, so the number of series is
-//! constant whatever clients send. Handles are resolved once, here.
+//! `docs/operations/metrics.md`. No series carries a subject, a user, an
+//! address or a connection: label values are fixed lists, so the number of
+//! series is constant whatever clients send. Handles are resolved once, here.
 //!
 //! The algebra: `connections = connections_opened_total -
 //! sum(connections_closed_total)`, `owed_total = deliveries_total +

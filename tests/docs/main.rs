@@ -30,8 +30,7 @@ use page::{Part, parts};
 use shell::{Shell, tool};
 
 /// Where pages are.
-const PAGES: [&str; 8] =
-    [".", "bench", "deploy", "docs", "docs/decisions", "docs/lab", "docs/operations", "loadtest"];
+const PAGES: [&str; 8] = [".", "bench", "deploy", "docs", "docs/decisions", "docs/lab", "docs/operations", "loadtest"];
 
 /// Pages that speak of the code: what they name may stand anywhere in it.
 const OF_CODE: [&str; 8] = [

@@ -111,6 +111,19 @@ fn every_link_leads_somewhere() {
     }));
 }
 
+#[test]
+fn every_decision_has_a_status_and_stands_in_the_index() {
+    let index = fs::read_to_string("docs/decisions/README.md").expect("an index");
+    none(files("docs/decisions").into_iter().filter(|path| !path.ends_with("README.md")).flat_map(|path| {
+        let text = fs::read_to_string(&path).expect("a page");
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        let status = text.lines().nth(2).is_some_and(|line| line.starts_with("Status: "));
+        let without = (!status).then(|| format!("{name} has no status behind its title"));
+        let missing = (!index.contains(&format!("]({name})"))).then(|| format!("{name} is not in the index"));
+        without.into_iter().chain(missing)
+    }));
+}
+
 /// Every page with what it holds.
 fn pages() -> Vec<(PathBuf, Vec<Part>)> {
     let files = PAGES.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder"));

@@ -5,8 +5,8 @@ use std::{hint::black_box, sync::Arc};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use notifier::{
-    broker::Message,
     codec::Encoding,
+    event::Message,
     proto::Envelope,
     subject::{Pattern, Subject},
     trie::Trie,

@@ -13,10 +13,10 @@ use std::{hint::black_box, io::ErrorKind, sync::Arc, time::Duration};
 
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use notifier::{
-    broker::{self, Broker, Message},
+    broker::{self, Broker},
     codec::Encoding,
     config::{BrokerKind, Config, Limits, Overflow},
-    drain::Tasks,
+    event::Message,
     hub::{Attachment, Hub, Plan, SubscribeOptions},
     metrics::Metrics,
     outbox::{Outbox, Policy},
@@ -24,6 +24,7 @@ use notifier::{
     quota::Quotas,
     socket::{Chunk, MessageKind, Wire},
     subject::{Pattern, Subject},
+    tasks::Tasks,
 };
 use tokio::{
     net::{TcpListener, TcpStream},

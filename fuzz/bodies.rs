@@ -9,14 +9,16 @@ use std::{
 };
 
 use notifier::{
-    auth::{Auth, Signer, vouches},
+    access::{
+        auth::{Auth, Signer, vouches},
+        grants::{Action, Rules},
+        identity::Identity,
+    },
     broker::decode_all,
     close::CloseReason,
     codec::Encoding,
     config::{self, Algorithm, AuthMode, Config, Flags, Grant, Issuer, Source},
     control::{self, Answer, Message},
-    grants::{Rules, Verb},
-    identity::Identity,
     metrics::Metrics,
     socket::Decoder,
     subject::{Pattern, Subject},
@@ -142,7 +144,7 @@ pub fn grants(bytes: &[u8]) {
         reference_matches(&pattern.iter().map(String::as_str).collect::<Vec<_>>(), &tokens(subject))
     };
     for asked in lines {
-        let explanation = grants.explain(Verb::Subscribe, asked);
+        let explanation = grants.explain(Action::Subscribe, asked);
         let subscribed = grants.subscribe(asked);
         assert_eq!(explanation.allowed, subscribed.is_ok(), "{explanation}");
         let published = grants.publish(asked);

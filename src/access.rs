@@ -1,6 +1,11 @@
 //! The way in: a token becomes an identity, an identity becomes grants. The
 //! same for WebSocket and HTTP.
 
+pub mod auth;
+pub mod grants;
+pub mod identity;
+pub mod revocation;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
@@ -8,16 +13,18 @@ use tokio::time::timeout;
 use serde_json::Value;
 
 use crate::{
-    auth::Auth,
-    calendar,
+    access::{
+        auth::Auth,
+        grants::{Grants, Rules},
+        identity::Identity,
+        revocation::Revocations,
+    },
     classes::Classes,
+    clock,
     config::{Config, ConfigError},
-    drain::Tasks,
     error::{Code, Refusal},
-    grants::{Grants, Rules},
-    identity::Identity,
     metrics::{Metrics, TokenRefusal},
-    revocation::Revocations,
+    tasks::Tasks,
 };
 
 /// How long a token waits until it is known what was revoked before this node
@@ -48,8 +55,8 @@ impl Access {
         tasks: &Tasks,
     ) -> Result<Self, ConfigError> {
         let (auth, keepers) = Auth::new(&config.auth, metrics.clone())?;
-        for keeper in keepers {
-            tasks.spawn_vital("keys of an issuer", keeper.keep());
+        for jwks_refresher in keepers {
+            tasks.spawn_vital("keys of an issuer", jwks_refresher.keep());
         }
         Ok(Self {
             auth,
@@ -81,17 +88,17 @@ impl Access {
     /// The refusal to tell.
     pub async fn admit(&self, token: Option<&str>) -> Result<Grants, Refusal> {
         let identity = self.auth.identify(token).await?;
-        self.mind_revocations(&identity).await?;
+        self.check_revoked(&identity).await?;
         self.rules.grant(identity)
     }
 
     /// Whether somebody's token has been revoked.
     pub fn is_revoked(&self, identity: &Identity) -> bool {
-        self.revocations.covers(identity, calendar::unix_seconds())
+        self.revocations.covers(identity, clock::unix_seconds())
     }
 
     /// Refuses a token that is revoked, or may be as far as is known here.
-    async fn mind_revocations(&self, identity: &Identity) -> Result<(), Refusal> {
+    async fn check_revoked(&self, identity: &Identity) -> Result<(), Refusal> {
         if identity.is_anonymous() {
             return Ok(());
         }

@@ -9,11 +9,8 @@ mod attempts;
 pub mod contract;
 mod degraded;
 mod feed;
-mod header_limits;
-pub mod headers;
 mod cluster;
 mod memory;
-mod message;
 mod nats;
 mod publish_error;
 mod request_error;
@@ -29,8 +26,6 @@ pub use cluster::{Cluster, ClusterMessage, ClusterSubscription};
 pub use contract::{Acknowledgement, Broker, Connection, Intake};
 pub use degraded::Degraded;
 pub use feed::{Feed, FeedId};
-pub use header_limits::HeaderLimits;
-pub use message::{EVENT_BYTES, LAST_TIME, Message, Place};
 pub use nats::{NatsError, Report, Streams, decode_all};
 pub use publish_error::PublishError;
 pub use request_error::RequestError;
@@ -41,9 +36,9 @@ pub use stream_error::{Difference, Differences, StreamError};
 use crate::{
     classes::Classes,
     config::{BrokerKind, Config},
-    drain::Tasks,
     metrics::Metrics,
     subject::BadSubject,
+    tasks::Tasks,
 };
 
 /// Starts connecting, and goes on for ever; see [`Broker::state`]. What arrives

@@ -8,7 +8,7 @@ mod json;
 use std::sync::Arc;
 
 use crate::{
-    broker::Message,
+    event::Message,
     proto::{ClientFrame, Misplaced, ReadFrame, ServerFrame},
     socket::{Chunk, MessageKind},
 };

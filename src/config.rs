@@ -17,6 +17,7 @@ mod schema;
 mod server_url;
 mod settings;
 mod streams;
+pub mod template;
 mod units;
 
 pub use auth::{Auth, AuthMode, Jwks};
@@ -24,7 +25,7 @@ pub use document::reference;
 pub use edge::ServerTls;
 pub use error::ConfigError;
 pub(crate) use files::read_text;
-pub use grants::{EVERYBODY, Grant};
+pub use grants::{ANONYMOUS, EVERYBODY, Grant};
 pub use issuers::{Algorithm, Family, ISSUER_BYTES, Issuer};
 pub use layers::{Flags, Source, load};
 pub use limits::{Limits, Overflow};

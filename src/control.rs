@@ -23,15 +23,17 @@ use tokio::{
 pub use order::{Answer, MESSAGE_BYTES, Message, Order, Unreadable, Whom};
 
 use crate::{
+    access::{
+        identity::{Identity, UserFilter},
+        revocation::{Full, IssuerName, Revocation, Revocations, Revoked},
+    },
     broker::{Broker, Cluster, ClusterMessage, ClusterSubscription, Link},
-    calendar::unix_seconds,
+    clock::unix_seconds,
     close::CloseReason,
-    drain::Tasks,
-    identity::{Identity, UserFilter},
     metrics::{Control as Traffic, Metrics},
-    revocation::{Full, IssuerName, Revocation, Revocations, Revoked},
     session::Connections,
     socket::ConnectionId,
+    tasks::Tasks,
 };
 use order::TOGETHER;
 

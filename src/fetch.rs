@@ -6,11 +6,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
-    broker::{Message, PageSize, ReadError},
+    access::grants::Grants,
+    broker::{PageSize, ReadError},
     classes::{Classes, StreamIndex},
     config::Limits,
     error::{Code, Refusal},
-    grants::Grants,
+    event::Message,
     journal::{Cursor, Journal, Part},
     proto::{Event, Fetch, Fetched, Position},
     quota::{QUESTION, Quotas},

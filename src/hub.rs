@@ -31,13 +31,13 @@ use crate::{
     classes::{Classes, StreamIndex},
     codec::Encoding,
     config::Overflow,
-    drain::Tasks,
     journal::Journal,
     metrics::Metrics,
     outbox::Outbox,
     proto::Position,
     quota::Quotas,
     sync::yield_now,
+    tasks::Tasks,
 };
 use coalescer::Coalescer;
 use live::{Route, fan_out::LiveFanOut, topics::Topics};

@@ -42,11 +42,11 @@ use crate::{
     broker::{Broker, Feed, PageSize, ReadError, Stored},
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery},
-    drain::Tasks,
     metrics::Metrics,
     proto::Position,
     subject::Pattern,
     sync::timeout,
+    tasks::Tasks,
 };
 use comparison::Comparison;
 use reconciler::{Lag, Reconciler};

@@ -9,13 +9,12 @@ use tokio::{net::TcpListener, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::Access,
+    access::{Access, revocation::Revocations},
+    admission::Admission,
     broker::{self, Broker, BrokerError, BrokerState, Failing, Link, StreamError},
     config::{AuthMode, Config, ConfigError, Limits, Span},
     control::{Calls, Control},
-    drain::Tasks,
     fetch::Fetcher,
-    gate::Gate,
     hub::{Hub, Plan},
     journal::Journal,
     metrics::{self, Listener, Metrics},
@@ -23,9 +22,9 @@ use crate::{
     publish::Publisher,
     quota::Quotas,
     request::Requests,
-    revocation::Revocations,
     server::{Admin, Desk, Health, InternalServer, ListenError, Server, Warden, descriptors, listen, room},
     session::{self, Connections},
+    tasks::Tasks,
     tls::{Endpoint, TlsError},
 };
 
@@ -44,7 +43,7 @@ pub struct Node {
     broker: Arc<dyn Broker>,
     publisher: Arc<Publisher>,
     health: Arc<Health>,
-    gate: Arc<Gate>,
+    admission: Arc<Admission>,
     leaving: CancellationToken,
     tasks: Tasks,
 }
@@ -126,7 +125,7 @@ impl Node {
         let read_connections = config.broker.nats.read_connections();
         let connections = room(limits.connections, descriptors(), read_connections);
         let of_machine = Limits { connections, ..limits.clone() };
-        let gate = Gate::new(&of_machine, metrics.http_answer_bytes.clone());
+        let admission = Admission::new(&of_machine, metrics.http_answer_bytes.clone());
         let leaving = CancellationToken::new();
         let access = Arc::new(Access::new(&config, classes.clone(), revocations.clone(), &metrics, &tasks)?);
         let services = Arc::new(session::NodeServices {
@@ -162,10 +161,10 @@ impl Node {
             Control::new(name, broker.clone(), registry.clone(), revocations.clone(), tasks.clone(), metrics.clone());
         let admin = Admin::new(control.clone(), access, registry.clone(), &config.auth);
         let endpoints = [tls.clone(), internal_tls.clone()].into_iter().flatten().collect();
-        let health = health(&config, &services, &gate, &revocations, endpoints);
+        let health = health(&config, &services, &admission, &revocations, endpoints);
         let desk = Desk { health: health.clone(), admin, warden: Warden::new(&config.server), tls: internal_tls };
         Ok(Self {
-            server: Server::new(services, gate.clone(), &config.server, config.auth.cookie.clone(), tls),
+            server: Server::new(services, admission.clone(), &config.server, config.auth.cookie.clone(), tls),
             internal: InternalServer::start(internal, desk)?,
             control: (control, calls),
             config,
@@ -175,7 +174,7 @@ impl Node {
             broker,
             publisher,
             health,
-            gate,
+            admission,
             leaving,
             tasks,
         })
@@ -206,7 +205,9 @@ impl Node {
     /// # Errors
     /// [`NodeError::Failed`].
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
-        let Self { config, listener, internal, server, registry, hub, broker, health, gate, leaving, tasks, .. } = self;
+        let Self {
+            config, listener, internal, server, registry, hub, broker, health, admission, leaving, tasks, ..
+        } = self;
         let (control, calls) = self.control;
         let (watched, told) = (broker.clone(), registry.clone());
         tasks.spawn_vital("accept", server.run(listener));
@@ -227,14 +228,14 @@ impl Node {
             () = tasks.failed() => return Err(NodeError::Failed),
             (name, problem) = unfit => return Err(NodeError::Stream { name, problem }),
         }
-        tracing::info!(clients = gate.open(), "leaving: no new clients; those here are told to move");
+        tracing::info!(clients = admission.open(), "leaving: no new clients; those here are told to move");
         leaving.cancel();
         let farewell = async {
             registry.drain(&config.drain).await;
             std::future::pending().await
         };
         tokio::select! {
-            () = gate.emptied() => {}
+            () = admission.emptied() => {}
             () = farewell => {}
             () = time::sleep(config.drain.grace.duration()) => {
                 tracing::warn!("some clients stayed until the end of drain.grace; they are cut off");
@@ -284,14 +285,14 @@ async fn pulse(health: Arc<Health>) {
 fn health(
     config: &Config,
     services: &Arc<session::NodeServices>,
-    gate: &Arc<Gate>,
+    admission: &Arc<Admission>,
     revocations: &Arc<Revocations>,
     endpoints: Vec<Arc<Endpoint>>,
 ) -> Arc<Health> {
     let with_tokens = config.auth.mode == Some(AuthMode::Jwt);
     let strict = config.server.strict_readiness;
     let ready = {
-        let (services, gate, revocations) = (services.clone(), gate.clone(), revocations.clone());
+        let (services, admission, revocations) = (services.clone(), admission.clone(), revocations.clone());
         move || {
             let session::NodeServices { broker, hub, access, leaving, .. } = &*services;
             let link = broker.state().link();
@@ -318,7 +319,7 @@ fn health(
             }
             if leaving.is_cancelled() {
                 against.push("leaving");
-            } else if gate.open() == gate.most() {
+            } else if admission.open() == admission.most() {
                 against.push("limits.connections is reached");
             }
             against
@@ -327,7 +328,7 @@ fn health(
     let (node, kind) = (config.node.name.clone(), config.broker.kind.label());
     let streams: Vec<_> = config.streams.iter().map(|stream| stream.name.clone()).collect();
     let metrics = services.metrics.clone();
-    let (services, gate) = (services.clone(), gate.clone());
+    let (services, admission) = (services.clone(), admission.clone());
     let state = move || {
         let session::NodeServices { broker, hub, access, leaving, tasks, .. } = &*services;
         let link = match broker.state().link() {
@@ -343,8 +344,8 @@ fn health(
             "leaving": leaving.is_cancelled(),
             "broker": state_of_broker(kind, link, broker.state(), &streams),
             "issuers": access.state(),
-            "connections": gate.open(),
-            "connectionsMost": gate.most(),
+            "connections": admission.open(),
+            "connectionsMost": admission.most(),
             "topics": hub.topics(),
             "tasks": tasks.count(),
         });

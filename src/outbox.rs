@@ -360,7 +360,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{drain::Tasks, metrics::Metrics, socket::MessageKind};
+    use crate::{metrics::Metrics, socket::MessageKind, tasks::Tasks};
 
     /// With the two counts of an `Arc` it fills a size class of the allocator.
     #[test]

@@ -3,15 +3,15 @@
 //! broker.
 
 mod event_id;
-mod letter;
-mod stamps;
+mod outgoing;
+mod identity_headers;
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-pub use letter::Sender;
-pub(crate) use letter::{BROKER_LIMIT, EVENT_LIMIT, EventLimits, check_name, letter, too_large};
+pub use outgoing::Sender;
+pub(crate) use outgoing::{BROKER_LIMIT, EVENT_LIMIT, EventLimits, check_name, outgoing, too_large};
 
 use crate::{
     broker::{Broker, PublishError},
@@ -80,7 +80,7 @@ impl Publisher {
     /// The refusal to tell.
     pub async fn send(&self, sender: Sender<'_>, subject: &str, envelope: Envelope) -> Result<Sent, Refusal> {
         let parsed = sender.grants.publish(subject)?;
-        let message = letter(sender, parsed, envelope, self.limits, &self.quotas)?;
+        let message = outgoing(sender, parsed, envelope, self.limits, &self.quotas)?;
         let metrics = self.metrics.clone();
         let Class::Stored(stream) = self.classes.class(&message.subject) else {
             self.broker.publish(message).await.map_err(|error| refusal(subject, error))?;

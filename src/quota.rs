@@ -9,10 +9,10 @@ use std::{
 };
 
 use crate::{
+    access::identity::UserKey,
+    admission::Throttle,
     config::Limits,
     error::{Code, Refusal},
-    gate::Throttle,
-    identity::UserKey,
 };
 
 /// What a question to a stream costs, and a page that is read at NATS for it,
@@ -23,7 +23,7 @@ pub(crate) const QUESTION: u64 = 10;
 /// The rates of each user.
 ///
 /// Users are counted under a hash with a key that nobody knows, in tables that
-/// do not grow, as addresses are by the [gate](crate::gate::Gate).
+/// do not grow, as addresses are by the [gate](crate::admission::Gate).
 #[derive(Debug)]
 pub struct Quotas {
     publishes: Throttle,

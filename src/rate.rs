@@ -12,7 +12,7 @@ pub struct Rate {
 
 /// What one has done.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Meter {
+pub struct TokenBucket {
     /// Nanoseconds, on the caller's clock, until which all is used up.
     used: u64,
 }
@@ -32,7 +32,7 @@ impl Rate {
     }
 }
 
-impl Meter {
+impl TokenBucket {
     /// Takes note of some; false when they are too many.
     pub fn count(&mut self, units: u64, now: Duration, rate: Rate) -> bool {
         let now = nanos(now);
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_burst_passes_once_and_then_the_average_holds() {
         let rate = Rate::new(10, 5);
-        let mut meter = Meter::default();
+        let mut meter = TokenBucket::default();
         let at = Duration::from_millis;
         assert!(meter.count(5, at(0), rate));
         assert!(meter.count(1, at(100), rate));
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn who_is_refused_one_has_used_nothing() {
         let rate = Rate::new(10, 2);
-        let mut meter = Meter::default();
+        let mut meter = TokenBucket::default();
         let at = Duration::from_millis;
         assert!(meter.admit(at(0), rate) && meter.admit(at(0), rate));
         assert!((0..100).all(|_| !meter.admit(at(50), rate)));
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn who_is_refused_several_is_told_when_they_pass() {
         let rate = Rate::new(10, 20);
-        let mut meter = Meter::default();
+        let mut meter = TokenBucket::default();
         let at = Duration::from_millis;
         assert_eq!(meter.take(15, at(0), rate), Ok(()));
         assert_eq!(meter.take(10, at(0), rate), Err(at(500)));
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn who_waits_leaves_half_of_the_burst_to_those_who_do_not() {
         let rate = Rate::new(10, 20);
-        let mut meter = Meter::default();
+        let mut meter = TokenBucket::default();
         let at = Duration::from_millis;
         assert_eq!(meter.charge(10, at(0), rate), at(0));
         assert_eq!(meter.charge(30, at(0), rate), at(3_000));
@@ -146,10 +146,10 @@ mod tests {
     #[test]
     fn small_parts_of_a_high_rate_count() {
         let rate = Rate::new(1 << 20, 1 << 10);
-        let mut meter = Meter::default();
+        let mut meter = TokenBucket::default();
         let passed = (0..2_000).take_while(|_| meter.count(1, Duration::ZERO, rate)).count();
         // What is rounded down is less than one part in nine hundred.
         assert!((1_024..1_030).contains(&passed), "{passed}");
-        assert!(!Meter::default().count(u64::MAX, Duration::ZERO, rate));
+        assert!(!TokenBucket::default().count(u64::MAX, Duration::ZERO, rate));
     }
 }

@@ -6,14 +6,15 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    broker::{Broker, LAST_TIME, RequestError},
-    calendar::unix_millis,
+    broker::{Broker, RequestError},
     classes::{Class, Classes},
+    clock::unix_millis,
     config::Limits,
     error::{Code, Refusal},
+    event::LAST_TIME,
     metrics::Metrics,
     proto::{Envelope, Event},
-    publish::{BROKER_LIMIT, EventLimits, Sender, letter, too_large},
+    publish::{BROKER_LIMIT, EventLimits, Sender, outgoing, too_large},
     quota::Quotas,
 };
 
@@ -31,7 +32,7 @@ pub struct Requests {
 
 /// A question.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Question {
+pub struct ServiceRequest {
     /// Where the service listens.
     pub subject: String,
     /// What it is asked.
@@ -60,14 +61,14 @@ impl Requests {
     ///
     /// # Errors
     /// The refusal to tell.
-    pub async fn ask(&self, sender: Sender<'_>, question: Question) -> Result<Event, Refusal> {
-        let Question { subject, envelope, timeout_ms } = question;
+    pub async fn ask(&self, sender: Sender<'_>, service_request: ServiceRequest) -> Result<Event, Refusal> {
+        let ServiceRequest { subject, envelope, timeout_ms } = service_request;
         let parsed = sender.grants.request(&subject)?;
         if matches!(self.classes.class(&parsed), Class::Stored(_)) {
             let problem = "a stream keeps what is sent there, and would answer in a service's place; publish there";
             return Err(Refusal::of(Code::BadRequest, &subject, problem));
         }
-        let message = letter(sender, parsed, envelope, self.event, &self.quotas)?;
+        let message = outgoing(sender, parsed, envelope, self.event, &self.quotas)?;
         let wait = match timeout_ms {
             0 => self.most,
             shorter => self.most.min(Duration::from_millis(shorter)),

@@ -43,9 +43,9 @@ pub use listen::{ListenError, listen};
 pub use warden::Warden;
 
 use crate::{
+    admission::{Admission, Permit},
     config,
     error::{Code, Refusal},
-    gate::{Gate, Permit},
     metrics::AcceptFailure,
     session::NodeServices,
     socket::{HttpProgress, HttpTimes, Overdue, Strict},
@@ -81,7 +81,7 @@ const LIVE_PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; s
 pub struct Server {
     session: Arc<NodeServices>,
     /// Counts the connections of any kind.
-    gate: Arc<Gate>,
+    admission: Arc<Admission>,
     addresses: Addresses,
     farewells: Arc<Semaphore>,
     browsers: Browsers,
@@ -94,7 +94,7 @@ impl Server {
     /// A server that accepts until the node leaves.
     pub fn new(
         session: Arc<NodeServices>,
-        gate: Arc<Gate>,
+        admission: Arc<Admission>,
         settings: &config::Server,
         cookie: Option<String>,
         tls: Option<Arc<Endpoint>>,
@@ -104,7 +104,7 @@ impl Server {
         let browsers = Browsers::new(settings, cookie);
         let keep_alive = KeepAlive::new(session.limits.keep_alive_time.duration());
         let live_page = settings.live_page;
-        Arc::new(Self { session, gate, addresses, farewells, browsers, tls, live_page, keep_alive })
+        Arc::new(Self { session, admission, addresses, farewells, browsers, tls, live_page, keep_alive })
     }
 
     /// Accepts connections until the node leaves; the listener is closed then.
@@ -121,14 +121,14 @@ impl Server {
         let tasks = &self.session.tasks;
         // Whom a proxy speaks for, its requests say.
         let address = (!self.addresses.is_proxy(peer)).then_some(peer);
-        match self.gate.enter(address) {
+        match self.admission.enter(address) {
             Ok(permit) => tasks.spawn(self.clone().converse(stream, peer, Arc::new(permit))),
             Err(closed) => {
                 self.session.metrics.errors.of(closed.code()).increment(1);
                 self.session.metrics.accepts_failed.of(closed.failure()).increment(1);
                 // Who waits for a TLS handshake would not understand it, and one more is what there is no room for.
                 if let (None, Ok(permit)) = (&self.tls, self.farewells.clone().try_acquire_owned()) {
-                    let refusal = self.gate.refusal(closed);
+                    let refusal = self.admission.refusal(closed);
                     tasks.spawn(async move {
                         send_away(stream, refusal).await;
                         drop(permit);
@@ -270,17 +270,17 @@ impl Server {
         let client = self.addresses.of(request.headers(), peer);
         match request.uri().path() {
             "/v1/ws" => upgrade::upgrade(request, &self.session, client, permit),
-            _ if let Err(closed) = self.gate.request(client) => Err(self.gate.refusal(closed).into()),
+            _ if let Err(closed) = self.admission.request(client) => Err(self.admission.refusal(closed).into()),
             path if path.starts_with(http::PUBLISH) => {
-                http::publish(request, &self.session, Visit::new(self.gate.clone(), client)).await
+                http::publish(request, &self.session, Visit::new(self.admission.clone(), client)).await
             }
             path if path.starts_with(http::REQUEST) => {
-                http::request(request, &self.session, Visit::new(self.gate.clone(), client)).await
+                http::request(request, &self.session, Visit::new(self.admission.clone(), client)).await
             }
             path if path.starts_with(stored::LAST) => {
-                stored::last(request, &self.session, Visit::new(self.gate.clone(), client)).await
+                stored::last(request, &self.session, Visit::new(self.admission.clone(), client)).await
             }
-            stored::FETCH => stored::fetch(request, &self.session, Visit::new(self.gate.clone(), client)).await,
+            stored::FETCH => stored::fetch(request, &self.session, Visit::new(self.admission.clone(), client)).await,
             "/" if self.live_page => Ok(live_page(&request)),
             _ => Err(Refusal::new(Code::NotFound, "there is nothing here; clients connect to /v1/ws").into()),
         }

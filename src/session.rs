@@ -32,7 +32,7 @@ pub use connection_info::ConnectionInfo;
 pub use node_services::NodeServices;
 pub use registry::Connections;
 
-use crate::{close::CloseReason, codec::Encoding, config::Secret, gate::Permit, socket::Wire};
+use crate::{admission::Permit, close::CloseReason, codec::Encoding, config::Secret, socket::Wire};
 use connection::Session;
 use end::End;
 use task::ConnectionTask;

@@ -7,67 +7,39 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Top floor first. A module and its children stand on one floor.
-const FLOORS: &[&str] = &[
-    "main",
-    "cli",
-    "client",
-    "node",
-    "server",
-    "control",
-    "session",
-    "hub",
-    "fetch",
-    "journal",
-    "request",
-    "publish",
-    "codec",
-    "broker",
-    "access",
-    "grants",
-    "auth",
-    "revocation",
-    "outbox",
-    "socket",
-    "tls",
-    "telemetry",
-    "quota",
-    "gate",
-    "rate",
-    "drain",
-    "metrics",
-    "classes",
-    "config",
-    "error",
-    "close",
-    "event_log",
-    "identity",
-    "template",
-    "trie",
-    "pattern_map",
-    "subject",
-    "effort",
-    "origin",
-    "dial",
-    "retry_log",
-    "calendar",
-    "proto",
-    "sync",
+/// Top floor first; the modules of one floor do not import each other. A module
+/// and its children stand on one floor.
+const FLOORS: &[&[&str]] = &[
+    &["main"],
+    &["cli"],
+    &["node"],
+    &["server"],
+    &["control"],
+    &["session"],
+    &["fetch", "hub", "request"],
+    &["journal", "publish"],
+    &["client", "quota"],
+    &["admission", "broker", "codec", "outbox"],
+    &["access", "socket"],
+    &["tasks", "telemetry", "tls"],
+    &["classes", "event", "event_log", "metrics"],
+    &["config", "error", "pattern_map", "trie"],
+    &["clock", "close", "dial", "effort", "origin", "proto", "rate", "retry_log", "subject", "sync"],
 ];
 
 /// Outside crates that only these floors may name.
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("fastwebsockets", &["socket"]),
     ("async_nats", &["broker"]),
-    ("hyper", &["auth", "cli", "client", "server", "socket"]),
-    ("hyper_util", &["auth", "cli", "server", "socket"]),
+    ("hyper", &["access", "cli", "client", "server", "socket"]),
+    ("hyper_util", &["access", "cli", "server", "socket"]),
     ("metrics_exporter_prometheus", &["metrics", "node"]),
-    ("rustls", &["auth", "broker", "tls"]),
-    ("tokio_rustls", &["auth", "broker", "tls"]),
+    ("rustls", &["access", "broker", "tls"]),
+    ("tokio_rustls", &["access", "broker", "tls"]),
     ("x509_parser", &["tls"]),
     ("rustls_native_certs", &["tls"]),
     ("nkeys", &["broker"]),
-    ("jsonwebtoken", &["auth"]),
+    ("jsonwebtoken", &["access"]),
     ("toml", &["cli", "config"]),
     ("schemars", &["config"]),
     ("clap", &["cli"]),
@@ -75,16 +47,18 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("ipnet", &["config"]),
     ("rustix", &["server"]),
     ("socket2", &["dial", "server", "socket"]),
-    ("prost", &["broker", "codec", "proto"]),
+    ("prost", &["broker", "codec", "event", "proto"]),
 ];
 
 #[test]
 fn every_module_has_its_floor_and_lib_rs_lists_them_in_order() {
     let lib = fs::read_to_string("src/lib.rs").expect("src/lib.rs");
-    let listed: Vec<&str> = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let name = |line: &str| line.strip_prefix("pub mod ")?.strip_suffix(';').map(str::to_owned);
+    let floors = lib.split("\n\n").skip(1);
+    let listed: Vec<Vec<String>> = floors.map(|floor| floor.lines().filter_map(name).collect()).collect();
     assert_eq!(listed, FLOORS[1..], "src/lib.rs lists the floors, top first");
     let files: BTreeSet<String> = sources().iter().map(|path| module(path)[0].clone()).collect();
-    let floors: BTreeSet<String> = FLOORS.iter().map(|floor| (*floor).to_owned()).collect();
+    let floors: BTreeSet<String> = FLOORS.concat().into_iter().map(str::to_owned).collect();
     assert_eq!(files, floors);
 }
 
@@ -99,7 +73,7 @@ fn a_file_imports_only_from_floors_below_and_never_its_parent() {
             let own = import[0] == module[0];
             // Within a floor: a sibling or a child, which the path names beyond the parent.
             let parent = own && names_parent(&module, &import);
-            if target < floor || parent {
+            if target < floor || (target == floor && !own) || parent {
                 wrong.push(format!("{} imports {}", path.display(), import.join("::")));
             }
         }
@@ -170,7 +144,7 @@ fn module(path: &Path) -> Vec<String> {
 }
 
 fn floor(module: &str) -> usize {
-    FLOORS.iter().position(|floor| *floor == module).unwrap_or_else(|| panic!("{module} has no floor"))
+    FLOORS.iter().position(|floor| floor.contains(&module)).unwrap_or_else(|| panic!("{module} has no floor"))
 }
 
 /// The code without its unit tests and comments.
@@ -189,7 +163,7 @@ fn imports(code: &str) -> Vec<Vec<String>> {
     for start in code.match_indices("crate::").map(|(at, root)| at + root.len()) {
         expand(&code[start..], &mut Vec::new(), &mut found);
     }
-    found.retain(|import| FLOORS.contains(&import[0].as_str()));
+    found.retain(|import| FLOORS.iter().any(|floor| floor.contains(&import[0].as_str())));
     found
 }
 

@@ -5,7 +5,7 @@ use std::{fs, sync::Arc};
 
 use bytes::Bytes;
 use notifier::{
-    broker::Message,
+    event::Message,
     event_log::{Bounds, EventLog},
     proto::Envelope,
     subject::Subject,

@@ -3,13 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use notifier::{
-    broker::{self, Arrived},
-    config::Config,
-    drain::Tasks,
-    metrics::Metrics,
-    subject::Pattern,
-};
+use notifier::{broker::{self, Arrived}, config::Config, tasks::Tasks, metrics::Metrics, subject::Pattern};
 use tokio::net::TcpListener;
 
 use crate::{

@@ -12,7 +12,7 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
 };
 use base64::Engine as _;
-use notifier::{auth::Signer, config::Algorithm};
+use notifier::{access::auth::Signer, config::Algorithm};
 use serde_json::json;
 
 use crate::failure::{Because as _, Outcome};

@@ -98,14 +98,7 @@ pub fn stream(first: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use notifier::{
-        auth::Auth,
-        classes::Classes,
-        config::{self, Flags, Source},
-        grants::Rules,
-        metrics::Metrics,
-        subject::Subject,
-    };
+    use notifier::{access::{auth::Auth, grants::Rules}, classes::Classes, config::{self, Flags, Source}, metrics::Metrics, subject::Subject};
 
     use super::*;
     use crate::{names::Names, passes::Passes, rig::Scratch};

@@ -4,8 +4,9 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
-    broker::{feed::FeedId, message::Message, stored::Stored},
+    broker::{feed::FeedId, stored::Stored},
     classes::StreamIndex,
+    event::message::Message,
 };
 
 /// What one look at the broker brought.

@@ -10,7 +10,6 @@ use crate::{
         arrived::Arrived,
         cluster::Cluster,
         feed::Feed,
-        message::Message,
         publish_error::PublishError,
         request_error::RequestError,
         state::BrokerState,
@@ -18,6 +17,7 @@ use crate::{
         stream_error::StreamError,
     },
     classes::{Classes, StreamIndex},
+    event::message::Message,
     proto::Envelope,
     subject::Pattern,
 };

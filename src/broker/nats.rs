@@ -46,9 +46,6 @@ use crate::{
         cluster::Cluster,
         contract::{Acknowledgement, Broker, Connection, Intake},
         feed::{Feed, FeedId, FeedIds},
-        header_limits::HeaderLimits,
-        headers::HeaderReader,
-        message::Message,
         publish_error::PublishError,
         request_error::RequestError,
         state::{BrokerState, Link, Part},
@@ -57,10 +54,11 @@ use crate::{
     },
     classes::{Classes, StreamIndex},
     config::Config,
-    drain::Tasks,
+    event::{header_limits::HeaderLimits, headers::HeaderReader, message::Message},
     metrics::{Metrics, StreamRequest},
     proto::Envelope,
     subject::Pattern,
+    tasks::Tasks,
 };
 use direct_get::DirectGet;
 use drift::Drift;

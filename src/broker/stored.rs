@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::{
-    broker::message::Message,
+    event::message::Message,
     subject::{Pattern, Subject},
 };
 

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use crate::{
-    auth::Auth,
+    access::auth::Auth,
     cli::{
         exit::{failed, misconfigured, say},
         settings::Settings,

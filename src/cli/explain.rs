@@ -7,7 +7,11 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    auth::Auth,
+    access::{
+        auth::Auth,
+        grants::{Action, BadAction, Grants, Rules},
+        identity::Identity,
+    },
     classes::Classes,
     cli::{
         exit::{failed, misconfigured, say},
@@ -15,10 +19,8 @@ use crate::{
         token::ClaimArg,
     },
     config::Config,
-    drain::Tasks,
-    grants::{BadVerb, Grants, Rules, Verb},
-    identity::Identity,
     metrics::Metrics,
+    tasks::Tasks,
 };
 
 /// How long the keys of issuers may take to come, and how often to look.
@@ -47,7 +49,7 @@ pub(crate) struct ExplainArgs {
     json: bool,
     /// What they want to do: `subscribe`, `publish` or `request`.
     #[arg(value_parser = verb)]
-    verb: Verb,
+    verb: Action,
     /// With which subject or pattern.
     subject: String,
 }
@@ -122,6 +124,6 @@ impl ExplainArgs {
     }
 }
 
-fn verb(text: &str) -> Result<Verb, BadVerb> {
+fn verb(text: &str) -> Result<Action, BadAction> {
     text.parse()
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    grants::Grants,
+    access::grants::Grants,
     proto::Envelope,
     publish::{Publisher, Sender},
 };

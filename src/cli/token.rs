@@ -12,9 +12,9 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::{
-    auth::{MintError, Signer},
-    calendar,
+    access::auth::{MintError, Signer},
     cli::exit::{failed, misconfigured, say},
+    clock,
     config::{self, Algorithm, Config, ConfigError, Flags, Issuer, Source, Span},
 };
 
@@ -82,7 +82,7 @@ impl FromStr for ClaimArg {
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
-enum TokenError {
+enum TokenCommandError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error("{}: {problem}", path.display())]
@@ -99,12 +99,12 @@ pub(crate) fn token(args: &TokenArgs) -> ExitCode {
             say(token);
             ExitCode::SUCCESS
         }
-        Err(TokenError::Config(problem)) => misconfigured(&problem),
+        Err(TokenCommandError::Config(problem)) => misconfigured(&problem),
         Err(problem) => failed(problem),
     }
 }
 
-fn mint(args: &TokenArgs) -> Result<String, TokenError> {
+fn mint(args: &TokenArgs) -> Result<String, TokenCommandError> {
     let issuer = match &args.config {
         Some(path) => Some(chosen(load(path)?, args.issuer.as_deref())?),
         None => None,
@@ -113,7 +113,7 @@ fn mint(args: &TokenArgs) -> Result<String, TokenError> {
     let (user, roles) = issuer.as_ref().map_or(("sub", "roles"), |issuer| (&issuer.user_claim, &issuer.roles_claim));
     let name = args.issuer.clone().or_else(|| issuer.as_ref().map(|issuer| issuer.issuer.clone()));
     let audience = args.audience.clone().or_else(|| issuer.as_ref().map(|issuer| issuer.audience.clone()));
-    let now = calendar::unix_seconds();
+    let now = clock::unix_seconds();
     let mut claims = Map::new();
     claims.insert("iss".into(), name.ok_or_else(|| missing("--issuer"))?.into());
     claims.insert("aud".into(), audience.ok_or_else(|| missing("--audience"))?.into());
@@ -138,18 +138,20 @@ fn load(path: &Path) -> Result<Config, ConfigError> {
 }
 
 /// The issuer that the token is of; of several the one that is named.
-fn chosen(config: Config, name: Option<&str>) -> Result<Issuer, TokenError> {
+fn chosen(config: Config, name: Option<&str>) -> Result<Issuer, TokenCommandError> {
     let issuers = config.auth.issuers;
     let known: Vec<String> = issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
     let mut fitting = issuers.into_iter().filter(|issuer| name.is_none_or(|name| issuer.issuer == name));
     match (fitting.next(), fitting.next()) {
         (Some(issuer), None) => Ok(issuer),
-        (Some(_), Some(_)) => Err(TokenError::Usage(format!("choose one with --issuer: {}", known.join(", ")))),
-        (None, _) => Err(TokenError::Usage(format!("no such issuer is configured; there are: {}", known.join(", ")))),
+        (Some(_), Some(_)) => Err(TokenCommandError::Usage(format!("choose one with --issuer: {}", known.join(", ")))),
+        (None, _) => {
+            Err(TokenCommandError::Usage(format!("no such issuer is configured; there are: {}", known.join(", "))))
+        }
     }
 }
 
-fn signer(args: &TokenArgs, issuer: Option<&Issuer>) -> Result<Signer, TokenError> {
+fn signer(args: &TokenArgs, issuer: Option<&Issuer>) -> Result<Signer, TokenCommandError> {
     let configured = issuer.and_then(|issuer| issuer.algorithms.first().copied());
     let algorithm = args.algorithm.map(|algorithm| algorithm.0).or(configured);
     let read =
@@ -157,20 +159,20 @@ fn signer(args: &TokenArgs, issuer: Option<&Issuer>) -> Result<Signer, TokenErro
     let with_secret = |secret: &[u8]| Signer::secret(secret, algorithm.unwrap_or(Algorithm::HS256));
     match (&args.secret_file, &args.private_key_file, issuer.and_then(|issuer| issuer.secret.as_ref())) {
         (Some(path), ..) => {
-            let secret: Result<Vec<u8>, TokenError> = read(path);
+            let secret: Result<Vec<u8>, TokenCommandError> = read(path);
             Ok(with_secret(secret?.trim_ascii_end())?)
         }
         (None, Some(path), _) => {
-            let pem: Result<Vec<u8>, TokenError> = read(path);
-            Signer::private(&pem?, algorithm).map_err(|problem| TokenError::Key { path: path.clone(), problem })
+            let pem: Result<Vec<u8>, TokenCommandError> = read(path);
+            Signer::private(&pem?, algorithm).map_err(|problem| TokenCommandError::Key { path: path.clone(), problem })
         }
         (None, None, Some(secret)) => Ok(with_secret(secret.reveal().as_bytes())?),
         (None, None, None) => Err(missing("--secret-file or --private-key-file")),
     }
 }
 
-fn missing(flag: &str) -> TokenError {
-    TokenError::Usage(format!("{flag} is missing; or name a --config that says it"))
+fn missing(flag: &str) -> TokenCommandError {
+    TokenCommandError::Usage(format!("{flag} is missing; or name a --config that says it"))
 }
 
 /// Where the configuration looks for it: `realm_access.roles` is a claim

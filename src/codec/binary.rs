@@ -8,7 +8,7 @@ use prost::{
 };
 
 use crate::{
-    broker::Message,
+    event::Message,
     proto::{ClientBatch, ClientFrame, ServerBatch, ServerFrame},
 };
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
-use crate::{broker::Message, codec::bad_frame::BadFrame, proto::embeddable};
+use crate::{codec::bad_frame::BadFrame, event::Message, proto::embeddable};
 
 /// Appends a frame as one line, without the line feed.
 pub(crate) fn write(frame: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {

@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    broker::Place,
+    event::Place,
     proto::{
         Client, Connect, Envelope, Error, Event, Fetch, Fetched, Gap, Goaway, Limits, Ping, Pong, Position, Publish,
         Published, Refresh, Refreshed, Replay, Request, Response, Subscribe, Subscribed, Subscription, TokenExpiring,

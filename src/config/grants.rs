@@ -4,14 +4,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{auth::Auth, error::ConfigError, streams::Stream},
-    identity::ANONYMOUS,
+    config::{auth::Auth, error::ConfigError, streams::Stream, template::Template},
     subject::Pattern,
-    template::Template,
 };
 
 /// In `issuers`: all clients, with a token of any issuer or without one.
 pub const EVERYBODY: &str = "*";
+
+/// The role of whoever has no token.
+pub const ANONYMOUS: &str = "anonymous";
 
 /// Patterns in all grants together. Each identity is compared with those of its
 /// roles when it connects, and each request with what came of them.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    revocation::{IssuerName, Name, Revocation},
+    access::revocation::{IssuerName, Name, Revocation},
     session::ConnectionInfo,
 };
 
@@ -149,8 +149,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        access::revocation::{NAME_BYTES, Revoked},
         config::ISSUER_BYTES,
-        revocation::{NAME_BYTES, Revoked},
     };
 
     fn name(text: &str) -> Name {

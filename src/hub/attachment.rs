@@ -9,15 +9,14 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::grants::Grants,
     classes::StreamIndex,
-    grants::Grants,
     hub::{
         live::topic::{Confirmation, Topic},
         member::Member,
         shapes::TooManyShapes,
         shared::Shared,
-        stream::channel::Channel,
-        stream::subscribing::Subscribing,
+        stream::{channel::Channel, subscribing::Subscribing},
         subscribe_options::SubscribeOptions,
     },
     metrics::Undelivered,

@@ -15,9 +15,9 @@ use std::sync::{
 };
 
 use crate::{
+    access::grants::Grants,
     codec::Encoding,
     effort,
-    grants::Grants,
     hub::{
         member_progress::MemberProgress, member_slot::MemberSlot, overflow_notice::OverflowNotice,
         precedence::Precedence, shapes::ShapeHolder,
@@ -191,7 +191,7 @@ impl Member {
     pub(crate) fn has_denials(&self, denials: Option<&Grants>) -> bool {
         match (&self.lock().denials, denials) {
             (None, None) => true,
-            (Some(held), Some(asked)) => held.are(asked),
+            (Some(held), Some(asked)) => held.ptr_eq(asked),
             _ => false,
         }
     }

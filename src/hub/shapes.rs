@@ -10,10 +10,10 @@ use std::{
 };
 
 use crate::{
+    access::identity::UserKey,
     error::{Code, Refusal},
     hub::member_list::lock,
-    identity::UserKey,
-    rate::{Meter, Rate},
+    rate::{Rate, TokenBucket},
     subject::{Pattern, Shape},
     sync::Mutex,
 };
@@ -35,7 +35,7 @@ pub(crate) struct Shapes {
 #[derive(Debug, Default)]
 struct State {
     holders: HashMap<ShapeHolder, HeldShapes>,
-    named: Meter,
+    named: TokenBucket,
 }
 
 /// Who holds shapes.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::{
     classes::{Classes, StreamIndex},
     codec::Encoding,
-    drain::Tasks,
     error::{Code, Refusal},
     hub::{
         frames, live::topics::Topics, member::Member, shapes::Shapes, stream::channel::Channel,
@@ -16,6 +15,7 @@ use crate::{
     quota::Quotas,
     socket::Chunk,
     subject::Pattern,
+    tasks::Tasks,
 };
 
 /// Where subscriptions go.

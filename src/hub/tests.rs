@@ -13,9 +13,10 @@ use tokio::{
 
 use super::*;
 use crate::{
-    broker::{self, Message},
+    broker,
     config::Config,
     effort,
+    event::Message,
     outbox::Policy,
     proto::Envelope,
     socket::Wire,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{broker::Message, proto, subject::Pattern};
+use crate::{event::Message, proto, subject::Pattern};
 
 /// A place in a journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

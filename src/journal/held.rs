@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::{
-    broker::{Message, Stored, StreamState},
+    broker::{Stored, StreamState},
+    event::Message,
     event_log::{Appended, Bounds, EventLog},
     journal::{removals::Removals, reorder_buffer::size},
 };

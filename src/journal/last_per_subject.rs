@@ -11,14 +11,15 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    broker::{Message, PageSize, Query, ReadError},
-    drain::Tasks,
+    broker::{PageSize, Query, ReadError},
+    event::Message,
     journal::{
         source::{AHEAD, Source},
         window::Window,
     },
     subject::{Pattern, Subject},
     sync::{Mutex, MutexGuard, sleep},
+    tasks::Tasks,
     trie::Trie,
 };
 

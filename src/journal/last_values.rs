@@ -6,7 +6,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
-    broker::{Message, PageSize, ReadError},
+    broker::{PageSize, ReadError},
+    event::Message,
     event_log::{EventLog, Select},
     journal::{cursor::Cursor, shared_reads::SharedReads},
     subject::Pattern,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    broker::Message,
+    event::Message,
     journal::cursor::{Cursor, Gap},
 };
 

@@ -6,7 +6,8 @@ use std::{collections::VecDeque, sync::Arc};
 use futures_util::future::try_join_all;
 
 use crate::{
-    broker::{Message, PageSize, ReadError, Stored},
+    broker::{PageSize, ReadError, Stored},
+    event::Message,
     journal::{last_per_subject::LastEvent, shared_reads::SharedReads, source::AHEAD},
 };
 

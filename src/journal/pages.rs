@@ -7,7 +7,8 @@ use std::{
 };
 
 use crate::{
-    broker::{Message, ReadError, Stored},
+    broker::{ReadError, Stored},
+    event::Message,
     event_log::{Bounds, EventLog, Select},
     journal::{
         held::keep,

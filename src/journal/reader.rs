@@ -7,7 +7,8 @@ use std::{
 };
 
 use crate::{
-    broker::{Message, PageSize, ReadError},
+    broker::{PageSize, ReadError},
+    event::Message,
     journal::{
         cursor::{Cursor, Gap, Reason},
         last_values::LastValues,

@@ -12,9 +12,10 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    broker::{EVENT_BYTES, PageSize, Query, ReadError, StreamState},
-    calendar::unix_millis,
+    broker::{PageSize, Query, ReadError, StreamState},
+    clock::unix_millis,
     config::Delivery,
+    event::EVENT_BYTES,
     journal::{
         comparison::Comparison,
         gaps::Gaps,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::broker::{EVENT_BYTES, Stored};
+use crate::{broker::Stored, event::EVENT_BYTES};
 
 /// Bytes that may wait behind a hole. What comes beyond is read again later.
 const HELD_BYTES: usize = 16 * 1024 * 1024;

@@ -10,11 +10,12 @@ use bytes::Bytes;
 
 use crate::{
     broker::{
-        Acknowledgement, Broker, BrokerState, EVENT_BYTES, Feed, Message, Page, PageSize, Place, PublishError, Purpose,
-        Query, ReadError, Stored, StreamState,
+        Acknowledgement, Broker, BrokerState, Feed, Page, PageSize, PublishError, Purpose, Query, ReadError, Stored,
+        StreamState,
     },
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery, Source as Text, load},
+    event::{EVENT_BYTES, Message, Place},
     journal::{
         comparison::Comparison,
         gaps::Gaps,

@@ -9,7 +9,6 @@ use std::{
 use crate::{
     broker::{Page, PageSize, Query, ReadError, StreamState},
     config::Delivery,
-    drain::Tasks,
     journal::{
         last_per_subject::{LastEvents, LastPerSubject},
         pages::{CachedPage, Pages, SHARED},
@@ -20,6 +19,7 @@ use crate::{
     },
     subject::{Pattern, Subject},
     sync::Mutex,
+    tasks::Tasks,
 };
 
 /// How old an answer may be to the question what the stream has.

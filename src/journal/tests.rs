@@ -6,8 +6,9 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    broker::{self, Message},
+    broker,
     config::{Source, load},
+    event::Message,
     proto::Envelope,
     subject::Subject,
 };
@@ -84,7 +85,7 @@ async fn store_large(broker: &Arc<dyn Broker>, subject: Subject, bytes: usize) -
     let envelope = Envelope { data: vec![0; bytes].into(), ..Envelope::default() };
     let message = Message::new(subject, envelope);
     let seq = broker.store(StreamIndex(0), message.clone()).await.expect("stored").seq;
-    let place = Some(broker::Place { stream: "S".into(), seq });
+    let place = Some(crate::event::Place { stream: "S".into(), seq });
     Stored::new(seq, Some(Arc::new(Message { place, ..message })))
 }
 

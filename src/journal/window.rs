@@ -10,8 +10,9 @@ use std::{
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    broker::{Message, PageSize, Stored, StreamState},
+    broker::{PageSize, Stored, StreamState},
     config::{self, Delivery},
+    event::Message,
     event_log::{EventLog, Select},
     journal::{
         cursor::{Cursor, Gap, Reason, Step},

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{drain::Tasks, metrics::Metrics};
+use crate::{metrics::Metrics, tasks::Tasks};
 
 /// What all outboxes of a node share.
 #[derive(Debug)]

@@ -43,7 +43,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::{drain::Tasks, metrics::Metrics};
+    use crate::{metrics::Metrics, tasks::Tasks};
 
     #[tokio::test]
     async fn a_client_has_to_take_an_eighth_of_its_queue_or_all_that_waits_within_a_stall_time() {

@@ -144,7 +144,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
-    use crate::{drain::Tasks, metrics::Metrics, socket::MessageKind};
+    use crate::{metrics::Metrics, socket::MessageKind, tasks::Tasks};
 
     #[tokio::test]
     async fn a_queue_is_full_at_its_bound_and_has_room_at_half_of_it() {

@@ -7,8 +7,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use crate::{
-    broker::headers::{CLIENT_ID, MSG_ID, encoded},
-    identity::{Identity, UserKey},
+    access::identity::{Identity, UserKey},
+    event::headers::{CLIENT_ID, MSG_ID, encoded},
     proto::Envelope,
     subject::Subject,
 };

@@ -11,12 +11,14 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
-    access::Access,
+    access::{
+        Access,
+        grants::BadAction,
+        revocation::{IssuerName, Name, NoName, Revoked},
+    },
     config::Auth,
     control::{Control, LISTED, Order, Outcome, Untaken, Whom},
     error::{Code, Refusal},
-    grants::BadVerb,
-    revocation::{IssuerName, Name, NoName, Revoked},
     server::{
         answer::{self, Refused},
         body,
@@ -183,7 +185,7 @@ impl Admin {
     /// by which grant? The connection is one of this node.
     async fn explain(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
         let Explain { token, connection, verb, subject } = read(request).await?;
-        let verb = verb.parse().map_err(|why: BadVerb| bad(format!("`verb` {why}")))?;
+        let verb = verb.parse().map_err(|why: BadAction| bad(format!("`verb` {why}")))?;
         let grants = match (token, connection) {
             (token, None) => self.access.admit(token.as_deref()).await?,
             (None, Some(connection)) => self.registry.grants(named(&connection)?).ok_or_else(|| {

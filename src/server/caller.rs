@@ -6,10 +6,9 @@ use hyper::{HeaderMap, Request, header};
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    access::Access,
+    access::{Access, grants::Grants},
     config::Secret,
     error::Code,
-    grants::Grants,
     server::{answer::Refused, visit::Visit},
     session,
 };
@@ -39,7 +38,7 @@ pub(crate) async fn admit<B>(
             _ => refusal.into(),
         }
     })?;
-    visit.stand_for_user(grants.identity().user_key())?;
+    visit.count_for_user(grants.identity().user_key())?;
     Ok(grants)
 }
 

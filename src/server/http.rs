@@ -9,12 +9,12 @@ use hyper::{
 };
 
 use crate::{
-    broker::headers::{HeaderReader, MSG_ID, is_media_type},
+    access::grants::Grants,
     error::{Code, Refusal},
-    grants::Grants,
+    event::headers::{HeaderReader, MSG_ID, is_media_type},
     proto::{self, Envelope, server_frame::Body},
     publish::{EVENT_LIMIT, Sender, check_name, too_large},
-    request::Question,
+    request::ServiceRequest,
     server::{
         answer::{self, Refused},
         body, caller,
@@ -59,7 +59,7 @@ pub(crate) async fn request(
     let timeout_ms = patience(request.uri().query().unwrap_or_default(), services.access.query_parameter())?;
     let Post { grants, subject, envelope } = read(request, REQUEST, services, &mut visit).await?;
     let sender = Sender { grants: &grants, connection: None };
-    let event = services.requests.ask(sender, Question { subject, envelope, timeout_ms }).await?;
+    let event = services.requests.ask(sender, ServiceRequest { subject, envelope, timeout_ms }).await?;
     answer::frame(Body::Response(proto::Response { event: Some(event) }), visit).await
 }
 

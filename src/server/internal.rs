@@ -29,8 +29,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admission::Admission,
     config::Limits,
-    gate::Gate,
     metrics::{InternalRefusal, Metrics},
     server::{
         admin::{ADMIN, Admin},
@@ -226,7 +226,7 @@ pub struct Desk {
 /// The desk, and what it takes on at most.
 struct Front {
     desk: Desk,
-    gate: Arc<Gate>,
+    admission: Arc<Admission>,
     farewells: Arc<Semaphore>,
     keep_alive: KeepAlive,
 }
@@ -256,12 +256,12 @@ impl Front {
             ..Limits::default()
         };
         let (farewells, keep_alive) = (Arc::new(Semaphore::new(FAREWELLS)), KeepAlive::new(KEEP_ALIVE_TIME));
-        Self { gate: Gate::new(&limits, Gauge::noop()), desk, farewells, keep_alive }
+        Self { admission: Admission::new(&limits, Gauge::noop()), desk, farewells, keep_alive }
     }
 
     /// Tasks are owned by this thread's runtime and end with it.
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: IpAddr) {
-        match self.gate.enter(Some(peer)) {
+        match self.admission.enter(Some(peer)) {
             Ok(permit) => {
                 let front = self.clone();
                 tokio::spawn(async move {
@@ -272,7 +272,7 @@ impl Front {
             Err(closed) => {
                 self.count(InternalRefusal::Connections);
                 if let (None, Ok(permit)) = (&self.desk.tls, self.farewells.clone().try_acquire_owned()) {
-                    let refusal = self.gate.refusal(closed);
+                    let refusal = self.admission.refusal(closed);
                     tokio::spawn(async move {
                         send_away(stream, refusal).await;
                         drop(permit);
@@ -328,9 +328,9 @@ impl Front {
         let Desk { health, admin, warden, .. } = &self.desk;
         let (method, uri) = (request.method(), request.uri());
         let mut response = match warden.check(method, uri, request.headers(), certificate) {
-            _ if let Err(closed) = self.gate.request(peer) => {
+            _ if let Err(closed) = self.admission.request(peer) => {
                 self.count(InternalRefusal::Requests);
-                Refused::from(self.gate.refusal(closed)).into_response()
+                Refused::from(self.admission.refusal(closed)).into_response()
             }
             Ok(()) if uri.path().starts_with(ADMIN) => admin.answer(request).await,
             Ok(()) => health.answer(uri.path()),

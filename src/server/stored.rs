@@ -32,7 +32,7 @@ pub(crate) async fn fetch(
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
     let grants = caller::admit(&request, services, &mut visit).await?;
-    let fetch = question(request.uri().query().unwrap_or_default(), services.access.query_parameter())?;
+    let fetch = service_request(request.uri().query().unwrap_or_default(), services.access.query_parameter())?;
     // Before anything is read: what nobody takes is held until then.
     visit.reserve(room(services.fetcher.answer_bytes(fetch.limit))).await?;
     let fetched = services.fetcher.fetch(&grants, fetch).await?;
@@ -68,7 +68,7 @@ fn read_only(request: &Request<Incoming>) -> Result<(), Refused> {
 }
 
 /// What is asked; the token, if it stands there, is no part of it.
-fn question(query: &str, token: Option<&str>) -> Result<Fetch, Refusal> {
+fn service_request(query: &str, token: Option<&str>) -> Result<Fetch, Refusal> {
     let mut fetch = Fetch::default();
     let wrong = |message: String| Refusal::new(Code::BadRequest, message);
     for (name, value) in parameters(query) {
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_query_says_what_is_wanted_or_what_is_wrong_with_it() {
-        let asked = question("subject=a.%3E&after=SHOP/17/42&last=true&t=x&limit=5&after=B/1/2", Some("t"))
+        let asked = service_request("subject=a.%3E&after=SHOP/17/42&last=true&t=x&limit=5&after=B/1/2", Some("t"))
             .expect("a question");
         assert_eq!((asked.subject.as_str(), asked.last, asked.limit), ("a.>", true, 5));
         let position = Position { stream: "SHOP".into(), epoch: "17".into(), seq: 42 };
@@ -109,7 +109,7 @@ mod tests {
             ("last=yes", "last=yes"),
             ("subjct=a", "subjct"),
         ] {
-            let refusal = question(query, None).expect_err(query);
+            let refusal = service_request(query, None).expect_err(query);
             assert!(refusal.code == Code::BadRequest && refusal.message.contains(named), "{query}: {refusal}");
         }
     }

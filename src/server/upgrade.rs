@@ -13,9 +13,9 @@ use hyper::{
 };
 
 use crate::{
+    admission::Permit,
     codec::Encoding,
     error::{Code, Refusal},
-    gate::Permit,
     server::{answer::Refused, caller},
     session, socket,
 };

@@ -6,9 +6,9 @@ use std::{net::IpAddr, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
+    access::identity::UserKey,
+    admission::{Admission, Exhausted, Holder, Rejected},
     error::Refusal,
-    gate::{Closed, Exhausted, Gate, Holder},
-    identity::UserKey,
 };
 
 /// Bytes of an answer that is told whatever else is held: what was done must
@@ -19,7 +19,7 @@ const SHORT: u64 = 16 * 1024;
 /// One request's right to be served; dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Visit {
-    gate: Arc<Gate>,
+    admission: Arc<Admission>,
     holder: Holder,
     /// Set aside for the answer, or what that comes to.
     bytes: u64,
@@ -38,18 +38,18 @@ impl AsRef<[u8]> for Untaken {
 }
 
 impl Visit {
-    pub(crate) fn new(gate: Arc<Gate>, address: IpAddr) -> Self {
-        let holder = Holder { user: 0, address: gate.address_key(address) };
-        Self { gate, holder, bytes: 0 }
+    pub(crate) fn new(admission: Arc<Admission>, address: IpAddr) -> Self {
+        let holder = Holder { user: 0, address: admission.address_key(address) };
+        Self { admission, holder, bytes: 0 }
     }
 
     /// Counts the request for its user, once. Nobody in particular is not counted.
     ///
     /// # Errors
     /// `user_limit`.
-    pub(crate) fn stand_for_user(&mut self, user: Option<UserKey<'_>>) -> Result<(), Refusal> {
+    pub(crate) fn count_for_user(&mut self, user: Option<UserKey<'_>>) -> Result<(), Refusal> {
         let Some(user) = user.filter(|_| self.holder.user == 0) else { return Ok(()) };
-        self.holder.user = self.gate.enter_user(user).map_err(|closed| self.gate.refusal(closed))?;
+        self.holder.user = self.admission.enter_user(user).map_err(|closed| self.admission.refusal(closed))?;
         Ok(())
     }
 
@@ -59,10 +59,10 @@ impl Visit {
     /// `answer_limit` or `overloaded`, when there is none for a while.
     pub(crate) async fn reserve(&mut self, bytes: usize) -> Result<(), Refusal> {
         let more = (bytes as u64).saturating_sub(self.bytes);
-        self.gate.answers().take(self.holder, more).await.map_err(|exhausted| {
-            self.gate.refusal(match exhausted {
-                Exhausted::Share => Closed::Answers,
-                Exhausted::Total => Closed::AnswersFull,
+        self.admission.answers().take(self.holder, more).await.map_err(|exhausted| {
+            self.admission.refusal(match exhausted {
+                Exhausted::Share => Rejected::Answers,
+                Exhausted::Total => Rejected::AnswersFull,
             })
         })?;
         self.bytes += more;
@@ -77,9 +77,9 @@ impl Visit {
         answer.shrink_to_fit();
         let bytes = answer.len() as u64;
         if bytes <= self.bytes {
-            self.gate.answers().give_back(self.holder, self.bytes - bytes);
+            self.admission.answers().give_back(self.holder, self.bytes - bytes);
         } else if bytes <= SHORT {
-            self.gate.answers().force(self.holder, bytes - self.bytes);
+            self.admission.answers().force(self.holder, bytes - self.bytes);
         } else {
             self.reserve(answer.len()).await?;
         }
@@ -90,8 +90,8 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.gate.answers().give_back(self.holder, self.bytes);
-        self.gate.leave_user(self.holder.user);
+        self.admission.answers().give_back(self.holder, self.bytes);
+        self.admission.leave_user(self.holder.user);
     }
 }
 
@@ -102,49 +102,49 @@ mod tests {
     use super::*;
     use crate::{config::Limits, error::Code};
 
-    fn gate() -> Arc<Gate> {
+    fn admission() -> Arc<Admission> {
         let limits = Limits { user_connections: 2, http_answer_bytes: 800_000.into(), ..Limits::default() };
-        Gate::new(&limits, Gauge::noop())
+        Admission::new(&limits, Gauge::noop())
     }
 
-    fn visit(gate: &Arc<Gate>, user: &str) -> Result<Visit, Code> {
-        let mut visit = Visit::new(gate.clone(), "192.0.2.1".parse().expect("an address"));
-        visit.stand_for_user(Some(UserKey { issuer: "a", user })).map_err(|refusal| refusal.code)?;
+    fn visit(admission: &Arc<Admission>, user: &str) -> Result<Visit, Code> {
+        let mut visit = Visit::new(admission.clone(), "192.0.2.1".parse().expect("an address"));
+        visit.count_for_user(Some(UserKey { issuer: "a", user })).map_err(|refusal| refusal.code)?;
         Ok(visit)
     }
 
     #[tokio::test]
     async fn a_request_counts_for_its_user_until_its_answer_is_taken() {
-        let gate = gate();
-        let first = visit(&gate, "u1").expect("room");
-        let answer = visit(&gate, "u1").expect("room").hold(vec![0; 10]).await.expect("it is short");
-        assert_eq!(visit(&gate, "u1").err(), Some(Code::UserLimit));
-        assert!(visit(&gate, "u2").is_ok());
-        let connection = gate.enter(None).expect("room");
-        assert_eq!(connection.stand_for_user(Some(UserKey { issuer: "a", user: "u1" })), Err(Closed::User));
+        let admission = admission();
+        let first = visit(&admission, "u1").expect("room");
+        let answer = visit(&admission, "u1").expect("room").hold(vec![0; 10]).await.expect("it is short");
+        assert_eq!(visit(&admission, "u1").err(), Some(Code::UserLimit));
+        assert!(visit(&admission, "u2").is_ok());
+        let connection = admission.enter(None).expect("room");
+        assert_eq!(connection.count_for_user(Some(UserKey { issuer: "a", user: "u1" })), Err(Rejected::User));
         let rest = answer.slice(9..);
         drop(answer);
-        assert_eq!(visit(&gate, "u1").err(), Some(Code::UserLimit), "a byte is left");
+        assert_eq!(visit(&admission, "u1").err(), Some(Code::UserLimit), "a byte is left");
         drop(rest);
-        assert!(visit(&gate, "u1").is_ok());
+        assert!(visit(&admission, "u1").is_ok());
         drop(first);
     }
 
     #[tokio::test]
     async fn what_an_answer_does_not_need_is_given_back_and_what_it_needs_is_held() {
-        let gate = gate();
-        let mut first = visit(&gate, "u1").expect("room");
+        let admission = admission();
+        let mut first = visit(&admission, "u1").expect("room");
         first.reserve(90_000).await.expect("room");
-        let mut second = visit(&gate, "u1").expect("room");
+        let mut second = visit(&admission, "u1").expect("room");
         assert_eq!(second.reserve(90_000).await.expect_err("the share is used up").code, Code::AnswerLimit);
         let answer = first.hold(vec![0; 60_000]).await.expect("it was set aside");
         assert_eq!(second.reserve(40_000).await, Ok(()));
         // More than was set aside, and more than there is.
         assert_eq!(second.hold(vec![0; 50_000]).await.expect_err("no room").code, Code::AnswerLimit);
-        let short = visit(&gate, "u1").expect("room").hold(vec![0; 16_000]).await;
+        let short = visit(&admission, "u1").expect("room").hold(vec![0; 16_000]).await;
         assert_eq!(short.expect("it is told in any case").len(), 16_000);
         drop(answer);
-        let mut third = visit(&gate, "u1").expect("room");
+        let mut third = visit(&admission, "u1").expect("room");
         assert_eq!(third.reserve(100_000).await, Ok(()));
     }
 }

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use tokio::time::{timeout, timeout_at};
 
 use crate::{
+    access::grants::Grants,
+    admission::Permit,
     broker::Link,
     close::CloseReason,
     codec::Encoding,
     config::Secret,
     error::{Code, Refusal},
-    gate::Permit,
-    grants::Grants,
     hub::{Attachment, SubscribeOptions},
     metrics::Refresh,
     outbox::Outbox,
@@ -267,7 +267,7 @@ impl Session {
             Err(why) => return self.refuse(id, why),
         };
         let permit = &self.guard.permit;
-        if let Err(closed) = permit.stand_for_user(grants.identity().user_key()) {
+        if let Err(closed) = permit.count_for_user(grants.identity().user_key()) {
             return self.refuse(id, permit.refusal(closed));
         }
         let _together = self.guard.outbox.hold();

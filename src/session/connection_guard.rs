@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{close::CloseReason, gate::Permit, outbox::Outbox, session::node_services::NodeServices};
+use crate::{admission::Permit, close::CloseReason, outbox::Outbox, session::node_services::NodeServices};
 
 /// Counts an open connection, and its end with the reason.
 #[derive(Debug)]

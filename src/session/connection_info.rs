@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{identity::Identity, socket::ConnectionId};
+use crate::{access::identity::Identity, socket::ConnectionId};
 
 /// Characters of a name that are shown; a list is no place for long ones.
 const SHOWN: usize = 128;

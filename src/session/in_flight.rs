@@ -11,11 +11,11 @@ use std::{
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 
 use crate::{
+    access::grants::Grants,
     error::{Code, Refusal},
-    grants::Grants,
     proto::{Event, Response, server_frame::Body},
     publish::Sender,
-    request::Question,
+    request::ServiceRequest,
     session::{
         fetching::Fetching,
         publishing::Publishing,
@@ -72,22 +72,27 @@ impl InFlight {
         match beginning {
             Beginning::Publish(subject, envelope) => self.publishing.push(requester, reply_to, subject, envelope),
             Beginning::Fetch(fetch) => self.fetching.push(requester, reply_to, fetch),
-            Beginning::Ask(question) => self.ask(requester, reply_to, question),
+            Beginning::Ask(service_request) => self.ask(requester, reply_to, service_request),
             Beginning::Refresh(token) => self.refresh(requester, reply_to, token),
         }
     }
 
-    fn ask(&mut self, requester: &Requester<'_>, reply_to: u64, question: Question) -> Result<(), Refusal> {
+    fn ask(
+        &mut self,
+        requester: &Requester<'_>,
+        reply_to: u64,
+        service_request: ServiceRequest,
+    ) -> Result<(), Refusal> {
         let most = requester.services.limits.requests_in_flight;
         if self.requests.len() >= most {
             let message = format!("{most} requests of this connection wait for answers, the most that may; await some");
-            return Err(Refusal::of(Code::RequestLimit, &question.subject, message));
+            return Err(Refusal::of(Code::RequestLimit, &service_request.subject, message));
         }
         let (requests, grants, connection) =
             (requester.services.requests.clone(), requester.grants.clone(), requester.connection());
         self.requests.push(Box::pin(async move {
             let sender = Sender { grants: &grants, connection: Some(connection) };
-            (reply_to, requests.ask(sender, question).await)
+            (reply_to, requests.ask(sender, service_request).await)
         }));
         Ok(())
     }

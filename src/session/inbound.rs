@@ -16,7 +16,7 @@ use crate::{
     codec::{BadFrame, Encoding},
     config::Span,
     error::{Code, Refusal},
-    rate::{Meter, Rate},
+    rate::{Rate, TokenBucket},
     session::{
         connection_guard::ConnectionGuard,
         end::{End, Read},
@@ -35,14 +35,20 @@ pub(crate) struct Inbound {
     /// When the message began that is not complete, if there is one: a
     /// [`moment`](Wire::moment), in four bytes.
     begun: u32,
-    frames: Meter,
-    bytes: Meter,
+    frames: TokenBucket,
+    bytes: TokenBucket,
     encoding: Encoding,
 }
 
 impl Inbound {
     pub(crate) fn new(encoding: Encoding) -> Self {
-        Self { decoder: Decoder::default(), begun: 0, frames: Meter::default(), bytes: Meter::default(), encoding }
+        Self {
+            decoder: Decoder::default(),
+            begun: 0,
+            frames: TokenBucket::default(),
+            bytes: TokenBucket::default(),
+            encoding,
+        }
     }
 
     /// What both sides speak.

@@ -8,7 +8,6 @@ use crate::{
     access::Access,
     broker::Broker,
     config::{Limits, Span},
-    drain::Tasks,
     fetch::Fetcher,
     hub::Hub,
     metrics::Metrics,
@@ -17,6 +16,7 @@ use crate::{
     quota::Quotas,
     request::Requests,
     session::{queue::QueueRoom, registry::Connections},
+    tasks::Tasks,
 };
 
 /// What all sessions of a node share.

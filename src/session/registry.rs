@@ -14,14 +14,16 @@ use slab::Slab;
 use tokio::time::{self, Instant};
 
 use crate::{
+    access::{
+        grants::Grants,
+        identity::{Identity, UserFilter},
+    },
     broker::Link,
-    calendar::unix_millis,
+    clock::unix_millis,
     close::CloseReason,
     codec::Encoding,
     config::{Auth, Drain, Span},
-    grants::Grants,
     hub::{Hub, PositionHandle},
-    identity::{Identity, UserFilter},
     outbox::Outbox,
     proto::{Goaway, Ping, Position, ServerFrame, TokenExpiring, server_frame::Body},
     session::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{grants::Grants, outbox::Outbox, session::node_services::NodeServices, socket::ConnectionId};
+use crate::{access::grants::Grants, outbox::Outbox, session::node_services::NodeServices, socket::ConnectionId};
 
 /// A connection at the moment at which something is begun for it.
 pub(crate) struct Requester<'a> {

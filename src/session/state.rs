@@ -2,17 +2,16 @@
 //! out. No I/O, no clock.
 
 use crate::{
+    access::{grants::Grants, identity::Identity},
     config::Limits,
     error::{Code, Refusal},
-    grants::Grants,
     hub::SubscribeOptions,
-    identity::Identity,
     metrics::Refresh,
     proto::{
         ClientFrame, Connect, Envelope, Event, Fetch, Misplaced, Position, ServerFrame, Subscribe, Subscription,
         Unsubscribe, client_frame::Body as ClientBody, server_frame::Body,
     },
-    request::Question,
+    request::ServiceRequest,
     subject::Pattern,
 };
 
@@ -40,7 +39,7 @@ pub(crate) enum Beginning {
     /// Publish to that subject.
     Publish(String, Envelope),
     /// Ask a service.
-    Ask(Question),
+    Ask(ServiceRequest),
     /// Read what is stored.
     Fetch(Fetch),
     /// Take another token.
@@ -98,7 +97,7 @@ impl Standing<'_> {
             Some(ClientBody::Request(_) | ClientBody::Fetch(_)) if id == 0 => Effect::Nothing,
             Some(ClientBody::Request(request)) => Effect::Begin(
                 id,
-                Beginning::Ask(Question {
+                Beginning::Ask(ServiceRequest {
                     subject: request.subject,
                     envelope: envelope(request.event.unwrap_or_default()),
                     timeout_ms: request.timeout_ms,
@@ -273,9 +272,9 @@ mod tests {
             assert_eq!(decide(0, ClientFrame { id, body: Some(body) }), Effect::Nothing);
         }
         let request = Request { subject: "a".into(), timeout_ms: 5, ..Request::default() };
-        let question = Question { subject: "a".into(), timeout_ms: 5, ..Question::default() };
+        let service_request = ServiceRequest { subject: "a".into(), timeout_ms: 5, ..ServiceRequest::default() };
         let asked = decide(0, ClientFrame { id: 7, body: Some(ClientBody::Request(request)) });
-        assert_eq!(asked, Effect::Begin(7, Beginning::Ask(question)));
+        assert_eq!(asked, Effect::Begin(7, Beginning::Ask(service_request)));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The first frame to a client.
 
 use crate::{
-    calendar::unix_millis,
-    grants::Grants,
+    access::grants::Grants,
+    clock::unix_millis,
     proto::{Client, Limits, Welcome},
     session::node_services::NodeServices,
     socket::ConnectionId,

@@ -16,7 +16,7 @@ use rustls::{
 };
 use tokio::io::AsyncReadExt as _;
 
-use crate::{calendar, config::ServerTls, tls::pem::without_mark};
+use crate::{clock, config::ServerTls, tls::pem::without_mark};
 
 /// The one protocol that listeners speak (RFC 7301): a WebSocket over HTTP/2 is
 /// another thing (RFC 8441).
@@ -60,7 +60,7 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Whether the certificate is of no more use.
     pub(crate) fn has_expired(&self) -> bool {
-        self.expires < calendar::now()
+        self.expires < clock::now()
     }
 }
 

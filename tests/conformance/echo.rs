@@ -10,11 +10,11 @@ use hyper_util::rt::TokioIo;
 use notifier::{
     close::CloseReason,
     config::Limits,
-    drain::Tasks,
     metrics::Metrics,
     outbox::{Outbox, Policy},
     server::listen,
     socket::{self, Chunk, Decoder, HttpProgress, Incoming, MessageKind, Strict},
+    tasks::Tasks,
 };
 use tokio::{
     net::{TcpListener, TcpStream},

@@ -4,13 +4,14 @@
 use std::{sync::Arc, time::Duration};
 
 use notifier::{
-    broker::{self, Arrived, Broker, FeedId, Intake, Link, Message, PageSize, Purpose, Query, RequestError},
-    calendar::unix_millis,
+    broker::{self, Arrived, Broker, FeedId, Intake, Link, PageSize, Purpose, Query, RequestError},
     classes::StreamIndex,
-    drain::Tasks,
+    clock::unix_millis,
+    event::Message,
     metrics::Metrics,
     proto::Envelope,
     subject::{Pattern, Subject},
+    tasks::Tasks,
 };
 use tokio::sync::mpsc;
 

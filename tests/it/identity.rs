@@ -104,7 +104,7 @@ async fn tokens_of_several_issuers_are_taken_side_by_side_and_not_mixed_up() {
     node.until_ready().await;
     let of_other = |secret: &str| {
         let claims = json!({"iss": "other", "aud": ["x", "elsewhere"], "name": "them", "exp": tokens::now() + 60});
-        let signer = notifier::auth::Signer::secret(secret.as_bytes(), Algorithm::HS512).expect("for secrets");
+        let signer = notifier::access::auth::Signer::secret(secret.as_bytes(), Algorithm::HS512).expect("for secrets");
         signer.mint(claims.as_object().expect("an object")).expect("a token")
     };
     Ws::with_token(node.address, &tokens::token_of("u42", &[])).await.close().await;

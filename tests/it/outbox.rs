@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use notifier::{
     close::CloseReason,
-    drain::Tasks,
     metrics::Metrics,
     outbox::{Outbox, Policy},
     socket::{Chunk, MessageKind, Wire},
+    tasks::Tasks,
 };
 use tokio::net::{TcpListener, TcpStream};
 

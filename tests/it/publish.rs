@@ -7,7 +7,7 @@ mod mistakes;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use notifier::{broker::headers::ENVELOPE, proto::Envelope};
+use notifier::{event::headers::ENVELOPE, proto::Envelope};
 use prost::Message as _;
 use serde_json::{Value, json};
 

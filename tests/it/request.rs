@@ -5,10 +5,10 @@ use std::time::Duration;
 use async_nats::{HeaderMap, Message, Subscriber};
 use futures_util::StreamExt as _;
 use notifier::{
-    broker::headers::ENVELOPE,
     client::Client,
     codec::Encoding,
     config::Span,
+    event::headers::ENVELOPE,
     proto::{ClientFrame, Connect, Event, Request, client_frame::Body as ClientBody, server_frame::Body},
 };
 use serde_json::{Value, json};

@@ -8,12 +8,12 @@ use notifier::{
     client::Client,
     close::CloseReason,
     codec::Encoding,
-    drain::Tasks,
     metrics::{Listener, Metrics},
     node::Node,
     outbox::{Outbox, Policy},
     proto::{ClientFrame, Connect, Event, Subscribe, client_frame::Body as Ask, server_frame::Body},
     socket::{Chunk, MessageKind, Wire},
+    tasks::Tasks,
     tls::Endpoint,
 };
 use rustls::{

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use notifier::{
-    drain::Tasks,
     metrics::Metrics,
     outbox::{Outbox, Policy},
     socket::{Flaw, Pipe, Wire},
     sync::let_time_pass,
+    tasks::Tasks,
 };
 
 use crate::peer::Peer;

@@ -3,13 +3,16 @@
 use std::sync::{Arc, OnceLock};
 
 use notifier::{
-    broker::{self, Broker, Message},
+    access::{
+        grants::{Grants, Rules},
+        identity::Identity,
+    },
+    broker::{self, Broker},
     close::CloseReason,
     codec::Encoding,
     config::{Config, Limits, Overflow, Size},
-    grants::{Grants, Rules},
+    event::Message,
     hub::{Attachment, Hub, Plan, PositionHandle, SubscribeOptions},
-    identity::Identity,
     journal::Journal,
     outbox::{Outbox, Policy},
     proto::{Envelope, Event, Goaway, Ping, Position, ServerFrame, server_frame::Body},

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use notifier::{auth::Signer, config::Algorithm};
+use notifier::{access::auth::Signer, config::Algorithm};
 use rustix::process::Signal;
 use serde_json::{Map, json};
 

@@ -8,12 +8,10 @@ use std::{
 };
 
 use crate::{
-    broker::{
-        message::{Message, Place},
-        stored::{Page, PageSize, Query, ReadError, Receipt, Stored, StreamState},
-    },
-    calendar::unix_millis,
+    broker::stored::{Page, PageSize, Query, ReadError, Receipt, Stored, StreamState},
+    clock::unix_millis,
     config::{Storage, Stream},
+    event::message::{Message, Place},
     event_log::{Bounds, EventLog, Select},
 };
 

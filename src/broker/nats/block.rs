@@ -1,6 +1,6 @@
 //! The header block of what this node publishes by a connection of its own (ADR-4).
 
-use crate::{broker::headers, proto::Envelope};
+use crate::{event::headers, proto::Envelope};
 
 /// The header block of an event, with `more` behind what the event says. What
 /// clients may write and what a node adds holds no line's end.

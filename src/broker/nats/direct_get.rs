@@ -9,11 +9,11 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     broker::{
-        headers,
         nats::reading::{DirectGetReplies, Interest},
         stored::{Page, PageSize, Purpose, Query, ReadError},
     },
     classes::StreamIndex,
+    event::headers,
     metrics::{Metrics, StreamRequest},
 };
 

@@ -6,7 +6,6 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use crate::{
     broker::{
-        headers,
         nats::{
             jetstream::{JetStream, Kept, next},
             reading::{MessageRouter, Raw, ReadTime, StoredAt},
@@ -15,6 +14,7 @@ use crate::{
         stream_error::StreamError,
     },
     classes::StreamIndex,
+    event::headers,
 };
 
 /// Events in one page: about 20 ms of questions.

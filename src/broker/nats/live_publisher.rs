@@ -14,8 +14,9 @@ use tokio::{
 };
 
 use crate::{
-    broker::{headers, message::Message, publish_error::PublishError},
-    drain::Tasks,
+    broker::publish_error::PublishError,
+    event::{headers, message::Message},
+    tasks::Tasks,
 };
 
 /// How long a publish may wait for room in the client's command queue.

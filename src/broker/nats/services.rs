@@ -12,7 +12,6 @@ use tokio::time::timeout;
 use crate::{
     broker::{
         feed::{Feed, FeedId},
-        message::Message,
         nats::{
             block::block,
             random_ids::RandomIds,
@@ -20,6 +19,7 @@ use crate::{
         },
         request_error::RequestError,
     },
+    event::message::Message,
     proto::Envelope,
     subject::Pattern,
 };

@@ -12,7 +12,6 @@ use crate::{
     broker::{
         contract::Acknowledgement,
         feed::{Feed, FeedId},
-        message::Message,
         nats::{
             block::block,
             random_ids::RandomIds,
@@ -20,6 +19,7 @@ use crate::{
         },
         publish_error::PublishError,
     },
+    event::message::Message,
     subject::Pattern,
 };
 

@@ -4,7 +4,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::broker::Message;
+use crate::event::Message;
 
 /// Events sent together: what waits together leaves as one message. As many as
 /// a word has bits (`delivery.rs`).
@@ -73,7 +73,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{broker::EVENT_BYTES, proto::Envelope, subject::Subject};
+    use crate::{event::EVENT_BYTES, proto::Envelope, subject::Subject};
 
     fn event(bytes: usize) -> Arc<Message> {
         let envelope = Envelope { data: vec![0; bytes].into(), ..Envelope::default() };

@@ -6,11 +6,10 @@ use std::{cell::OnceCell, sync::Arc};
 use slab::Slab;
 
 use crate::{
-    broker::Message,
     config::Overflow,
+    event::Message,
     hub::{
-        live::fan_out::LiveFanOut,
-        live::overflow::tell,
+        live::{fan_out::LiveFanOut, overflow::tell},
         member::{EventChecks, Member, Share},
     },
     metrics::{Metrics, Undelivered},

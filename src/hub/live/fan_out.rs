@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{config::Overflow, drain::Tasks, metrics::Metrics};
+use crate::{config::Overflow, metrics::Metrics, tasks::Tasks};
 
 /// What all topics of a node share.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{broker::Message, proto::Envelope};
+use crate::{event::Message, proto::Envelope};
 
 /// A copy waits for its second one for so long at least, and twice as long at
 /// most. Both come by one connection to the broker, one directly behind the

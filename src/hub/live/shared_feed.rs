@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use crate::{
-    broker::Message,
+    event::Message,
     hub::{
-        live::topic::Topic,
         live::{
             handover::{Handover, Side},
             recipients::{Recipient, Recipients},
+            topic::Topic,
         },
         member_list::lock,
     },

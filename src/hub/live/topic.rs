@@ -11,12 +11,14 @@ use slab::Slab;
 use tokio::sync::oneshot;
 
 use crate::{
-    broker::Message,
     codec::Encoding,
+    event::Message,
     hub::{
-        live::backlog::{Backlog, batches},
-        live::delivery::{LiveDelivery, Tally, TopicMember},
-        live::fan_out::LiveFanOut,
+        live::{
+            backlog::{Backlog, batches},
+            delivery::{LiveDelivery, Tally, TopicMember},
+            fan_out::LiveFanOut,
+        },
         member::Member,
         member_list::{FEW_SLICES, MemberList, lock},
     },

@@ -10,17 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::{Broker, FeedId},
-    drain::Tasks,
     hub::{
-        live::feeds::{Left, LiveFeeds, RefusedFeed},
-        live::handover::SETTLE,
-        live::live_feed::Route,
-        live::topic::Topic,
+        live::{
+            feeds::{Left, LiveFeeds, RefusedFeed},
+            handover::SETTLE,
+            live_feed::Route,
+            topic::Topic,
+        },
         member_list::lock,
     },
     metrics::Metrics,
     subject::Pattern,
     sync::{Mutex, MutexGuard, sleep, yield_now},
+    tasks::Tasks,
 };
 
 /// Topics by pattern, and the feeds that bring their events.

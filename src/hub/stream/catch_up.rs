@@ -5,15 +5,15 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    broker::{Message, PageSize},
+    broker::PageSize,
     classes::StreamIndex,
+    event::Message,
     hub::{
         frames,
         live::backlog::batches,
         member::Member,
         member_progress::{CatchUpOwner, StreamProgress},
-        stream::channel::Channel,
-        stream::deny_filter::DenyFilter,
+        stream::{channel::Channel, deny_filter::DenyFilter},
     },
     journal::{Cursor, Part, Reader, Reason},
     metrics::{Metrics, Undelivered},

@@ -7,7 +7,8 @@ use std::{collections::HashMap, sync::Arc};
 use slab::Slab;
 
 use crate::{
-    broker::{Message, PageSize},
+    broker::PageSize,
+    event::Message,
     hub::{
         member::Member,
         member_list::{MemberList, lock},

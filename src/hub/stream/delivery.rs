@@ -6,11 +6,11 @@ use std::{collections::HashMap, sync::Arc};
 use slab::Slab;
 
 use crate::{
-    broker::Message,
     classes::StreamIndex,
     codec::Encoding,
     config::Delivery,
     effort,
+    event::Message,
     hub::{
         live::delivery::Tally,
         member::Member,

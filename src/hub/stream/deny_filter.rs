@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use crate::{broker::Message, grants::Grants, hub::member::Member};
+use crate::{access::grants::Grants, event::Message, hub::member::Member};
 
 /// Those of some events that are not denied.
 pub(crate) struct DenyFilter<'e> {

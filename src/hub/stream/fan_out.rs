@@ -8,18 +8,20 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::{
-    broker::Message,
-    drain::Tasks,
+    event::Message,
     hub::{
         member::Member,
         member_list::{FEW, SLICE, lock},
-        stream::catch_up::catch_up,
-        stream::channel::{Batch, Channel, Follower, Group, Wanted},
-        stream::delivery::StreamDelivery,
+        stream::{
+            catch_up::catch_up,
+            channel::{Batch, Channel, Follower, Group, Wanted},
+            delivery::StreamDelivery,
+        },
     },
     journal::Cursor,
     metrics::Metrics,
     sync::{Mutex, yield_now},
+    tasks::Tasks,
 };
 
 /// What the fan-outs of all streams share.

@@ -13,16 +13,19 @@ use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    broker::{Message, ReadError},
+    broker::ReadError,
     config::Delivery,
     error::{Code, Refusal},
+    event::Message,
     hub::{
         frames,
         live::topic::Topic,
         member::Member,
-        stream::catch_up::{RETRY, TOGETHER},
-        stream::channel::{Channel, NotYet},
-        stream::deny_filter::DenyFilter,
+        stream::{
+            catch_up::{RETRY, TOGETHER},
+            channel::{Channel, NotYet},
+            deny_filter::DenyFilter,
+        },
         subscribe_options::SubscribeOptions,
     },
     journal::{Cursor, Gap, Journal, LastValues, Part, Reader, Reason},

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    drain::Tasks,
     journal::script::{ALL, Script, Scripted, followed, stream},
+    tasks::Tasks,
 };
 
 /// The last event when reading begins; the last ten are in memory.

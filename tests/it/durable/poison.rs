@@ -2,8 +2,8 @@
 //! out of the window and out of the stream.
 
 use notifier::{
-    broker::headers::ENVELOPE,
     config::{Config, Size},
+    event::headers::ENVELOPE,
 };
 use serde_json::{Value, json};
 

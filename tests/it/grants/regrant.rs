@@ -5,13 +5,14 @@
 use std::{sync::Arc, time::Duration};
 
 use notifier::{
+    access::{
+        grants::{Grants, Rules},
+        identity::Identity,
+    },
     broker,
     codec::Encoding,
     config::Config,
-    drain::Tasks,
-    grants::{Grants, Rules},
     hub::{Attachment, Hub, Plan, SubscribeOptions},
-    identity::Identity,
     journal::Journal,
     metrics::Metrics,
     outbox::{Offer, Outbox, Policy},
@@ -20,6 +21,7 @@ use notifier::{
     quota::Quotas,
     socket::Wire,
     subject::Pattern,
+    tasks::Tasks,
 };
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};

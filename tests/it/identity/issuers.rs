@@ -57,7 +57,7 @@ fn ours(user: &str, roles: &[&str]) -> String {
 fn theirs(user: &str, roles: &[&str]) -> String {
     let mut claims = tokens::claims(user, roles);
     claims["iss"] = PARTNER.into();
-    let signer = notifier::auth::Signer::secret(SECRET.as_bytes(), Algorithm::HS256).expect("for secrets");
+    let signer = notifier::access::auth::Signer::secret(SECRET.as_bytes(), Algorithm::HS256).expect("for secrets");
     signer.mint(claims.as_object().expect("an object")).expect("a token")
 }
 

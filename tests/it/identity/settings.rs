@@ -3,7 +3,7 @@
 use std::{fs, process::Command, sync::Arc};
 
 use notifier::{
-    auth::Auth,
+    access::auth::Auth,
     config::{Algorithm, Config, Issuer},
     metrics::Metrics,
 };

@@ -3,7 +3,7 @@
 
 use async_nats::HeaderMap;
 use futures_util::StreamExt as _;
-use notifier::{broker::headers::ENVELOPE, config::Config, proto::Envelope};
+use notifier::{config::Config, event::headers::ENVELOPE, proto::Envelope};
 use prost::Message as _;
 use serde_json::{Value, json};
 

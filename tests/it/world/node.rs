@@ -7,8 +7,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use notifier::{
+    access::grants::Grants,
     config::{AuthMode, BrokerKind, Config, Drain, Span},
-    grants::Grants,
     node::{Node, NodeError},
     proto::Envelope,
     publish::{Publisher, Sender},

@@ -12,7 +12,7 @@ use std::{
 };
 
 use jsonwebtoken::{DecodingKey, jwk::Jwk};
-use notifier::{auth::Signer, config::Algorithm};
+use notifier::{access::auth::Signer, config::Algorithm};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 use tempfile::TempDir;

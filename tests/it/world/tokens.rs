@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use notifier::{
-    auth::Signer,
+    access::auth::Signer,
     config::{Algorithm, AuthMode, Config, Grant, Issuer},
 };
 use serde_json::{Value, json};

@@ -9,17 +9,19 @@ use crate::{
     broker::{
         arrived::Arrived,
         feed::FeedId,
-        header_limits::HeaderLimits,
-        headers::{self as vocabulary, HeaderReader},
-        message::{Message, Place},
         nats::reading::{
             faults::Faults, headers, parser::Raw, pending_requests::PendingRequests, request_replies::failure,
         },
         request_error::RequestError,
         stored::Stored,
     },
-    calendar::unix_millis,
     classes::{Class, Classes, StreamIndex},
+    clock::unix_millis,
+    event::{
+        header_limits::HeaderLimits,
+        headers::{self as vocabulary, HeaderReader},
+        message::{Message, Place},
+    },
     metrics::{BrokerEvent, Drop as Dropped, Metrics},
     proto::Envelope,
     subject::Subject,

@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::auth::keys::{Demands, Key, Keys, Unfit};
+use crate::access::auth::keys::{Key, Keys, RejectedKey, Requirements};
 
 /// Most keys of one issuer that are looked at; large ones have about a dozen.
 const KEYS: usize = 64;
@@ -29,16 +29,16 @@ struct Set<'a> {
 ///
 /// # Errors
 /// Why none is.
-pub(crate) fn parse(bytes: &[u8], demands: &Demands) -> Result<(Keys, Vec<Unfit>), &'static str> {
+pub(crate) fn parse(bytes: &[u8], requirements: &Requirements) -> Result<(Keys, Vec<RejectedKey>), &'static str> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let Set { keys } = serde_json::from_slice(bytes).map_err(|_| "is no JWK set: an object with a list `keys`")?;
     let mut fit: Vec<Key> = Vec::new();
     let mut unfit = Vec::new();
     for text in keys {
         let jwk = if text.get().len() > KEY_BYTES { None } else { serde_json::from_str::<Jwk>(text.get()).ok() };
-        match jwk.ok_or(Unfit::Broken).and_then(|jwk| Key::public(&jwk, demands)) {
+        match jwk.ok_or(RejectedKey::Broken).and_then(|jwk| Key::public(&jwk, requirements)) {
             Ok(key) if fit.iter().any(|other| other.is_ambiguous_with(&key)) => {
-                unfit.push(Unfit::Duplicate);
+                unfit.push(RejectedKey::Duplicate);
             }
             Ok(key) => fit.push(key),
             Err(why) => unfit.push(why),
@@ -80,13 +80,14 @@ mod tests {
 
     use super::*;
     use crate::{
-        auth::fault::Fault,
+        access::auth::token_error::TokenError,
         config::Algorithm::{self, ES256, EdDSA, HS256, PS256, RS256},
     };
 
-    fn read(keys: &Value, algorithms: &[Algorithm]) -> Result<(usize, Vec<Unfit>), &'static str> {
-        let demands = Demands { issuer: "us".into(), audience: "n".into(), algorithms: algorithms.to_vec(), leeway: 0 };
-        parse(json!({"keys": keys}).to_string().as_bytes(), &demands).map(|(keys, unfit)| (keys.len(), unfit))
+    fn read(keys: &Value, algorithms: &[Algorithm]) -> Result<(usize, Vec<RejectedKey>), &'static str> {
+        let requirements =
+            Requirements { issuer: "us".into(), audience: "n".into(), algorithms: algorithms.to_vec(), leeway: 0 };
+        parse(json!({"keys": keys}).to_string().as_bytes(), &requirements).map(|(keys, unfit)| (keys.len(), unfit))
     }
 
     fn rsa(bits: usize, more: &Value) -> Value {
@@ -121,8 +122,8 @@ mod tests {
         let (fit, unfit) = read(&keys, &[ES256, RS256]).expect("some are fit");
         assert_eq!(fit, 3);
         let count = |why| unfit.iter().filter(|one| **one == why).count();
-        assert_eq!((count(Unfit::Duplicate), count(Unfit::Use), unfit.len()), (1, 2, 12), "{unfit:?}");
-        assert_eq!(count(Unfit::Weak), 2, "a number that is none counts as short: {unfit:?}");
+        assert_eq!((count(RejectedKey::Duplicate), count(RejectedKey::Use), unfit.len()), (1, 2, 12), "{unfit:?}");
+        assert_eq!(count(RejectedKey::Weak), 2, "a number that is none counts as short: {unfit:?}");
         assert_eq!(read(&json!([rsa(2048, &json!({}))]), &[EdDSA]), Err("holds no key that `algorithms` works with"));
         assert!(read(&json!([{"kty": "oct", "k": "c2VjcmV0"}]), &[HS256]).is_err(), "a published secret is none");
     }
@@ -132,39 +133,45 @@ mod tests {
     fn keys_that_share_a_name_are_all_used_where_no_token_can_mean_both() {
         let point = json!({"kty": "EC", "crv": "P-256", "kid": "a", "x": "eA", "y": "eQ"});
         let named = |algorithm: &str| rsa(2048, &json!({"kid": "a", "alg": algorithm}));
-        let demands =
-            Demands { issuer: "us".into(), audience: "n".into(), algorithms: vec![ES256, RS256, PS256], leeway: 0 };
+        let requirements = Requirements {
+            issuer: "us".into(),
+            audience: "n".into(),
+            algorithms: vec![ES256, RS256, PS256],
+            leeway: 0,
+        };
         let set = json!({"keys": [named("PS256"), named("RS256"), point, named("RS256")]});
-        let (keys, unfit) = parse(set.to_string().as_bytes(), &demands).expect("a set");
-        assert_eq!((keys.len(), unfit), (3, vec![Unfit::Duplicate]));
+        let (keys, unfit) = parse(set.to_string().as_bytes(), &requirements).expect("a set");
+        assert_eq!((keys.len(), unfit), (3, vec![RejectedKey::Duplicate]));
         for algorithm in [ES256, RS256, PS256] {
-            assert_eq!(keys.verify("a.b.c", algorithm, Some("a")), Err(Fault::Malformed), "one of them is asked");
+            assert_eq!(keys.verify("a.b.c", algorithm, Some("a")), Err(TokenError::Malformed), "one of them is asked");
         }
     }
 
     #[test]
     fn a_byte_order_mark_in_front_of_a_set_is_no_part_of_it() {
-        let demands = Demands { issuer: "us".into(), audience: "n".into(), algorithms: vec![RS256], leeway: 0 };
+        let requirements =
+            Requirements { issuer: "us".into(), audience: "n".into(), algorithms: vec![RS256], leeway: 0 };
         let text = format!("\u{feff}{}", json!({"keys": [rsa(2048, &json!({"kid": "a"}))]}));
-        assert!(parse(text.as_bytes(), &demands).is_ok());
+        assert!(parse(text.as_bytes(), &requirements).is_ok());
     }
 
     #[test]
     fn what_is_no_set_is_refused() {
         for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, "\u{0}", r#"<html>"#] {
-            let demands =
-                Demands { issuer: String::new(), audience: String::new(), algorithms: vec![ES256], leeway: 0 };
-            assert!(parse(text.as_bytes(), &demands).is_err(), "{text}");
+            let requirements =
+                Requirements { issuer: String::new(), audience: String::new(), algorithms: vec![ES256], leeway: 0 };
+            assert!(parse(text.as_bytes(), &requirements).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_key_is_used_for_what_it_is_meant_for_only() {
-        let demands = Demands { issuer: "us".into(), audience: "n".into(), algorithms: vec![ES256, RS256], leeway: 0 };
+        let requirements =
+            Requirements { issuer: "us".into(), audience: "n".into(), algorithms: vec![ES256, RS256], leeway: 0 };
         let set = json!({"keys": [rsa(2048, &json!({"kid": "a"}))]});
-        let (keys, _) = parse(set.to_string().as_bytes(), &demands).expect("a set");
-        assert_eq!(keys.verify("a.b.c", ES256, Some("a")), Err(Fault::Algorithm));
-        assert_eq!(keys.verify("a.b.c", RS256, Some("b")), Err(Fault::UnknownKey));
-        assert_eq!(keys.verify("a.b.c", RS256, Some("a")), Err(Fault::Malformed));
+        let (keys, _) = parse(set.to_string().as_bytes(), &requirements).expect("a set");
+        assert_eq!(keys.verify("a.b.c", ES256, Some("a")), Err(TokenError::Algorithm));
+        assert_eq!(keys.verify("a.b.c", RS256, Some("b")), Err(TokenError::UnknownKey));
+        assert_eq!(keys.verify("a.b.c", RS256, Some("a")), Err(TokenError::Malformed));
     }
 }

@@ -1,5 +1,5 @@
 //! The keys of an issuer as this node has them now. Those of a file never
-//! change; those of a URL are fetched by a `Keeper`, who is told when a token
+//! change; those of a URL are fetched by a `JwksRefresher`, who is told when a token
 //! names a key that is not here.
 
 use std::{sync::Arc, time::Duration};
@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::auth::{fault::Fault, head::Head, keys::Keys};
+use crate::access::auth::{keys::Keys, token_error::TokenError, unverified_token::UnverifiedToken};
 
 /// How long a token with an unknown key waits for the keys to be fetched.
 /// Below `limits.connect_time`, so that its client hears why.
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is known of an issuer's keys.
 #[derive(Clone, Debug)]
-pub(crate) struct Known {
+pub(crate) struct KeyringState {
     pub(crate) keys: Arc<Keys>,
     /// When the last fetch that has ended was begun; none has.
     pub(crate) asked: Option<Instant>,
@@ -33,7 +33,7 @@ pub(crate) struct Known {
 /// The keys of an issuer.
 #[derive(Debug)]
 pub(crate) struct Keyring {
-    known: watch::Receiver<Known>,
+    known: watch::Receiver<KeyringState>,
     wanted: Arc<Notify>,
     /// Whether somebody fetches them.
     kept: bool,
@@ -42,13 +42,13 @@ pub(crate) struct Keyring {
 impl Keyring {
     /// Keys that stay.
     pub(crate) fn fixed(keys: Keys) -> Self {
-        let known = Known { keys: Arc::new(keys), asked: None, fetched: None, failure: None, next: None };
+        let known = KeyringState { keys: Arc::new(keys), asked: None, fetched: None, failure: None, next: None };
         Self { known: watch::channel(known).1, wanted: Arc::default(), kept: false }
     }
 
     /// Keys that are fetched, none yet; and what a keeper needs.
-    pub(crate) fn fetched() -> (Self, watch::Sender<Known>, Arc<Notify>) {
-        let known = Known { keys: Arc::default(), asked: None, fetched: None, failure: None, next: None };
+    pub(crate) fn fetched() -> (Self, watch::Sender<KeyringState>, Arc<Notify>) {
+        let known = KeyringState { keys: Arc::default(), asked: None, fetched: None, failure: None, next: None };
         let (sender, receiver) = watch::channel(known);
         let wanted = Arc::new(Notify::new());
         (Self { known: receiver, wanted: wanted.clone(), kept: true }, sender, wanted)
@@ -60,7 +60,7 @@ impl Keyring {
     }
 
     /// What is known now; nothing where keys stay.
-    pub(crate) fn known(&self) -> Option<Known> {
+    pub(crate) fn known(&self) -> Option<KeyringState> {
         self.kept.then(|| self.known.borrow().clone())
     }
 
@@ -70,32 +70,36 @@ impl Keyring {
     ///
     /// # Errors
     /// What is wrong with the token, or that nobody knows.
-    pub(crate) async fn verify(&self, token: &str, head: &Head) -> Result<Map<String, Value>, Fault> {
+    pub(crate) async fn verify(
+        &self,
+        token: &str,
+        unverified_token: &UnverifiedToken,
+    ) -> Result<Map<String, Value>, TokenError> {
         let begun = Instant::now();
         let mut news = self.known.clone();
         loop {
             let known = news.borrow_and_update().clone();
-            let verified = known.keys.verify(token, head.algorithm, head.key.as_deref());
-            if !self.kept || !verified.as_ref().is_err_and(|fault| may_be_new(fault, head)) {
+            let verified = known.keys.verify(token, unverified_token.algorithm, unverified_token.key.as_deref());
+            if !self.kept || !verified.as_ref().is_err_and(|token_error| may_be_new(token_error, unverified_token)) {
                 return verified;
             }
             if known.asked.is_some_and(|asked| asked >= begun) {
-                return if known.failure.is_some() { Err(Fault::KeysUnavailable) } else { verified };
+                return if known.failure.is_some() { Err(TokenError::KeysUnavailable) } else { verified };
             }
             self.wanted.notify_one();
             if !timeout_at(begun + PATIENCE, news.changed()).await.is_ok_and(|told| told.is_ok()) {
-                return Err(Fault::KeysUnavailable);
+                return Err(TokenError::KeysUnavailable);
             }
         }
     }
 }
 
 /// Whether a key that is not here yet might mend it.
-fn may_be_new(fault: &Fault, head: &Head) -> bool {
-    match fault {
-        Fault::UnknownKey => true,
+fn may_be_new(token_error: &TokenError, unverified_token: &UnverifiedToken) -> bool {
+    match token_error {
+        TokenError::UnknownKey => true,
         // It names none, so the new one could be anyone.
-        Fault::Signature => head.key.is_none(),
+        TokenError::Signature => unverified_token.key.is_none(),
         _ => false,
     }
 }

@@ -2,15 +2,15 @@
 //! headers, then stamped with who sends it. Free of I/O.
 
 use crate::{
-    broker::{
+    access::grants::Grants,
+    config::Limits,
+    error::{Code, Refusal},
+    event::{
         HeaderLimits, LAST_TIME, Message,
         headers::{ENVELOPE, is_attribute, is_media_type},
     },
-    config::Limits,
-    error::{Code, Refusal},
-    grants::Grants,
     proto::Envelope,
-    publish::{event_id::name, stamps::stamp},
+    publish::{event_id::name, identity_headers::add_identity_headers},
     quota::Quotas,
     socket::ConnectionId,
     subject::Subject,
@@ -52,7 +52,7 @@ pub struct Sender<'a> {
 ///
 /// # Errors
 /// `too_large`, `bad_request`, `rate_limited`.
-pub(crate) fn letter(
+pub(crate) fn outgoing(
     sender: Sender<'_>,
     subject: Subject,
     mut envelope: Envelope,
@@ -64,7 +64,7 @@ pub(crate) fn letter(
     // Last: what is refused for another reason has cost the user nothing.
     quotas.publish(quotas.account(identity.user_key()), subject.as_str(), bytes(&subject, &envelope))?;
     name(&mut envelope, identity, &subject);
-    stamp(&mut envelope.headers, identity, sender.connection);
+    add_identity_headers(&mut envelope.headers, identity, sender.connection);
     Ok(Message::new(subject, envelope))
 }
 

@@ -8,7 +8,7 @@ use jsonwebtoken::{
 use serde_json::{Map, Value};
 
 use crate::{
-    auth::fault::Fault,
+    access::auth::token_error::TokenError,
     config::{self, Algorithm},
     metrics::PassedOver,
 };
@@ -22,7 +22,7 @@ const TRIES: usize = 4;
 
 /// What is demanded of every token of an issuer.
 #[derive(Clone, Debug)]
-pub(crate) struct Demands {
+pub(crate) struct Requirements {
     pub(crate) issuer: String,
     pub(crate) audience: String,
     pub(crate) algorithms: Vec<Algorithm>,
@@ -40,7 +40,7 @@ pub(crate) struct Key {
 
 /// Why a key is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unfit {
+pub(crate) enum RejectedKey {
     #[error("is for encryption, not for signatures")]
     Use,
     #[error("is of a kind that none of `algorithms` works with")]
@@ -53,7 +53,7 @@ pub(crate) enum Unfit {
     Duplicate,
 }
 
-impl Unfit {
+impl RejectedKey {
     /// The label that it is counted under.
     pub(crate) const fn label(self) -> PassedOver {
         match self {
@@ -70,7 +70,7 @@ impl Unfit {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys(Vec<Key>);
 
-impl Demands {
+impl Requirements {
     /// Those of the configuration.
     pub(crate) fn of(issuer: &config::Issuer, leeway: u64) -> Self {
         Self {
@@ -95,25 +95,25 @@ impl Demands {
 
 impl Key {
     /// A shared secret.
-    pub(crate) fn secret(secret: &[u8], demands: &Demands) -> Self {
-        let algorithms = demands.algorithms.iter().copied().map(signed).collect();
-        Self { id: None, verifying: DecodingKey::from_secret(secret), validation: demands.validation(algorithms) }
+    pub(crate) fn secret(secret: &[u8], requirements: &Requirements) -> Self {
+        let algorithms = requirements.algorithms.iter().copied().map(signed).collect();
+        Self { id: None, verifying: DecodingKey::from_secret(secret), validation: requirements.validation(algorithms) }
     }
 
     /// A public key, for those of the algorithms that it is meant for.
     ///
     /// # Errors
     /// Why it is not used.
-    pub(crate) fn public(jwk: &Jwk, demands: &Demands) -> Result<Self, Unfit> {
+    pub(crate) fn public(jwk: &Jwk, requirements: &Requirements) -> Result<Self, RejectedKey> {
         let Jwk { common, algorithm } = jwk;
         let signs = common.public_key_use.as_ref().is_none_or(|one| *one == PublicKeyUse::Signature);
         let verifies = common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
         if !signs || !verifies {
-            return Err(Unfit::Use);
+            return Err(RejectedKey::Use);
         }
         let possible = possible(algorithm)?;
         let meant = common.key_algorithm.map(Signed::try_from);
-        let algorithms: Vec<Signed> = demands
+        let algorithms: Vec<Signed> = requirements
             .algorithms
             .iter()
             .copied()
@@ -121,10 +121,10 @@ impl Key {
             .filter(|one| possible.contains(one) && meant.as_ref().is_none_or(|meant| meant.as_ref() == Ok(one)))
             .collect();
         if algorithms.is_empty() {
-            return Err(Unfit::Kind);
+            return Err(RejectedKey::Kind);
         }
-        let verifying = DecodingKey::from_jwk(jwk).map_err(|_| Unfit::Broken)?;
-        Ok(Self { id: common.key_id.clone(), verifying, validation: demands.validation(algorithms) })
+        let verifying = DecodingKey::from_jwk(jwk).map_err(|_| RejectedKey::Broken)?;
+        Ok(Self { id: common.key_id.clone(), verifying, validation: requirements.validation(algorithms) })
     }
 
     /// Whether a token may mean either of two keys: they have the same name and
@@ -141,20 +141,20 @@ impl Key {
 }
 
 /// What the numbers of a key can be used for.
-fn possible(numbers: &AlgorithmParameters) -> Result<&'static [Signed], Unfit> {
+fn possible(numbers: &AlgorithmParameters) -> Result<&'static [Signed], RejectedKey> {
     use Signed::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     match numbers {
         AlgorithmParameters::RSA(rsa) => {
             // Six bits a letter; a leading zero byte is none of the number's.
             let zeros = rsa.n.bytes().take_while(|letter| *letter == b'A').count();
             let bits = (rsa.n.len() - zeros) * 6;
-            if bits < RSA_BITS { Err(Unfit::Weak) } else { Ok(&[RS256, RS384, RS512, PS256, PS384, PS512]) }
+            if bits < RSA_BITS { Err(RejectedKey::Weak) } else { Ok(&[RS256, RS384, RS512, PS256, PS384, PS512]) }
         }
         AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P256 => Ok(&[ES256]),
         AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P384 => Ok(&[ES384]),
         AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => Ok(&[EdDSA]),
         // A secret that is published is none.
-        _ => Err(Unfit::Kind),
+        _ => Err(RejectedKey::Kind),
     }
 }
 
@@ -186,21 +186,21 @@ impl Keys {
         token: &str,
         algorithm: Algorithm,
         id: Option<&str>,
-    ) -> Result<Map<String, Value>, Fault> {
+    ) -> Result<Map<String, Value>, TokenError> {
         let algorithm = signed(algorithm);
         let meant = self.0.iter().filter(|key| key.is_meant(id));
-        let mut fault = if self.has(id) { Fault::Algorithm } else { Fault::UnknownKey };
+        let mut token_error = if self.has(id) { TokenError::Algorithm } else { TokenError::UnknownKey };
         for key in meant.filter(|key| key.validation.algorithms.contains(&algorithm)).take(TRIES) {
             match decode(token, &key.verifying, &key.validation) {
                 Ok(data) => return Ok(data.claims),
-                Err(error) => fault = error.into(),
+                Err(error) => token_error = error.into(),
             }
             // Another key would not mend what a right signature stands under.
-            if fault != Fault::Signature {
+            if token_error != TokenError::Signature {
                 break;
             }
         }
-        Err(fault)
+        Err(token_error)
     }
 }
 

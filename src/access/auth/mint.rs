@@ -4,7 +4,7 @@ use jsonwebtoken::{EncodingKey, Header, encode, errors::Error};
 use serde_json::{Map, Value};
 
 use crate::{
-    auth::keys::signed,
+    access::auth::keys::signed,
     config::{Algorithm, Family},
 };
 

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 pub use name::{IssuerName, NAME_BYTES, Name, NoName};
 
-use crate::identity::Identity;
+use crate::access::identity::Identity;
 use fingerprint::fingerprint;
 
 /// Revocations that are kept at most: some 15 MB with names of usual length.

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// What somebody wants to do with a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verb {
+pub enum Action {
     /// Receive its events, or read those that are stored.
     Subscribe,
     /// Publish an event there.
@@ -16,7 +16,7 @@ pub enum Verb {
     Request,
 }
 
-impl Verb {
+impl Action {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Subscribe, Self::Publish, Self::Request];
 
@@ -33,12 +33,12 @@ impl Verb {
 /// No such verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is neither `subscribe`, `publish` nor `request`")]
-pub struct BadVerb;
+pub struct BadAction;
 
-impl FromStr for Verb {
-    type Err = BadVerb;
+impl FromStr for Action {
+    type Err = BadAction;
 
-    fn from_str(text: &str) -> Result<Self, BadVerb> {
-        Self::ALL.into_iter().find(|verb| verb.label() == text).ok_or(BadVerb)
+    fn from_str(text: &str) -> Result<Self, BadAction> {
+        Self::ALL.into_iter().find(|verb| verb.label() == text).ok_or(BadAction)
     }
 }

@@ -3,14 +3,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{calendar, metrics::Metrics};
+use crate::{clock, metrics::Metrics};
 
 /// The figure.
 #[derive(Debug)]
-pub(crate) struct Freshness(Arc<Shared>);
+pub(crate) struct Freshness(Arc<FetchTimes>);
 
 #[derive(Debug)]
-struct Shared {
+struct FetchTimes {
     /// Seconds since 1970 of each issuer's last fetch; 0 before the first.
     all: Mutex<Vec<f64>>,
     metrics: Arc<Metrics>,
@@ -18,29 +18,29 @@ struct Shared {
 
 /// One issuer's part of it.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct IssuerFetchTime {
     place: usize,
-    shared: Arc<Shared>,
+    shared: Arc<FetchTimes>,
 }
 
 impl Freshness {
     /// A figure of no issuer yet.
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self(Arc::new(Shared { all: Mutex::default(), metrics }))
+        Self(Arc::new(FetchTimes { all: Mutex::default(), metrics }))
     }
 
     /// The part of one more issuer.
-    pub(crate) fn another(&self) -> Part {
+    pub(crate) fn another(&self) -> IssuerFetchTime {
         let mut all = self.0.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(0.0);
-        Part { place: all.len() - 1, shared: self.0.clone() }
+        IssuerFetchTime { place: all.len() - 1, shared: self.0.clone() }
     }
 }
 
-impl Part {
+impl IssuerFetchTime {
     /// The keys have been fetched just now.
     pub(crate) fn renew(&self) {
-        let now = calendar::now().as_secs_f64();
+        let now = clock::now().as_secs_f64();
         let mut all = self.shared.all.lock().unwrap_or_else(PoisonError::into_inner);
         all[self.place] = now;
         self.shared.metrics.jwks_fetched_at.set(all.iter().copied().fold(f64::INFINITY, f64::min));

@@ -4,7 +4,7 @@ use crate::{error::Code, metrics::AcceptFailure};
 
 /// Why somebody does not come in, or not further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
+pub enum Rejected {
     /// There are as many connections as there may be.
     Full,
     /// New connections come too fast.
@@ -23,7 +23,7 @@ pub enum Closed {
     AnswersFull,
 }
 
-impl Closed {
+impl Rejected {
     /// What it is called towards clients.
     pub fn code(self) -> Code {
         match self {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::{
-    config::{EVERYBODY, Grant},
-    identity::{ANONYMOUS, Identity},
-    template::{BadTemplate, Template},
+    access::identity::Identity,
+    config::{
+        ANONYMOUS, EVERYBODY, Grant,
+        template::{BadTemplate, Template},
+    },
 };
 
 /// Which list of a grant a line stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum List {
+pub(crate) enum RuleKind {
     Subscribe,
     SubscribeLiteral,
     Publish,
@@ -20,7 +22,7 @@ pub(crate) enum List {
     Deny,
 }
 
-impl List {
+impl RuleKind {
     /// In the order of [`Grant::lists`].
     const ALL: [Self; 5] = [Self::Subscribe, Self::SubscribeLiteral, Self::Publish, Self::Request, Self::Deny];
 }
@@ -38,10 +40,10 @@ pub(crate) enum IssuerScope {
 
 /// One pattern of a grant.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct RuleEntry {
     pub(crate) role: String,
     pub(crate) scope: IssuerScope,
-    pub(crate) list: List,
+    pub(crate) kind: RuleKind,
     /// The list's name in the configuration.
     pub(crate) key: &'static str,
     pub(crate) template: Template,
@@ -52,18 +54,18 @@ pub(crate) struct Line {
 ///
 /// # Errors
 /// When one is no template, which validation has ruled out.
-pub(crate) fn lines(grants: &[Grant], several: bool) -> Result<Vec<Line>, BadTemplate> {
-    let mut lines = Vec::new();
+pub(crate) fn entries(grants: &[Grant], several: bool) -> Result<Vec<RuleEntry>, BadTemplate> {
+    let mut entries = Vec::new();
     for grant in grants {
         let scope = IssuerScope::of(grant, several);
-        for ((key, texts), list) in grant.lists().into_iter().zip(List::ALL) {
+        for ((key, texts), kind) in grant.lists().into_iter().zip(RuleKind::ALL) {
             for text in texts {
                 let template = Template::parse(text)?;
-                lines.push(Line { role: grant.role.clone(), scope: scope.clone(), list, key, template });
+                entries.push(RuleEntry { role: grant.role.clone(), scope: scope.clone(), kind, key, template });
             }
         }
     }
-    Ok(lines)
+    Ok(entries)
 }
 
 /// Everything, to everybody: where nothing is configured.
@@ -99,7 +101,7 @@ impl IssuerScope {
     }
 }
 
-impl Line {
+impl RuleEntry {
     /// Whether somebody has its role, from an issuer that it is for.
     pub(crate) fn concerns(&self, identity: &Identity) -> bool {
         let has_role = match self.role.as_str() {

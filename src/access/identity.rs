@@ -5,8 +5,7 @@ mod invisible;
 pub use invisible::is_invisible;
 use serde_json::{Map, Value};
 
-/// The role of whoever has no token.
-pub const ANONYMOUS: &str = "anonymous";
+use crate::config::ANONYMOUS;
 
 /// Who a client is.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::{
-    auth::fault::Fault,
+use crate::access::{
+    auth::token_error::TokenError,
     identity::{Identity, is_invisible},
 };
 
@@ -20,24 +20,24 @@ const ROLES: usize = 64;
 
 /// Which claims say who somebody is.
 #[derive(Clone, Debug)]
-pub(crate) struct Naming {
+pub(crate) struct ClaimMapping {
     pub(crate) user: String,
     pub(crate) roles: String,
 }
 
-impl Naming {
+impl ClaimMapping {
     /// Who the claims speak of.
     ///
     /// # Errors
     /// The claim that is missing or not as it has to be.
-    pub(crate) fn identity(&self, claims: Map<String, Value>) -> Result<Identity, Fault> {
+    pub(crate) fn identity(&self, claims: Map<String, Value>) -> Result<Identity, TokenError> {
         let user = find(&claims, &self.user).and_then(Value::as_str).filter(|user| is_name(user));
-        let user = user.ok_or_else(|| Fault::Claim(self.user.clone()))?.to_owned();
-        let roles = roles(find(&claims, &self.roles)).ok_or_else(|| Fault::Claim(self.roles.clone()))?;
+        let user = user.ok_or_else(|| TokenError::Claim(self.user.clone()))?.to_owned();
+        let roles = roles(find(&claims, &self.roles)).ok_or_else(|| TokenError::Claim(self.roles.clone()))?;
         let token_id = match claims.get("jti") {
             None | Some(Value::Null) => None,
             Some(Value::String(id)) if is_name(id) => Some(id.clone()),
-            Some(_) => return Err(Fault::Claim("jti".into())),
+            Some(_) => return Err(TokenError::Claim("jti".into())),
         };
         let expires_at = claims.get("exp").and_then(seconds).map(|end| end.min(FAR));
         let issuer = claims.get("iss").and_then(Value::as_str).map(str::to_owned);
@@ -80,9 +80,9 @@ mod tests {
 
     use super::*;
 
-    fn identity(claims: &Value, user: &str, roles: &str) -> Result<Identity, Fault> {
-        let naming = Naming { user: user.into(), roles: roles.into() };
-        naming.identity(claims.as_object().expect("an object").clone())
+    fn identity(claims: &Value, user: &str, roles: &str) -> Result<Identity, TokenError> {
+        let claim_mapping = ClaimMapping { user: user.into(), roles: roles.into() };
+        claim_mapping.identity(claims.as_object().expect("an object").clone())
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
             (json!({"sub": "u", "jti": "t\u{200d}"}), "jti"),
         ];
         for (claims, named) in rows {
-            assert_eq!(identity(&claims, "sub", "roles"), Err(Fault::Claim(named.into())), "{claims}");
+            assert_eq!(identity(&claims, "sub", "roles"), Err(TokenError::Claim(named.into())), "{claims}");
         }
     }
 }

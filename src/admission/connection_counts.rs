@@ -13,13 +13,13 @@ const SHARDS: usize = 64;
 /// Counts by key, each up to the same limit. A key that has none is not there,
 /// so there are never more keys than connections.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct ConnectionCounts {
     /// 0: nothing is counted.
     most: u32,
     shards: [Mutex<HashMap<u64, u32>>; SHARDS],
 }
 
-impl Crowd {
+impl ConnectionCounts {
     /// At most so many of each; 0: as many as come.
     pub(crate) fn new(most: u32) -> Self {
         Self { most, shards: std::array::from_fn(|_| Mutex::default()) }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn each_key_has_a_limit_of_its_own_and_goes_with_its_last() {
-        let crowd = Crowd::new(2);
+        let crowd = ConnectionCounts::new(2);
         assert!(crowd.enter(1) && crowd.enter(1) && !crowd.enter(1));
         assert!(crowd.enter(1 + SHARDS as u64), "another key in the same part");
         crowd.leave(1);

@@ -5,11 +5,11 @@
 
 mod cover;
 mod explanation;
-mod rule;
-mod sheet;
+mod rule_entry;
+mod effective_grants;
 #[cfg(test)]
 mod tests;
-mod verb;
+mod action;
 
 use std::{
     fmt,
@@ -18,19 +18,18 @@ use std::{
 
 use serde_json::Map;
 
+pub use action::{Action, BadAction};
 pub use explanation::{Effect, Explanation, Said};
-pub use verb::{BadVerb, Verb};
 
 use crate::{
+    access::identity::Identity,
     classes::Classes,
-    config::{AuthMode, Config},
+    config::{AuthMode, Config, template::VALUE_LENGTH},
     error::{Code, Refusal},
-    identity::Identity,
     subject::{Pattern, Subject},
-    template::VALUE_LENGTH,
 };
-use rule::Line;
-use sheet::{Sheet, Unusable, Verdict};
+use effective_grants::{Decision, EffectiveGrants, Unusable};
+use rule_entry::RuleEntry;
 
 /// Roles named in a message; a token may have many.
 const NAMED: usize = 8;
@@ -39,7 +38,7 @@ const NAMED: usize = 8;
 #[derive(Debug)]
 pub struct Rules {
     classes: Arc<Classes>,
-    lines: Arc<[Line]>,
+    entries: Arc<[RuleEntry]>,
     /// Once for all who have no token: they may be many, and they are alike.
     anonymous: OnceLock<Grants>,
 }
@@ -52,7 +51,7 @@ pub struct Grants(Arc<Granted>);
 struct Granted {
     classes: Arc<Classes>,
     identity: Identity,
-    sheet: Sheet,
+    effective_grants: EffectiveGrants,
 }
 
 impl Rules {
@@ -60,10 +59,10 @@ impl Rules {
     /// Without grants, anonymous mode lets everybody use every subject.
     pub fn new(config: &Config, classes: Arc<Classes>) -> Self {
         let open = config.grants.is_empty() && config.auth.mode == Some(AuthMode::Anonymous);
-        let grants = if open { vec![rule::everything()] } else { config.grants.clone() };
+        let grants = if open { vec![rule_entry::everything()] } else { config.grants.clone() };
         // Of rules that do not hold nothing is granted.
-        let lines = rule::lines(&grants, config.auth.has_several_issuers()).unwrap_or_default().into();
-        Self { classes, lines, anonymous: OnceLock::new() }
+        let entries = rule_entry::entries(&grants, config.auth.has_several_issuers()).unwrap_or_default().into();
+        Self { classes, entries, anonymous: OnceLock::new() }
     }
 
     /// What somebody may do. Claims are needed for that only, and are not kept.
@@ -82,9 +81,9 @@ impl Rules {
     }
 
     fn fill(&self, mut identity: Identity) -> Result<Grants, Refusal> {
-        let sheet = Sheet::of(&self.lines, &identity).map_err(|why| unusable(&why))?;
+        let effective_grants = EffectiveGrants::of(&self.entries, &identity).map_err(|why| unusable(&why))?;
         identity.claims = Map::new();
-        let grants = Grants(Arc::new(Granted { classes: self.classes.clone(), identity, sheet }));
+        let grants = Grants(Arc::new(Granted { classes: self.classes.clone(), identity, effective_grants }));
         let Identity { user, issuer, roles, .. } = &grants.0.identity;
         tracing::debug!(user, issuer, ?roles, "granted");
         Ok(grants)
@@ -94,10 +93,11 @@ impl Rules {
 impl Grants {
     /// Everything but the system's own subjects.
     pub fn anonymous(classes: Arc<Classes>) -> Self {
-        let lines: Arc<[Line]> = rule::lines(&[rule::everything()], false).unwrap_or_default().into();
+        let entries: Arc<[RuleEntry]> =
+            rule_entry::entries(&[rule_entry::everything()], false).unwrap_or_default().into();
         let identity = Identity::anonymous();
-        let sheet = Sheet::of(&lines, &identity).unwrap_or_default();
-        Self(Arc::new(Granted { classes, identity, sheet }))
+        let effective_grants = EffectiveGrants::of(&entries, &identity).unwrap_or_default();
+        Self(Arc::new(Granted { classes, identity, effective_grants }))
     }
 
     /// Whose they are. Claims were needed to grant, and are gone.
@@ -118,7 +118,7 @@ impl Grants {
         if self.0.classes.is_republished(&pattern) {
             return Err(republished(subject));
         }
-        self.decide(Verb::Subscribe, &pattern)?;
+        self.decide(Action::Subscribe, &pattern)?;
         Ok(pattern)
     }
 
@@ -127,7 +127,7 @@ impl Grants {
     /// # Errors
     /// `bad_subject` or `forbidden`.
     pub fn publish(&self, subject: &str) -> Result<Subject, Refusal> {
-        self.concrete(Verb::Publish, subject)
+        self.concrete(Action::Publish, subject)
     }
 
     /// Parses where a client sends a request, and checks that it may.
@@ -135,40 +135,40 @@ impl Grants {
     /// # Errors
     /// `bad_subject` or `forbidden`.
     pub fn request(&self, subject: &str) -> Result<Subject, Refusal> {
-        self.concrete(Verb::Request, subject)
+        self.concrete(Action::Request, subject)
     }
 
     /// Whether events that a granted pattern brings have to be asked for one by
     /// one, because some are [denied](Self::denies).
     pub fn filters(&self, pattern: &Pattern) -> bool {
-        self.0.sheet.filters(pattern)
+        self.0.effective_grants.filters(pattern)
     }
 
     /// Whether events of a subject are kept from this client, although a
     /// pattern that it may subscribe to matches them.
     pub fn denies(&self, subject: &Subject) -> bool {
-        self.0.sheet.denies(subject)
+        self.0.effective_grants.denies(subject)
     }
 
     /// Whether anything is denied at all.
     pub fn has_denials(&self) -> bool {
-        self.0.sheet.has_denials()
+        self.0.effective_grants.has_denials()
     }
 
     /// Whether these are the very same, and not only alike.
-    pub fn are(&self, other: &Self) -> bool {
+    pub fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Why somebody may or may not do something. It names rules: for operators,
     /// never for clients.
-    pub fn explain(&self, verb: Verb, subject: &str) -> Explanation {
-        let Granted { identity, sheet, .. } = &*self.0;
+    pub fn explain(&self, verb: Action, subject: &str) -> Explanation {
+        let Granted { identity, effective_grants, .. } = &*self.0;
         let asked = Pattern::parse(subject).ok();
         let refusal = match verb {
-            Verb::Subscribe => self.subscribe(subject).err(),
-            Verb::Publish => self.publish(subject).err(),
-            Verb::Request => self.request(subject).err(),
+            Action::Subscribe => self.subscribe(subject).err(),
+            Action::Publish => self.publish(subject).err(),
+            Action::Request => self.request(subject).err(),
         };
         Explanation {
             user: identity.user.clone(),
@@ -177,14 +177,14 @@ impl Grants {
             verb,
             subject: subject.to_owned(),
             allowed: refusal.is_none(),
-            filtered: refusal.is_none() && asked.as_ref().is_some_and(|asked| sheet.filters(asked)),
+            filtered: refusal.is_none() && asked.as_ref().is_some_and(|asked| effective_grants.filters(asked)),
             code: refusal.as_ref().map(|refusal| refusal.code.label()),
             message: refusal.map(|refusal| refusal.message),
-            rules: asked.map(|asked| explanation::said(sheet, identity, verb, &asked)).unwrap_or_default(),
+            rules: asked.map(|asked| explanation::said(effective_grants, identity, verb, &asked)).unwrap_or_default(),
         }
     }
 
-    fn concrete(&self, verb: Verb, subject: &str) -> Result<Subject, Refusal> {
+    fn concrete(&self, verb: Action, subject: &str) -> Result<Subject, Refusal> {
         let parsed = self.0.classes.subject(subject).map_err(|why| Refusal::bad_subject(subject, why))?;
         if parsed.is_reserved() {
             return Err(reserved(subject));
@@ -196,18 +196,18 @@ impl Grants {
         Ok(parsed)
     }
 
-    fn decide(&self, verb: Verb, asked: &Pattern) -> Result<(), Refusal> {
-        let message = match self.0.sheet.decide(verb, asked) {
-            Verdict::Granted => return Ok(()),
-            Verdict::Denied => format!("`{asked}` is denied, whatever is granted; use other subjects"),
-            Verdict::LiteralOnly => {
+    fn decide(&self, verb: Action, asked: &Pattern) -> Result<(), Refusal> {
+        let message = match self.0.effective_grants.decide(verb, asked) {
+            Decision::Granted => return Ok(()),
+            Decision::Denied => format!("`{asked}` is denied, whatever is granted; use other subjects"),
+            Decision::LiteralOnly => {
                 format!("`{asked}` has wildcards, and only concrete subjects are granted there; name them one by one")
             }
-            Verdict::NotGranted => {
+            Decision::NotGranted => {
                 let whose = Whose(&self.0.identity);
-                let list = verb.label();
+                let kind = verb.label();
                 format!(
-                    "no grant {whose} covers `{asked}`; ask for less, or have a [[grants]] entry with {list} = \
+                    "no grant {whose} covers `{asked}`; ask for less, or have a [[grants]] entry with {kind} = \
                      [\"{asked}\"]"
                 )
             }
@@ -217,12 +217,12 @@ impl Grants {
     }
 
     /// What the rules said, for the log.
-    fn explained(&self, verb: Verb, asked: &Pattern) -> impl fmt::Display {
-        let Granted { identity, sheet, .. } = &*self.0;
+    fn explained(&self, verb: Action, asked: &Pattern) -> impl fmt::Display {
+        let Granted { identity, effective_grants, .. } = &*self.0;
         fmt::from_fn(move |f| {
             write!(f, "{} {asked} by {:?}", verb.label(), identity.user)?;
             identity.issuer.iter().try_for_each(|issuer| write!(f, " of {issuer}"))?;
-            explanation::said(sheet, identity, verb, asked).iter().try_for_each(|said| write!(f, "; {said}"))
+            explanation::said(effective_grants, identity, verb, asked).iter().try_for_each(|said| write!(f, "; {said}"))
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 
 /// What is wrong with a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum TokenError {
     #[error("a token is needed here; send it in `connect`, or as `Authorization: Bearer`")]
     Missing,
     #[error("the token is longer than the {0} bytes of auth.token_bytes")]
@@ -47,7 +47,7 @@ pub(crate) enum Fault {
     KeysUnavailable,
 }
 
-impl Fault {
+impl TokenError {
     /// The label that it is counted under.
     pub(crate) const fn label(&self) -> TokenRefusal {
         match self {
@@ -80,7 +80,7 @@ impl Fault {
     }
 }
 
-impl From<Error> for Fault {
+impl From<Error> for TokenError {
     fn from(error: Error) -> Self {
         match error.into_kind() {
             ErrorKind::InvalidSignature => Self::Signature,

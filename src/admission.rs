@@ -3,8 +3,8 @@
 //! held, and when the last has gone. Free of sockets and of HTTP.
 
 mod budget;
-mod closed;
-mod crowd;
+mod rejected;
+mod connection_counts;
 mod throttle;
 
 use std::{
@@ -21,15 +21,15 @@ use metrics::Gauge;
 use tokio::sync::Notify;
 
 use crate::{
+    access::identity::UserKey,
     config::Limits,
     error::Refusal,
-    identity::UserKey,
-    rate::{Meter, Rate},
+    rate::{Rate, TokenBucket},
 };
 use budget::Budget;
 pub(crate) use budget::{Exhausted, Holder};
-pub use closed::Closed;
-use crowd::Crowd;
+use connection_counts::ConnectionCounts;
+pub use rejected::Rejected;
 pub(crate) use throttle::Throttle;
 
 /// Counts connections up to their limits.
@@ -38,15 +38,15 @@ pub(crate) use throttle::Throttle;
 /// nobody knows: eight bytes for each connection instead of a name of any
 /// length. That two of them share a count is less likely than a broken machine.
 #[derive(Debug)]
-pub struct Gate {
+pub struct Admission {
     most: usize,
     open: AtomicUsize,
     emptied: Notify,
     /// New connections of all addresses.
     pace: Option<Rate>,
-    arrived: Mutex<Meter>,
-    addresses: Crowd,
-    users: Crowd,
+    arrived: Mutex<TokenBucket>,
+    addresses: ConnectionCounts,
+    users: ConnectionCounts,
     /// Of HTTP that clients have not taken.
     answers: Budget,
     arrivals: Throttle,
@@ -66,13 +66,13 @@ struct Told {
 /// One connection's right to be open; dropping it gives it back.
 #[derive(Debug)]
 pub struct Permit {
-    gate: Arc<Gate>,
+    gate: Arc<Admission>,
     /// Whom it counts for; 0: nobody.
     address: AtomicU64,
     user: AtomicU64,
 }
 
-impl Gate {
+impl Admission {
     /// A gate with these limits, which shows the bytes of answers that are held.
     pub fn new(limits: &Limits, unread: Gauge) -> Arc<Self> {
         let pace = (limits.connections_per_second > 0)
@@ -83,8 +83,8 @@ impl Gate {
             emptied: Notify::new(),
             pace,
             arrived: Mutex::default(),
-            addresses: Crowd::new(limits.address_connections),
-            users: Crowd::new(limits.user_connections),
+            addresses: ConnectionCounts::new(limits.address_connections),
+            users: ConnectionCounts::new(limits.user_connections),
             answers: Budget::new(limits.http_answer_bytes.bytes() as u64, unread),
             arrivals: Throttle::new(
                 limits.address_connections_per_second.into(),
@@ -102,9 +102,9 @@ impl Gate {
     ///
     /// # Errors
     /// Why it has to go.
-    pub fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, Closed> {
+    pub fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, Rejected> {
         let grow = |open| (open < self.most).then_some(open + 1);
-        self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, grow).map_err(|_| Closed::Full)?;
+        self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, grow).map_err(|_| Rejected::Full)?;
         let permit = Permit { gate: self.clone(), address: AtomicU64::new(0), user: AtomicU64::new(0) };
         if let Some(address) = address {
             permit.stand_for_address(address)?;
@@ -114,7 +114,7 @@ impl Gate {
         let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
         if self.pace.is_some_and(|pace| !arrived.admit(now, pace)) {
             drop(arrived);
-            return Err(Closed::Fast);
+            return Err(Rejected::Fast);
         }
         drop(arrived);
         Ok(permit)
@@ -123,9 +123,9 @@ impl Gate {
     /// Whether an address may make one more HTTP request.
     ///
     /// # Errors
-    /// [`Closed::Requests`].
-    pub fn request(&self, address: IpAddr) -> Result<(), Closed> {
-        if self.requests.admit(self.key(network(address)), self.now()) { Ok(()) } else { Err(Closed::Requests) }
+    /// [`Rejected::Requests`].
+    pub fn request(&self, address: IpAddr) -> Result<(), Rejected> {
+        if self.requests.admit(self.key(network(address)), self.now()) { Ok(()) } else { Err(Rejected::Requests) }
     }
 
     /// Under what an address is counted.
@@ -137,11 +137,11 @@ impl Gate {
     /// it [leaves](Self::leave_user).
     ///
     /// # Errors
-    /// [`Closed::User`].
-    pub(crate) fn enter_user(&self, user: UserKey<'_>) -> Result<u64, Closed> {
+    /// [`Rejected::User`].
+    pub(crate) fn enter_user(&self, user: UserKey<'_>) -> Result<u64, Rejected> {
         let key = self.key(user);
         let room = !self.users.is_counted() || self.users.enter(key);
-        room.then_some(key).ok_or(Closed::User)
+        room.then_some(key).ok_or(Rejected::User)
     }
 
     /// It counts no more; 0: it counted for nobody.
@@ -178,26 +178,26 @@ impl Gate {
     }
 
     /// What to tell who does not come in.
-    pub fn refusal(&self, closed: Closed) -> Refusal {
+    pub fn refusal(&self, closed: Rejected) -> Refusal {
         let Told { per_address, per_user } = self.limits;
         let message = match closed {
-            Closed::Full => "this node holds as many connections as it may; try again later".into(),
-            Closed::Fast => "this node takes in as many new connections as it may; try again later".into(),
-            Closed::Address => {
+            Rejected::Full => "this node holds as many connections as it may; try again later".into(),
+            Rejected::Fast => "this node takes in as many new connections as it may; try again later".into(),
+            Rejected::Address => {
                 format!("your address has {per_address} connections, the most it may; close one of them")
             }
-            Closed::AddressFast => "your address opens connections faster than it may; try again later".into(),
-            Closed::Requests => "your address makes requests faster than it may; try again later".into(),
-            Closed::User => format!(
+            Rejected::AddressFast => "your address opens connections faster than it may; try again later".into(),
+            Rejected::Requests => "your address makes requests faster than it may; try again later".into(),
+            Rejected::User => format!(
                 "this user has {per_user} connections, requests that are served included, the most they may; close one \
                  of them"
             ),
-            Closed::Answers => format!(
+            Rejected::Answers => format!(
                 "answers that this user, or your address, has not read take all the bytes they may (a user an eighth, \
                  an address a fourth of limits.http_answer_bytes, {}); read them, then try again",
                 self.answers.most()
             ),
-            Closed::AnswersFull => format!(
+            Rejected::AnswersFull => format!(
                 "answers that clients have not read take all the bytes they may on this node \
                  (limits.http_answer_bytes, {}); try again later",
                 self.answers.most()
@@ -220,30 +220,30 @@ impl Permit {
     /// Counts the connection for an address, once.
     ///
     /// # Errors
-    /// [`Closed::AddressFast`] or [`Closed::Address`].
-    pub fn stand_for_address(&self, address: IpAddr) -> Result<(), Closed> {
+    /// [`Rejected::AddressFast`] or [`Rejected::Address`].
+    pub fn stand_for_address(&self, address: IpAddr) -> Result<(), Rejected> {
         if self.address.load(Ordering::Relaxed) != 0 {
             return Ok(());
         }
         let key = self.gate.key(network(address));
         if !self.gate.arrivals.admit(key, self.gate.now()) {
-            return Err(Closed::AddressFast);
+            return Err(Rejected::AddressFast);
         }
-        count(&self.gate.addresses, &self.address, key).ok_or(Closed::Address)
+        count(&self.gate.addresses, &self.address, key).ok_or(Rejected::Address)
     }
 
     /// What to tell who does not come further.
-    pub fn refusal(&self, closed: Closed) -> Refusal {
+    pub fn refusal(&self, closed: Rejected) -> Refusal {
         self.gate.refusal(closed)
     }
 
     /// Counts the connection for a user, once. Nobody in particular is not counted.
     ///
     /// # Errors
-    /// [`Closed::User`].
-    pub fn stand_for_user(&self, user: Option<UserKey<'_>>) -> Result<(), Closed> {
+    /// [`Rejected::User`].
+    pub fn count_for_user(&self, user: Option<UserKey<'_>>) -> Result<(), Rejected> {
         let Some(user) = user.filter(|_| self.user.load(Ordering::Relaxed) == 0) else { return Ok(()) };
-        count(&self.gate.users, &self.user, self.gate.key(user)).ok_or(Closed::User)
+        count(&self.gate.users, &self.user, self.gate.key(user)).ok_or(Rejected::User)
     }
 }
 
@@ -261,7 +261,7 @@ impl Drop for Permit {
 }
 
 /// Notes in `place` for whom it was counted.
-fn count(crowd: &Crowd, place: &AtomicU64, key: u64) -> Option<()> {
+fn count(crowd: &ConnectionCounts, place: &AtomicU64, key: u64) -> Option<()> {
     let room = !crowd.is_counted() || crowd.enter(key);
     room.then(|| place.store(key, Ordering::Relaxed))
 }
@@ -283,10 +283,10 @@ mod tests {
         Some(text.parse().expect("an address"))
     }
 
-    fn gate(change: impl FnOnce(&mut Limits)) -> Arc<Gate> {
+    fn gate(change: impl FnOnce(&mut Limits)) -> Arc<Admission> {
         let mut limits = Limits::default();
         change(&mut limits);
-        Gate::new(&limits, Gauge::noop())
+        Admission::new(&limits, Gauge::noop())
     }
 
     #[tokio::test]
@@ -295,7 +295,7 @@ mod tests {
         gate.emptied().await;
         let (first, second) = (gate.enter(None), gate.enter(None));
         assert!(first.is_ok() && second.is_ok());
-        assert_eq!(gate.enter(None).expect_err("it is full"), Closed::Full);
+        assert_eq!(gate.enter(None).expect_err("it is full"), Rejected::Full);
         drop(first);
         let third = gate.enter(None);
         assert_eq!((third.is_ok(), gate.open()), (true, 2));
@@ -312,7 +312,7 @@ mod tests {
     fn an_address_has_a_limit_of_its_own() {
         let gate = gate(|limits| limits.address_connections = 2);
         let held = [gate.enter(ip("192.0.2.1")), gate.enter(ip("::ffff:192.0.2.1"))];
-        assert_eq!(gate.enter(ip("192.0.2.1")).expect_err("two are there"), Closed::Address);
+        assert_eq!(gate.enter(ip("192.0.2.1")).expect_err("two are there"), Rejected::Address);
         assert_eq!(gate.open(), 2, "who was refused holds nothing");
         let others = [gate.enter(ip("192.0.2.2")), gate.enter(None), gate.enter(None), gate.enter(None)];
         assert!(others.iter().all(Result::is_ok));
@@ -324,7 +324,7 @@ mod tests {
     fn a_network_of_ipv6_counts_as_one_address() {
         let gate = gate(|limits| limits.address_connections = 1);
         let _held = gate.enter(ip("2001:db8:1:2::1")).expect("the first");
-        assert_eq!(gate.enter(ip("2001:db8:1:2:ffff::9")).expect_err("the same network"), Closed::Address);
+        assert_eq!(gate.enter(ip("2001:db8:1:2:ffff::9")).expect_err("the same network"), Rejected::Address);
         assert!(gate.enter(ip("2001:db8:1:3::1")).is_ok());
     }
 
@@ -333,14 +333,14 @@ mod tests {
         let gate = gate(|limits| limits.user_connections = 1);
         let key = |issuer, user| Some(UserKey { issuer, user });
         let permits: Vec<_> = (0..5).map(|_| gate.enter(None).expect("room")).collect();
-        assert_eq!(permits[0].stand_for_user(key("a", "u42")), Ok(()));
-        assert_eq!(permits[0].stand_for_user(key("a", "u42")), Ok(()), "a refresh");
-        assert_eq!(permits[1].stand_for_user(key("a", "u42")), Err(Closed::User));
-        assert_eq!(permits[1].stand_for_user(key("a", "u43")), Ok(()));
-        assert_eq!(permits[2].stand_for_user(key("b", "u42")), Ok(()), "another issuer's");
-        assert_eq!((permits[3].stand_for_user(None), permits[4].stand_for_user(None)), (Ok(()), Ok(())));
+        assert_eq!(permits[0].count_for_user(key("a", "u42")), Ok(()));
+        assert_eq!(permits[0].count_for_user(key("a", "u42")), Ok(()), "a refresh");
+        assert_eq!(permits[1].count_for_user(key("a", "u42")), Err(Rejected::User));
+        assert_eq!(permits[1].count_for_user(key("a", "u43")), Ok(()));
+        assert_eq!(permits[2].count_for_user(key("b", "u42")), Ok(()), "another issuer's");
+        assert_eq!((permits[3].count_for_user(None), permits[4].count_for_user(None)), (Ok(()), Ok(())));
         drop(permits);
-        assert_eq!(gate.enter(None).expect("room").stand_for_user(key("a", "u42")), Ok(()));
+        assert_eq!(gate.enter(None).expect("room").count_for_user(key("a", "u42")), Ok(()));
     }
 
     #[test]
@@ -351,10 +351,10 @@ mod tests {
         });
         assert!(gate.enter(ip("192.0.2.1")).is_ok() && gate.enter(ip("192.0.2.1")).is_ok());
         for _ in 0..10 {
-            assert_eq!(gate.enter(ip("192.0.2.1")).expect_err("too fast"), Closed::AddressFast);
+            assert_eq!(gate.enter(ip("192.0.2.1")).expect_err("too fast"), Rejected::AddressFast);
         }
         assert!((2..5).all(|last| gate.enter(ip(&format!("192.0.2.{last}"))).is_ok()), "it took nothing from them");
-        assert_eq!(gate.enter(ip("192.0.2.9")).expect_err("too many in all"), Closed::Fast);
+        assert_eq!(gate.enter(ip("192.0.2.9")).expect_err("too many in all"), Rejected::Fast);
         assert_eq!(gate.open(), 0);
     }
 }

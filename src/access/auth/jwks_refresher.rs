@@ -11,12 +11,12 @@ use tokio::{
 };
 
 use crate::{
-    auth::{
+    access::auth::{
         fetch::{Document, FetchError},
-        freshness::Part,
+        freshness::IssuerFetchTime,
         jwks,
-        keyring::Known,
-        keys::{Demands, Keys},
+        keyring::KeyringState,
+        keys::{Keys, Requirements},
     },
     config::Jwks,
     metrics::{JwksFetch, Metrics},
@@ -24,14 +24,14 @@ use crate::{
 };
 
 /// Fetches the keys of one issuer.
-pub struct Keeper {
+pub struct JwksRefresher {
     pub(crate) issuer: String,
-    pub(crate) demands: Demands,
+    pub(crate) requirements: Requirements,
     pub(crate) document: Document,
     pub(crate) settings: Jwks,
-    pub(crate) known: watch::Sender<Known>,
+    pub(crate) known: watch::Sender<KeyringState>,
     pub(crate) wanted: Arc<Notify>,
-    pub(crate) freshness: Part,
+    pub(crate) freshness: IssuerFetchTime,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -44,7 +44,7 @@ struct Times {
     earliest: Instant,
 }
 
-impl Keeper {
+impl JwksRefresher {
     /// Fetches until it is dropped.
     pub async fn keep(self) {
         let (refresh, cooldown) = (self.settings.refresh.duration(), self.settings.cooldown.duration());
@@ -104,7 +104,7 @@ impl Keeper {
         if body == *last && !body.is_empty() {
             return Ok(None);
         }
-        let (keys, unfit) = jwks::parse(&body, &self.demands).map_err(|problem| FailedFetch {
+        let (keys, unfit) = jwks::parse(&body, &self.requirements).map_err(|problem| FailedFetch {
             outcome: JwksFetch::Unusable,
             problem: format!("the answer {problem}"),
             remedy: "check that jwks_url is the address of the key set, and `algorithms`",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::{identity::Identity, socket::ConnectionId};
+use crate::{access::identity::Identity, socket::ConnectionId};
 
 /// The user, empty for somebody without a token. Always there: what comes
 /// without it was not sent by a client.
@@ -24,7 +24,11 @@ pub(crate) const CONNECTION: &str = "Notifier-Connection";
 const SPECIAL: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b',');
 
 /// Writes down who sends it, over whatever stands there.
-pub(crate) fn stamp(headers: &mut BTreeMap<String, String>, identity: &Identity, connection: Option<ConnectionId>) {
+pub(crate) fn add_identity_headers(
+    headers: &mut BTreeMap<String, String>,
+    identity: &Identity,
+    connection: Option<ConnectionId>,
+) {
     headers.insert(USER.into(), encoded(&identity.user));
     if let Some(issuer) = &identity.issuer {
         headers.insert(ISSUER.into(), encoded(issuer));
@@ -46,10 +50,10 @@ fn encoded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn stamps(user: &str, roles: &[&str]) -> Vec<(String, String)> {
+    fn identity_headers(user: &str, roles: &[&str]) -> Vec<(String, String)> {
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
         let mut headers = BTreeMap::new();
-        stamp(&mut headers, &Identity { user: user.into(), roles, ..Identity::default() }, None);
+        add_identity_headers(&mut headers, &Identity { user: user.into(), roles, ..Identity::default() }, None);
         headers.into_iter().collect()
     }
 
@@ -66,7 +70,7 @@ mod tests {
         for (user, roles, expected) in rows {
             let expected: Vec<(String, String)> =
                 expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            assert_eq!(stamps(user, roles), expected, "{user:?}");
+            assert_eq!(identity_headers(user, roles), expected, "{user:?}");
         }
     }
 
@@ -75,7 +79,7 @@ mod tests {
         let of = |issuer: &str| {
             let mut headers = BTreeMap::new();
             let identity = Identity { user: "u1".into(), issuer: Some(issuer.into()), ..Identity::default() };
-            stamp(&mut headers, &identity, None);
+            add_identity_headers(&mut headers, &identity, None);
             headers[ISSUER].clone()
         };
         assert_eq!(of("https://login.example/a,b"), "https://login.example/a%2Cb");
@@ -86,7 +90,7 @@ mod tests {
     fn a_connection_has_the_name_that_it_was_told() {
         let mut headers = BTreeMap::from([(CONNECTION.to_owned(), "forged".to_owned())]);
         let connection = "00000000000000ff".parse().expect("a name");
-        stamp(&mut headers, &Identity::anonymous(), Some(connection));
+        add_identity_headers(&mut headers, &Identity::anonymous(), Some(connection));
         assert_eq!(headers[CONNECTION], "00000000000000ff");
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::rate::{Meter, Rate};
+use crate::rate::{Rate, TokenBucket};
 
 /// Keys whose meters share a lock, and compete for its places.
 const WAYS: usize = 8;
@@ -31,7 +31,7 @@ pub(crate) struct Throttle {
 struct Slot {
     /// 0: free.
     key: u64,
-    meter: Meter,
+    meter: TokenBucket,
 }
 
 impl Throttle {
@@ -66,13 +66,13 @@ impl Throttle {
     }
 
     /// Does something with the meter of a key; nothing where there is no limit.
-    fn with<R>(&self, key: u64, act: impl FnOnce(&mut Meter, Rate) -> R) -> Option<R> {
+    fn with<R>(&self, key: u64, act: impl FnOnce(&mut TokenBucket, Rate) -> R) -> Option<R> {
         let rate = self.rate?;
         let mut set = self.sets[key as usize % SETS].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = set.iter_mut().find(|slot| slot.key == key) {
             return Some(act(&mut slot.meter, rate));
         }
-        let mut slot = Slot { key, meter: Meter::default() };
+        let mut slot = Slot { key, meter: TokenBucket::default() };
         let done = act(&mut slot.meter, rate);
         if let Some(least) = set.iter_mut().min_by_key(|slot| slot.meter.used()) {
             *least = slot;

@@ -2,30 +2,35 @@
 //! them taken. The configuration says whose tokens are taken and how they are
 //! signed; a token only chooses among that. No token is ever written down.
 
-mod fault;
+mod token_error;
 mod fetch;
 mod freshness;
-mod head;
+mod unverified_token;
 mod issuer;
 mod jwks;
-mod keeper;
+mod jwks_refresher;
 mod keyring;
 mod keys;
 mod mint;
 mod pem;
-mod person;
+mod claim_mapping;
 
 use std::{fmt, sync::Arc};
 
-pub use keeper::Keeper;
+pub use jwks_refresher::JwksRefresher;
 pub use mint::{MintError, Signer};
 use serde_json::Value;
 
 use crate::{
-    auth::{fault::Fault, freshness::Freshness, head::Head, issuer::Issuer, keys::Demands},
+    access::{
+        auth::{
+            freshness::Freshness, issuer::Issuer, keys::Requirements, token_error::TokenError,
+            unverified_token::UnverifiedToken,
+        },
+        identity::Identity,
+    },
     config::{self, AuthMode, ConfigError},
     error::Refusal,
-    identity::Identity,
     metrics::Metrics,
 };
 
@@ -44,7 +49,7 @@ impl Auth {
     ///
     /// # Errors
     /// Names the key of the configuration and the remedy.
-    pub fn new(config: &config::Auth, metrics: Arc<Metrics>) -> Result<(Self, Vec<Keeper>), ConfigError> {
+    pub fn new(config: &config::Auth, metrics: Arc<Metrics>) -> Result<(Self, Vec<JwksRefresher>), ConfigError> {
         let mut keepers = Vec::new();
         let issuers = match config.mode {
             Some(AuthMode::Jwt) => Some(issuers(config, &metrics, &mut keepers)?),
@@ -70,44 +75,47 @@ impl Auth {
     /// # Errors
     /// The refusal to tell, with one reason.
     pub async fn identify(&self, token: Option<&str>) -> Result<Identity, Refusal> {
-        self.judge(token).await.map_err(|fault| {
-            self.metrics.tokens_refused.of(fault.label()).increment(1);
-            fault.refusal()
+        self.judge(token).await.map_err(|token_error| {
+            self.metrics.tokens_refused.of(token_error.label()).increment(1);
+            token_error.refusal()
         })
     }
 
-    async fn judge(&self, token: Option<&str>) -> Result<Identity, Fault> {
+    async fn judge(&self, token: Option<&str>) -> Result<Identity, TokenError> {
         let Some(issuers) = &self.issuers else { return Ok(Identity::anonymous()) };
         let Some(token) = token else {
-            return if self.allow_anonymous { Ok(Identity::anonymous()) } else { Err(Fault::Missing) };
+            return if self.allow_anonymous { Ok(Identity::anonymous()) } else { Err(TokenError::Missing) };
         };
-        let head = Head::read(token, self.token_bytes)?;
-        let issuer = issuers.iter().find(|issuer| issuer.name() == head.issuer).ok_or(Fault::Issuer)?;
-        issuer.identify(token, &head).await
+        let unverified_token = UnverifiedToken::read(token, self.token_bytes)?;
+        let issuer =
+            issuers.iter().find(|issuer| issuer.name() == unverified_token.issuer).ok_or(TokenError::Issuer)?;
+        issuer.identify(token, &unverified_token).await
     }
 }
 
 /// Whether a set of keys, as an issuer publishes it, vouches for a token. A
 /// node asks its own copy of the set; this one is for trying sets out.
 pub fn vouches(set: &[u8], issuer: &config::Issuer, token: &str) -> bool {
-    let demands = Demands::of(issuer, 0);
-    let keys = jwks::parse(set, &demands).map(|(keys, _)| keys).unwrap_or_default();
-    let head = Head::read(token, usize::MAX);
-    head.is_ok_and(|head| keys.verify(token, head.algorithm, head.key.as_deref()).is_ok())
+    let requirements = Requirements::of(issuer, 0);
+    let keys = jwks::parse(set, &requirements).map(|(keys, _)| keys).unwrap_or_default();
+    let unverified_token = UnverifiedToken::read(token, usize::MAX);
+    unverified_token.is_ok_and(|unverified_token| {
+        keys.verify(token, unverified_token.algorithm, unverified_token.key.as_deref()).is_ok()
+    })
 }
 
 fn issuers(
     config: &config::Auth,
     metrics: &Arc<Metrics>,
-    keepers: &mut Vec<Keeper>,
+    keepers: &mut Vec<JwksRefresher>,
 ) -> Result<Vec<Issuer>, ConfigError> {
     let freshness = Freshness::new(metrics.clone());
     let mut issuers = Vec::new();
     for issuer in &config.issuers {
         issuers.push(match &issuer.jwks_url {
             Some(url) => {
-                let (issuer, keeper) = Issuer::published(issuer, url, config, freshness.another(), metrics)?;
-                keepers.push(keeper);
+                let (issuer, jwks_refresher) = Issuer::published(issuer, url, config, freshness.another(), metrics)?;
+                keepers.push(jwks_refresher);
                 issuer
             }
             None => Issuer::known(issuer, config.leeway.duration().as_secs())?,

@@ -7,20 +7,22 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::{
-    auth::{
-        fault::Fault,
-        fetch::{Document, DocumentError},
-        freshness::Part,
-        head::Head,
-        keeper::Keeper,
-        keyring::{Keyring, Known},
-        keys::{Demands, Key, Keys},
-        pem,
-        person::Naming,
+    access::{
+        auth::{
+            claim_mapping::ClaimMapping,
+            fetch::{Document, DocumentError},
+            freshness::IssuerFetchTime,
+            jwks_refresher::JwksRefresher,
+            keyring::{Keyring, KeyringState},
+            keys::{Key, Keys, Requirements},
+            pem,
+            token_error::TokenError,
+            unverified_token::UnverifiedToken,
+        },
+        identity::Identity,
     },
-    calendar,
+    clock,
     config::{self, Algorithm, ConfigError},
-    identity::Identity,
     metrics::Metrics,
 };
 
@@ -30,7 +32,7 @@ pub(crate) struct Issuer {
     name: String,
     algorithms: Vec<Algorithm>,
     keys: Keyring,
-    naming: Naming,
+    claim_mapping: ClaimMapping,
     /// By how much its clock may be ahead of ours, seconds.
     leeway: u64,
 }
@@ -41,10 +43,10 @@ impl Issuer {
     /// # Errors
     /// Names the key of the configuration and the remedy.
     pub(crate) fn known(issuer: &config::Issuer, leeway: u64) -> Result<Self, ConfigError> {
-        let demands = Demands::of(issuer, leeway);
+        let requirements = Requirements::of(issuer, leeway);
         let keys = match (&issuer.secret, &issuer.public_key_file) {
-            (Some(secret), _) => Keys::new(vec![Key::secret(secret.reveal().as_bytes(), &demands)]),
-            (None, Some(path)) => pem::read(path, issuer, &demands)?,
+            (Some(secret), _) => Keys::new(vec![Key::secret(secret.reveal().as_bytes(), &requirements)]),
+            (None, Some(path)) => pem::read(path, issuer, &requirements)?,
             (None, None) => Keys::default(),
         };
         Ok(Self::with(issuer, Keyring::fixed(keys), leeway))
@@ -58,9 +60,9 @@ impl Issuer {
         issuer: &config::Issuer,
         url: &str,
         auth: &config::Auth,
-        freshness: Part,
+        freshness: IssuerFetchTime,
         metrics: &Arc<Metrics>,
-    ) -> Result<(Self, Keeper), ConfigError> {
+    ) -> Result<(Self, JwksRefresher), ConfigError> {
         let invalid = |field: &str, problem: String| ConfigError::Invalid { key: issuer.key(field), problem };
         let url = Url::parse(url).map_err(|error| invalid("jwks_url", error.to_string()))?;
         let document = Document::new(&url, issuer.jwks_ca_file.as_deref());
@@ -70,9 +72,9 @@ impl Issuer {
         })?;
         let leeway = auth.leeway.duration().as_secs();
         let (keys, known, wanted) = Keyring::fetched();
-        let keeper = Keeper {
+        let jwks_refresher = JwksRefresher {
             issuer: issuer.issuer.clone(),
-            demands: Demands::of(issuer, leeway),
+            requirements: Requirements::of(issuer, leeway),
             document,
             settings: auth.jwks,
             known,
@@ -80,7 +82,7 @@ impl Issuer {
             freshness,
             metrics: metrics.clone(),
         };
-        Ok((Self::with(issuer, keys, leeway), keeper))
+        Ok((Self::with(issuer, keys, leeway), jwks_refresher))
     }
 
     fn with(issuer: &config::Issuer, keys: Keyring, leeway: u64) -> Self {
@@ -88,7 +90,7 @@ impl Issuer {
             name: issuer.issuer.clone(),
             algorithms: issuer.algorithms.clone(),
             keys,
-            naming: Naming { user: issuer.user_claim.clone(), roles: issuer.roles_claim.clone() },
+            claim_mapping: ClaimMapping { user: issuer.user_claim.clone(), roles: issuer.roles_claim.clone() },
             leeway,
         }
     }
@@ -102,7 +104,7 @@ impl Issuer {
     pub(crate) fn state(&self) -> Value {
         match self.keys.known() {
             None => json!({"issuer": self.name, "keys": "fixed"}),
-            Some(Known { keys, fetched, failure, next, .. }) => {
+            Some(KeyringState { keys, fetched, failure, next, .. }) => {
                 let now = Instant::now();
                 let mut state = json!({
                     "issuer": self.name,
@@ -129,16 +131,20 @@ impl Issuer {
     ///
     /// # Errors
     /// What is wrong with the token.
-    pub(crate) async fn identify(&self, token: &str, head: &Head) -> Result<Identity, Fault> {
-        if !self.algorithms.contains(&head.algorithm) {
-            return Err(Fault::Algorithm);
+    pub(crate) async fn identify(
+        &self,
+        token: &str,
+        unverified_token: &UnverifiedToken,
+    ) -> Result<Identity, TokenError> {
+        if !self.algorithms.contains(&unverified_token.algorithm) {
+            return Err(TokenError::Algorithm);
         }
-        let claims = self.keys.verify(token, head).await?;
-        let identity = self.naming.identity(claims)?;
+        let claims = self.keys.verify(token, unverified_token).await?;
+        let identity = self.claim_mapping.identity(claims)?;
         // Revoking a user reaches what was issued until then, so nothing may claim to come from later.
-        let latest = calendar::unix_seconds().saturating_add(self.leeway);
+        let latest = clock::unix_seconds().saturating_add(self.leeway);
         if identity.issued_at.is_some_and(|issued| issued > latest) {
-            return Err(Fault::IssuedInFuture);
+            return Err(TokenError::IssuedInFuture);
         }
         Ok(identity)
     }

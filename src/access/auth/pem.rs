@@ -5,7 +5,7 @@ use std::path::Path;
 use jsonwebtoken::{DecodingKey, jwk::Jwk};
 
 use crate::{
-    auth::keys::{Demands, Key, Keys},
+    access::auth::keys::{Key, Keys, Requirements},
     config::{ConfigError, Family, Issuer},
 };
 
@@ -19,28 +19,31 @@ const BEGIN: &str = "-----BEGIN ";
 ///
 /// # Errors
 /// Names the file, or what is wrong with its content.
-pub(crate) fn read(path: &Path, issuer: &Issuer, demands: &Demands) -> Result<Keys, ConfigError> {
+pub(crate) fn read(path: &Path, issuer: &Issuer, requirements: &Requirements) -> Result<Keys, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-    let keys =
-        if text.len() > FILE_BYTES { Err("is no file of keys: it is too large".into()) } else { parse(&text, demands) };
+    let keys = if text.len() > FILE_BYTES {
+        Err("is no file of keys: it is too large".into())
+    } else {
+        parse(&text, requirements)
+    };
     keys.map_err(|problem: String| ConfigError::Invalid {
         key: issuer.key("public_key_file"),
         problem: format!("{} {problem}", path.display()),
     })
 }
 
-fn parse(text: &str, demands: &Demands) -> Result<Keys, String> {
+fn parse(text: &str, requirements: &Requirements) -> Result<Keys, String> {
     let begins: Vec<usize> = text.match_indices(BEGIN).map(|(place, _)| place).collect();
     let ends = begins.iter().skip(1).copied().chain([text.len()]);
     let keys: Result<Vec<Key>, String> =
-        begins.iter().zip(ends).map(|(begin, end)| key(&text[*begin..end], demands)).collect();
+        begins.iter().zip(ends).map(|(begin, end)| key(&text[*begin..end], requirements)).collect();
     match keys {
         Ok(keys) if keys.is_empty() => Err("holds no key; it begins with `-----BEGIN PUBLIC KEY-----`".into()),
         keys => keys.map(Keys::new),
     }
 }
 
-fn key(block: &str, demands: &Demands) -> Result<Key, String> {
+fn key(block: &str, requirements: &Requirements) -> Result<Key, String> {
     let label = block[BEGIN.len()..].split("-----").next().unwrap_or_default();
     if !matches!(label, "PUBLIC KEY" | "RSA PUBLIC KEY") {
         let remedy = match label {
@@ -51,12 +54,12 @@ fn key(block: &str, demands: &Demands) -> Result<Key, String> {
         return Err(format!("holds a {label}; {remedy}"));
     }
     let pem = block.as_bytes();
-    let read = match demands.algorithms.first().map(|algorithm| algorithm.family()) {
+    let read = match requirements.algorithms.first().map(|algorithm| algorithm.family()) {
         Some(Family::Rsa) => DecodingKey::from_rsa_pem(pem),
         Some(Family::Ec) => DecodingKey::from_ec_pem(pem),
         _ => DecodingKey::from_ed_pem(pem),
     };
     let jwk = read.and_then(|key| Jwk::from_decoding_key(&key, None));
     let jwk = jwk.map_err(|_| "holds no key that `algorithms` works with; are they those of the key?".to_owned())?;
-    Key::public(&jwk, demands).map_err(|why| format!("holds a key that {why}"))
+    Key::public(&jwk, requirements).map_err(|why| format!("holds a key that {why}"))
 }

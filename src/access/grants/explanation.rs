@@ -6,8 +6,10 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    grants::{rule::List, sheet::Sheet, verb::Verb},
-    identity::Identity,
+    access::{
+        grants::{action::Action, effective_grants::EffectiveGrants, rule_entry::RuleKind},
+        identity::Identity,
+    },
     subject::Pattern,
 };
 
@@ -23,7 +25,7 @@ pub struct Explanation {
     /// Their roles.
     pub roles: Vec<String>,
     /// What they want to do.
-    pub verb: Verb,
+    pub verb: Action,
     /// With which subject.
     pub subject: String,
     /// Whether they may.
@@ -79,16 +81,21 @@ pub enum Effect {
 }
 
 /// What the lines that concern somebody say to a request.
-pub(crate) fn said(sheet: &Sheet, identity: &Identity, verb: Verb, asked: &Pattern) -> Vec<Said> {
+pub(crate) fn said(
+    effective_grants: &EffectiveGrants,
+    identity: &Identity,
+    verb: Action,
+    asked: &Pattern,
+) -> Vec<Said> {
     let mut said = Vec::new();
-    for (line, pattern) in sheet.lines(identity) {
-        let speaks = match line.list {
-            List::Subscribe | List::SubscribeLiteral => verb == Verb::Subscribe,
-            List::Publish => verb == Verb::Publish,
-            List::Request => verb == Verb::Request,
-            List::Deny => true,
+    for (line, pattern) in effective_grants.entries(identity) {
+        let speaks = match line.kind {
+            RuleKind::Subscribe | RuleKind::SubscribeLiteral => verb == Action::Subscribe,
+            RuleKind::Publish => verb == Action::Publish,
+            RuleKind::Request => verb == Action::Request,
+            RuleKind::Deny => true,
         };
-        let Some(effect) = speaks.then(|| effect(line.list, pattern, asked)).flatten() else { continue };
+        let Some(effect) = speaks.then(|| effect(line.kind, pattern, asked)).flatten() else { continue };
         said.push(Said {
             role: line.role.clone(),
             issuers: line.scope.issuers().to_vec(),
@@ -101,14 +108,14 @@ pub(crate) fn said(sheet: &Sheet, identity: &Identity, verb: Verb, asked: &Patte
     said
 }
 
-fn effect(list: List, pattern: Option<&Pattern>, asked: &Pattern) -> Option<Effect> {
+fn effect(list: RuleKind, pattern: Option<&Pattern>, asked: &Pattern) -> Option<Effect> {
     let Some(pattern) = pattern else { return Some(Effect::ClaimMissing) };
     match (list, pattern.covers(asked)) {
-        (List::Deny, true) => Some(Effect::Denies),
-        (List::SubscribeLiteral, true) if asked.literal().is_none() => Some(Effect::LiteralOnly),
-        (List::SubscribeLiteral, false) => None,
+        (RuleKind::Deny, true) => Some(Effect::Denies),
+        (RuleKind::SubscribeLiteral, true) if asked.literal().is_none() => Some(Effect::LiteralOnly),
+        (RuleKind::SubscribeLiteral, false) => None,
         (_, true) => Some(Effect::Grants),
-        (List::Deny, false) => pattern.overlaps(asked).then_some(Effect::DeniesPart),
+        (RuleKind::Deny, false) => pattern.overlaps(asked).then_some(Effect::DeniesPart),
         (_, false) => pattern.overlaps(asked).then_some(Effect::GrantsPart),
     }
 }

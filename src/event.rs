@@ -1,0 +1,9 @@
+//! An event on its way through a node: its subject, its envelope, its position
+//! in a stream, and the headers that carry the envelope at NATS.
+
+pub mod header_limits;
+pub mod headers;
+pub mod message;
+
+pub use header_limits::HeaderLimits;
+pub use message::{EVENT_BYTES, LAST_TIME, Message, Place};

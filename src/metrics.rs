@@ -1,9 +1,9 @@
 //! Every series this node exports: name, unit, meaning, labels.
 //!
 //! The doc comment is the help text on `/metrics` and the row in
-//! `docs/operations.md`. No series carries a subject, a user, an address or a
-//! connection: label values are fixed lists, so the number of series is
-//! constant whatever clients send. Handles are resolved once, here.
+//! `docs/operations/metrics.md`. No series carries a subject, a user, an
+//! address or a connection: label values are fixed lists, so the number of
+//! series is constant whatever clients send. Handles are resolved once, here.
 //!
 //! The algebra: `connections = connections_opened_total -
 //! sum(connections_closed_total)`, `owed_total = deliveries_total +
@@ -27,7 +27,7 @@ pub use label::{
 
 use crate::{close::CloseReason, error::Code};
 
-/// Seconds. From well below one write to the time a slow client may take.
+/// Seconds: from well below one write to the time that a slow client may take.
 const LATENCY_BUCKETS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
@@ -40,7 +40,7 @@ pub struct Series {
     pub kind: &'static str,
     /// Name of its label, if it has one.
     pub label: Option<&'static str>,
-    /// What it counts.
+    /// Help text: the thing that is counted or measured.
     pub help: &'static str,
 }
 
@@ -105,23 +105,23 @@ series! {
     connections_closed: Counter by CloseReason, "notifier_connections_closed_total", Count;
     /// TCP connections refused or lost before a request could be read, by cause.
     accepts_failed: Counter by AcceptFailure, "notifier_accepts_failed_total", Count;
-    /// HTTP connections cut off because the client did not take its answer within `limits.answer_time`.
+    /// HTTP connections cut off because the client did not read its answer within `limits.answer_time`.
     answers_given_up: Counter, "notifier_answers_given_up_total", Count;
-    /// Bytes of HTTP answers that clients have not taken, and that are set aside for answers being made.
+    /// Bytes of HTTP answers that clients have not read yet, or that are reserved for answers being made.
     http_answer_bytes: Gauge, "notifier_http_answer_bytes", Bytes;
-    /// Connections and requests that the internal listener turned away or cut off, by cause.
+    /// Connections and requests that the internal listener refused or cut off, by cause.
     internal_refusals: Counter by InternalRefusal, "notifier_internal_refusals_total", Count;
-    /// When the certificate of a listener ends, seconds since 1970; 0 where it speaks no TLS.
+    /// End of the certificate of a listener, seconds since 1970; 0 without TLS.
     certificate_expiry: Gauge by Listener, "notifier_certificate_expiry_seconds", Seconds;
-    /// Changed certificate files, by whether they were taken.
+    /// Changed certificate files, by whether the node uses them.
     certificate_reloads: Counter by Reload, "notifier_certificate_reloads_total", Count;
     /// Live subscriptions of all connections.
     subscriptions: Gauge, "notifier_subscriptions", Count;
-    /// Distinct live patterns that somebody on this node is subscribed to.
+    /// Distinct live patterns with subscriptions on this node.
     topics: Gauge, "notifier_topics", Count;
-    /// Subscriptions at the broker that bring their events: a pattern that a wider one covers needs none of its own.
+    /// Subscriptions of this node at the broker. A pattern that a wider one covers needs none of its own.
     feeds: Gauge, "notifier_feeds", Count;
-    /// Copies of events that there was no room to note while patterns got subscriptions of their own: such an event may have been delivered twice.
+    /// Copies of events that could not be noted while patterns got subscriptions of their own, for lack of room. These events may have been delivered twice.
     handover_overflows: Counter, "notifier_handover_overflows_total", Count;
     /// Client frames read.
     frames_received: Counter, "notifier_frames_received_total", Count;
@@ -129,95 +129,95 @@ series! {
     bytes_received: Counter, "notifier_received_bytes_total", Bytes;
     /// Bytes of event frames handed to connections.
     bytes_sent: Counter, "notifier_sent_bytes_total", Bytes;
-    /// Messages read from the broker, answers and acknowledgements of streams included; one that several patterns of this node match counts for each.
+    /// Messages read from the broker, answers and acknowledgements of streams included. An event that several subscriptions of this node match counts once for each.
     messages_received: Counter, "notifier_messages_received_total", Count;
     /// Events published through this node.
     messages_published: Counter, "notifier_messages_published_total", Count;
-    /// Requests put to services for clients.
+    /// Requests of clients sent to services.
     requests: Counter, "notifier_requests_total", Count;
     /// Requests that wait for the answer of a service.
     requests_waiting: Gauge, "notifier_requests_waiting", Count;
-    /// Events that clients publish over WebSocket and that wait to be sent or acknowledged.
+    /// Events published by clients over WebSocket that wait to be sent or acknowledged.
     publishes_waiting: Gauge, "notifier_publishes_waiting", Count;
-    /// From a request to its answer, or to the end of waiting for one.
+    /// Time from a request to its answer, or until waiting ends.
     request_time: Histogram, "notifier_request_seconds", Seconds;
-    /// Events handed to connections, written or queued: one event to one connection counts once.
+    /// Events handed to connections, written or queued. One event to one connection counts once.
     deliveries: Counter, "notifier_deliveries_total", Count;
-    /// Events that connections were to get because a live subscription of theirs matched: one event for one connection counts once.
+    /// Events due to connections because a live subscription matched. One event for one connection counts once.
     owed: Counter, "notifier_owed_total", Count;
-    /// Of those, what they did not get, by cause.
+    /// Events due to connections that were not delivered, by cause.
     undelivered: Counter by Undelivered, "notifier_undelivered_total", Count;
-    /// Of those, what waits in its stream until the connection reads.
+    /// Events due to connections that wait in their stream until the connection reads.
     pending: Gauge, "notifier_pending", Count;
-    /// Copies of live events that connections did not need, because another subscription of the same connection brings the event.
+    /// Copies of live events that connections did not need, because another subscription of the same connection delivers the event.
     redundant_copies: Counter, "notifier_redundant_copies_total", Count;
-    /// Frames encoded for fan-out: one batch of waiting events in one encoding counts once.
+    /// Frames encoded for fan-out. One batch of waiting events in one encoding counts once.
     batches: Counter, "notifier_batches_total", Count;
-    /// Events that a stream stores under subjects that no rule gives to it, each time that one is read: nobody gets them by it.
+    /// Events that a stream stores under subjects that no rule assigns to it, each time one is read. Clients do not get them from that stream.
     unserved: Counter, "notifier_unserved_total", Count;
     /// Events not delivered, by cause.
     drops: Counter by Drop, "notifier_drops_total", Count;
-    /// Events and answers of services that clients get without some of their headers, because they have more than `limits.event_headers` or `event_header_bytes`.
+    /// Events and answers of services delivered without some of their headers, because they have more than `limits.event_headers` or `event_header_bytes`.
     headers_cut: Counter, "notifier_headers_cut_total", Count;
     /// Bytes waiting in outboxes of connections whose sockets are full.
     outbox_bytes: Gauge, "notifier_outbox_bytes", Bytes;
     /// Connections whose socket is full and that have frames waiting.
     outboxes_waiting: Gauge, "notifier_outboxes_waiting", Count;
-    /// From an event's arrival at this node to the last write of its fan-out.
+    /// Time from an event's arrival at this node to the last write of its fan-out.
     delivery_latency: Histogram, "notifier_delivery_latency_seconds", Seconds;
     /// 1 while the node is connected to its broker.
     broker_connected: Gauge, "notifier_broker_connected", Count;
-    /// What the broker connection reported.
+    /// Events of the broker connections, by kind.
     broker_events: Counter by BrokerEvent, "notifier_broker_events_total", Count;
-    /// Subscriptions of this node that its broker refuses now.
+    /// Subscriptions of this node that the broker refuses now.
     feeds_refused: Gauge, "notifier_feeds_refused", Count;
-    /// Times that the broker refused one, each attempt counting.
+    /// Subscriptions refused by the broker, each attempt counting.
     feed_refusals: Counter, "notifier_feed_refusals_total", Count;
-    /// Streams that are not as they have to be now, and were when the node started.
+    /// Streams that fitted when the node started and do not fit now.
     streams_unfit: Gauge, "notifier_streams_unfit", Count;
-    /// Times that such a change of a stream was noticed.
+    /// Changes of streams that made them unfit.
     stream_drifts: Counter, "notifier_stream_drifts_total", Count;
-    /// Questions to streams, by kind.
+    /// Requests to streams, by kind.
     stream_requests: Counter by StreamRequest, "notifier_stream_requests_total", Count;
-    /// Sequences of a stream that are missing here, a run of them counting once.
+    /// Runs of sequences of a stream that did not arrive at this node.
     gaps_detected: Counter, "notifier_gaps_detected_total", Count;
-    /// Of those, what was read from the stream, or was never an event.
+    /// Detected gaps that were closed: the events were read from the stream, or never existed.
     gaps_healed: Counter, "notifier_gaps_healed_total", Count;
-    /// Of those, what the stream's retention had dropped; clients were told.
+    /// Detected gaps whose events the stream's retention had dropped; clients were told.
     gaps_reported: Counter, "notifier_gaps_reported_total", Count;
-    /// From noticing a gap to its end.
+    /// Time from detecting a gap to its end.
     heal_time: Histogram, "notifier_gap_heal_seconds", Seconds;
-    /// Events of all streams that are stored and not yet here, as of the last comparison.
+    /// Events of all streams that are stored and have not arrived at this node, at the last comparison.
     stream_lag: Gauge, "notifier_stream_lag", Count;
-    /// Reads for clients that resume, catch up or fetch, which the window in memory served.
+    /// Reads for clients that resume, catch up or fetch, served from the window in memory.
     window_hits: Counter, "notifier_window_hits_total", Count;
     /// Reads for such clients that went to the stream.
     window_misses: Counter, "notifier_window_misses_total", Count;
-    /// Events dropped from the window in memory because their stream has purged or deleted them, or their own time has ended.
+    /// Events dropped from the window in memory because their stream purged or deleted them, or because they expired.
     window_removed: Counter, "notifier_window_removed_total", Count;
-    /// Connections that a stream's events had no room in and that catch up from the stream, each stream counting.
+    /// Connections that catch up from a stream because its events did not fit into their queue, counted once per stream.
     lagging: Gauge, "notifier_lagging", Count;
-    /// From a subscription that asks for stored events to the moment it is live.
+    /// Time from a subscription that asks for stored events to the moment it is live.
     replay_time: Histogram, "notifier_replay_seconds", Seconds;
     /// Stored events sent to subscriptions before they were live.
     replayed: Counter, "notifier_replayed_total", Count;
-    /// Refusals told to clients, over WebSocket and HTTP, by error code.
+    /// Errors sent to clients, over WebSocket and HTTP, by error code.
     errors: Counter by Code, "notifier_errors_total", Count;
-    /// Tokens refused, and clients without one that needed it, by reason.
+    /// Refused tokens, and refused clients without a token, by reason.
     tokens_refused: Counter by TokenRefusal, "notifier_tokens_refused_total", Count;
     /// Fetches of issuers' keys, by result.
     jwks_fetches: Counter by JwksFetch, "notifier_jwks_fetches_total", Count;
-    /// When the issuer's keys that are oldest here were fetched, seconds since 1970; 0 while there are none.
+    /// Time of the last successful fetch of the issuer whose keys are oldest, seconds since 1970; 0 without keys.
     jwks_fetched_at: Gauge, "notifier_jwks_fetched_timestamp_seconds", Seconds;
-    /// Keys that an issuer publishes and that are not used, by reason; those of a set count when it changes.
+    /// Published keys of issuers that are not used, by reason. The keys of a set count when the set changes.
     jwks_passed_over: Counter by PassedOver, "notifier_jwks_passed_over_total", Count;
-    /// Tokens that clients brought without reconnecting, by what became of them.
+    /// Tokens that clients brought without reconnecting, by outcome.
     refreshes: Counter by Refresh, "notifier_refreshes_total", Count;
-    /// Subscriptions that ended since their grant was lost.
+    /// Subscriptions that ended because their grant was lost.
     subscriptions_revoked: Counter, "notifier_subscriptions_revoked_total", Count;
-    /// Revocations that are kept, of users and of tokens.
+    /// Revocations of users and tokens that are kept.
     revocations: Gauge, "notifier_revocations", Count;
-    /// Messages between nodes about what operators ask for, and their answers.
+    /// Messages between nodes about operators' commands, and their answers.
     control_messages: Counter by Control, "notifier_control_messages_total", Count;
     /// Tasks that panicked. Each is a defect: please report it with its log line.
     panics: Counter, "notifier_panics_total", Count;
@@ -230,7 +230,7 @@ impl Metrics {
     }
 
     /// Folds recorded samples into buckets. Histograms keep every sample until
-    /// then, so somebody has to call this every second or so.
+    /// then, so the node calls this about once a second.
     pub fn upkeep(&self) {
         self.prometheus.run_upkeep();
     }
@@ -251,7 +251,7 @@ impl fmt::Debug for Metrics {
 /// Version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Commit of this build; "unknown" where the builder did not tell.
+/// Commit of this build; "unknown" if the builder did not set it.
 pub const COMMIT: &str = match option_env!("NOTIFIER_COMMIT") {
     Some(commit) => commit,
     None => "unknown",

@@ -47,10 +47,11 @@ fn the_list_of_metrics_is_current() {
         let _ = writeln!(table, "| `{}` | {kind} | {label} | {} |", series.name, series.help);
     }
     let (begin, end) = ("<!-- metrics:begin -->", "<!-- metrics:end -->");
-    let page = fs::read_to_string("docs/operations.md").expect("docs/operations.md");
+    let path = "docs/operations/metrics.md";
+    let page = fs::read_to_string(path).expect("the page");
     let (before, rest) = page.split_once(begin).expect("a place for the list");
     let (_, after) = rest.split_once(end).expect("an end of the list");
-    assert_current("docs/operations.md", &format!("{before}{begin}\n{table}\n{end}{after}"));
+    assert_current(path, &format!("{before}{begin}\n{table}\n{end}{after}"));
 }
 
 #[test]

@@ -45,7 +45,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("icu_properties", &["subject"]),
     ("ipnet", &["config"]),
-    ("rustix", &["server"]),
+    ("rustix", &["server", "socket"]),
     ("socket2", &["dial", "server", "socket"]),
     ("prost", &["broker", "codec", "event", "proto"]),
 ];

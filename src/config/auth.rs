@@ -1,4 +1,4 @@
-//! Who may connect: with a token of whom, or without one.
+//! Settings of authentication: with a token of which issuers, or without one.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,50 +9,51 @@ use crate::config::{
     units::{Size, Span},
 };
 
-/// Longest leeway: more would keep tokens alive that have ended long ago.
+/// Longest leeway: more would accept tokens that expired long ago.
 const LEEWAY: Span = Span::seconds(600);
 
 /// Names of query parameters that requests have already.
 const TAKEN: [&str; 4] = ["subject", "after", "last", "limit"];
 
-/// Who may connect.
+/// Authentication: which clients may connect.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
-    /// `jwt`: whoever has a token of one of `[[auth.issuers]]`. `anonymous`:
-    /// everybody, tokens are not looked at. There is no default: a node that
-    /// lets everybody in says so in its configuration.
+    /// `jwt`: clients with a token of one of `[[auth.issuers]]`. `anonymous`:
+    /// all clients; tokens are ignored. There is no default: the configuration
+    /// of an open node has to say so.
     pub mode: Option<AuthMode>,
-    /// Whether clients without a token come in too, in mode `jwt`. They have
-    /// no name and the role `anonymous`. A token that does not hold is refused
-    /// all the same.
+    /// Whether `jwt` also accepts clients without a token. They have no name
+    /// and the role `anonymous`. An invalid token is refused all the same.
     pub allow_anonymous: bool,
-    /// Name of a query parameter to take tokens from, for clients that can send
-    /// no header. Not set: a token in the URL counts for nothing. URLs end up in
-    /// the logs of proxies, so leave it off where you can.
+    /// Name of a query parameter to take tokens from, for clients that cannot
+    /// send headers. Not set: tokens in the URL are ignored. URLs are written
+    /// to the logs of proxies, so leave it off if you can.
     pub query_parameter: Option<String>,
-    /// Name of a cookie to take tokens from. Pages that may use it have to be
-    /// named in `server.allowed_origins`: browsers send cookies along with what
-    /// pages of any site ask for.
+    /// Name of a cookie to take tokens from. List the pages that may use it in
+    /// `server.allowed_origins`, because browsers send cookies with requests
+    /// from pages of any site.
     pub cookie: Option<String>,
-    /// Bytes of a token. Real ones have 1 to 3 KiB.
+    /// Bytes of a token. Usual tokens have 1 to 3 KiB.
     pub token_bytes: Size,
-    /// How far the clocks of an issuer and of this node may be apart, for `exp`,
+    /// Tolerance between the clocks of an issuer and this node, for `exp`,
     /// `nbf` and `iat`. At most 10m.
     pub leeway: Span,
-    /// How long before its token expires a client is told to bring a new one.
+    /// Time before its token expires at which a client is told to bring a new
+    /// one.
     pub expiry_warning: Span,
-    /// How long a revocation is kept: at least as long as tokens live.
+    /// Time for which a revocation is kept: at least the longest life of a
+    /// token.
     pub revocation_time: Span,
-    /// How keys are fetched from `jwks_url`.
+    /// Fetching of keys from `jwks_url`.
     pub jwks: Jwks,
-    /// Whose tokens are taken.
+    /// The issuers whose tokens are accepted.
     pub issuers: Vec<Issuer>,
 }
 
 impl Auth {
-    /// Whether tokens of several issuers are taken: then a name says who
-    /// somebody is only together with its issuer.
+    /// Whether there are several issuers: then a name identifies a user only
+    /// together with its issuer.
     pub fn has_several_issuers(&self) -> bool {
         self.mode == Some(AuthMode::Jwt) && self.issuers.len() > 1
     }
@@ -81,27 +82,27 @@ impl Default for Auth {
     }
 }
 
-/// The ways to decide who may connect.
+/// The ways to decide which clients may connect.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthMode {
-    /// Whoever has a token of a known issuer.
+    /// Clients with a token of a configured issuer.
     Jwt,
-    /// Everybody, without a token.
+    /// All clients, without a token.
     Anonymous,
 }
 
-/// How keys are fetched from `jwks_url`.
+/// Fetching of keys from `jwks_url`.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jwks {
-    /// How often keys are fetched, give or take a tenth: a key that its issuer
-    /// withdraws is honoured for so long.
+    /// Interval between fetches, give or take a tenth. A key that its issuer
+    /// withdraws stays valid for this long.
     pub refresh: Span,
-    /// The least time between two fetches of one issuer's keys, whatever tokens
-    /// name keys that nobody has. A token with a new key may wait for so long.
+    /// Least time between two fetches of one issuer's keys, even if tokens name
+    /// unknown keys. A token with a new key may have to wait for this long.
     pub cooldown: Span,
-    /// For one fetch, from the connection to the last byte.
+    /// Time for one fetch, from the connection to the last byte.
     pub timeout: Span,
 }
 

@@ -1,4 +1,4 @@
-//! Whether streams and rules hold, each alone and all together. JetStream would
+//! Checks of streams and rules, each alone and all together. JetStream would
 //! refuse some of this too, but at run time and without naming a key.
 
 use std::time::Duration;
@@ -24,11 +24,11 @@ const REPLICAS: usize = 5;
 struct Parsed<'c> {
     stream: &'c Stream,
     subjects: Vec<Pattern>,
-    /// All that it republishes.
+    /// The pattern under which the stream republishes.
     republished: Pattern,
 }
 
-/// Checks what no single field can say of itself.
+/// Checks rules between fields, which no single field can check.
 ///
 /// # Errors
 /// Names the key and the remedy.
@@ -128,7 +128,7 @@ fn limits(stream: &Stream) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Two streams never store nor republish the same.
+/// Checks that no two streams store or republish the same subjects.
 fn apart(one: &Parsed<'_>, other: &Parsed<'_>) -> Result<(), ConfigError> {
     let (name, others) = (&one.stream.name, &other.stream.name);
     if name == others {
@@ -154,7 +154,7 @@ fn apart(one: &Parsed<'_>, other: &Parsed<'_>) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// What is republished must not be stored again, here or in another stream.
+/// Checks that no stream stores republished events again, here or elsewhere.
 fn no_circle(stored: &Parsed<'_>, republished: &Parsed<'_>) -> Result<(), ConfigError> {
     match stored.subjects.iter().find(|subject| subject.overlaps(&republished.republished)) {
         Some(subject) => refuse(
@@ -169,7 +169,7 @@ fn no_circle(stored: &Parsed<'_>, republished: &Parsed<'_>) -> Result<(), Config
     }
 }
 
-/// The stream that keeps what a rule promises.
+/// Finds the stream of a rule, which has to store what the rule's guarantee needs.
 fn stored_in<'c>(
     rule: &SubjectRule,
     pattern: &Pattern,
@@ -200,7 +200,7 @@ fn stored_in<'c>(
     }
 }
 
-/// A stream makes one promise: what it keeps decides which.
+/// Checks that a stream serves one guarantee: its retention fits only one.
 fn serves<'c>(
     name: &'c str,
     delivery: Delivery,

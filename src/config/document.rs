@@ -26,14 +26,18 @@ const INTRODUCTION: &str = "\
 
 Generated from the source by `make generate`; do not edit.
 
-Settings come from four layers, each overruling the one before: defaults, the TOML file given with `--config`, the
-environment, flags. A key `limits.connections` is `connections` under `[limits]` in the file and
-`NOTIFIER_LIMITS__CONNECTIONS` in the environment; lists are separated by commas there. A section in double brackets is
-repeated for each stream or rule, and stands in the file only. Secrets can also be given as a file (`.._file`); a
-relative path begins in the working directory. A variable that is empty is not set, and those that Kubernetes makes for
-Services (`NOTIFIER_NATS_SERVICE_HOST`, `NOTIFIER_PORT`) are passed over. Times
-are written `250ms`, `30s`, `1m 30s`, sizes `512B`, `64KiB`, `1MiB`. An unknown key is an error that names the nearest
-known one. `notifier check --config FILE` validates all layers and prints the result with secrets redacted.
+Settings come from four layers; each takes precedence over the one before: defaults, the TOML file given with
+`--config`, the environment, flags.
+
+- The key `limits.connections` is `connections` under `[limits]` in the file and `NOTIFIER_LIMITS__CONNECTIONS` in the
+  environment. Lists in the environment are separated by commas.
+- A section in double brackets is repeated for each stream, rule or issuer, and can only be in the file.
+- A secret can be in a file of its own (`.._file`). A relative path begins in the working directory.
+- An empty variable counts as not set. Variables that Kubernetes makes for Services (`NOTIFIER_NATS_SERVICE_HOST`,
+  `NOTIFIER_PORT`) are ignored.
+- Times are written `250ms`, `30s`, `1m 30s`, sizes `512B`, `64KiB`, `1MiB`.
+- An unknown key is an error that names the nearest known one. `notifier check --config FILE` validates all layers and
+  prints the result with secrets redacted.
 
 Flags: `--config FILE`, `--listen ADDR`, `--internal-listen ADDR`, `--nats URL` (repeatable), `--anonymous`,
 `--log-format text|json`.

@@ -1,4 +1,5 @@
-//! Settings of the listeners' edge: TLS, and pages of which origins may come.
+//! Settings of the listeners' edge: TLS, and the origins of pages that may
+//! connect.
 
 use std::path::PathBuf;
 
@@ -13,20 +14,21 @@ use crate::{
     origin::Origins,
 };
 
-/// TLS of a listener. Off unless `cert_file` is set. A changed file is taken
-/// without a restart; connections that are open stay.
+/// TLS of a listener. Off unless `cert_file` is set. Changed files are used
+/// without a restart; open connections stay open.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerTls {
-    /// PEM file with the certificate, and behind it those that lead to its authority.
+    /// PEM file with the certificate, followed by its chain.
     pub cert_file: Option<PathBuf>,
-    /// PEM file with its private key.
+    /// PEM file with the private key of the certificate.
     pub key_file: Option<PathBuf>,
     /// PEM file with the authorities of clients' certificates (mTLS). The
-    /// clients' listener takes nobody without such a certificate; the internal
-    /// one answers only probes then.
+    /// clients' listener then refuses clients without such a certificate; the
+    /// internal listener answers only the probes to them.
     pub client_ca_file: Option<PathBuf>,
-    /// How often the files are looked at. What does not hold changes nothing.
+    /// Interval at which the files are checked for changes. Invalid files
+    /// change nothing.
     pub reload: Span,
 }
 
@@ -59,7 +61,8 @@ impl ServerTls {
     }
 }
 
-/// Checks whose pages may come; `cookie` is the name of one that holds tokens.
+/// Checks the allowed origins; `cookie` is the name of a cookie that holds
+/// tokens.
 ///
 /// # Errors
 /// Names the key and the remedy.
@@ -82,7 +85,7 @@ pub(crate) fn check_origins(allowed: &[String], cookie: Option<&str>) -> Result<
     Ok(())
 }
 
-/// Checks how the two listeners are kept.
+/// Checks the protection of the two listeners.
 ///
 /// # Errors
 /// Names the key and the remedy.

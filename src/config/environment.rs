@@ -1,5 +1,5 @@
-//! Settings in `NOTIFIER_*` variables. The types decide how one is read, so
-//! nobody has to quote for the shell and for TOML at once.
+//! Settings in `NOTIFIER_*` variables. The type of the setting decides how a
+//! variable is read, so users do not quote for the shell and for TOML at once.
 
 use serde_json::Value as Schema;
 use toml::{Table, Value};
@@ -10,13 +10,13 @@ use crate::config::{
     settings::Config,
 };
 
-/// What a variable's name begins with.
+/// Prefix of the variables' names.
 const PREFIX: &str = "NOTIFIER_";
 
 /// Variables of the build and of the tests, which begin like settings.
 const NOT_SETTINGS: &[&str] = &["NOTIFIER_COMMIT", "NOTIFIER_CACHE", "NOTIFIER_TEST_"];
 
-/// Puts what the environment sets over what the file says.
+/// Applies the settings of the environment over those of the file.
 ///
 /// # Errors
 /// Names the variable.

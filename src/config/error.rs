@@ -1,8 +1,8 @@
-//! Why a configuration does not hold.
+//! Errors of a configuration.
 
 use std::path::PathBuf;
 
-/// Why a configuration does not hold. Every message names the key.
+/// Errors of a configuration. Every message names the key.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
@@ -10,15 +10,15 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The text is no TOML, or a value has the wrong type.
+    /// The text is not TOML, or a value has the wrong type.
     #[error("{origin}: {problem}")]
     Parse {
         /// The file or variable.
         origin: String,
-        /// What is wrong, and where.
+        /// The problem, and its place.
         problem: String,
     },
     /// There is no such key.
@@ -31,12 +31,12 @@ pub enum ConfigError {
         /// The known key that resembles it most.
         nearest: Option<String>,
     },
-    /// A value that cannot be, or several that cannot be together.
+    /// An invalid value, or values that contradict each other.
     #[error("{key}: {problem}")]
     Invalid {
         /// The key.
         key: String,
-        /// What is wrong, and the remedy.
+        /// The problem and the remedy.
         problem: String,
     },
 }

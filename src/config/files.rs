@@ -11,8 +11,8 @@ use crate::config::{error::ConfigError, nats::Nats, settings::Config, units::Sec
 /// Largest configuration or secret file, bytes.
 const FILE_BYTES: u64 = 1024 * 1024;
 
-/// A configuration or a secret is small; a device that never ends is neither.
-/// Editors that put a byte order mark in front mean the text behind it.
+/// Reads a configuration or a secret. Both are small, so the size is bounded: a
+/// device file would never end. A byte order mark in front is dropped.
 pub(crate) fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let read = File::open(path)?.take(FILE_BYTES + 1).read_to_string(&mut text)?;
@@ -22,8 +22,8 @@ pub(crate) fn read_text(path: &Path) -> io::Result<String> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// A path as people find it: a relative one begins in the working directory,
-/// wherever the configuration file is.
+/// The path for messages. A relative path begins in the working directory, not
+/// in the folder of the configuration file.
 fn located(path: &Path) -> String {
     let here = if path.is_relative() { std::env::current_dir().ok() } else { None };
     match here {
@@ -32,7 +32,7 @@ fn located(path: &Path) -> String {
     }
 }
 
-/// Replaces each `.._file` of a secret by what the file holds.
+/// Replaces each `.._file` of a secret by the content of the file.
 pub(crate) fn read_secrets(config: &mut Config) -> Result<(), ConfigError> {
     for (key, secret, file) in secrets_of_nats(&mut config.broker.nats) {
         read_secret(&format!("broker.nats.{key}"), secret, file)?;
@@ -56,13 +56,13 @@ fn secrets_of_nats(nats: &mut Nats) -> [(&'static str, &mut Option<Secret>, Opti
 }
 
 impl Nats {
-    /// Whether who the node is stands in a file, which may be replaced.
+    /// Whether credentials are in a file, which may be replaced.
     pub(crate) fn has_secret_files(&self) -> bool {
         let files = [&self.password_file, &self.token_file, &self.nkey_file, &self.credentials_file];
         files.into_iter().any(Option::is_some)
     }
 
-    /// Reads the files of its secrets once more.
+    /// Reads the secret files again.
     ///
     /// # Errors
     /// Names the key and the file.

@@ -1,4 +1,4 @@
-//! Who may do what, as it is configured.
+//! Settings of grants: the rights of each role.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::{
     subject::Pattern,
 };
 
-/// In `issuers`: everybody, with a token of whatever issuer or without one.
+/// In `issuers`: all clients, with a token of any issuer or without one.
 pub const EVERYBODY: &str = "*";
 
 /// The role of whoever has no token.
@@ -18,44 +18,45 @@ pub const ANONYMOUS: &str = "anonymous";
 /// roles when it connects, and each request with what came of them.
 const PATTERNS: usize = 4_096;
 
-/// What is granted to those with one role. All grants whose role a token has
-/// add up, and what any of them denies stays denied. In a pattern, `{claim}`
-/// stands for the value of a claim, as one token: `shop.cart.{sub}.>`. A line
-/// whose claim a token lacks gives nothing; a token whose claim is not one
-/// clean token is refused.
+/// The rights of one role. All grants whose role a token has add up, and a
+/// denial of any of them wins. In a pattern, `{claim}` stands for the value of
+/// a claim, as one token: `shop.cart.{sub}.>`. A line whose claim a token lacks
+/// grants nothing; a token whose claim is not one valid token is refused.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
-    /// The role; `*` for everybody, `anonymous` for those without a token.
+    /// The role; `*` for all clients, `anonymous` for clients without a token.
     pub role: String,
-    /// Whose tokens it is for: names of `[[auth.issuers]]`, or `*` for everybody,
-    /// with or without a token. With one issuer, and for the role `anonymous`,
-    /// leave it out. With several it has to be there: each of them gives roles
-    /// and names as it likes. A line with `{claim}` is then for one issuer only.
+    /// Issuers to whose tokens the grant applies: names of `[[auth.issuers]]`,
+    /// or `*` for all clients, with or without a token. With one issuer, and
+    /// for the role `anonymous`, leave it out. With several issuers it is
+    /// required, because each gives out roles and names as it likes. A line
+    /// with `{claim}` is then for one issuer only.
     #[serde(default)]
     pub issuers: Vec<String>,
-    /// Subjects and patterns to subscribe to and to read stored events of: what
-    /// lies in them, wildcards too.
+    /// Subjects and patterns that may be subscribed, and whose stored events
+    /// may be read. Clients may subscribe to any pattern within them.
     #[serde(default)]
     pub subscribe: Vec<String>,
-    /// The same, but concrete subjects only: whoever asks for a wildcard there
-    /// is refused.
+    /// The same for concrete subjects only: a subscription with a wildcard is
+    /// refused.
     #[serde(default)]
     pub subscribe_literal: Vec<String>,
-    /// Where to publish.
+    /// Subjects on which clients may publish.
     #[serde(default)]
     pub publish: Vec<String>,
-    /// Where to send requests.
+    /// Subjects to which clients may send requests.
     #[serde(default)]
     pub request: Vec<String>,
-    /// What is denied whatever is granted, to this role and for everything.
-    /// Events of denied subjects are left out of wider subscriptions.
+    /// Subjects denied to this role for every action, even if another grant
+    /// allows them. Events of denied subjects are left out of wider
+    /// subscriptions.
     #[serde(default)]
     pub deny: Vec<String>,
 }
 
 impl Grant {
-    /// Its lists with their names.
+    /// The lists with their names.
     pub fn lists(&self) -> [(&'static str, &[String]); 5] {
         [
             ("subscribe", &self.subscribe),

@@ -1,4 +1,4 @@
-//! Whose tokens are taken, and how they are verified.
+//! Settings of issuers, and how their tokens are verified.
 
 use std::{fmt, net::IpAddr, path::PathBuf};
 
@@ -12,38 +12,40 @@ use crate::config::{error::ConfigError, units::Secret};
 /// Those of the usual providers have some 40 to 100.
 pub const ISSUER_BYTES: usize = 512;
 
-/// Somebody whose tokens are taken. Exactly one of `jwks_url`,
-/// `public_key_file` and `secret` (or `secret_file`) says how they are signed.
+/// An issuer whose tokens are accepted. Exactly one of `jwks_url`,
+/// `public_key_file` and `secret` (or `secret_file`) says how its tokens are
+/// verified.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Issuer {
-    /// The tokens' `iss`, letter by letter.
+    /// The `iss` of the tokens, exactly.
     pub issuer: String,
-    /// What has to stand in the tokens' `aud`: the name of this service there.
+    /// The value that the `aud` of the tokens must contain: the name of this
+    /// service at the issuer.
     pub audience: String,
-    /// How the tokens are signed: `RS256`, `RS384`, `RS512`, `PS256`, `PS384`,
-    /// `PS512`, `ES256`, `ES384`, `EdDSA`; with a secret `HS256`, `HS384`,
-    /// `HS512`. What a token says of itself chooses among these and no others.
+    /// Accepted signature algorithms: `RS256`, `RS384`, `RS512`, `PS256`,
+    /// `PS384`, `PS512`, `ES256`, `ES384`, `EdDSA`; with a secret `HS256`,
+    /// `HS384`, `HS512`. The algorithm that a token names must be one of these.
     pub algorithms: Vec<Algorithm>,
-    /// Where the issuer publishes its keys (RFC 7517).
+    /// URL of the issuer's published keys (RFC 7517).
     #[serde(default)]
     pub jwks_url: Option<String>,
     /// PEM file with the authorities to trust for `jwks_url` instead of the
     /// system's.
     #[serde(default)]
     pub jwks_ca_file: Option<PathBuf>,
-    /// Whether `jwks_url` may be `http://` and not of this machine. Whoever can
-    /// change what it answers can be anybody.
+    /// Whether `jwks_url` may be `http://` to another machine. Anyone who can
+    /// change its answer can impersonate every user.
     #[serde(default)]
     pub jwks_allow_http: bool,
     /// PEM file with the issuer's public key, or several.
     #[serde(default)]
     pub public_key_file: Option<PathBuf>,
-    /// A secret that is shared with the issuer, at least as long as the hash:
-    /// 32, 48 or 64 bytes. Whoever knows it can be anybody.
+    /// Secret shared with the issuer, at least as long as the hash: 32, 48 or
+    /// 64 bytes. Anyone who knows it can impersonate every user.
     #[serde(default)]
     pub secret: Option<Secret>,
-    /// File that holds the secret; white space at its end is cut off.
+    /// File that holds the secret; white space at its end is dropped.
     #[serde(default)]
     pub secret_file: Option<PathBuf>,
     /// The claim that names the user.
@@ -55,7 +57,7 @@ pub struct Issuer {
     pub roles_claim: String,
 }
 
-/// How a token is signed (RFC 7518 section 3.1, RFC 8037).
+/// Signature algorithms (RFC 7518 section 3.1, RFC 8037).
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)] // the names are those of the RFC
 pub enum Algorithm {
@@ -73,7 +75,7 @@ pub enum Algorithm {
     EdDSA,
 }
 
-/// What a key can be used for.
+/// The kinds of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// A shared secret.
@@ -113,7 +115,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// Checks what no single field can say of itself.
+/// Checks rules between fields, which no single field can check.
 ///
 /// # Errors
 /// Names the key and the remedy.
@@ -183,8 +185,9 @@ fn check_secret(issuer: &Issuer) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// A public key is no secret: who takes it for one takes anybody's token
-/// (RFC 8725 section 2.1).
+/// Refuses a shared-secret algorithm beside public keys: a node that used a
+/// public key as a secret would accept tokens that anybody can sign (RFC 8725
+/// section 2.1).
 fn no_hmac(issuer: &Issuer, way: &str) -> Result<(), ConfigError> {
     match issuer.algorithms.iter().find(|algorithm| algorithm.family() == Family::Hmac) {
         None => Ok(()),
@@ -236,7 +239,7 @@ fn check_jwks(issuer: &Issuer) -> Result<(), ConfigError> {
 }
 
 impl Issuer {
-    /// How a field of it is called in errors.
+    /// Name of a field in errors.
     pub fn key(&self, field: &str) -> String {
         format!("auth.issuers[{}].{field}", self.issuer)
     }

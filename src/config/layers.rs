@@ -16,7 +16,7 @@ use crate::config::{
     settings::{BrokerKind, Config, LogFormat},
 };
 
-/// What the command line may say; each overrules file and environment.
+/// Flags of the command line; each takes precedence over file and environment.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     /// `--listen`
@@ -89,8 +89,8 @@ fn read_table(source: &SettingsFile, schema: &Schema) -> Result<Table, ConfigErr
     Ok(table)
 }
 
-/// What is wrong with a text of TOML, and where. The text itself is not shown,
-/// as the library's error would: the line may hold a secret.
+/// The error in a TOML text, with its place. Unlike the library's error it does
+/// not show the text: the line may hold a secret.
 fn problem(text: &str, error: &toml::de::Error) -> String {
     let Some(span) = error.span() else { return error.message().to_owned() };
     let before = &text[..text.floor_char_boundary(span.start)];

@@ -1,4 +1,4 @@
-//! How much of everything there may be: every limit with its unit and reason.
+//! Settings of limits: every limit with its unit and reason.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,159 +11,166 @@ use crate::{
     subject::SUBJECT_TOKENS,
 };
 
-/// How much of everything there may be. What exceeds a limit is refused with
-/// an error that names it, never truncated, but for headers of services' events.
+/// Limits on everything that clients can use. Input above a limit is refused
+/// with an error that names the limit, and is never truncated, except headers
+/// of services' events.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Open client connections, of any kind. Further ones get HTTP 503.
+    /// Open client connections, HTTP included. Further ones get HTTP 503.
     pub connections: usize,
-    /// New client connections per second on average, of all clients: a storm
-    /// takes its time, and those who are here are served meanwhile. Further
-    /// ones get HTTP 503. 0: as many as come.
+    /// New client connections per second on average, from all clients, so that
+    /// a storm of reconnects leaves time for connected clients. Further ones
+    /// get HTTP 503. 0: no limit.
     pub connections_per_second: u32,
-    /// New connections at once, as after an outage of the network.
+    /// New connections at once, as after a network outage.
     pub connections_burst: u32,
-    /// Connections of one address; of IPv6 a network of 64 bits counts as one.
-    /// Further ones get HTTP 429. 0: as many as come, because a proxy that is
-    /// not in `server.trusted_proxies` has all its clients' connections, and an
-    /// office has one address.
+    /// Connections from one address; an IPv6 network of 64 bits counts as one.
+    /// Further ones get HTTP 429. 0: no limit, because a proxy that is not in
+    /// `server.trusted_proxies` holds the connections of all its clients, and
+    /// an office shares one address.
     pub address_connections: u32,
-    /// New connections per second of one address on average. 0: as many as come.
+    /// New connections per second from one address on average. 0: no limit.
     pub address_connections_per_second: u32,
-    /// New connections of one address at once.
+    /// New connections from one address at once.
     pub address_connections_burst: u32,
-    /// HTTP requests per second of one address on average, upgrades aside.
-    /// Further ones get HTTP 429. 0: as many as come.
+    /// HTTP requests per second from one address on average, upgrades not
+    /// counted. Further ones get HTTP 429. 0: no limit.
     pub address_requests_per_second: u32,
-    /// HTTP requests of one address at once.
+    /// HTTP requests from one address at once.
     pub address_requests_burst: u32,
-    /// Connections of one user, as the token names them: a page has one, a
-    /// person many pages. Further ones are closed with 4510. 0: as many as
-    /// come. Anonymous clients are not counted.
+    /// Connections of one user, as named in the token: a page has one, a person
+    /// many pages. Further ones are closed with 4510. 0: no limit. Anonymous
+    /// clients are not counted.
     pub user_connections: u32,
     /// Events and requests per second that one user may send on average, over
-    /// all connections to the node, WebSocket and HTTP. Further ones are refused
-    /// with `rate_limited`. Twice what one connection may send, which is more
-    /// than a person with several pages does. 0: as many as come. Anonymous
-    /// clients are not counted.
+    /// all connections to the node, WebSocket and HTTP. Further ones are
+    /// refused with `rate_limited`. The default is twice the rate of one
+    /// connection, more than a person with several pages sends. 0: no limit.
+    /// Anonymous clients are not counted.
     pub user_publishes_per_second: u32,
     /// Events and requests that one user may send at once.
     pub user_publishes_burst: u32,
-    /// Bytes of such events per second on average, attributes and headers
-    /// included: what one user can make a stream store. 0: as many as come.
+    /// Bytes of these events and requests per second on average, attributes and
+    /// headers included: the amount that one user can make a stream store. 0:
+    /// no limit.
     pub user_publish_bytes_per_second: Size,
-    /// Bytes of such events at once. A larger event takes all of it.
+    /// Bytes of these events and requests at once. A larger event uses up the
+    /// whole burst.
     pub user_publish_bytes_burst: Size,
-    /// What may be read per second for one user on average, by `fetch`, by
-    /// subscriptions that resume and by snapshots: each event read counts 1,
-    /// each question to a stream 10, and so does each page that is read at NATS.
-    /// Above it `fetch` is refused with `rate_limited`, and subscriptions wait.
-    /// 0: as much as is asked for. Anonymous clients are not counted.
+    /// Reads per second for one user on average, by `fetch`, by subscriptions
+    /// that resume and by snapshots: each event read counts 1, each request to
+    /// a stream and each page read from NATS 10. Above the limit `fetch` is
+    /// refused with `rate_limited`, and subscriptions wait. 0: no limit.
+    /// Anonymous clients are not counted.
     pub user_reads_per_second: u32,
-    /// The same at once: 512 subscriptions that resume and missed a hundred
-    /// events each, and a page of 200 components that reads a hundred for each.
+    /// Reads of one user at once: 512 subscriptions that resume and missed a
+    /// hundred events each, or a page of 200 components that reads a hundred
+    /// events for each.
     pub user_reads_burst: u32,
-    /// For a complete HTTP request head, from its first byte, and of the first
-    /// one from the connection on: against clients that drip it.
+    /// Time for a complete HTTP request head, from its first byte, and for the
+    /// first one of a connection from the connection on. Protects against
+    /// clients that send byte by byte.
     pub handshake_time: Span,
-    /// How long an HTTP connection is kept for a next request; told as
-    /// `Keep-Alive: timeout=75`. Longer than the 60 s for which the common
-    /// balancers keep theirs: who closes first must not be the node, or a request
-    /// that comes at that moment is a 502. 0s: each answer ends its connection.
+    /// Time for which an HTTP connection is kept for the next request,
+    /// announced as `Keep-Alive: timeout=75`. Longer than the 60 s of common
+    /// balancers: if the node closed first, a request sent at that moment would
+    /// fail with a 502. 0s: each answer ends its connection.
     pub keep_alive_time: Span,
     /// Bytes of an HTTP request head. Cookies of large sites reach 8 KiB.
     pub header_bytes: Size,
-    /// For a client to take one HTTP answer: against clients that ask and do
-    /// not read.
+    /// Time in which a client has to read one HTTP answer. Protects against
+    /// clients that send requests and do not read.
     pub answer_time: Span,
-    /// Bytes of HTTP answers that clients have not taken yet, of the whole node;
-    /// room for the largest answer is set aside before it is made. One address
-    /// may have a quarter of it, one user an eighth. Further requests wait for a
-    /// moment and get HTTP 503, or 429 where it is the share that is used up.
+    /// Bytes of HTTP answers of the whole node that clients have not read yet;
+    /// room for the largest answer is reserved before it is made. One address
+    /// may use a quarter of it, one user an eighth. Further requests wait for a
+    /// moment and then get HTTP 503, or 429 if the share of the address or user
+    /// is used up.
     pub http_answer_bytes: Size,
-    /// From the upgrade to the `connect` frame.
+    /// Time from the upgrade to the `connect` frame.
     pub connect_time: Span,
-    /// From the first to the last byte of one WebSocket message.
+    /// Time from the first to the last byte of one WebSocket message.
     pub message_time: Span,
-    /// Bytes of one WebSocket message from a client, fragments together.
+    /// Bytes of one WebSocket message from a client, all fragments together.
     pub message_bytes: Size,
-    /// Bytes of one published or relayed event's data. NATS' own default is 1 MiB.
+    /// Bytes of the data of one event, published or relayed. The default of
+    /// NATS is 1 MiB too.
     pub event_bytes: Size,
-    /// Headers that one event carries to clients, at most 256: as many as a
-    /// browser sends with a request, twice over. A client's event with more is
-    /// refused. Of what a service publishes or answers those in
-    /// `events.forward_headers` stay first, then the first by name; the rest is
-    /// left out and counted.
+    /// Headers that one event carries to clients, at most 256. The default is
+    /// twice the number of headers that a browser sends. A client's event with
+    /// more is refused. A service's event or answer keeps those in
+    /// `events.forward_headers`, then the first by name; the rest is left out
+    /// and counted.
     pub event_headers: usize,
     /// Bytes of these headers together, names included, at most 16 KiB.
     pub event_header_bytes: Size,
-    /// Tokens of a subject or pattern, at most 32: what NATS advises, as each of
-    /// them costs memory here and there, and time in each match. Events with
-    /// more are dropped, and patterns with more are refused, in the
-    /// configuration too.
+    /// Tokens of a subject or pattern, at most 32. NATS advises 16, and each
+    /// token costs memory and time in each match. Events with more tokens are
+    /// dropped; patterns with more are refused, in the configuration too.
     pub subject_tokens: usize,
-    /// Subscriptions of one connection: several teams' components share it.
+    /// Subscriptions of one connection, which components of several teams
+    /// share.
     pub subscriptions: usize,
     /// Shapes of patterns with wildcards that one user may hold over all
-    /// connections of a node; an anonymous client over its own. The number of
-    /// tokens and the places of wildcards are the shape: `a.*` and `b.*` have
-    /// the same. At most one pattern of each matches an event, so this bounds
-    /// what one user makes of one event, here and at NATS. 0: as many as come.
+    /// connections of a node; for an anonymous client, over its own connection.
+    /// The shape of a pattern is its number of tokens and the places of its
+    /// wildcards: `a.*` and `b.*` have the same. At most one pattern of each
+    /// shape matches an event, so this bounds the cost of one event for one
+    /// user, in the node and at NATS. 0: no limit.
     pub wildcard_shapes: u32,
-    /// Frames per second one client may send on average, control frames included.
+    /// Frames per second from one client on average, control frames included.
     pub frames_per_second: u32,
-    /// Frames one client may send at once: a page that starts subscribes to
-    /// everything in one go.
+    /// Frames from one client at once: a page subscribes to everything when it
+    /// starts.
     pub frames_burst: u32,
-    /// Bytes per second one client may send on average.
+    /// Bytes per second from one client on average.
     pub bytes_per_second: Size,
-    /// Bytes one client may send at once: more than one full message.
+    /// Bytes from one client at once: more than one full message.
     pub bytes_burst: Size,
-    /// A client without a subscription that has asked for nothing for so long
-    /// is closed; answers to pings do not count. Looked at once per heartbeat.
-    /// 0s: never, because it costs little and may want something next.
+    /// Time after which a client without a subscription and without requests is
+    /// closed; answers to pings do not count. Checked once per heartbeat. 0s:
+    /// never, because an idle client costs little.
     pub idle_time: Span,
-    /// Bytes that may wait for one client whose socket is full. Then it is too slow.
+    /// Bytes that may wait for one client whose socket is full. With more, the
+    /// client counts as too slow.
     pub outbox_bytes: Size,
     /// Frames that may wait for one client whose socket is full.
     pub outbox_frames: usize,
-    /// Bytes of events that may wait until a pattern's many members have the
-    /// earlier ones. Further events of that pattern are dropped.
+    /// Bytes of events that may wait while earlier events are sent to the many
+    /// members of a pattern. Further events of that pattern are dropped.
     pub backlog_bytes: Size,
-    /// A client whose socket is full and that takes nothing for so long is closed;
-    /// so is one that takes less in it than an eighth of `limits.outbox_bytes`,
-    /// while more than that waits: 1.1 kB/s with the defaults.
+    /// Time after which a client whose socket is full is closed if it read
+    /// nothing, or less than an eighth of `limits.outbox_bytes` while more than
+    /// that waits: 1.1 kB/s with the defaults.
     pub stall_time: Span,
-    /// What becomes of `live` events for a client whose queue is full: `close`
-    /// ends its connection, `drop` drops them and tells it by a `gap`. Stored
-    /// events wait in their stream either way.
+    /// Handling of `live` events for a client whose queue is full: `close` ends
+    /// its connection, `drop` drops the events and sends a `gap`. Stored events
+    /// wait in their stream in both cases.
     pub live_overflow: Overflow,
-    /// Stored events that one subscription may be sent before it is live. What
-    /// is left then is told as a `gap`.
+    /// Stored events that one subscription may receive before it is live. The
+    /// rest is announced as a `gap`.
     pub replay_events: u64,
     /// Stored events in one `fetched`.
     pub fetch_events: usize,
-    /// Reads of stored events that NATS gets at the same time.
+    /// Concurrent reads of stored events at NATS.
     pub stream_reads: usize,
-    /// How long a client's request waits for the answer of a service; the client
-    /// can only ask for less. Longer than any service that a person waits for.
+    /// Time that a client's request waits for the answer of a service; a client
+    /// can only ask for less. Longer than any answer that a person waits for.
     pub request_time: Span,
-    /// Requests of one connection that wait for answers at the same time: a page
-    /// that starts asks several services at once.
+    /// Requests of one connection that wait for answers at the same time: a
+    /// page asks several services when it starts.
     pub requests_in_flight: usize,
-    /// Events that one connection has published and that are not acknowledged yet:
-    /// more than a page sends at once. Further ones wait at the node, in order, as
-    /// many and as large as a client may send at once (`frames_burst`,
-    /// `bytes_burst`).
+    /// Events that one connection has published and that are not acknowledged
+    /// yet: more than a page sends at once. Further events wait in the node, in
+    /// order, up to `frames_burst` events and `bytes_burst` bytes.
     pub publishes_in_flight: usize,
-    /// Reads of stored events by one connection that are made at the same time;
-    /// further ones wait.
+    /// Concurrent reads of stored events by one connection; further ones wait.
     pub fetches_in_flight: usize,
-    /// Kernel send buffer of one client, bytes. The kernel's own default lets a
-    /// stalled client hold megabytes.
+    /// Bytes of the kernel's send buffer of one client. With the kernel's
+    /// default a stalled client can hold megabytes.
     pub send_buffer: Size,
-    /// From our Close frame to the client's.
+    /// Time from the node's Close frame to the client's.
     pub close_time: Span,
 }
 
@@ -222,18 +229,18 @@ impl Default for Limits {
     }
 }
 
-/// What becomes of events that a client has no room for.
+/// Handling of events for which a client has no room.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overflow {
     /// The connection is closed.
     Close,
-    /// They are dropped, and the client is told.
+    /// The events are dropped, and the client is told.
     Drop,
 }
 
 impl Limits {
-    /// Checks what no single field can say of itself.
+    /// Checks rules between fields, which no single field can check.
     ///
     /// # Errors
     /// Names the key and the remedy.

@@ -1,5 +1,5 @@
-//! The NATS connection: where it goes, who the node is there, and where
-//! JetStream is.
+//! Settings of the NATS connection: servers, credentials, and the place of
+//! JetStream.
 
 use std::path::PathBuf;
 
@@ -15,15 +15,15 @@ use crate::{
     subject::Subject,
 };
 
-/// Most connections to read from: more than cores help nobody.
+/// Most connections to read from: more than one per core brings nothing.
 const READ_CONNECTIONS: usize = 32;
 
 /// The NATS connection. At most one way to authenticate may be set.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Nats {
-    /// Servers to try, `nats://host:port` or `tls://host:port`; the cluster's
-    /// others are learned from them. `user:password@` or `token@` in front of
+    /// Servers to try, `nats://host:port` or `tls://host:port`; the cluster
+    /// announces its other servers. `user:password@` or `token@` in front of
     /// the host is never shown.
     #[serde(deserialize_with = "server_url::list")]
     #[schemars(with = "Vec<ServerUrl>")]
@@ -32,34 +32,36 @@ pub struct Nats {
     pub user: Option<String>,
     /// Password of `user`.
     pub password: Option<Secret>,
-    /// File that holds the password; it is read again for each connection.
+    /// File that holds the password; read again for each connection.
     pub password_file: Option<PathBuf>,
     /// Token.
     pub token: Option<Secret>,
-    /// File that holds the token; it is read again for each connection.
+    /// File that holds the token; read again for each connection.
     pub token_file: Option<PathBuf>,
     /// Seed of an nkey user (`SU..`).
     pub nkey: Option<Secret>,
-    /// File that holds the seed; it is read again for each connection.
+    /// File that holds the seed; read again for each connection.
     pub nkey_file: Option<PathBuf>,
-    /// `.creds` file of a JWT user; it is read again for each connection.
+    /// `.creds` file of a JWT user; read again for each connection.
     pub credentials_file: Option<PathBuf>,
-    /// Prefix of reply subjects; set it where the user may not use `_INBOX`.
+    /// Prefix of reply subjects; set it if the NATS user may not use `_INBOX`.
     pub inbox_prefix: String,
-    /// Domain of the JetStream that has the streams, where it is not the own one of
-    /// the servers that nodes connect to: the hub's, at a leaf node.
+    /// JetStream domain that holds the streams, if it is not the domain of the
+    /// servers that nodes connect to: the hub's domain, behind a leaf node.
     pub jetstream_domain: Option<String>,
-    /// What requests to JetStream begin with instead of `$JS.API`, where an
-    /// account imports them under another subject. Not with `jetstream_domain`.
+    /// Subject prefix of JetStream requests instead of `$JS.API`, if an account
+    /// imports them under another subject. Not with `jetstream_domain`.
     pub jetstream_api_prefix: Option<String>,
-    /// Subject on which nodes hear what operators ask of all of them; answers go
-    /// below it. Each installation on the same NATS account needs its own, and
-    /// nobody but nodes may use it. It begins with `_`, out of clients' reach.
+    /// Subject on which nodes exchange operators' commands; answers use
+    /// subjects below it. Each installation on the same NATS account needs its
+    /// own, and only nodes may use it. It begins with `_`, so clients cannot
+    /// reach it.
     pub control_subject: String,
-    /// A server that does not answer for twice as long is given up.
+    /// Interval of PINGs to NATS; after two without an answer the node
+    /// reconnects.
     pub ping_interval: Span,
-    /// Connections to read from; patterns are spread over them, and each
-    /// occupies at most one core. 0: as many as there are cores, at most 4.
+    /// Connections to read from; patterns are spread over them, and each uses
+    /// at most one core. 0: one per core, at most 4.
     pub read_connections: usize,
     /// TLS towards NATS.
     pub tls: NatsTls,
@@ -89,7 +91,7 @@ impl Default for Nats {
 }
 
 impl Nats {
-    /// How many connections to read from, at least one.
+    /// Number of connections to read from, at least one.
     pub fn read_connections(&self) -> usize {
         match self.read_connections {
             0 => std::thread::available_parallelism().map_or(1, usize::from).min(4),
@@ -97,7 +99,7 @@ impl Nats {
         }
     }
 
-    /// What requests to JetStream begin with.
+    /// Subject prefix of requests to JetStream.
     pub fn jetstream_prefix(&self) -> String {
         match (&self.jetstream_domain, &self.jetstream_api_prefix) {
             (Some(domain), _) => format!("$JS.{domain}.API"),

@@ -21,7 +21,8 @@ pub struct Network(IpNet);
 /// Reads an address to listen at: an IP address and a port.
 ///
 /// # Errors
-/// What to write instead. A name is none, since it may have several addresses.
+/// Says what to write instead. A name is refused, since it may have several
+/// addresses.
 pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         let remedy = match text.rsplit_once(':') {
@@ -43,7 +44,7 @@ pub(crate) fn listens<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, 
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
-    /// Addresses, each proxy appending whom it was asked by.
+    /// Addresses: each proxy appends the address of its client.
     #[default]
     XForwardedFor,
     /// The same with names, RFC 7239.

@@ -1,5 +1,5 @@
-//! What the schema says of keys: which there are, which resembles another, and
-//! what a list holds.
+//! Questions to the schema: which keys exist, which key resembles another, and
+//! the elements of a list.
 
 use serde_json::Value as Schema;
 use toml::{Table, Value};
@@ -44,7 +44,7 @@ pub(crate) fn properties<'s>(node: &'s Schema, root: &'s Schema) -> Option<&'s s
     resolve(node, root)["properties"].as_object()
 }
 
-/// What the elements of a list of tables are.
+/// The schema of the elements of a list of tables.
 pub(crate) fn elements<'s>(node: &'s Schema, root: &'s Schema) -> Option<&'s Schema> {
     let element = &resolve(node, root)["items"];
     properties(element, root).map(|_| element)

@@ -1,4 +1,4 @@
-//! The address of a server, which may hold who the node is to it.
+//! The address of a NATS server, which may contain credentials.
 
 use std::fmt;
 
@@ -57,7 +57,7 @@ impl Serialize for ServerUrl {
 /// Reads a list of them. The error of the library would show the text.
 ///
 /// # Errors
-/// When it is something else.
+/// When the value is not a list of URLs.
 pub(crate) fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ServerUrl>, D::Error> {
     Vec::deserialize(from).map_err(|_| D::Error::custom("is no list of texts; write it as [\"nats://nats:4222\"]"))
 }

@@ -22,35 +22,35 @@ use crate::config::{
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Who this node is.
+    /// The node's identity.
     pub node: Node,
-    /// Where it listens.
+    /// The listeners of the node.
     pub server: Server,
-    /// Where events come from.
+    /// The source of events.
     pub broker: Broker,
-    /// Who may connect.
+    /// Authentication: which clients may connect.
     pub auth: Auth,
-    /// Who may do what.
+    /// Authorization: what each role may do.
     pub grants: Vec<Grant>,
-    /// What clients get to see of an event.
+    /// The parts of an event that clients see.
     pub events: Events,
-    /// What is stored.
+    /// The streams that store events.
     pub streams: Vec<Stream>,
-    /// What each subject promises.
+    /// The delivery guarantee of each subject.
     pub subjects: Vec<SubjectRule>,
-    /// How much of everything there may be.
+    /// Limits on everything that clients can use.
     pub limits: Limits,
-    /// How the node leaves.
+    /// The drain after SIGTERM.
     pub drain: Drain,
-    /// What it writes down.
+    /// The log.
     pub log: Log,
 }
 
-/// Who this node is.
+/// The node's identity.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Node {
-    /// Name told to clients and used towards NATS. Default: the host's name.
+    /// Name of the node, told to clients and to NATS. Default: the host's name.
     pub name: String,
 }
 
@@ -62,7 +62,7 @@ impl Default for Node {
     }
 }
 
-/// Where it listens.
+/// The listeners of the node.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
@@ -70,24 +70,27 @@ pub struct Server {
     #[serde(deserialize_with = "listens")]
     #[schemars(with = "String")]
     pub listen: SocketAddr,
-    /// Address for operators: health, metrics, debugging. Never expose it.
+    /// Address for operators: probes, metrics, administration. Never expose it
+    /// to clients.
     #[serde(deserialize_with = "listens")]
     #[schemars(with = "String")]
     pub internal_listen: SocketAddr,
-    /// Names by which the internal listener is reached, as `notifier-internal`
-    /// or `*.notifier.svc` (any name below, not the name itself). Where it asks
-    /// neither for a token nor for a certificate, only these, `localhost` and
-    /// addresses are taken as `Host`: a page in an operator's browser could else
-    /// read it by a name of its own (DNS rebinding). The probes take any.
+    /// Names by which the internal listener is reached, such as
+    /// `notifier-internal` or `*.notifier.svc` (any name below, not the name
+    /// itself). A listener that requires neither a token nor a certificate
+    /// accepts only these names, `localhost` and addresses as `Host`. Otherwise
+    /// a page in an operator's browser could read it through a name of its own
+    /// (DNS rebinding). The probes accept any name.
     pub internal_hosts: Vec<String>,
-    /// Proxies in front of the node, as networks or addresses. What they say of
-    /// a client's address is believed, and from nobody else.
+    /// Proxies in front of the node, as networks or addresses. The node
+    /// believes the client address that these proxies report, and no other.
     pub trusted_proxies: Vec<Network>,
-    /// Where they say it: `x-forwarded-for`, or `forwarded` (RFC 7239). Only
-    /// this one is read: a proxy passes the other on as the client wrote it.
+    /// Header in which trusted proxies report the client's address:
+    /// `x-forwarded-for`, or `forwarded` (RFC 7239). The other header is
+    /// ignored, because a proxy passes it on as the client wrote it.
     pub forwarded_header: ForwardedHeader,
-    /// Bearer token that everything on the internal listener but the probes
-    /// asks for; at least 16 characters.
+    /// Bearer token required on the internal listener, except by the probes; at
+    /// least 16 characters.
     pub internal_token: Option<Secret>,
     /// File that holds the token.
     pub internal_token_file: Option<PathBuf>,
@@ -95,22 +98,23 @@ pub struct Server {
     pub internal_tls: edge::ServerTls,
     /// TLS of the clients' listener.
     pub tls: edge::ServerTls,
-    /// For how long browsers shall use nothing but TLS for this host (HSTS,
-    /// RFC 6797). Not told unless set.
+    /// Time for which browsers shall use only TLS for this host (HSTS, RFC
+    /// 6797). Not sent unless set.
     pub hsts: Option<Span>,
     /// Origins whose pages may use the node: `https://shop.example`,
     /// `https://*.shop.example` (any name below, not the name itself), `null`,
     /// or `*` for all. Empty: pages of the node's own origin. Clients that are
-    /// no browsers tell no origin and are not concerned.
+    /// not browsers send no origin and are not affected.
     pub allowed_origins: Vec<String>,
-    /// How often each client is pinged. Two pings unanswered: the connection is
-    /// closed. Below the 30 s after which the shortest-lived
-    /// common proxies and NATs forget an idle connection.
+    /// Interval of pings to each client. A connection is closed after two pings
+    /// without an answer. Shorter than the 30 s after which common proxies and
+    /// NATs forget an idle connection.
     pub heartbeat: Span,
-    /// Whether `/readyz` says 503 while NATS is away. Off: taking every node
-    /// out of rotation at once helps nobody and makes a reconnect storm.
+    /// Whether `/readyz` answers 503 while NATS is away. Off by default: taking
+    /// every node out of rotation at once helps nobody and causes a reconnect
+    /// storm.
     pub strict_readiness: bool,
-    /// Whether `/` shows a page with the events that flow. For development.
+    /// Whether `/` shows a page with the events that arrive. For development.
     pub live_page: bool,
 }
 
@@ -135,11 +139,12 @@ impl Default for Server {
     }
 }
 
-/// Where events come from.
+/// The source of events.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Broker {
-    /// `nats`, or `memory`: one process, nothing to install, same behaviour.
+    /// `nats`, or `memory`: a broker inside the process, with nothing to
+    /// install and the same behaviour.
     pub kind: BrokerKind,
     /// The NATS connection.
     pub nats: Nats,
@@ -152,12 +157,13 @@ pub enum BrokerKind {
     /// A NATS server or cluster.
     #[default]
     Nats,
-    /// Inside this process: development and small installs of one node.
+    /// A broker inside this process: for development and small installations of
+    /// one node.
     Memory,
 }
 
 impl BrokerKind {
-    /// Its name, as in the configuration.
+    /// Name in the configuration.
     pub fn label(self) -> &'static str {
         match self {
             Self::Nats => "nats",
@@ -166,12 +172,12 @@ impl BrokerKind {
     }
 }
 
-/// What clients get to see of an event.
+/// The parts of an event that clients see.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Events {
     /// NATS headers passed on to clients, besides CloudEvents extension
-    /// attributes. Case does not matter. Others stay inside.
+    /// attributes. Case does not matter. Other headers are not passed on.
     pub forward_headers: Vec<String>,
 }
 
@@ -181,16 +187,18 @@ impl Default for Events {
     }
 }
 
-/// How the node leaves after SIGTERM.
+/// The drain after SIGTERM.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Drain {
-    /// Over how long clients are told to go, so that they do not all arrive
-    /// elsewhere at once.
+    /// Time over which clients are told to move, so that they do not all
+    /// reconnect at once.
     pub window: Span,
-    /// From `goaway` to the close: long enough to connect elsewhere first.
+    /// Time from a client's `goaway` to its close: long enough to connect to
+    /// another node first.
     pub move_time: Span,
-    /// After this the node exits whoever is left. At least window + move_time.
+    /// After this time the node closes the remaining connections and exits. At
+    /// least window + move_time.
     pub grace: Span,
 }
 
@@ -200,13 +208,13 @@ impl Default for Drain {
     }
 }
 
-/// What it writes down, to standard error.
+/// The log, written to standard error.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// `text` for people, `json` for machines.
     pub format: LogFormat,
-    /// Least severe level, or directives as `info,notifier::hub=debug`.
+    /// Least severe level, or directives such as `info,notifier::hub=debug`.
     pub filter: String,
 }
 
@@ -227,7 +235,7 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Checks what no single field can say of itself.
+    /// Checks rules between fields, which no single field can check.
     ///
     /// # Errors
     /// Names the keys that do not go together and the remedy.

@@ -1,4 +1,4 @@
-//! What is stored, where, and what each subject promises.
+//! Settings of streams, and the delivery guarantee of each subject.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,56 +15,59 @@ const FILE_BYTES: u64 = 1 << 30;
 const MEMORY_BYTES: u64 = 256 << 20;
 
 /// A JetStream stream that this node serves. With the memory broker the node
-/// keeps it itself, for as long as it runs.
+/// keeps the stream itself, for as long as it runs.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stream {
-    /// Its name in JetStream.
+    /// Name of the stream in JetStream.
     pub name: String,
-    /// What it stores; no other stream may store any of it.
+    /// Subjects that the stream stores; no other stream may store any of them.
     pub subjects: Vec<String>,
-    /// Stored events reappear under it: `shop.cart.u42` on
-    /// `ntf.SHOP.shop.cart.u42`. Default: `ntf.` and the name. Nobody but the
+    /// Prefix under which the server republishes stored events: `shop.cart.u42`
+    /// on `ntf.SHOP.shop.cart.u42`. Default: `ntf.` and the name. Only the
     /// server should be allowed to publish there.
     #[serde(default)]
     pub republish_prefix: Option<String>,
-    /// Whether the node creates the stream and adds to it what it lacks. It
-    /// never deletes and never stores less than before. Off: it only checks.
+    /// Whether the node creates the stream and adds missing settings to it. The
+    /// node never deletes a stream and never makes it store less. Off: the node
+    /// only checks.
     #[serde(default = "yes")]
     pub manage: bool,
-    /// How long events are kept. Not set: for ever.
+    /// Time for which events are kept. Not set: no limit.
     #[serde(default)]
     pub max_age: Option<Span>,
-    /// Bytes that are kept, the oldest going first. Not set: 1 GiB, or 256 MiB
-    /// in memory: what clients may store must not fill the disk that all streams
-    /// share. A stream that is there and keeps more is left so. `0`: as many as
-    /// the server's disk takes.
+    /// Bytes that are kept; the oldest events are dropped first. Not set: 1
+    /// GiB, or 256 MiB in memory, because clients must not be able to fill the
+    /// disk that all streams share. An existing stream that keeps more stays
+    /// so. `0`: no limit but the server's disk.
     #[serde(default)]
     pub max_bytes: Option<Size>,
-    /// Events that are kept. Not set: no such limit.
+    /// Events that are kept. Not set: no limit.
     #[serde(default)]
     pub max_messages: Option<u64>,
-    /// Events of one subject that are kept. Not set: no such limit, but 1 where
-    /// the stream serves `latest`, which allows no other value.
+    /// Events of one subject that are kept. Not set: no limit, but 1 if the
+    /// stream serves `latest`, which allows no other value.
     #[serde(default)]
     pub max_messages_per_subject: Option<u64>,
-    /// Servers of a cluster that keep each event, 1 to 5; most of them have it
-    /// before it is acknowledged.
+    /// Servers of a cluster that keep each event, 1 to 5; most of them have
+    /// stored it before it is acknowledged.
     #[serde(default = "one")]
     pub replicas: usize,
     /// `file` or `memory`.
     #[serde(default)]
     pub storage: Storage,
-    /// For how long an event with an `id` that was stored already is taken for
-    /// the same one; never longer than `max_age`. JetStream's own default.
+    /// Time for which an event with an `id` that was already stored counts as
+    /// the same event; never longer than `max_age`. The default is that of
+    /// JetStream.
     #[serde(default = "two_minutes")]
     pub duplicate_window: Span,
-    /// What the node keeps in memory, so that resuming clients cost NATS nothing.
+    /// The part of the stream that the node keeps in memory, so that resuming
+    /// clients cost NATS nothing.
     #[serde(default)]
     pub window: WindowLimits,
 }
 
-/// Where a stream is stored.
+/// The storage of a stream.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Storage {
@@ -79,9 +82,10 @@ pub enum Storage {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WindowLimits {
-    /// Bytes of memory, roughly.
+    /// Approximate bytes of memory.
     pub bytes: Size,
-    /// How far back. For `latest` subjects there is no such limit.
+    /// Age of the oldest event in memory. There is no such limit for `latest`
+    /// subjects.
     pub age: Span,
 }
 
@@ -91,8 +95,8 @@ impl Default for WindowLimits {
     }
 }
 
-/// What the subjects of one pattern promise. The first rule that matches a
-/// subject holds; a subject that none matches is `live`.
+/// The delivery guarantee of the subjects of one pattern. The first rule that
+/// matches a subject applies; a subject without a rule is `live`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubjectRule {
@@ -119,12 +123,12 @@ pub enum Delivery {
 }
 
 impl Stream {
-    /// Under what its stored events reappear.
+    /// Prefix under which stored events are republished.
     pub fn prefix(&self) -> String {
         self.republish_prefix.clone().unwrap_or_else(|| format!("ntf.{}", self.name))
     }
 
-    /// Bytes that it keeps where they are kept in this way.
+    /// Bytes that the stream keeps with this storage.
     pub fn kept_bytes(&self, storage: Storage) -> Option<u64> {
         let default = match storage {
             Storage::File => FILE_BYTES,
@@ -134,7 +138,7 @@ impl Stream {
         (bytes > 0).then_some(bytes)
     }
 
-    /// Events of one subject that it keeps where it serves this.
+    /// Events of one subject that the stream keeps for this guarantee.
     pub fn kept_per_subject(&self, delivery: Delivery) -> Option<u64> {
         match delivery {
             Delivery::Latest => Some(1),
@@ -142,8 +146,8 @@ impl Stream {
         }
     }
 
-    /// For how long it knows an event again; JetStream refuses more than it
-    /// keeps events.
+    /// Time for which the stream recognises a repeated event. JetStream refuses
+    /// a time longer than it keeps events.
     pub fn knows_again(&self) -> Span {
         match self.max_age {
             Some(age) if age.duration() < self.duplicate_window.duration() => age,
@@ -153,7 +157,7 @@ impl Stream {
 }
 
 impl Delivery {
-    /// Its name in `subscribed` frames.
+    /// Name in `subscribed` frames.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Live => "live",

@@ -26,7 +26,7 @@ impl Span {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether it is no time at all.
+    /// Whether the time is zero.
     pub(crate) const fn is_zero(self) -> bool {
         self.0.is_zero()
     }
@@ -140,7 +140,7 @@ written_as_text!(Size, "\"64KiB\"");
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself, for whoever has to send it.
+    /// The text itself, for code that has to send it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

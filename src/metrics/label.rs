@@ -1,5 +1,5 @@
-//! The labels of series, each a fixed list of values: whatever clients send, no
-//! series is added by it.
+//! The labels of series, each a fixed list of values: input of clients never
+//! adds a series.
 
 use std::marker::PhantomData;
 
@@ -51,27 +51,27 @@ macro_rules! label {
 }
 
 label! {
-    /// Why an event reached nobody, or not everybody.
+    /// Why an event did not reach all clients that it was for.
     Drop = "reason" {
-        /// They waited for a connection whose queue was full; the connection was closed.
+        /// The events waited for a connection whose queue was full; the connection was closed.
         SlowConsumer = "slow_consumer",
-        /// They waited for a connection that was not to have them any more: its token had expired or was revoked, or an operator ended it.
+        /// The events waited for a connection that may not have them any more: its token expired or was revoked, or an operator ended it.
         Revoked = "revoked",
         /// The event is larger than `limits.event_bytes`.
         TooLarge = "too_large",
-        /// Its subject is none that a client could ask for.
+        /// No client could subscribe to its subject.
         BadSubject = "bad_subject",
-        /// Its subject belongs to the messaging system; a leading wildcard matched it.
+        /// The subject belongs to the messaging system; a leading wildcard matched it.
         ReservedSubject = "reserved_subject",
-        /// It claims to be an envelope and is none.
+        /// The event is marked as an envelope and cannot be decoded as one.
         BadEnvelope = "bad_envelope",
-        /// Events of its pattern came faster than they could be fanned out.
+        /// Events of the pattern arrived faster than they could be fanned out.
         BrokerOverflow = "broker_overflow",
     }
 }
 
 label! {
-    /// What a stream is asked.
+    /// Requests to a stream.
     StreamRequest = "kind" {
         /// Events from a sequence on.
         Sequential = "sequential",
@@ -81,55 +81,55 @@ label! {
         Since = "since",
         /// The newest event of each subject.
         Newest = "newest",
-        /// First and last sequence, and whether it is the same stream still.
+        /// First and last sequence, and whether it is still the same stream.
         State = "state",
-        /// Events from a sequence on, of its leader, where a copy does not get on.
+        /// Events from a sequence on, read from the leader because a copy does not advance.
         Leader = "leader",
-        /// What was deleted, where a copy has nothing.
+        /// Deleted sequences, if a copy has no answer.
         Deleted = "deleted",
     }
 }
 
 label! {
-    /// Why a connection did not get an event that it was to get.
+    /// Why a connection did not get an event that was due to it.
     Undelivered = "reason" {
-        /// It was closed, or was by this.
+        /// The connection was closed, before or by this delivery.
         Closed = "closed",
-        /// Its queue was full; it was told of a gap.
+        /// The queue of the connection was full; the client got a `gap`.
         Overflow = "overflow",
-        /// The stream had dropped the event before it was read; the client was told.
+        /// The stream dropped the event before it was read; the client was told.
         Expired = "expired",
         /// A newer value of the same subject took its place.
         Conflated = "conflated",
-        /// The subscription or the connection ended before.
+        /// The subscription or the connection ended first.
         GivenUp = "given_up",
-        /// A grant of its user denies the subject, and its pattern reaches beyond.
+        /// A grant denies the user the subject, which a wider pattern matched.
         Denied = "denied",
     }
 }
 
 label! {
-    /// What became of a token that a client brought without reconnecting.
+    /// Outcome of a token that a client brought without reconnecting.
     Refresh = "outcome" {
-        /// It holds from now on.
+        /// The token is valid and in use.
         Accepted = "accepted",
-        /// It is another user's.
+        /// The token belongs to another user.
         OtherUser = "other_user",
-        /// It does not hold.
+        /// The token is invalid.
         Refused = "refused",
     }
 }
 
 label! {
-    /// What became of a message between nodes.
+    /// Outcome of a message between nodes.
     Control = "what" {
-        /// It was sent.
+        /// Sent.
         Sent = "sent",
-        /// It could not be sent; the broker was away.
+        /// Not sent, because the broker was away.
         Unsent = "unsent",
-        /// It was heard and done.
+        /// Received and carried out.
         Received = "received",
-        /// It was heard and made no sense.
+        /// Received, but malformed.
         Refused = "refused",
     }
 }
@@ -147,11 +147,11 @@ label! {
         AddressRate = "address_rate",
         /// The process has no file descriptor left.
         Descriptors = "descriptors",
-        /// No complete request head came within `limits.handshake_time`.
+        /// No complete request head arrived within `limits.handshake_time`.
         HandshakeTime = "handshake_time",
-        /// What came is no HTTP request head, or one larger than `limits.header_bytes`.
+        /// The data is not an HTTP request head, or the head is larger than `limits.header_bytes`.
         BadHead = "bad_head",
-        /// The TLS handshake failed, or the client spoke no TLS.
+        /// The TLS handshake failed, or the client did not speak TLS.
         Tls = "tls",
         /// The TLS handshake took longer than `limits.handshake_time`.
         TlsTimeout = "tls_timeout",
@@ -161,15 +161,15 @@ label! {
 }
 
 label! {
-    /// Why the internal listener turned somebody away.
+    /// Why the internal listener refused a connection or request.
     InternalRefusal = "reason" {
-        /// As many connections are open as may be, of all or of the address, or they come too fast.
+        /// Too many open connections, in all or from the address, or too many new ones.
         Connections = "connections",
-        /// The address asks faster than it may.
+        /// Too many requests from the address.
         Requests = "requests",
-        /// Without the token or certificate that is asked for, from a page, or by a name that is none of the listener's.
+        /// Without the required token or certificate, from a page, or under a foreign name.
         Denied = "denied",
-        /// The answer was not taken in time.
+        /// The client did not read its answer in time.
         AnswerTime = "answer_time",
     }
 }
@@ -177,35 +177,35 @@ label! {
 label! {
     /// Why a token was refused.
     TokenRefusal = "reason" {
-        /// There was none.
+        /// No token was sent.
         Missing = "missing",
         /// Longer than `auth.token_bytes`.
         TooLarge = "too_large",
-        /// No signed JWT, or an encrypted or nested one.
+        /// Not a signed JWT, or an encrypted or nested one.
         Malformed = "malformed",
-        /// Signed in a way that is not configured for its issuer or not meant for its key; `none`, too.
+        /// The algorithm is not configured for the issuer or does not fit the key; includes `none`.
         Algorithm = "algorithm",
-        /// It demands that something be understood (`crit`).
+        /// The token has critical extensions (`crit`).
         Critical = "critical",
-        /// Its `typ` is neither JWT nor at+jwt.
+        /// `typ` is neither JWT nor at+jwt.
         Type = "type",
-        /// Its `iss` is not configured.
+        /// `iss` is not configured.
         Issuer = "issuer",
-        /// Its `aud` does not name this service.
+        /// `aud` does not name this service.
         Audience = "audience",
-        /// Its `exp` is over.
+        /// `exp` is in the past.
         Expired = "expired",
-        /// Its `nbf` is still to come.
+        /// `nbf` is in the future.
         NotYetValid = "not_yet_valid",
-        /// Its `iat` is still to come.
+        /// `iat` is in the future.
         IssuedInFuture = "issued_in_future",
-        /// A claim is missing, or is not as it has to be.
+        /// A claim is missing or invalid.
         Claim = "claim",
-        /// Its issuer has no key of that name.
+        /// The issuer has no key of that name.
         UnknownKey = "unknown_key",
         /// The signature is wrong.
         Signature = "signature",
-        /// It was revoked.
+        /// The token was revoked.
         Revoked = "revoked",
         /// The issuer's keys could not be read.
         KeysUnavailable = "keys_unavailable",
@@ -213,19 +213,19 @@ label! {
 }
 
 label! {
-    /// How a fetch of keys ended.
+    /// Result of a fetch of keys.
     JwksFetch = "result" {
-        /// The keys are here.
+        /// The keys were read.
         Fetched = "fetched",
-        /// There was no answer, or another than 200.
+        /// No answer, or a status other than 200.
         Failed = "failed",
-        /// The answer is no set of keys, or holds none that can be used.
+        /// The answer is not a set of keys, or no key in it can be used.
         Unusable = "unusable",
     }
 }
 
 label! {
-    /// Whom a listener is for.
+    /// The listeners of a node.
     Listener = "listener" {
         /// `server.listen`.
         Clients = "clients",
@@ -237,31 +237,31 @@ label! {
 label! {
     /// Why a published key is not used.
     PassedOver = "reason" {
-        /// It is for encryption.
+        /// The key is for encryption.
         Use = "use",
-        /// No configured algorithm works with it.
+        /// No configured algorithm works with the key.
         Kind = "kind",
-        /// RSA with less than 2048 bits.
+        /// RSA with fewer than 2048 bits.
         Weak = "weak",
-        /// It cannot be read.
+        /// The key cannot be read.
         Broken = "broken",
-        /// Another one has the same name.
+        /// Another key has the same name.
         Duplicate = "duplicate",
     }
 }
 
 label! {
-    /// What became of changed certificate files.
+    /// Outcome of changed certificate files.
     Reload = "result" {
         /// New handshakes use them.
         Taken = "taken",
-        /// They do not hold; those before are kept.
+        /// The files are invalid; the previous ones stay in use.
         Refused = "refused",
     }
 }
 
 label! {
-    /// What a broker connection reports.
+    /// Events of a broker connection.
     BrokerEvent = "event" {
         /// A connection was made.
         Connected = "connected",
@@ -275,7 +275,7 @@ label! {
         ServerError = "server_error",
         /// An error on this side, for example a failed attempt to connect.
         ClientError = "client_error",
-        /// A message came with a header block that cannot be read; its event was delivered without headers.
+        /// A message had a header block that cannot be read; its event was delivered without headers.
         BadHeaders = "bad_headers",
     }
 }

@@ -30,7 +30,7 @@ use page::{Part, parts};
 use shell::{Shell, tool};
 
 /// Where pages are.
-const PAGES: [&str; 7] = [".", "bench", "deploy", "docs", "docs/decisions", "docs/lab", "loadtest"];
+const PAGES: [&str; 8] = [".", "bench", "deploy", "docs", "docs/decisions", "docs/lab", "docs/operations", "loadtest"];
 
 /// Pages that speak of the code: what they name may stand anywhere in it.
 const OF_CODE: [&str; 8] = [
@@ -108,6 +108,19 @@ fn every_link_leads_somewhere() {
     none(pages.iter().flat_map(|(path, parts)| {
         let dead = links::dead(path, parts, &anchors, |target| target.exists() || target.as_os_str().is_empty());
         dead.into_iter().map(|why| format!("{}: {why}", path.display()))
+    }));
+}
+
+#[test]
+fn every_decision_has_a_status_and_stands_in_the_index() {
+    let index = fs::read_to_string("docs/decisions/README.md").expect("an index");
+    none(files("docs/decisions").into_iter().filter(|path| !path.ends_with("README.md")).flat_map(|path| {
+        let text = fs::read_to_string(&path).expect("a page");
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        let status = text.lines().nth(2).is_some_and(|line| line.starts_with("Status: "));
+        let without = (!status).then(|| format!("{name} has no status behind its title"));
+        let missing = (!index.contains(&format!("]({name})"))).then(|| format!("{name} is not in the index"));
+        without.into_iter().chain(missing)
     }));
 }
 

@@ -1,6 +1,6 @@
 //! An operator's first hour, in which everything is wrong once: each time the log's
 //! last warning, and `/readyz` or the error that ends the start, name the thing and the
-//! remedy. What they say is a part of `docs/operations.md`; `UPDATE_GENERATED=1`
+//! remedy. What they say is a part of `docs/operations/troubleshooting.md`; `UPDATE_GENERATED=1`
 //! writes it there.
 
 use std::{
@@ -282,15 +282,15 @@ async fn everything_that_can_be_wrong_names_itself_and_its_remedy() {
         assert!(!page.join("\n").replace("# wrong", "").contains(secret), "{shown}");
     }
     let (begin, end) = ("\n## The first hour\n", "\n## ");
-    let guide = fs::read_to_string("docs/operations.md").expect("docs/operations.md");
+    let path = "docs/operations/troubleshooting.md";
+    let guide = fs::read_to_string(path).expect("the page");
     let (before, rest) = guide.split_once(begin).expect("a place for it");
     let (section, after) = rest.split_once(end).expect("the next section");
     let (words, now) = section.split_once("```text\n").expect("a block");
     let expected = format!("{shown}```\n");
     if env::var_os("UPDATE_GENERATED").is_some() {
-        fs::write("docs/operations.md", format!("{before}{begin}{words}```text\n{expected}{end}{after}"))
-            .expect("it can be written");
+        fs::write(path, format!("{before}{begin}{words}```text\n{expected}{end}{after}")).expect("it can be written");
         return;
     }
-    assert_eq!(now, expected, "docs/operations.md shows something else; UPDATE_GENERATED=1 writes it");
+    assert_eq!(now, expected, "{path} shows something else; UPDATE_GENERATED=1 writes it");
 }

@@ -205,7 +205,7 @@ impl Topic {
             let checks = member.add_live(&self.pattern, place);
             // Before the first event, and under the lock that a fan-out takes.
             live.tell(&member);
-            TopicMember { member, checks }
+            TopicMember::new(member, checks)
         });
     }
 

@@ -13,21 +13,28 @@ use rustls::{
 
 use super::*;
 
-/// A socket that takes and gives so many bytes at a time, in turn; 0 is "would block".
+/// A socket that takes and gives so many bytes at a time, each in turn; 0 is "would block".
 struct Piecemeal {
     pieces: Vec<usize>,
-    turn: Cell<usize>,
+    reads: Cell<usize>,
+    writes: Cell<usize>,
     arriving: RefCell<Vec<u8>>,
     sent: RefCell<Vec<u8>>,
 }
 
 impl Piecemeal {
     fn new(pieces: Vec<usize>) -> Self {
-        Self { pieces, turn: Cell::new(0), arriving: RefCell::default(), sent: RefCell::default() }
+        Self {
+            pieces,
+            reads: Cell::new(0),
+            writes: Cell::new(0),
+            arriving: RefCell::default(),
+            sent: RefCell::default(),
+        }
     }
 
-    fn piece(&self, most: usize) -> io::Result<usize> {
-        let turn = self.turn.replace(self.turn.get() + 1);
+    fn piece(&self, turns: &Cell<usize>, most: usize) -> io::Result<usize> {
+        let turn = turns.replace(turns.get() + 1);
         match self.pieces[turn % self.pieces.len()].min(most) {
             0 => Err(io::ErrorKind::WouldBlock.into()),
             piece => Ok(piece),
@@ -38,14 +45,14 @@ impl Piecemeal {
 impl Socket for Piecemeal {
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut arriving = self.arriving.borrow_mut();
-        let piece = self.piece(arriving.len().min(buffer.len()))?;
+        let piece = self.piece(&self.reads, arriving.len().min(buffer.len()))?;
         buffer[..piece].copy_from_slice(&arriving[..piece]);
         arriving.drain(..piece);
         Ok(piece)
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = self.piece(bytes.len())?;
+        let piece = self.piece(&self.writes, bytes.len())?;
         self.sent.borrow_mut().extend_from_slice(&bytes[..piece]);
         Ok(piece)
     }

@@ -7,18 +7,44 @@ SHELL := bash
 DESCRIPTORS := ulimit -n $$(ulimit -Hn) 2>/dev/null || true;
 ARGS ?=
 
+# The toolchain of rust-toolchain.toml, if it is installed under another name: rustup would fetch it once more.
+TOOLCHAIN := $(if $(RUSTUP_TOOLCHAIN),,$(shell scripts/toolchain.sh))
+ifneq ($(TOOLCHAIN),)
+export RUSTUP_TOOLCHAIN := $(TOOLCHAIN)
+endif
+
 .PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
         bench-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke conformance image model clean \
-        client client-test
+        client client-test quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' \
+	  $(MAKEFILE_LIST)
+
+##@ Use
 
 demo: ## Build and run on the embedded broker, with a live page and sample events
 	cargo run --locked -- dev $(ARGS)
 
 run: ## Run a node: make run ARGS='--nats nats://127.0.0.1:4222 --anonymous'
 	cargo run --locked --release -- serve $(ARGS)
+
+image: ## Build the container image
+	docker build -f deploy/Dockerfile --build-arg COMMIT=$$(git rev-parse --short HEAD) -t notifier:dev .
+
+##@ Every day
+
+# The node as the tests have built it. `cargo build` would build another one, since tests need more features of Tokio.
+TESTED_NODE := cargo test --quiet --locked --no-run --test layers
+
+# In the order of how soon each one fails.
+quick: fmt-check commits ## Format, clippy, unit tests, floors and what the pages name: below three minutes
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo test --locked --lib --test layers
+	cargo test --locked --test docs -- --skip what_the_pages_show_runs
+
+CHECK := fmt-check commits shell-check deploy-check release-check lint test model doc loadtest-smoke bench-check gates
+check: $(CHECK) ## All that a change has to pass
 
 # Most tests wait, for a server or a timeout: three for each core keep it busy.
 test: tools ## Install what the tests need, and pass them all
@@ -32,16 +58,6 @@ tools: ## Install what the tests need (idempotent)
 	scripts/peers.sh > /dev/null
 	scripts/client.sh
 	scripts/chromium.sh > /dev/null
-
-client: ## Build the browser library from client/src into client/dist
-	scripts/client.sh
-	cd client && npm run --silent build
-
-client-test: ## Check that client/dist is current, and test it: scripted nodes, real nodes, a real Chromium
-	scripts/client.sh
-	cd client && NATS_SERVER=$$(../scripts/nats-server.sh) CHROMIUM=$$(../scripts/chromium.sh) npm test --silent -- $(ARGS)
-
-check: fmt-check lint test model doc shell-check deploy-check loadtest-smoke bench-check gates ## All that CI runs
 
 fmt: ## Format the code
 	cargo fmt
@@ -60,11 +76,51 @@ lint: ## Clippy, warnings are errors
 doc: ## Build the documentation of the code, private items included
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-shell-check: ## Check the shell scripts
+generate: ## Write what is generated from the source: types of the contract, tables in docs/
+	UPDATE_GENERATED=1 cargo test --locked --test generated
+
+client: ## Build the browser library from client/src into client/dist
+	scripts/client.sh
+	cd client && npm run --silent build
+
+client-test: ## Check that client/dist is current, and test it: scripted nodes, real nodes, a real Chromium
+	scripts/client.sh
+	cd client && NATS_SERVER=$$(../scripts/nats-server.sh) CHROMIUM=$$(../scripts/chromium.sh) npm test --silent -- $(ARGS)
+
+commits: ## Check the subjects of this branch's commits
+	scripts/check-commits.sh
+
+shell-check: ## Check the shell scripts and the workflows of CI
 	scripts/check-shell.sh
 
 deploy-check: ## Render the Kubernetes manifests and check them against the schemas
 	scripts/check-deploy.sh
+
+clean: ## Remove what was built; tools stay, in ~/.cache/notifier
+	cargo clean
+	rm -rf .cache fuzz/target tests/peers/node_modules client/node_modules client/.build
+
+##@ Before a release
+
+# What is too long for each change. CI runs each word on a machine of its own.
+NIGHT := deny advisories test-full conformance model-long chaos-long soak-short fuzz loadtest mutants-changed
+night: ## All that is long, one word after the other, some hours
+	scripts/night.sh $(NIGHT)
+
+test-full:
+	TEST_SIZE=full $(MAKE) test
+
+model-long:
+	$(MAKE) model ITERATIONS=2000 SEED=$${SEED:-$$RANDOM}
+
+chaos-long:
+	$(MAKE) chaos SECONDS=300 SEED=$${SEED:-$$RANDOM}
+
+soak-short:
+	$(MAKE) soak MINUTES=10
+
+mutants-changed: tools
+	$(DESCRIPTORS) scripts/mutants.sh --changed $(ARGS)
 
 deny: ## Check licences, bans and sources of all dependencies
 	scripts/deny.sh licenses bans sources
@@ -75,51 +131,8 @@ advisories: ## Check all dependencies against RustSec; ADVISORY_DB=FOLDER takes 
 sbom: ## Write what the node is made of, as CycloneDX: target/notifier.cdx.json
 	scripts/sbom.sh
 
-generate: ## Write what is generated from the source: types of the contract, tables in docs/
-	UPDATE_GENERATED=1 cargo test --locked --test generated
-
-bench: ## Measure a node beside the floor and its peers; see bench/README.md
-	$(DESCRIPTORS) scripts/bench.sh $(ARGS)
-
-# The same target folder as the node's, because most of what is compiled is the same.
-BENCH := CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target} cargo
-bench-check: ## Check the benchmark, and that it still works
-	$(BENCH) clippy --locked --all-targets --manifest-path bench/Cargo.toml -- -D warnings
-	$(BENCH) test --locked --manifest-path bench/Cargo.toml
-	cargo build --locked
-	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- --quick \
-	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh) \
-	  --targets floor,floor16,notifier,notifier-proto,naive
-	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- --quick \
-	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh) \
-	  --targets notifier-durable,notifier-full-durable --scenarios fanout,personal,unwanted
-	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- --quick \
-	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh) \
-	  --targets notifier-full,notifier-tls --scenarios idle,connect,storm,topics
-	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- startup --quick \
-	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
-	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- resume --quick \
-	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
-	$(DESCRIPTORS) $(BENCH) run --quiet --locked --manifest-path bench/Cargo.toml -- soak --quick \
-	  --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
-
-profile: ## Where a node's time goes, as a flame graph: make profile ARGS='--scenarios personal'
-	$(DESCRIPTORS) scripts/profile.sh $(ARGS)
-
-gates: ## Count the instructions of the hot path, and fail where they have grown by 5 %
-	PATH="$$(scripts/gungraun.sh):$$PATH" cargo bench --locked --bench instructions
-
-hot-path: ## Time what is done once per event
-	cargo bench --locked --bench hot_path $(ARGS)
-
-fuzz: ## Fuzz every decoder and matcher, FUZZ_SECONDS (60) each
-	scripts/fuzz.sh
-
-mutants: tools ## Change the code bit by bit and list what no test notices: make mutants ARGS='--re src/rate.rs'
-	$(DESCRIPTORS) scripts/mutants.sh $(ARGS)
-
-coverage: tools ## What the tests reach, by file: make coverage ARGS=--html
-	$(DESCRIPTORS) scripts/coverage.sh $(ARGS)
+conformance: tools ## The WebSocket conformance suite's reference runner besides the one in `make test`
+	$(DESCRIPTORS) cargo test --locked --test conformance -- --include-ignored
 
 SEED ?=
 SECONDS ?=
@@ -132,27 +145,63 @@ OUT ?= target/soak
 soak: ## Live with a node for an hour; nothing may grow or be left: make soak MINUTES=60 SEED=7 OUT=target/soak
 	$(DESCRIPTORS) scripts/bench.sh soak --minutes $(MINUTES) $(addprefix --seed ,$(SEED)) --out $(OUT)
 
-model: ## Run what tasks do to each other in thousands of orders: make model ITERATIONS=20000 SEED=3
-	@# Cargo builds the program with that feature as well, and it cannot run: put the other one back in its place.
-	trap 'cargo build --locked' EXIT; \
-	  $(if $(ITERATIONS),ITERATIONS=$(ITERATIONS)) $(if $(SEED),SEED=$(SEED)) \
-	  cargo test --locked --features model --test model $(ARGS)
-
-conformance: tools ## The WebSocket conformance suite's reference runner besides the one in `make test`
-	$(DESCRIPTORS) cargo test --locked --test conformance -- --include-ignored
-
 loadtest: ## Load a node and a nats-server with k6; see loadtest/README.md
 	cargo build --locked --release
 	$(DESCRIPTORS) scripts/loadtest.sh $(ARGS)
 
-# In CI the node that the tests built will do.
 loadtest-smoke:
-	cargo build --locked
-	$(DESCRIPTORS) NOTIFIER=target/debug/notifier scripts/loadtest.sh
+	$(TESTED_NODE)
+	$(DESCRIPTORS) NOTIFIER=$${CARGO_TARGET_DIR:-target}/debug/notifier scripts/loadtest.sh
 
-image: ## Build the container image
-	docker build -f deploy/Dockerfile --build-arg COMMIT=$$(git rev-parse --short HEAD) -t notifier:dev .
+fuzz: ## Fuzz every decoder and matcher, FUZZ_SECONDS (60) each
+	scripts/fuzz.sh
 
-clean: ## Remove what was built and cached
-	cargo clean
-	rm -rf .cache fuzz/target tests/peers/node_modules client/node_modules client/.build
+VERSION ?=
+release: ## Cut the changelog, set the version, commit and tag: make release VERSION=1.0.0
+	scripts/release.sh $(VERSION)
+
+# Cuts a release in a scratch clone.
+release-check:
+	scripts/check-release.sh
+
+##@ Laboratory
+
+bench: ## Measure a node beside the floor and its peers; see bench/README.md
+	$(DESCRIPTORS) scripts/bench.sh $(ARGS)
+
+# The same target folder as the node's, because most of what is compiled is the same.
+BENCH := CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target} cargo
+OF_BENCH := --locked --manifest-path bench/Cargo.toml
+BENCH_RUN := $(DESCRIPTORS) $(BENCH) run --quiet $(OF_BENCH) --
+QUICKLY := --quick --node $${CARGO_TARGET_DIR:-target}/debug/notifier --nats-server $$(scripts/nats-server.sh)
+bench-check: ## Check the benchmark, and that it still works
+	$(BENCH) clippy $(OF_BENCH) --all-targets -- -D warnings
+	$(BENCH) test $(OF_BENCH)
+	$(TESTED_NODE)
+	$(BENCH_RUN) $(QUICKLY) --targets floor,floor16,notifier,notifier-proto,naive
+	$(BENCH_RUN) $(QUICKLY) --targets notifier-durable,notifier-full-durable --scenarios fanout,personal,unwanted
+	$(BENCH_RUN) $(QUICKLY) --targets notifier-full,notifier-tls --scenarios idle,connect,storm,topics
+	$(BENCH_RUN) startup $(QUICKLY)
+	$(BENCH_RUN) resume $(QUICKLY)
+	$(BENCH_RUN) soak $(QUICKLY)
+
+profile: ## Where a node's time goes, as a flame graph: make profile ARGS='--scenarios personal'
+	$(DESCRIPTORS) scripts/profile.sh $(ARGS)
+
+gates: ## Count the instructions of the hot path, and fail where they have grown by 5 %
+	PATH="$$(scripts/gungraun.sh):$$PATH" cargo bench --locked --bench instructions
+
+hot-path: ## Time what is done once per event
+	cargo bench --locked --bench hot_path $(ARGS)
+
+model: ## Run what tasks do to each other in thousands of orders: make model ITERATIONS=20000 SEED=3
+	@# Cargo builds the program with that feature as well, and it cannot run: put the other one back in its place.
+	trap '$(TESTED_NODE)' EXIT; \
+	  $(if $(ITERATIONS),ITERATIONS=$(ITERATIONS)) $(if $(SEED),SEED=$(SEED)) \
+	  cargo test --locked --features model --test model $(ARGS)
+
+mutants: tools ## Change the code bit by bit and list what no test notices: make mutants ARGS='--re src/rate.rs'
+	$(DESCRIPTORS) scripts/mutants.sh $(ARGS)
+
+coverage: tools ## What the tests reach, by file: make coverage ARGS=--html
+	$(DESCRIPTORS) scripts/coverage.sh $(ARGS)

@@ -17,8 +17,8 @@ use notifier::{
     broker::decode_all,
     close::CloseReason,
     codec::Encoding,
-    config::{self, Algorithm, AuthMode, Config, Flags, Grant, Issuer, Source},
-    control::{self, Answer, Message},
+    config::{self, Algorithm, AuthMode, Config, Flags, Grant, Issuer, SettingsFile},
+    control::{self, Answer, NodeMessage},
     metrics::Metrics,
     socket::Decoder,
     subject::{Pattern, Subject},
@@ -167,7 +167,7 @@ pub fn configuration(bytes: &[u8]) {
     if text.contains("_file") {
         return;
     }
-    let source = Source { origin: "fuzz".into(), text: text.into() };
+    let source = SettingsFile { origin: "fuzz".into(), text: text.into() };
     match config::load(Some(&source), Vec::new(), &Flags::default()) {
         Ok(config) => drop(config.validate()),
         Err(error) => assert!(!error.to_string().is_empty()),
@@ -229,8 +229,8 @@ fn issuer(algorithms: &[Algorithm]) -> Issuer {
 /// What nodes say to each other: nothing, or something that reads back the same
 /// and is no longer than nodes read.
 pub fn control_messages(bytes: &[u8]) {
-    if let Ok(message) = Message::read(bytes) {
-        assert_eq!(Message::read(&message.write()).expect("we wrote it"), message);
+    if let Ok(message) = NodeMessage::read(bytes) {
+        assert_eq!(NodeMessage::read(&message.write()).expect("we wrote it"), message);
         assert!(bytes.len() <= control::MESSAGE_BYTES);
     }
     if let Ok(answer) = Answer::read(bytes) {

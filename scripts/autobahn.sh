@@ -6,8 +6,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/cache.sh"
 
 # wstest exits 0 even when cases fail: callers must read its index.json and count the cases.
 version=25.10.1
-venv=$cache/autobahn-$version
 lock=$repo/scripts/autobahn.constraints.txt
+venv=$cache/autobahn-$version-$(fingerprint <"$lock")
 
 python27() {
   local python

@@ -1,9 +1,20 @@
 #!/usr/bin/env bash
 # Sourced by the scripts beside it: the folder their tools live in, one writer at a time, and the ways to fetch a tool.
+#
+# The folder is the user's, not the checkout's: a fresh clone finds what another one has built. So several checkouts, at
+# different commits, use it at once, and three rules hold. The version, or a hash of what was installed, stands in a
+# tool's name; a tool is made under another name and moved into place; and what is in place is never changed.
+# A virtual environment, which cannot be moved, is in place once it has its stamp.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-cache=${NOTIFIER_CACHE:-$repo/.cache}
+if [ -n "${NOTIFIER_CACHE:-}" ]; then
+  cache=$NOTIFIER_CACHE
+elif [ -n "${XDG_CACHE_HOME:-}${HOME:-}" ]; then
+  cache=${XDG_CACHE_HOME:-$HOME/.cache}/notifier
+else
+  cache=$repo/.cache
+fi
 mkdir -p "$cache/bin"
 # Callers use the printed paths from other folders.
 cache=$(cd "$cache" && pwd)
@@ -30,6 +41,9 @@ alone() {
   trap 'rm -rf "$work"' EXIT
 }
 
+# fingerprint: a short name for what comes in.
+fingerprint() { { sha256sum 2>/dev/null || shasum -a 256; } | cut -c1-12; }
+
 # python_at_least 3.10 MODULE..: prints the first Python 3 that is new enough and has the modules.
 python_at_least() {
   local version=$1 python
@@ -45,7 +59,7 @@ sys.version_info >= tuple(map(int, sys.argv[1].split("."))) or sys.exit(1)
   return 1
 }
 
-# go_build MODULE VERSION FILE: builds the program at the module's root.
+# go_build MODULE VERSION FILE [FOLDER]: builds the program at the module's root, or in a folder of it.
 # Through a go.mod of its own, not `go install MODULE@VERSION`: that one also asks the module's vanity domain whether the
 # version is deprecated, and fails where only a module proxy can be reached. Sums are checked against Go's sum database.
 go_build() {
@@ -55,7 +69,7 @@ go_build() {
   mkdir -p "$dir"
   printf 'module tool\n\ngo 1.21\n\nrequire %s %s\n' "$1" "$2" >"$dir/go.mod"
   # 9>&-: Go leaves a telemetry process behind, which would keep the lock.
-  (cd "$dir" && GOWORK=off GOFLAGS='' go build -mod=mod -buildvcs=false -trimpath -o tool "$1") >&2 9>&- \
+  (cd "$dir" && GOWORK=off GOFLAGS='' go build -mod=mod -buildvcs=false -trimpath -o tool "$1${4:+/$4}") >&2 9>&- \
     && mv "$dir/tool" "$3"
 }
 

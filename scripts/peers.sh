@@ -5,7 +5,6 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/cache.sh"
 
 peers=$repo/tests/peers
-venv=$cache/peers
 
 missing=()
 runs node --version || missing+=("Node.js (node)")
@@ -19,6 +18,8 @@ node_stamp() { node --version; cat "$peers/package-lock.json"; }
 python_stamp() { "$python" -c 'import sys; print(sys.version, sys.executable)'; cat "$peers/requirements.txt"; }
 same() { [ -f "$2" ] && [ "$("$1")" = "$(cat "$2")" ]; }
 node_fresh() { same node_stamp "$peers/node_modules/.stamp"; }
+# Another checkout may want other packages: each set has a folder, which is not touched once it is complete.
+venv=$cache/peers-$(python_stamp | fingerprint)
 python_fresh() { same python_stamp "$venv/stamp" && runs "$venv/bin/python" --version; }
 
 if ! { node_fresh && python_fresh; }; then

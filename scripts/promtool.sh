@@ -4,7 +4,9 @@ set -euo pipefail
 # shellcheck source=scripts/cache.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cache.sh"
 
-cached=$cache/bin/promtool
+# The distribution decides the version.
+system=$(. /etc/os-release 2>/dev/null && echo "${ID:-linux}-${VERSION_ID:-rolling}") || system=$(uname -s)
+cached=$cache/bin/promtool-$system
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 # As root, apt would fetch as a user of its own, who cannot write into our folder.

@@ -1,5 +1,5 @@
-//! The way in: a token becomes an identity, an identity becomes grants. The
-//! same for WebSocket and HTTP.
+//! Access: a token becomes an identity, an identity becomes grants, the same for
+//! WebSocket and HTTP.
 
 pub mod auth;
 pub mod grants;
@@ -31,7 +31,7 @@ use crate::{
 /// started. Beyond that it is refused: another node may know.
 const KNOWN_TIME: Duration = Duration::from_secs(3);
 
-/// Decides who comes in, and what they may do there.
+/// Decides which clients are admitted, and by which grants.
 #[derive(Debug)]
 pub struct Access {
     auth: Auth,

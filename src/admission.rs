@@ -1,6 +1,6 @@
-//! Who may come in: how many connections there may be, of all, of one address
-//! and of one user, how fast new ones may come, how much of HTTP answers may be
-//! held, and when the last has gone. Free of sockets and of HTTP.
+//! Admission control: how many connections there may be, of all, of one address and
+//! of one user, how fast new ones may come, how much of HTTP answers may be held,
+//! and when the last has gone. Free of sockets and of HTTP.
 
 mod budget;
 mod rejected;
@@ -53,12 +53,12 @@ pub struct Admission {
     requests: Throttle,
     hasher: RandomState,
     start: Instant,
-    limits: Told,
+    limits: NamedLimits,
 }
 
-/// What refusals say.
+/// The limits that refusals name.
 #[derive(Debug)]
-struct Told {
+struct NamedLimits {
     per_address: u32,
     per_user: u32,
 }
@@ -67,13 +67,13 @@ struct Told {
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<Admission>,
-    /// Whom it counts for; 0: nobody.
+    /// The user that it counts for; 0: none.
     address: AtomicU64,
     user: AtomicU64,
 }
 
 impl Admission {
-    /// A gate with these limits, which shows the bytes of answers that are held.
+    /// Admission control with these limits, which shows the bytes of answers that are held.
     pub fn new(limits: &Limits, unread: Gauge) -> Arc<Self> {
         let pace = (limits.connections_per_second > 0)
             .then(|| Rate::new(limits.connections_per_second.into(), limits.connections_burst.into()));
@@ -93,7 +93,7 @@ impl Admission {
             requests: Throttle::new(limits.address_requests_per_second.into(), limits.address_requests_burst.into()),
             hasher: RandomState::new(),
             start: Instant::now(),
-            limits: Told { per_address: limits.address_connections, per_user: limits.user_connections },
+            limits: NamedLimits { per_address: limits.address_connections, per_user: limits.user_connections },
         })
     }
 
@@ -107,7 +107,7 @@ impl Admission {
         self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, grow).map_err(|_| Rejected::Full)?;
         let permit = Permit { gate: self.clone(), address: AtomicU64::new(0), user: AtomicU64::new(0) };
         if let Some(address) = address {
-            permit.stand_for_address(address)?;
+            permit.count_for_address(address)?;
         }
         // Last: what an address may not do takes nothing away from others.
         let now = self.now();
@@ -177,9 +177,9 @@ impl Admission {
         }
     }
 
-    /// What to tell who does not come in.
+    /// The refusal of a connection.
     pub fn refusal(&self, closed: Rejected) -> Refusal {
-        let Told { per_address, per_user } = self.limits;
+        let NamedLimits { per_address, per_user } = self.limits;
         let message = match closed {
             Rejected::Full => "this node holds as many connections as it may; try again later".into(),
             Rejected::Fast => "this node takes in as many new connections as it may; try again later".into(),
@@ -221,7 +221,7 @@ impl Permit {
     ///
     /// # Errors
     /// [`Rejected::AddressFast`] or [`Rejected::Address`].
-    pub fn stand_for_address(&self, address: IpAddr) -> Result<(), Rejected> {
+    pub fn count_for_address(&self, address: IpAddr) -> Result<(), Rejected> {
         if self.address.load(Ordering::Relaxed) != 0 {
             return Ok(());
         }
@@ -232,7 +232,7 @@ impl Permit {
         count(&self.gate.addresses, &self.address, key).ok_or(Rejected::Address)
     }
 
-    /// What to tell who does not come further.
+    /// The refusal of a request.
     pub fn refusal(&self, closed: Rejected) -> Refusal {
         self.gate.refusal(closed)
     }
@@ -266,7 +266,7 @@ fn count(crowd: &ConnectionCounts, place: &AtomicU64, key: u64) -> Option<()> {
     room.then(|| place.store(key, Ordering::Relaxed))
 }
 
-/// Whom an address stands for: of IPv6 a network of 64 bits, of which a single
+/// The network that an address counts for: of IPv6 a network of 64 bits, of which a single
 /// machine has all addresses (RFC 4291 2.5.4).
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {

@@ -143,7 +143,7 @@ impl fmt::Debug for Classes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Source, load};
+    use crate::config::{SettingsFile, load};
 
     fn classes() -> Classes {
         let text = r#"
@@ -165,7 +165,7 @@ mod tests {
             delivery = "durable"
             stream = "SHOP"
         "#;
-        let source = Source { origin: "test".into(), text: text.into() };
+        let source = SettingsFile { origin: "test".into(), text: text.into() };
         Classes::of(&load(Some(&source), [], &Default::default()).expect("it parses")).expect("patterns")
     }
 

@@ -1,19 +1,19 @@
 //! The verbs of the `notifier` command.
 
 mod admin;
-mod ask;
+mod request;
 mod check;
 mod dev;
 mod exit;
 mod explain;
-mod following;
+mod resume;
 mod health;
 mod internal;
 mod sample;
 mod serve;
 mod settings;
 mod streams;
-mod talk;
+mod pubsub;
 mod token;
 
 use std::{process::ExitCode, time::Duration};
@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     cli::{
         exit::{Ended, failed, say},
-        settings::Settings,
+        settings::SettingsArgs,
     },
     metrics::{COMMIT, VERSION},
 };
@@ -41,22 +41,22 @@ enum Verb {
     /// Try it: loopback, embedded broker, sample events, a live page.
     Dev(dev::DevArgs),
     /// Run a node.
-    Serve(Settings),
+    Serve(SettingsArgs),
     /// Validate the settings and print what is in effect, secrets redacted.
-    Check(Settings),
+    Check(SettingsArgs),
     /// Say whether somebody may do something, and by which grant.
     Explain(explain::ExplainArgs),
     /// Check the streams of the configuration, or make them fit.
     #[command(subcommand)]
     Streams(streams::StreamsVerb),
     /// Publish one event through a node.
-    Pub(talk::PubArgs),
+    Pub(pubsub::PubArgs),
     /// Print the events of a subject or pattern as they arrive.
-    Sub(talk::SubArgs),
+    Sub(pubsub::SubArgs),
     /// Ask a service through a node, and print its answer.
-    Request(ask::RequestArgs),
+    Request(request::RequestArgs),
     /// Print stored events, or the newest of each subject.
-    History(talk::HistoryArgs),
+    History(pubsub::HistoryArgs),
     /// Make a token to try things out with.
     Token(token::TokenArgs),
     /// Exit 0 when the node on this machine is alive (or, with --ready, ready).
@@ -86,10 +86,10 @@ pub fn main() -> ExitCode {
             Verb::Check(settings) => check::check(&settings),
             Verb::Explain(args) => explain::explain(&args).await,
             Verb::Streams(verb) => streams::streams(&verb).await,
-            Verb::Pub(args) => talk::publish(args).await,
-            Verb::Sub(args) => talk::subscribe(args).await,
-            Verb::Request(args) => ask::request(args).await,
-            Verb::History(args) => talk::history(args).await,
+            Verb::Pub(args) => pubsub::publish(args).await,
+            Verb::Sub(args) => pubsub::subscribe(args).await,
+            Verb::Request(args) => request::request(args).await,
+            Verb::History(args) => pubsub::history(args).await,
             Verb::Token(args) => token::token(&args),
             Verb::Healthcheck(args) => health::healthcheck(&args).await,
             Verb::Admin(verb) => admin::admin(verb).await,

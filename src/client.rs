@@ -9,7 +9,7 @@ use crate::{
     dial::resolve_host,
     error::Code,
     proto::{ClientFrame, Connect, Pong, ServerFrame, Welcome, client_frame::Body as ClientBody, server_frame::Body},
-    socket::{ClientError as SocketError, ClientSocket},
+    socket::{ClientSocket, SocketError},
     tls::Trust,
 };
 

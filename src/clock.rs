@@ -1,5 +1,5 @@
-//! The clock of the calendar, as events and tokens are written by it. For what
-//! lasts a while there is [`std::time::Instant`], which nobody sets back.
+//! The wall clock, by which events and tokens are dated. Durations are measured with
+//! [`std::time::Instant`], which cannot be set back.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -27,7 +27,7 @@ pub use error::ConfigError;
 pub(crate) use files::read_text;
 pub use grants::{ANONYMOUS, EVERYBODY, Grant};
 pub use issuers::{Algorithm, Family, ISSUER_BYTES, Issuer};
-pub use layers::{Flags, Source, load};
+pub use layers::{Flags, SettingsFile, load};
 pub use limits::{Limits, Overflow};
 pub use nats::{Nats, NatsTls};
 pub use network::{ForwardedHeader, Network, listen_address};

@@ -1,8 +1,8 @@
-//! What operators ask for, done on every node: whichever node is asked does it
-//! and tells the others. What is revoked, all nodes keep, and compare with each
-//! other, so that one that starts or was cut off learns of it.
+//! Commands of operators, done on every node: the node that is asked does the command
+//! and tells the others. All nodes keep the revocations and compare them, so that
+//! a node that starts or was cut off learns of them.
 
-mod order;
+mod command;
 
 use std::{
     collections::HashSet,
@@ -20,7 +20,7 @@ use tokio::{
     time,
 };
 
-pub use order::{Answer, MESSAGE_BYTES, Message, Order, Unreadable, Whom};
+pub use command::{Answer, BadMessage, Command, CommandTarget, MESSAGE_BYTES, NodeMessage};
 
 use crate::{
     access::{
@@ -35,13 +35,13 @@ use crate::{
     socket::ConnectionId,
     tasks::Tasks,
 };
-use order::TOGETHER;
+use command::TOGETHER;
 
-/// How long the other nodes have to answer. An operator waits that long.
+/// Time that the other nodes have to answer. An operator waits that long.
 const GATHER: Duration = Duration::from_millis(500);
 
-/// How often nodes compare what is revoked, besides after each outage: what a
-/// message that got lost may cost.
+/// Interval at which nodes compare revocations, besides after each outage: the delay
+/// that a lost message may cause.
 const COMPARE: Duration = Duration::from_secs(30);
 
 /// Requests of operators under way; further ones are refused.
@@ -50,7 +50,7 @@ const CALLS: usize = 16;
 /// Connections that a node lists at most.
 pub const LISTED: usize = 100;
 
-/// Does what operators ask for, here and on the other nodes.
+/// Runs commands of operators, here and on the other nodes.
 pub struct Control {
     /// Which running node this is.
     instance: String,
@@ -66,20 +66,20 @@ pub struct Control {
 }
 
 /// A request, who gave out the names in it, and where its outcome goes.
-type Call = (Order, Option<IssuerName>, oneshot::Sender<Outcome>);
+type Call = (Command, Option<IssuerName>, oneshot::Sender<Outcome>);
 
-/// What became of a request.
+/// The outcome of a command.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What each node that could be reached answers, this one first.
+    /// The answers of the nodes that could be reached, this one first.
     pub answers: Vec<Answer>,
     /// Whether the others could be asked at all.
     pub reached: bool,
 }
 
-/// Why a request is not taken.
+/// Reason for which a command is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Untaken {
+pub enum CommandRejected {
     /// Too many are under way.
     #[error("{CALLS} such requests are under way, the most there may be; try again")]
     Busy,
@@ -124,17 +124,17 @@ impl Control {
     /// of whatever issuer. May be called from any runtime.
     ///
     /// # Errors
-    /// See [`Untaken`].
-    pub async fn ask(&self, order: Order, issuer: Option<IssuerName>) -> Result<Outcome, Untaken> {
-        if let Order::Revoke(revocations) = &order {
+    /// See [`CommandRejected`].
+    pub async fn ask(&self, order: Command, issuer: Option<IssuerName>) -> Result<Outcome, CommandRejected> {
+        if let Command::Revoke(revocations) = &order {
             // Before anybody is told: a list that is full takes nothing.
             for revocation in revocations {
                 self.revocations.add(revocation.clone(), unix_seconds())?;
             }
         }
         let (tell, told) = oneshot::channel();
-        self.calls.try_send((order, issuer, tell)).map_err(|_| Untaken::Busy)?;
-        told.await.map_err(|_| Untaken::Busy)
+        self.calls.try_send((order, issuer, tell)).map_err(|_| CommandRejected::Busy)?;
+        told.await.map_err(|_| CommandRejected::Busy)
     }
 
     /// A revocation that begins now and is kept for so long.
@@ -160,7 +160,7 @@ impl Control {
                     // Whoever asked may have gone.
                     self.tasks.spawn(async move { drop(tell.send(control.serve(order, issuer).await)) });
                 }
-                heard = hear(&mut subscription) => self.hear(heard).await,
+                heard = receive(&mut subscription) => self.handle(heard).await,
                 Ok(()) = link.changed() => {
                     if *link.borrow_and_update() == Link::Up {
                         self.tasks.spawn(self.clone().compare());
@@ -178,7 +178,7 @@ impl Control {
     }
 
     /// Does it here, and has the others do it.
-    async fn serve(self: Arc<Self>, order: Order, issuer: Option<IssuerName>) -> Outcome {
+    async fn serve(self: Arc<Self>, order: Command, issuer: Option<IssuerName>) -> Outcome {
         let mut answers = vec![self.perform(&order, issuer.as_ref(), true).await];
         let Some(cluster) = self.broker.cluster() else { return Outcome { answers, reached: true } };
         let message = self.message(order, issuer);
@@ -187,8 +187,8 @@ impl Control {
     }
 
     /// Does what another node says.
-    async fn hear(self: &Arc<Self>, ClusterMessage { payload, reply_to }: ClusterMessage) {
-        let message = match Message::read(&payload) {
+    async fn handle(self: &Arc<Self>, ClusterMessage { payload, reply_to }: ClusterMessage) {
+        let message = match NodeMessage::read(&payload) {
             Ok(message) if message.from == self.instance => {
                 self.heard_itself.fetch_add(1, Ordering::Relaxed);
                 return;
@@ -203,8 +203,8 @@ impl Control {
         self.metrics.control_messages.of(Traffic::Received).increment(1);
         let Some(cluster) = self.broker.cluster() else { return };
         let answers = match &message.order {
-            Order::Compare { digest } if *digest == self.revocations.digest(unix_seconds()) => return,
-            Order::Compare { .. } => self.state_all(),
+            Command::Compare { digest } if *digest == self.revocations.digest(unix_seconds()) => return,
+            Command::Compare { .. } => self.state_all(),
             order => vec![self.perform(order, message.issuer.as_ref(), false).await],
         };
         let Some(reply_to) = reply_to else { return };
@@ -225,25 +225,25 @@ impl Control {
     }
 
     /// Does something on this node; `ours` says that it was asked for here.
-    async fn perform(&self, order: &Order, issuer: Option<&IssuerName>, ours: bool) -> Answer {
+    async fn perform(&self, order: &Command, issuer: Option<&IssuerName>, ours: bool) -> Answer {
         let issuer = issuer.map(|issuer| issuer.as_str());
         let mut answer = Answer { node: self.node.clone(), ..Answer::default() };
         let connections = match order {
-            Order::Disconnect(whom) => {
+            Command::Disconnect(whom) => {
                 self.registry.close(CloseReason::Disconnected, |identity, id| is(whom, issuer, identity, id)).await
             }
-            Order::Revoke(revocations) => self.learn(revocations.clone(), ours).await,
-            Order::Reevaluate { user, within_ms } => {
+            Command::Revoke(revocations) => self.learn(revocations.clone(), ours).await,
+            Command::Reevaluate { user, within_ms } => {
                 let theirs = UserFilter { user: Some(user.as_str()), issuer };
                 self.registry.require_refresh(theirs, Duration::from_millis(*within_ms)).await
             }
-            Order::List { user, most } => {
+            Command::List { user, most } => {
                 let user = user.as_ref().map(|user| user.as_str());
                 let (count, listed) = self.registry.list(UserFilter { user, issuer }, (*most).min(LISTED)).await;
                 answer.listed = listed;
                 count
             }
-            Order::Compare { .. } => 0,
+            Command::Compare { .. } => 0,
         };
         answer.connections = connections as u64;
         answer
@@ -273,7 +273,7 @@ impl Control {
     async fn compare(self: Arc<Self>) {
         let Some(cluster) = self.broker.cluster() else { return };
         let (mut theirs, mut differ) = (HashSet::new(), false);
-        let order = Order::Compare { digest: self.revocations.digest(unix_seconds()) };
+        let order = Command::Compare { digest: self.revocations.digest(unix_seconds()) };
         let message = self.message(order, None);
         let heard = self.heard_itself.load(Ordering::Relaxed);
         let asked = self
@@ -298,7 +298,7 @@ impl Control {
             let unknown: Vec<_> =
                 self.revocations.all(unix_seconds()).into_iter().filter(|one| !theirs.contains(one)).collect();
             for together in unknown.chunks(TOGETHER) {
-                self.count(cluster.tell(self.message(Order::Revoke(together.to_vec()), None)).await);
+                self.count(cluster.tell(self.message(Command::Revoke(together.to_vec()), None)).await);
             }
         }
     }
@@ -320,8 +320,8 @@ impl Control {
         asked
     }
 
-    fn message(&self, order: Order, issuer: Option<IssuerName>) -> Bytes {
-        Message { from: self.instance.clone(), issuer, order }.write()
+    fn message(&self, order: Command, issuer: Option<IssuerName>) -> Bytes {
+        NodeMessage { from: self.instance.clone(), issuer, order }.write()
     }
 
     fn count(&self, sent: bool) {
@@ -335,12 +335,12 @@ impl fmt::Debug for Control {
     }
 }
 
-/// What operators have asked for and is not done yet.
+/// Commands that are not done yet.
 #[derive(Debug)]
 pub struct Calls(mpsc::Receiver<Call>);
 
 /// The next message; never, where there is nothing to hear.
-async fn hear(subscription: &mut Option<ClusterSubscription>) -> ClusterMessage {
+async fn receive(subscription: &mut Option<ClusterSubscription>) -> ClusterMessage {
     match subscription {
         Some(listening) => match listening.next().await {
             Some(heard) => heard,
@@ -353,11 +353,11 @@ async fn hear(subscription: &mut Option<ClusterSubscription>) -> ClusterMessage 
     }
 }
 
-fn is(whom: &Whom, issuer: Option<&str>, identity: &Identity, id: ConnectionId) -> bool {
+fn is(whom: &CommandTarget, issuer: Option<&str>, identity: &Identity, id: ConnectionId) -> bool {
     let of = |user| UserFilter { user, issuer }.matches(identity);
     match whom {
-        Whom::User(user) => of(Some(user.as_str())),
-        Whom::TokenId(token) => of(None) && identity.token_id.as_deref() == Some(token.as_str()),
-        Whom::Connection(connection) => connection.as_str().parse() == Ok(id),
+        CommandTarget::User(user) => of(Some(user.as_str())),
+        CommandTarget::TokenId(token) => of(None) && identity.token_id.as_deref() == Some(token.as_str()),
+        CommandTarget::Connection(connection) => connection.as_str().parse() == Ok(id),
     }
 }

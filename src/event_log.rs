@@ -1,5 +1,5 @@
-//! Events of one stream in sequence order, with an index by subject: what a
-//! node keeps of the recent past, what the in-process broker stores, and the
+//! The event log holds events of one stream in sequence order, with an index by
+//! subject: the window of a node, the streams of the in-process broker, and the
 //! newest value of each subject. A queue and an ordered map. Free of I/O, of
 //! clocks and of locks.
 //!
@@ -218,7 +218,7 @@ impl<V> EventLog<V> {
             return page;
         }
         let index = (patterns.len() > FEW).then(|| patterns.iter().map(|pattern| (pattern.clone(), ())).collect());
-        let wanted = Wanted { patterns, index, select, upto, most };
+        let wanted = PageQuery { patterns, index, select, upto, most };
         let dense = self.read(&mut page, &wanted, |visited, found| visited < STEP * (1 + found));
         if !dense && !self.gather(&mut page, &wanted) {
             let visits = (PAGE_WORK / patterns.len().max(1)).max(STEP);
@@ -273,14 +273,19 @@ impl<V> EventLog<V> {
     }
 
     /// Whether an event is one of those that a page has.
-    fn is_wanted(&self, seq: u64, subject: &Subject, wanted: &Wanted<'_>) -> bool {
+    fn is_wanted(&self, seq: u64, subject: &Subject, wanted: &PageQuery<'_>) -> bool {
         let newest = || self.subjects.of(subject).is_some_and(|sequences| sequences.newest(wanted.upto) == Some(seq));
         wanted.matches(subject) && (wanted.select == Select::All || newest())
     }
 
     /// Continues a page event by event, as long as `on` says so of how many
     /// were visited and how many are wanted. Returns whether the page is complete.
-    fn read<'a>(&'a self, page: &mut EventPage<'a, V>, wanted: &Wanted<'_>, on: impl Fn(usize, usize) -> bool) -> bool {
+    fn read<'a>(
+        &'a self,
+        page: &mut EventPage<'a, V>,
+        wanted: &PageQuery<'_>,
+        on: impl Fn(usize, usize) -> bool,
+    ) -> bool {
         let mut found = 0;
         for (visited, (seq, subject, value)) in self.range(page.through, wanted.upto).enumerate() {
             if !on(visited, found) {
@@ -302,7 +307,7 @@ impl<V> EventLog<V> {
 
     /// Completes a page by the index; false, and the page as it was, when that
     /// takes too long.
-    fn gather<'a>(&'a self, page: &mut EventPage<'a, V>, wanted: &Wanted<'_>) -> bool {
+    fn gather<'a>(&'a self, page: &mut EventPage<'a, V>, wanted: &PageQuery<'_>) -> bool {
         let after = page.through;
         let left = wanted.most - page.events.len();
         let mut steps = PAGE_WORK / STEP;
@@ -339,7 +344,7 @@ impl<V> EventLog<V> {
 }
 
 /// The question that a page answers.
-struct Wanted<'p> {
+struct PageQuery<'p> {
     patterns: &'p [Pattern],
     /// The same, where they are many.
     index: Option<PatternMap<()>>,
@@ -348,7 +353,7 @@ struct Wanted<'p> {
     most: usize,
 }
 
-impl Wanted<'_> {
+impl PageQuery<'_> {
     fn matches(&self, subject: &Subject) -> bool {
         match &self.index {
             Some(index) => index.matches(subject),

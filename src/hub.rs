@@ -1,7 +1,7 @@
-//! Who wants what, and how it gets there. Live patterns have a feed at the
-//! broker for as long as they have members; streams are followed as a whole,
-//! and their events matched here. The hub never names a session; it pushes into
-//! outboxes.
+//! The hub matches events with subscriptions and pushes them into outboxes.
+//! Live patterns have a feed at the broker for as long as they have members;
+//! streams are followed as a whole, and their events are matched here. The hub
+//! never names a session.
 
 mod attachment;
 mod coalescer;
@@ -50,20 +50,20 @@ use stream::{channel::Channel, fan_out::StreamFanOut};
 /// millisecond of writes.
 const TURN: usize = 64;
 
-/// What a hub is made of.
+/// The parts that a hub is made of.
 #[derive(Debug)]
 pub struct Plan {
     /// Where live events come from.
     pub broker: Arc<dyn Broker>,
-    /// What arrives from there.
+    /// The intakes that bring events from there.
     pub intakes: Vec<Box<dyn Intake>>,
-    /// What each subject promises.
+    /// The delivery class of each subject.
     pub classes: Arc<Classes>,
     /// Of each stream, in the order of the configuration.
     pub journals: Vec<Arc<Journal>>,
     /// Bytes of events that may wait for one pattern with many members.
     pub backlog_bytes: usize,
-    /// What becomes of live events for a connection without room.
+    /// The fate of live events for a connection without room.
     pub overflow: Overflow,
     /// Stored events that one subscription may be sent before it is live.
     pub replay_events: u64,

@@ -1,6 +1,6 @@
-//! What a stream keeps, as this node knows it: the newest events in memory, in
-//! the order of the stream and without holes; older ones read when somebody
-//! resumes there. No consumer exists at the broker, for nobody.
+//! The journal of a stream, as this node knows it: the window of the newest events
+//! is in memory, in the order of the stream and without holes; older events are
+//! read when a client resumes there. The broker has no consumer for any client.
 //!
 //! One journal per stream follows the stream's tail. `docs/delivery.md` tells
 //! the whole story.
@@ -122,7 +122,7 @@ impl Journal {
         &self.name
     }
 
-    /// What its subjects promise.
+    /// The delivery that its subjects promise.
     pub fn delivery(&self) -> Delivery {
         self.shared_reads.window.delivery()
     }

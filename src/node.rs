@@ -1,5 +1,5 @@
 //! A node: all floors below, put together, from the first listen to the last
-//! farewell. The binary and the tests drive the same object.
+//! drain. The binary and the tests drive the same object.
 
 use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,7 +22,9 @@ use crate::{
     publish::Publisher,
     quota::Quotas,
     request::Requests,
-    server::{Admin, Desk, Health, InternalServer, ListenError, Server, Warden, descriptors, listen, room},
+    server::{
+        Admin, Health, InternalAuth, InternalRoutes, InternalServer, ListenError, Server, descriptors, listen, room,
+    },
     session::{self, Connections},
     tasks::Tasks,
     tls::{Endpoint, TlsError},
@@ -162,10 +164,15 @@ impl Node {
         let admin = Admin::new(control.clone(), access, registry.clone(), &config.auth);
         let endpoints = [tls.clone(), internal_tls.clone()].into_iter().flatten().collect();
         let health = health(&config, &services, &admission, &revocations, endpoints);
-        let desk = Desk { health: health.clone(), admin, warden: Warden::new(&config.server), tls: internal_tls };
+        let internal_routes = InternalRoutes {
+            health: health.clone(),
+            admin,
+            internal_auth: InternalAuth::new(&config.server),
+            tls: internal_tls,
+        };
         Ok(Self {
             server: Server::new(services, admission.clone(), &config.server, config.auth.cookie.clone(), tls),
-            internal: InternalServer::start(internal, desk)?,
+            internal: InternalServer::start(internal, internal_routes)?,
             control: (control, calls),
             config,
             listener,
@@ -198,7 +205,7 @@ impl Node {
         self.publisher.clone()
     }
 
-    /// Serves until `stop` resolves, then leaves: no new clients, a farewell
+    /// Serves until `stop` resolves, then leaves: no new clients, a drain
     /// for each of the others, and an end when the last has gone or
     /// `drain.grace` is over.
     ///

@@ -226,7 +226,7 @@ impl Outbox {
             waiting.add(chunk);
             return true;
         }
-        let written = match self.wire.try_write(chunk.as_bytes()) {
+        let written = match self.wire.try_send(chunk.as_bytes()) {
             Ok(written) if written == chunk.len() => return true,
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,

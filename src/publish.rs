@@ -1,6 +1,6 @@
-//! The door through which clients publish, whatever way they came: it checks
-//! grants, size and headers, says who sends it, then hands the event to the
-//! broker.
+//! The publisher takes events from clients, over WebSocket or HTTP: it checks
+//! grants, size and headers, adds the identity of the sender, then hands the event
+//! to the broker.
 
 mod event_id;
 mod outgoing;

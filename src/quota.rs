@@ -23,7 +23,7 @@ pub(crate) const QUESTION: u64 = 10;
 /// The rates of each user.
 ///
 /// Users are counted under a hash with a key that nobody knows, in tables that
-/// do not grow, as addresses are by the [gate](crate::admission::Gate).
+/// do not grow, as addresses are by [admission](crate::admission::Admission).
 #[derive(Debug)]
 pub struct Quotas {
     publishes: Throttle,

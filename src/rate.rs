@@ -1,16 +1,16 @@
-//! How often something may happen: a token bucket in eight bytes (the generic
+//! A rate limit: a token bucket in eight bytes (the generic
 //! cell rate algorithm, ITU-T I.371), a pure function of time.
 
 use std::time::Duration;
 
-/// What all may do.
+/// The rate of a limit, and its burst.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     per_second: u64,
     burst: u64,
 }
 
-/// What one has done.
+/// The state of one token bucket.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokenBucket {
     /// Nanoseconds, on the caller's clock, until which all is used up.

@@ -1,5 +1,5 @@
-//! The door to services: a client asks, the first answer goes back to it. The
-//! same checks and stamps as for what clients publish.
+//! Requests to services: a client asks, the first answer goes back to it. Checks and
+//! identity headers are the same as for published events.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,18 +30,18 @@ pub struct Requests {
     metrics: Arc<Metrics>,
 }
 
-/// A question.
+/// A request to a service.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceRequest {
     /// Where the service listens.
     pub subject: String,
-    /// What it is asked.
+    /// The event that is sent to the service.
     pub envelope: Envelope,
     /// How long to wait, milliseconds; 0: as long as the node waits at most.
     pub timeout_ms: u64,
 }
 
-/// Counts a question as long as it waits.
+/// Counts a request as long as it waits.
 struct Waiting<'a>(&'a Metrics, Instant);
 
 impl Requests {

@@ -19,11 +19,11 @@ const REASONS: usize = 16;
 /// What has been told of attempts that fail.
 #[derive(Debug, Default)]
 pub struct RetryLog {
-    told: Vec<Told>,
+    told: Vec<ToldReason>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct ToldReason {
     reason: String,
     last: Instant,
     pause: Duration,
@@ -38,7 +38,7 @@ impl RetryLog {
             if self.told.len() == REASONS {
                 self.told.remove(0);
             }
-            self.told.push(Told { reason, last: now, pause: PAUSE });
+            self.told.push(ToldReason { reason, last: now, pause: PAUSE });
             return true;
         };
         let since = now.saturating_duration_since(told.last);

@@ -3,13 +3,13 @@
 
 mod admin;
 mod address;
-mod answer;
+mod response;
 mod body;
-mod browsers;
-mod caller;
+mod cors;
+mod credentials;
 mod cookie;
 mod descriptors;
-mod farewell;
+mod reject;
 mod http;
 mod internal;
 mod keep_alive;
@@ -21,7 +21,7 @@ mod stored;
 mod subject_path;
 mod upgrade;
 mod visit;
-mod warden;
+mod internal_auth;
 
 use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
@@ -38,9 +38,9 @@ use tokio::{
 
 pub use admin::Admin;
 pub use descriptors::{descriptors, room};
-pub use internal::{Desk, Health, InternalServer};
+pub use internal::{Health, InternalRoutes, InternalServer};
+pub use internal_auth::InternalAuth;
 pub use listen::{ListenError, listen};
-pub use warden::Warden;
 
 use crate::{
     admission::{Admission, Permit},
@@ -52,11 +52,11 @@ use crate::{
     tls::Endpoint,
 };
 use address::Addresses;
-use answer::Refused;
-use browsers::{Browsers, Page};
-use farewell::send_away;
+use cors::{Cors, RequestOrigin};
 use keep_alive::{KeepAlive, Persistence};
 use portions::Portions;
+use reject::reject;
+use response::Refused;
 use visit::Visit;
 
 /// How long to wait when the process has no descriptor left. Trying again at
@@ -84,7 +84,7 @@ pub struct Server {
     admission: Arc<Admission>,
     addresses: Addresses,
     farewells: Arc<Semaphore>,
-    browsers: Browsers,
+    cors: Cors,
     tls: Option<Arc<Endpoint>>,
     live_page: bool,
     keep_alive: KeepAlive,
@@ -101,10 +101,10 @@ impl Server {
     ) -> Arc<Self> {
         let farewells = Arc::new(Semaphore::new(FAREWELLS));
         let addresses = Addresses::new(settings.trusted_proxies.clone(), settings.forwarded_header);
-        let browsers = Browsers::new(settings, cookie);
+        let cors = Cors::new(settings, cookie);
         let keep_alive = KeepAlive::new(session.limits.keep_alive_time.duration());
         let live_page = settings.live_page;
-        Arc::new(Self { session, admission, addresses, farewells, browsers, tls, live_page, keep_alive })
+        Arc::new(Self { session, admission, addresses, farewells, cors, tls, live_page, keep_alive })
     }
 
     /// Accepts connections until the node leaves; the listener is closed then.
@@ -112,7 +112,7 @@ impl Server {
         while let Some(accepted) = self.session.leaving.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer.ip()),
-                Err(error) => self.survive(&error).await,
+                Err(error) => self.pause_after_error(&error).await,
             }
         }
     }
@@ -122,7 +122,7 @@ impl Server {
         // Whom a proxy speaks for, its requests say.
         let address = (!self.addresses.is_proxy(peer)).then_some(peer);
         match self.admission.enter(address) {
-            Ok(permit) => tasks.spawn(self.clone().converse(stream, peer, Arc::new(permit))),
+            Ok(permit) => tasks.spawn(self.clone().serve_connection(stream, peer, Arc::new(permit))),
             Err(closed) => {
                 self.session.metrics.errors.of(closed.code()).increment(1);
                 self.session.metrics.accepts_failed.of(closed.failure()).increment(1);
@@ -130,7 +130,7 @@ impl Server {
                 if let (None, Ok(permit)) = (&self.tls, self.farewells.clone().try_acquire_owned()) {
                     let refusal = self.admission.refusal(closed);
                     tasks.spawn(async move {
-                        send_away(stream, refusal).await;
+                        reject(stream, refusal).await;
                         drop(permit);
                     });
                 }
@@ -138,7 +138,7 @@ impl Server {
         }
     }
 
-    async fn survive(&self, error: &io::Error) {
+    async fn pause_after_error(&self, error: &io::Error) {
         const ENFILE: i32 = 23;
         const EMFILE: i32 = 24;
         let failures = &self.session.metrics.accepts_failed;
@@ -153,7 +153,7 @@ impl Server {
         }
     }
 
-    async fn converse(self: Arc<Self>, stream: TcpStream, peer: IpAddr, permit: Arc<Permit>) {
+    async fn serve_connection(self: Arc<Self>, stream: TcpStream, peer: IpAddr, permit: Arc<Permit>) {
         match self.tls.clone() {
             None => self.speak(stream, peer, permit).await,
             // Boxed: every connection would have room for it otherwise.
@@ -244,12 +244,12 @@ impl Server {
         peer: IpAddr,
         permit: Arc<Permit>,
     ) -> Response<Full<Bytes>> {
-        let page = self.browsers.page(request.headers());
-        if let Some(name) = self.browsers.cookie() {
+        let page = self.cors.page(request.headers());
+        if let Some(name) = self.cors.cookie() {
             cookie::adopt(name, &page, &mut request);
         }
-        let answered = match (&page, self.browsers.preflight(&request)) {
-            (Page::Refused, _) => Err(self.browsers.refusal(request.headers())),
+        let answered = match (&page, self.cors.preflight(&request)) {
+            (RequestOrigin::Refused, _) => Err(self.cors.refusal(request.headers())),
             (_, Some(preflight)) => Ok(preflight),
             _ => self.answer(request, peer, permit).await,
         };
@@ -257,7 +257,7 @@ impl Server {
             self.session.metrics.errors.of(refused.code()).increment(1);
             refused.into_response()
         });
-        self.browsers.dress(&page, &mut response);
+        self.cors.add_headers(&page, &mut response);
         response
     }
 

@@ -59,7 +59,7 @@ pub async fn serve(
             Ok(Err(end)) => end,
             Err(_) => End::Close(CloseReason::ConnectTimeout),
         },
-        // Not in the registry yet, so the farewell would pass it over.
+        // Not in the registry yet, so the drain would pass it over.
         () = services.leaving.cancelled() => End::Close(CloseReason::Draining),
     };
     session.end(end).await;

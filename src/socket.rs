@@ -20,7 +20,7 @@ mod strict;
 mod wire;
 
 pub use chunk::{Chunk, MessageKind, frame_head};
-pub use client::{ClientError, ClientSocket};
+pub use client::{ClientSocket, SocketError};
 pub use connection_id::{ConnectionId, NoConnectionId};
 pub use decoder::{Decoder, Incoming};
 pub use handshake::{Upgrade, accept};

@@ -1,5 +1,5 @@
-//! One stop signal and one tracker of tasks: nothing this node started
-//! outlives it, and a panic is contained, counted and never silent.
+//! The task tracker of a node, with its stop signal: no task outlives the node, and
+//! a panic is contained, counted and never silent.
 
 use std::{any::Any, convert::Infallible, future::Future, io, panic::AssertUnwindSafe, sync::Arc, thread};
 

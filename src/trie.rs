@@ -18,11 +18,11 @@ use node_map::NodeMap;
 #[derive(Debug)]
 pub struct Trie<V> {
     /// Its run is empty.
-    root: Node<V>,
+    root: TrieNode<V>,
 }
 
 #[derive(Debug)]
-struct Node<V> {
+struct TrieNode<V> {
     /// Tokens that follow without a branch, joined by dots; `*` is one of them.
     run: Box<str>,
     /// Values of patterns that end behind the run.
@@ -30,14 +30,14 @@ struct Node<V> {
     /// Values of patterns that end there with `>`.
     tail: Vec<V>,
     /// What follows with `*`.
-    any: Option<Box<Node<V>>>,
+    any: Option<Box<TrieNode<V>>>,
     /// What follows with other tokens.
-    children: NodeMap<Node<V>>,
+    children: NodeMap<TrieNode<V>>,
 }
 
 impl<V> Default for Trie<V> {
     fn default() -> Self {
-        Self { root: Node::new("") }
+        Self { root: TrieNode::new("") }
     }
 }
 
@@ -84,7 +84,7 @@ impl<V> Trie<V> {
     }
 }
 
-impl<V> Node<V> {
+impl<V> TrieNode<V> {
     fn new(run: &str) -> Self {
         Self { run: run.into(), here: Vec::new(), tail: Vec::new(), any: None, children: NodeMap::default() }
     }
@@ -267,10 +267,10 @@ mod tests {
     const ALLOCATION: usize = 16;
 
     /// Bytes on the heap.
-    fn heap<V>(node: &Node<V>) -> usize {
+    fn heap<V>(node: &TrieNode<V>) -> usize {
         let list = |capacity: usize| if capacity == 0 { 0 } else { capacity * size_of::<V>() + ALLOCATION };
         let run = if node.run.is_empty() { 0 } else { node.run.len() + ALLOCATION };
-        let any = node.any.as_ref().map_or(0, |any| size_of::<Node<V>>() + ALLOCATION + heap(any));
+        let any = node.any.as_ref().map_or(0, |any| size_of::<TrieNode<V>>() + ALLOCATION + heap(any));
         run + list(node.here.capacity()) + list(node.tail.capacity()) + any + node.children.heap(ALLOCATION, heap)
     }
 
@@ -333,7 +333,7 @@ mod tests {
     }
 
     /// All nodes, in an order of their own.
-    fn shape(node: &Node<usize>) -> String {
+    fn shape(node: &TrieNode<usize>) -> String {
         let mut children: Vec<_> =
             node.children.iter().map(|(token, child)| format!("{token} {}", shape(child))).collect();
         children.sort();

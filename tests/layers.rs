@@ -45,7 +45,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("icu_properties", &["subject"]),
     ("ipnet", &["config"]),
-    ("rustix", &["server"]),
+    ("rustix", &["server", "socket"]),
     ("socket2", &["dial", "server", "socket"]),
     ("prost", &["broker", "codec", "event", "proto"]),
 ];
@@ -137,7 +137,7 @@ fn sources() -> Vec<PathBuf> {
     found
 }
 
-/// `src/hub/topic.rs` is `[hub, topic]`.
+/// `src/hub/member.rs` is `[hub, member]`.
 fn module(path: &Path) -> Vec<String> {
     let inner = path.strip_prefix("src").expect("in src").with_extension("");
     inner.iter().map(|part| part.to_str().expect("UTF-8").to_owned()).collect()
@@ -153,7 +153,7 @@ fn code(path: &Path) -> String {
         return String::new();
     }
     let text = fs::read_to_string(path).expect("a file");
-    let code = text.split("\n#[cfg(test)]\n").next().unwrap_or_default();
+    let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 

@@ -98,7 +98,7 @@ pub fn stream(first: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use notifier::{access::{auth::Auth, grants::Rules}, classes::Classes, config::{self, Flags, Source}, metrics::Metrics, subject::Subject};
+    use notifier::{access::{auth::Auth, grants::Rules}, classes::Classes, config::{self, Flags, SettingsFile}, metrics::Metrics, subject::Subject};
 
     use super::*;
     use crate::{names::Names, passes::Passes, rig::Scratch};
@@ -110,7 +110,7 @@ mod tests {
         let mut passes = Passes::issue(&scratch.path().join(ISSUER_FILE)).expect("a key");
         passes.prepare(2).expect("tokens");
         for stored in [false, true] {
-            let source = Source { origin: "here".into(), text: of_node(stored, true, scratch.path()) };
+            let source = SettingsFile { origin: "here".into(), text: of_node(stored, true, scratch.path()) };
             let config = config::load(Some(&source), [], &Flags::default()).expect("settings that exist");
             config.validate().expect("settings that hold");
             let metrics = Arc::new(Metrics::new().expect("metrics"));

@@ -1,5 +1,5 @@
-//! From a token to an identity: JSON Web Tokens (RFC 7519) as RFC 8725 wants
-//! them taken. The configuration says whose tokens are taken and how they are
+//! Authentication: a JSON Web Token (RFC 7519) becomes an identity, checked as
+//! RFC 8725 recommends. The configuration says whose tokens are taken and how they are
 //! signed; a token only chooses among that. No token is ever written down.
 
 mod token_error;
@@ -34,7 +34,7 @@ use crate::{
     metrics::Metrics,
 };
 
-/// Says who somebody is.
+/// Authenticates clients by their tokens.
 pub struct Auth {
     /// Nothing in anonymous mode.
     issuers: Option<Vec<Issuer>>,
@@ -70,7 +70,7 @@ impl Auth {
         self.issuers.iter().flatten().map(Issuer::state).collect()
     }
 
-    /// Who presents a token, or nothing.
+    /// The identity of a client that presents a token, or none.
     ///
     /// # Errors
     /// The refusal to tell, with one reason.

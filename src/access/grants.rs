@@ -34,7 +34,7 @@ use rule_entry::RuleEntry;
 /// Roles named in a message; a token may have many.
 const NAMED: usize = 8;
 
-/// What the configuration grants to whom.
+/// The rules of the configuration.
 #[derive(Debug)]
 pub struct Rules {
     classes: Arc<Classes>,
@@ -43,7 +43,7 @@ pub struct Rules {
     anonymous: OnceLock<Grants>,
 }
 
-/// What one client may do. One pointer: there is one per connection.
+/// The grants of one client. One pointer: there is one per connection.
 #[derive(Clone, Debug)]
 pub struct Grants(Arc<Granted>);
 
@@ -65,7 +65,7 @@ impl Rules {
         Self { classes, entries, anonymous: OnceLock::new() }
     }
 
-    /// What somebody may do. Claims are needed for that only, and are not kept.
+    /// The grants of an identity. Claims are needed for that only, and are not kept.
     ///
     /// # Errors
     /// `unauthorized`, when a claim that a rule wants is there and not one clean
@@ -216,7 +216,7 @@ impl Grants {
         Err(Refusal::of(Code::Forbidden, asked.as_str(), message))
     }
 
-    /// What the rules said, for the log.
+    /// The decision of the rules, for the log.
     fn explained(&self, verb: Action, asked: &Pattern) -> impl fmt::Display {
         let Granted { identity, effective_grants, .. } = &*self.0;
         fmt::from_fn(move |f| {

@@ -1,4 +1,4 @@
-//! Who a client is: what its token says of it. Plain data; it decides nothing.
+//! The identity of a client, as its token says. Plain data; it decides nothing.
 
 mod invisible;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::config::ANONYMOUS;
 
-/// Who a client is.
+/// The identity of a client.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Identity {
     /// The user, as the token's `sub` says; empty when anonymous. At most 128
@@ -28,7 +28,7 @@ pub struct Identity {
     pub claims: Map<String, Value>,
 }
 
-/// Which user somebody is. Names are given out by issuers, each for itself:
+/// The key of a user. Names are given out by issuers, each for itself:
 /// `u1` of two issuers is two users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UserKey<'a> {
@@ -38,7 +38,7 @@ pub struct UserKey<'a> {
     pub user: &'a str,
 }
 
-/// Whom somebody else means by a name.
+/// A filter for users by name and issuer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UserFilter<'a> {
     /// The user; nothing: everybody.

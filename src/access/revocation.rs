@@ -1,6 +1,6 @@
-//! Which tokens hold no longer although they have not expired: what operators
-//! have revoked, each for as long as such tokens may live. Free of I/O and of
-//! clocks; `control` keeps the lists of all nodes the same.
+//! Revocations of tokens that have not expired, each kept for as long as such tokens
+//! may live. Free of I/O and of clocks; `control` keeps the lists of all nodes the
+//! same.
 
 mod fingerprint;
 mod name;
@@ -23,7 +23,7 @@ use fingerprint::fingerprint;
 /// More is no longer an exception; let tokens live shorter instead.
 const MOST: usize = 65_536;
 
-/// Whose tokens.
+/// The tokens that a revocation covers.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Revoked {
@@ -33,7 +33,7 @@ pub enum Revoked {
     TokenId(Name),
 }
 
-/// Something that was revoked.
+/// One revocation.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Revocation {
     /// Whose tokens.
@@ -55,10 +55,10 @@ pub struct Revocation {
 #[error("{MOST} revocations are kept already, the most there may be; let tokens live shorter")]
 pub struct Full;
 
-/// Everything that is revoked, as one node knows it.
+/// All revocations, as one node knows them.
 #[derive(Debug)]
 pub struct Revocations {
-    list: RwLock<HashMap<Key, Kept>>,
+    list: RwLock<HashMap<Key, KeptRevocation>>,
     /// By how much the clocks of issuers may differ from ours.
     leeway: u64,
     /// Whether it is known what was revoked before this node started.
@@ -70,7 +70,7 @@ type Key = (Revoked, Option<IssuerName>);
 
 /// From when to when one stands.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Kept {
+struct KeptRevocation {
     /// Seconds since 1970.
     at: u64,
     /// Seconds since 1970.
@@ -104,7 +104,7 @@ impl Revocations {
         }
         let before = known.unwrap_or_default();
         let (at, until) = (before.at.max(at), before.until.max(until));
-        let kept = Kept { at, until, fingerprint: fingerprint(names(&key), [at, until]) };
+        let kept = KeptRevocation { at, until, fingerprint: fingerprint(names(&key), [at, until]) };
         if known == Some(kept) {
             return Ok(false);
         }
@@ -136,8 +136,8 @@ impl Revocations {
 
     /// Everything that stands, in no order.
     pub fn all(&self, now: u64) -> Vec<Revocation> {
-        let standing = |((what, issuer), kept): (&Key, &Kept)| {
-            let Kept { at, until, .. } = *kept;
+        let standing = |((what, issuer), kept): (&Key, &KeptRevocation)| {
+            let KeptRevocation { at, until, .. } = *kept;
             (until > now).then(|| Revocation { what: what.clone(), issuer: issuer.clone(), at, until })
         };
         self.read().iter().filter_map(standing).collect()
@@ -173,11 +173,11 @@ impl Revocations {
     }
 
     // Every change leaves the list whole, so a panic elsewhere does not matter.
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<Key, Kept>> {
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<Key, KeptRevocation>> {
         self.list.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Key, Kept>> {
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Key, KeptRevocation>> {
         self.list.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

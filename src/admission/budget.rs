@@ -23,14 +23,14 @@ const ADDRESS: u64 = 4;
 #[derive(Debug)]
 pub(crate) struct Budget {
     most: u64,
-    held: Mutex<Held>,
+    held: Mutex<HeldBytes>,
     freed: Notify,
     /// Shows what is held.
     gauge: Gauge,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct HeldBytes {
     total: u64,
     /// Who holds nothing is not there, so there are never more than connections.
     by_key: HashMap<u64, u64>,
@@ -43,7 +43,7 @@ pub(crate) struct Holder {
     pub(crate) address: u64,
 }
 
-/// What there are not enough bytes of.
+/// The budget that is exhausted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exhausted {
     /// Of all.
@@ -106,7 +106,7 @@ impl Budget {
         self.add(&mut self.lock(), holder, bytes);
     }
 
-    fn add(&self, held: &mut Held, holder: Holder, bytes: u64) {
+    fn add(&self, held: &mut HeldBytes, holder: Holder, bytes: u64) {
         if bytes == 0 {
             return;
         }
@@ -138,7 +138,7 @@ impl Budget {
         self.freed.notify_waiters();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    fn lock(&self) -> MutexGuard<'_, HeldBytes> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,12 +1,11 @@
-//! How many connections there are of each address, or of each user. Free of
-//! what the keys stand for.
+//! Counts of connections by address, or by user. Free of what the keys stand for.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Parts with a lock each, so that connections that come and go at the same
+/// Shards with a lock each, so that connections that come and go at the same
 /// time rarely wait for each other.
 const SHARDS: usize = 64;
 

@@ -1,8 +1,8 @@
-//! Why the gate stays closed to somebody, and what that is called.
+//! Reasons for which a connection or request is rejected, and their codes.
 
 use crate::{error::Code, metrics::AcceptFailure};
 
-/// Why somebody does not come in, or not further.
+/// Reason for which a connection or request is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejected {
     /// There are as many connections as there may be.
@@ -24,7 +24,7 @@ pub enum Rejected {
 }
 
 impl Rejected {
-    /// What it is called towards clients.
+    /// The code that clients are told.
     pub fn code(self) -> Code {
         match self {
             Self::Full => Code::ConnectionLimit,
@@ -37,7 +37,7 @@ impl Rejected {
         }
     }
 
-    /// What it counts as, where it ends a connection before a request.
+    /// The label that counts it, where it ends a connection before a request.
     pub fn failure(self) -> AcceptFailure {
         match self {
             Self::Full => AcceptFailure::ConnectionLimit,

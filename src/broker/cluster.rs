@@ -1,5 +1,5 @@
-//! The subject on which nodes talk to each other. It carries what operators say
-//! to all nodes, at most once; who may use it, the permissions at NATS decide.
+//! The cluster channel: a subject on which the nodes of an installation reach each
+//! other, at most once. Permissions at NATS decide which clients may use it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,10 +10,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::broker::{degraded::Degraded, feed::FeedId};
 
-/// How long something may wait for room in the client's command queue.
+/// Time for which a message may wait for room in the client's command queue.
 const SAY_TIME: Duration = Duration::from_secs(2);
 
-/// What nodes of one installation hear of each other.
+/// The channel between the nodes of one installation.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     client: Client,
@@ -21,20 +21,21 @@ pub struct Cluster {
     degraded: Arc<Degraded>,
 }
 
-/// What one of them has said.
+/// A message of another node.
 #[derive(Debug)]
 pub struct ClusterMessage {
-    /// What it said.
+    /// The bytes of the message.
     pub payload: Bytes,
     /// Where it waits for answers, if it does.
     pub reply_to: Option<String>,
 }
 
-/// Hears what is said. It lives through outages; what is said meanwhile is lost.
+/// A subscription to the channel. It lives through outages; messages that are sent
+/// meanwhile are lost.
 #[derive(Debug)]
 pub struct ClusterSubscription {
     subscriber: Subscriber,
-    /// What the subjects for answers begin with.
+    /// The prefix of the subjects for answers.
     answers: String,
 }
 

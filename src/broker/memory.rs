@@ -46,7 +46,7 @@ const WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// Of a page that is read from a sequence on: as much as one of NATS' leader.
 const PAGE: PageSize = PageSize { events: 64, bytes: 1 << 20 };
 
-/// Passes events from publishers to feeds.
+/// The broker in this process: passes events from publishers to feeds.
 #[derive(Debug)]
 struct Memory {
     inner: Arc<Inner>,
@@ -67,7 +67,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     interest: Trie<FeedId>,
-    /// What the feeds in it want.
+    /// The patterns of its feeds.
     patterns: HashMap<FeedId, Pattern>,
     waiting: Arrived,
     /// In the order of the configuration.
@@ -83,7 +83,7 @@ struct MemoryStream {
     followed: bool,
 }
 
-/// Everything that arrives.
+/// The intake of the broker in this process.
 #[derive(Debug)]
 struct MemoryIntake {
     inner: Arc<Inner>,

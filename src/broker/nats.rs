@@ -48,7 +48,7 @@ use crate::{
         feed::{Feed, FeedId, FeedIds},
         publish_error::PublishError,
         request_error::RequestError,
-        state::{BrokerState, Link, Part},
+        state::{BrokerPart, BrokerState, Link},
         stored::{Page, PageSize, Purpose, Query, ReadError, StreamState},
         stream_error::StreamError,
     },
@@ -65,7 +65,7 @@ use drift::Drift;
 use failures::StreamFailures;
 use jetstream::{JetStream, Wanted, deleted, deleted_through, ensure_streams};
 use live_publisher::{LivePublisher, PUBLISH_TIME, is_connected};
-use options::Access;
+use options::NatsAccess;
 use random_ids::{RandomIds, inbox};
 use reading::{ConnectOptions, Interest, MessageRouter, NatsIntake, PendingRequests, Servers, Signal};
 use services::Services;
@@ -127,7 +127,7 @@ pub(crate) async fn connect(
     metrics: &Arc<Metrics>,
     tasks: &Tasks,
 ) -> Result<Connection, NatsError> {
-    let access = Access::of(config)?;
+    let access = NatsAccess::of(config)?;
     let nats = &config.broker.nats;
     tracing::info!(servers = options::shown(nats), "connecting to NATS");
     let connections = nats.read_connections();
@@ -160,7 +160,7 @@ pub(crate) async fn connect(
             interest.clone(),
             message_router.clone(),
             pending_requests,
-            Signal { state: state.clone(), part: Part::Reading(number), attempted, metrics: metrics.clone() },
+            Signal { state: state.clone(), part: BrokerPart::Reading(number), attempted, metrics: metrics.clone() },
         );
         (interest, Box::new(intake) as Box<dyn Intake>)
     };
@@ -378,6 +378,6 @@ async fn watch(client: Client, state: Arc<BrokerState>) {
     let mut check = tokio::time::interval(STATE_CHECK);
     loop {
         check.tick().await;
-        state.observe(Part::Publishing, is_connected(&client));
+        state.observe(BrokerPart::Publishing, is_connected(&client));
     }
 }

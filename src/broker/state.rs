@@ -35,7 +35,7 @@ impl Link {
 
 /// One of the connections that the broker consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum BrokerPart {
     /// What this node publishes goes there.
     Publishing,
     /// Events come from there, or acknowledgements.
@@ -82,10 +82,10 @@ impl BrokerState {
     }
 
     /// Records what was observed; watchers hear of changes only.
-    pub(crate) fn observe(&self, part: Part, connected: bool) {
+    pub(crate) fn observe(&self, part: BrokerPart, connected: bool) {
         let bit = match part {
-            Part::Publishing => 1,
-            Part::Reading(number) => 2 << number,
+            BrokerPart::Publishing => 1,
+            BrokerPart::Reading(number) => 2 << number,
         };
         self.link.send_if_modified(|link| {
             let before = self.away.load(Ordering::Relaxed);
@@ -121,17 +121,17 @@ mod tests {
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         let connected = || metrics.render().contains("\nnotifier_broker_connected 1\n");
         let state = BrokerState::away(3, metrics.clone());
-        for part in [Part::Reading(1), Part::Publishing] {
+        for part in [BrokerPart::Reading(1), BrokerPart::Publishing] {
             state.observe(part, true);
             assert_eq!(state.link(), Link::Starting);
         }
-        state.observe(Part::Reading(0), true);
+        state.observe(BrokerPart::Reading(0), true);
         assert!(state.link() == Link::Up && connected());
-        state.observe(Part::Reading(1), false);
-        state.observe(Part::Publishing, false);
-        state.observe(Part::Publishing, true);
+        state.observe(BrokerPart::Reading(1), false);
+        state.observe(BrokerPart::Publishing, false);
+        state.observe(BrokerPart::Publishing, true);
         assert!(state.link() == Link::Down && !connected());
-        state.observe(Part::Reading(1), true);
+        state.observe(BrokerPart::Reading(1), true);
         assert_eq!(state.link(), Link::Up);
         assert_eq!(BrokerState::here(metrics.clone()).link(), Link::Up);
     }

@@ -20,9 +20,9 @@ pub(crate) enum AdminVerb {
     /// End connections: those of a user, of a token, or one.
     Disconnect {
         #[command(flatten)]
-        node: NodeArgs,
+        node: InternalNodeArgs,
         #[command(flatten)]
-        whom: Whom,
+        whom: TargetArgs,
         /// Who issued the token of the user, or the token; needed where several
         /// issuers are configured.
         #[arg(long, value_name = "NAME", conflicts_with = "connection")]
@@ -37,7 +37,7 @@ pub(crate) enum AdminVerb {
     /// Have a user's clients bring new tokens.
     Reevaluate {
         #[command(flatten)]
-        node: NodeArgs,
+        node: InternalNodeArgs,
         /// The user.
         #[arg(long)]
         user: String,
@@ -51,7 +51,7 @@ pub(crate) enum AdminVerb {
     /// List connections.
     Connections {
         #[command(flatten)]
-        node: NodeArgs,
+        node: InternalNodeArgs,
         /// Of this user only.
         #[arg(long)]
         user: Option<String>,
@@ -63,7 +63,7 @@ pub(crate) enum AdminVerb {
 
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
-pub(crate) struct Whom {
+pub(crate) struct TargetArgs {
     /// All of this user.
     #[arg(long)]
     user: Option<String>,
@@ -76,7 +76,7 @@ pub(crate) struct Whom {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct NodeArgs {
+pub(crate) struct InternalNodeArgs {
     /// The internal address of any node.
     #[arg(long, value_name = "ADDR", env = "NOTIFIER_SERVER__INTERNAL_LISTEN", default_value = "127.0.0.1:9090")]
     internal: SocketAddr,
@@ -87,7 +87,7 @@ pub(crate) struct NodeArgs {
 
 pub(crate) async fn admin(verb: AdminVerb) -> ExitCode {
     let (node, path, body) = match verb {
-        AdminVerb::Disconnect { node, whom: Whom { user, token_id, connection }, issuer, revoke, reason } => {
+        AdminVerb::Disconnect { node, whom: TargetArgs { user, token_id, connection }, issuer, revoke, reason } => {
             let mut body = json!({"user": user, "tokenId": token_id, "connection": connection, "reason": reason});
             if revoke {
                 body["revoke"] = true.into();
@@ -118,7 +118,7 @@ fn with_issuer(mut body: Value, issuer: Option<String>) -> Value {
     body
 }
 
-impl NodeArgs {
+impl InternalNodeArgs {
     async fn ask(&self, path: &str, body: Option<Value>) -> Answer {
         let stream = TcpStream::connect(self.internal).await?;
         let method = if body.is_some() { Method::POST } else { Method::GET };

@@ -6,13 +6,13 @@ use crate::{
     access::auth::Auth,
     cli::{
         exit::{failed, misconfigured, say},
-        settings::Settings,
+        settings::SettingsArgs,
     },
     config::{Config, ConfigError},
     metrics::Metrics,
 };
 
-pub(crate) fn check(settings: &Settings) -> ExitCode {
+pub(crate) fn check(settings: &SettingsArgs) -> ExitCode {
     match settings.load() {
         Err(problem) => misconfigured(&problem),
         Ok(config) => match unusable(&config) {

@@ -15,7 +15,7 @@ use crate::{
     classes::Classes,
     cli::{
         exit::{failed, misconfigured, say},
-        settings::Settings,
+        settings::SettingsArgs,
         token::ClaimArg,
     },
     config::Config,
@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
-    settings: Settings,
+    settings: SettingsArgs,
     /// Their token. Without it, roles and claims, somebody without a token.
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["role", "claim", "issuer"])]
     token: Option<String>,

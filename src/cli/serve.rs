@@ -3,14 +3,14 @@
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    cli::{exit::Ended, settings::Settings},
+    cli::{exit::Ended, settings::SettingsArgs},
     config::{AuthMode, BrokerKind, Config},
     node::{Node, NodeError},
-    server::Warden,
+    server::InternalAuth,
     telemetry,
 };
 
-pub(crate) async fn serve(settings: &Settings) -> Ended {
+pub(crate) async fn serve(settings: &SettingsArgs) -> Ended {
     Ended::Node(match settings.load() {
         Ok(config) => run(config).await,
         Err(problem) => Err(problem.into()),
@@ -28,7 +28,7 @@ async fn run(config: Config) -> Result<(), NodeError> {
             tracing::info!("anonymous mode: clients need no token, and may do what is granted to `*` and `anonymous`");
         }
     }
-    if Warden::new(&config.server).is_absent() {
+    if InternalAuth::new(&config.server).is_absent() {
         tracing::warn!(
             address = %config.server.internal_listen,
             "the internal listener can be reached from other machines, and asks NOBODY who they are; \

@@ -6,12 +6,12 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     codec::Encoding,
-    config::{self, Config, ConfigError, Flags, LogFormat, ServerUrl, Source},
+    config::{self, Config, ConfigError, Flags, LogFormat, ServerUrl, SettingsFile},
 };
 
 /// Where settings come from, besides NOTIFIER_* variables.
 #[derive(Args, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct SettingsArgs {
     /// TOML file (docs/configuration.md).
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -53,7 +53,7 @@ impl From<EncodingArg> for Encoding {
     }
 }
 
-impl Settings {
+impl SettingsArgs {
     pub(crate) fn load(&self) -> Result<Config, ConfigError> {
         let flags = Flags {
             listen: self.listen,
@@ -65,7 +65,7 @@ impl Settings {
                 FormatArg::Json => LogFormat::Json,
             }),
         };
-        let file = self.config.as_deref().map(Source::read).transpose()?;
+        let file = self.config.as_deref().map(SettingsFile::read).transpose()?;
         // A variable that is not UTF-8 is none of ours: our values are text.
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

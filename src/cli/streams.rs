@@ -8,7 +8,7 @@ use crate::{
     broker::{Report, StreamError, Streams},
     cli::{
         exit::{failed, misconfigured, say},
-        settings::Settings,
+        settings::SettingsArgs,
     },
     config::{BrokerKind, Size},
 };
@@ -16,9 +16,9 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum StreamsVerb {
     /// Say what each stream lacks; changes nothing.
-    Check(Settings),
+    Check(SettingsArgs),
     /// Create streams and add what they lack. Never deletes, never keeps less.
-    Apply(Settings),
+    Apply(SettingsArgs),
 }
 
 pub(crate) async fn streams(verb: &StreamsVerb) -> ExitCode {

@@ -15,7 +15,7 @@ use crate::{
     access::auth::{MintError, Signer},
     cli::exit::{failed, misconfigured, say},
     clock,
-    config::{self, Algorithm, Config, ConfigError, Flags, Issuer, Source, Span},
+    config::{self, Algorithm, Config, ConfigError, Flags, Issuer, SettingsFile, Span},
 };
 
 /// Prints a signed token. With --config, what is left out is that of the
@@ -131,7 +131,7 @@ fn mint(args: &TokenArgs) -> Result<String, TokenCommandError> {
 }
 
 fn load(path: &Path) -> Result<Config, ConfigError> {
-    let source = Source::read(path)?;
+    let source = SettingsFile::read(path)?;
     let config = config::load(Some(&source), std::iter::empty(), &Flags::default())?;
     config.validate()?;
     Ok(config)

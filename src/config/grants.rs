@@ -173,12 +173,12 @@ mod tests {
     use super::*;
     use crate::config::{
         Config,
-        layers::{Source, load},
+        layers::{SettingsFile, load},
     };
 
     fn problem(text: &str) -> Option<String> {
         let text = format!("[auth]\nmode = \"anonymous\"\n{text}");
-        let source = Source { origin: "test".into(), text };
+        let source = SettingsFile { origin: "test".into(), text };
         match load(Some(&source), [], &Default::default()).and_then(|config: Config| config.validate()) {
             Ok(()) => None,
             Err(error) => Some(error.to_string()),
@@ -232,7 +232,7 @@ mod tests {
             )
         };
         let text = format!("[auth]\nmode = \"jwt\"\n{}{}{lines}", issuer("us"), issuer("them"));
-        let source = Source { origin: "test".into(), text };
+        let source = SettingsFile { origin: "test".into(), text };
         let config: Config = load(Some(&source), [], &Default::default()).expect("it parses");
         config.validate().err().map(|error| error.to_string())
     }

@@ -33,14 +33,14 @@ pub struct Flags {
 
 /// The text of a configuration file, and what to call it in errors.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct SettingsFile {
     /// Usually the file's path.
     pub origin: String,
     /// TOML.
     pub text: String,
 }
 
-impl Source {
+impl SettingsFile {
     /// Reads a file.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Source {
 /// # Errors
 /// See [`ConfigError`].
 pub fn load(
-    file: Option<&Source>,
+    file: Option<&SettingsFile>,
     environment: impl IntoIterator<Item = (String, String)>,
     flags: &Flags,
 ) -> Result<Config, ConfigError> {
@@ -76,7 +76,7 @@ pub fn load(
     Ok(config)
 }
 
-fn read_table(source: &Source, schema: &Schema) -> Result<Table, ConfigError> {
+fn read_table(source: &SettingsFile, schema: &Schema) -> Result<Table, ConfigError> {
     let origin = &source.origin;
     let parse =
         |error: toml::de::Error| ConfigError::Parse { origin: origin.clone(), problem: problem(&source.text, &error) };
@@ -126,7 +126,7 @@ mod tests {
     use crate::config::units::Span;
 
     fn with(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let file = Source { origin: "test".into(), text: text.into() };
+        let file = SettingsFile { origin: "test".into(), text: text.into() };
         let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         load(Some(&file), environment, &Flags::default())
     }
@@ -136,7 +136,7 @@ mod tests {
         let text = "[server]\nlisten = \"127.0.0.1:1\"\ninternal_listen = \"127.0.0.1:2\"\nheartbeat = \"3s\"";
         let environment =
             [("NOTIFIER_SERVER__LISTEN", "127.0.0.1:3"), ("NOTIFIER_SERVER__INTERNAL_LISTEN", "127.0.0.1:4")];
-        let file = Source { origin: "test".into(), text: text.into() };
+        let file = SettingsFile { origin: "test".into(), text: text.into() };
         let flags = Flags { listen: "127.0.0.1:5".parse().ok(), ..Flags::default() };
         let environment = environment.map(|(k, v)| (k.to_owned(), v.to_owned()));
         let config = load(Some(&file), environment, &flags).expect("all valid");

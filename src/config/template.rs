@@ -19,7 +19,7 @@ pub struct Template {
     fixed: Option<Pattern>,
 }
 
-/// Why a text is no template.
+/// Reason for which a text is not a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadTemplate {
     /// What is written around the blanks is no pattern.
@@ -36,7 +36,7 @@ pub enum BadTemplate {
     Filled(BadSubject),
 }
 
-/// Why a template cannot be filled.
+/// Reason for which a template cannot be filled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfilled {
     /// There is no such claim.

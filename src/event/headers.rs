@@ -1,4 +1,4 @@
-//! What a publisher's headers say of an event, and how we say it: the names of
+//! The header vocabulary of events, read and written: the names of
 //! NATS (`Nats-Msg-Id`, ADR-4 and JetStream), HTTP (`Content-Type`), W3C Trace
 //! Context (`traceparent`) and the CloudEvents NATS binding (`ce-*`, values
 //! percent-encoded). Free of any client library.

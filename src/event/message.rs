@@ -1,5 +1,5 @@
-//! What any broker yields and takes: an event, where it was published, when it
-//! arrived here, and where it is stored.
+//! A message is an event as any broker yields and takes it: its subject, its
+//! envelope, the time at which it arrived here, and its place in a stream.
 
 use std::{sync::Arc, time::Instant};
 
@@ -14,7 +14,7 @@ pub const LAST_TIME: u64 = 253_402_300_799_999;
 pub struct Message {
     /// Where it was published.
     pub subject: Subject,
-    /// What its publisher says of it, and its data.
+    /// The attributes that its publisher gave it, and its data.
     pub envelope: Envelope,
     /// When this node got it; latency is measured from here.
     pub arrived: Instant,

@@ -71,11 +71,11 @@ impl SubjectIndex {
         while let Some((subject, sequences)) = next {
             step(steps)?;
             next = match place(pattern.as_str(), subject.as_str(), &mut key) {
-                Place::Matches => {
+                SubjectPlace::Matches => {
                     found(sequences)?;
                     subjects.next()
                 }
-                Place::Before => match subjects.next() {
+                SubjectPlace::Before => match subjects.next() {
                     // Jumping costs more than a look at the next one.
                     Some((subject, _)) if *subject.as_str() < *key => {
                         step(steps)?;
@@ -84,8 +84,8 @@ impl SubjectIndex {
                     }
                     next => next,
                 },
-                Place::Short => subjects.next(),
-                Place::Behind => None,
+                SubjectPlace::Short => subjects.next(),
+                SubjectPlace::Behind => None,
             };
         }
         ControlFlow::Continue(())
@@ -156,7 +156,7 @@ impl Sequences {
 
 /// Where a subject stands among those that match a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum SubjectPlace {
     /// It matches.
     Matches,
     /// It does not, and none does before the key.
@@ -168,8 +168,8 @@ enum Place {
 }
 
 /// Compares a subject with a pattern. The key is written when the answer is
-/// [`Place::Before`], and then lies behind the subject.
-fn place(pattern: &str, subject: &str, key: &mut String) -> Place {
+/// [`SubjectPlace::Before`], and then lies behind the subject.
+fn place(pattern: &str, subject: &str, key: &mut String) -> SubjectPlace {
     // Where the last token ends that a `*` stands for.
     let mut star = None;
     let (mut wanted, mut at) = (pattern, 0);
@@ -177,32 +177,32 @@ fn place(pattern: &str, subject: &str, key: &mut String) -> Place {
         let end = subject[at..].find('.').map_or(subject.len(), |length| at + length);
         let (token, more) = wanted.split_once('.').map_or((wanted, None), |(token, rest)| (token, Some(rest)));
         match token {
-            ">" => return Place::Matches,
+            ">" => return SubjectPlace::Matches,
             "*" => star = Some(end),
             token if *token == subject[at..end] => {}
             token => {
                 key.clear();
                 key.extend([&subject[..at], token, if more.is_some() { "." } else { "" }]);
-                return if *subject < **key { Place::Before } else { behind(subject, star, key) };
+                return if *subject < **key { SubjectPlace::Before } else { behind(subject, star, key) };
             }
         }
         match (more, end < subject.len()) {
             (Some(rest), true) => (wanted, at) = (rest, end + 1),
-            (Some(_), false) => return Place::Short,
+            (Some(_), false) => return SubjectPlace::Short,
             (None, true) => return behind(subject, star, key),
-            (None, false) => return Place::Matches,
+            (None, false) => return SubjectPlace::Matches,
         }
     }
 }
 
 /// Everything with the same tokens up to `star` is behind: another token there
 /// is the next chance.
-fn behind(subject: &str, star: Option<usize>, key: &mut String) -> Place {
-    let Some(end) = star else { return Place::Behind };
+fn behind(subject: &str, star: Option<usize>, key: &mut String) -> SubjectPlace {
+    let Some(end) = star else { return SubjectPlace::Behind };
     key.clear();
     // What follows a dot in ASCII ends all that begins with the same tokens.
     key.extend([&subject[..end], "/"]);
-    Place::Before
+    SubjectPlace::Before
 }
 
 /// The tokens of a pattern before its first wildcard, and the dot behind them.

@@ -379,7 +379,7 @@ proptest! {
             // The same without a look at the events first.
             if after < upto {
                 let mut walked = EventPage { events: Vec::new(), through: after, visited: 0 };
-                let wanted = Wanted { patterns: &patterns, index: None, select: Select::All, upto, most };
+                let wanted = PageQuery { patterns: &patterns, index: None, select: Select::All, upto, most };
                 prop_assert!(log.gather(&mut walked, &wanted));
                 prop_assert_eq!(seqs(&walked.events), seqs(&page.events));
                 prop_assert!(walked.through >= page.through);

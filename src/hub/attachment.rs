@@ -1,4 +1,4 @@
-//! One connection's place in the hub: its subscriptions, and their end.
+//! The attachment of one connection to the hub: its subscriptions, and their end.
 
 use std::sync::{
     Arc,
@@ -23,7 +23,8 @@ use crate::{
     subject::Pattern,
 };
 
-/// One connection's place in the hub. Dropping it gives every subscription up.
+/// The attachment of one connection to the hub. Dropping it gives every
+/// subscription up.
 #[derive(Debug)]
 pub struct Attachment {
     shared: Arc<Shared>,
@@ -60,7 +61,7 @@ impl Subscription {
         }
     }
 
-    /// What is live of it.
+    /// Its live topic.
     fn topic(&self) -> Option<&Arc<Topic>> {
         match self {
             Self::Live(topic) => Some(topic),
@@ -87,7 +88,7 @@ impl StreamSubscription {
     }
 }
 
-/// Whose position it is that the hub tells.
+/// A handle with which the hub tells a connection's positions.
 #[derive(Clone, Debug)]
 pub struct PositionHandle(pub(crate) Arc<Member>);
 

@@ -1,20 +1,20 @@
-//! When an intake lets events gather before it looks again. Most of what an
-//! event costs that nobody here wants is being woken for it: a node follows
-//! whole streams. When to linger is a function of what it is told.
+//! The coalescer tells an intake when to let events gather before its next read,
+//! as a network card coalesces interrupts. A node follows whole streams, and most
+//! of the cost of an event that no client here wants is the wake-up. Free of I/O.
 
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-/// How long events gather. Whoever wants one of them gets it so much later.
+/// Time for which events gather, and so the latency that this adds.
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// Looks in a row without anything that is wanted. Where events are wanted now
-/// and then, they are not kept waiting.
+/// Reads in a row without a wanted event, after which events gather. Where events
+/// are wanted now and then, they are not kept waiting.
 const FRUITLESS: u32 = 200;
 
-/// Counts looks.
+/// Counts reads without a wanted event.
 #[derive(Debug)]
 pub(crate) struct Coalescer {
     fruitless: u32,
@@ -26,7 +26,7 @@ impl Coalescer {
         Self { fruitless: 0, since: now }
     }
 
-    /// Whether to linger after a look, which has brought something wanted or not.
+    /// Whether to let events gather after a read, which has brought a wanted event or not.
     pub(crate) fn after(&mut self, wanted: bool, now: Instant) -> bool {
         if wanted || self.fruitless == 0 {
             (self.fruitless, self.since) = (u32::from(!wanted), now);

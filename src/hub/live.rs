@@ -1,5 +1,6 @@
-//! Which feed brings the events of a live pattern: one of its own, or a wider
-//! one that is open already; and how a pattern gets from one to the other.
+//! The live half of the hub: topics, their delivery, and the feeds that bring
+//! their events. A pattern has a feed of its own or uses a wider one that is
+//! open already, and can move from one to the other.
 
 pub(crate) mod backlog;
 pub(crate) mod delivery;

@@ -1,13 +1,14 @@
-//! One connection as its topics see it: where to push, which of its patterns
-//! speaks for a live subject when several match, and what is kept from it.
+//! A member is one connection as topics and channels see it: its outbox, which of
+//! its patterns delivers a live event when several match, and its denials.
 //!
 //! The rule: of a connection's live patterns, the one that went live first
 //! delivers. Every topic whose pattern matches gets an event, by a feed of its
-//! own or by a wider one, and every one but that passes it over. Which one that is, is found once for
-//! each subject ([`Precedence`]), not once for each pattern.
+//! own or by a wider one, and every topic but that of the first pattern passes the
+//! event over. The first pattern is found once for each subject ([`Precedence`]),
+//! not once for each pattern.
 //!
-//! What is denied to it is asked for each event of a pattern that some denial
-//! overlaps, and of no other.
+//! Denials are checked for each event of a pattern that some denial overlaps, and
+//! for no other.
 
 use std::sync::{
     Arc, PoisonError,
@@ -60,7 +61,7 @@ const FEW: usize = 8;
 /// not asking would deliver twice.
 const COMPARED: usize = 64;
 
-/// What has to be asked for each event of a topic: nothing, for nearly everybody.
+/// The checks that each event of a topic needs: none for nearly all members.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventChecks {
     /// An earlier pattern of the same connection overlaps.
@@ -69,7 +70,7 @@ pub(crate) struct EventChecks {
     pub(crate) filtered: bool,
 }
 
-/// What becomes of an event in one topic of a connection.
+/// The fate of an event in one topic of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Share {
     /// This topic delivers it.
@@ -162,7 +163,7 @@ impl Member {
         self.lock().live.iter().find(|live| live.pattern == *pattern).map(|live| live.slot)
     }
 
-    /// What becomes of an event in the topic of a pattern. One that
+    /// Decides the fate of an event in the topic of a pattern. One that
     /// went live before it speaks for the subject, also where that is denied.
     pub(crate) fn share(&self, pattern: &Pattern, subject: &Subject) -> Share {
         let mut state = self.lock();
@@ -175,8 +176,8 @@ impl Member {
         }
     }
 
-    /// From now on these denials hold: whoever sends on account of a seat, or
-    /// replays, sees them. Topics and seats have still to be told to ask.
+    /// From now on these denials hold: the delivery of a stream, and a
+    /// replay, see them. Topics and progress have still to be told to check.
     pub(crate) fn deny(&self, grants: &Grants) {
         let denials = grants.has_denials().then(|| grants.clone());
         self.progress.exclusively(|| self.lock().denials = denials);

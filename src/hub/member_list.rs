@@ -1,4 +1,4 @@
-//! Members of one pattern, in slices: whoever goes through a long list takes
+//! The list of one pattern's members, in slices with a lock each: a fan-out takes
 //! one slice at a time, and no lock is held for longer than that.
 
 use std::sync::{Arc, PoisonError};
@@ -20,7 +20,7 @@ pub(crate) const FEW_SLICES: usize = 8;
 /// Members that fit into them.
 pub(crate) const FEW: usize = FEW_SLICES * SLICE;
 
-/// What stands in the places of a list.
+/// A list of members in slices.
 #[derive(Debug)]
 pub(crate) struct MemberList<S>(Vec<Slice<S>>);
 

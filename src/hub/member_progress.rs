@@ -1,5 +1,6 @@
-//! How far a connection is in each stream that it follows. What it has no room
-//! for stays in the stream: the connection lags, and catches up from there.
+//! The progress of a connection in each stream that it follows. Events that it
+//! has no room for stay in the stream: the connection lags, and catches up from
+//! there.
 
 use std::sync::{
     Arc, PoisonError,
@@ -15,11 +16,11 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// One connection in the streams that it follows.
+/// The progress of one connection in all streams that it follows.
 #[derive(Debug, Default)]
 pub(crate) struct MemberProgress(Mutex<Vec<StreamProgress>>);
 
-/// A connection in one stream.
+/// The progress of one connection in one stream.
 #[derive(Debug)]
 pub(crate) struct StreamProgress {
     stream: StreamIndex,
@@ -30,23 +31,23 @@ pub(crate) struct StreamProgress {
     pub(crate) lags: bool,
     /// Some subjects of its patterns are denied to the connection.
     pub(crate) filtered: bool,
-    /// Another one whenever a pattern has been given up: what was wanted before
-    /// may not be wanted any more.
+    /// Changes when a pattern is given up: an event that was wanted before may not be
+    /// wanted any more.
     version: u32,
-    /// Which task that is.
+    /// The task that catches it up.
     owner: Option<CatchUpOwner>,
     /// Events that it gets from the stream; below zero while it has got more
     /// than the others.
     pub(crate) pending: i64,
 }
 
-/// Tells apart the tasks that serve those who lag: a connection may give a
-/// stream up and lag in it anew before the first of them has noticed.
+/// The owner of a catch-up tells apart the tasks that catch a connection up: it may
+/// give a stream up and lag in it anew before the first task has noticed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CatchUpOwner(Arc<()>);
 
 impl StreamProgress {
-    /// What is to be caught up with, and from where.
+    /// The patterns to catch up with, and the cursor to begin at.
     pub(crate) fn behind(&self) -> (Vec<Pattern>, Cursor) {
         (self.patterns.iter().map(|(pattern, _)| pattern.clone()).collect(), self.sent)
     }
@@ -93,7 +94,7 @@ impl StreamProgress {
 }
 
 impl MemberProgress {
-    /// Does something with the seat in a stream, if there is one.
+    /// Reads or changes the progress in a stream, if the member follows it.
     pub(crate) fn with<R>(&self, stream: StreamIndex, act: impl FnOnce(&mut StreamProgress) -> R) -> Option<R> {
         self.lock().iter_mut().find(|progress| progress.stream == stream).map(act)
     }
@@ -145,7 +146,7 @@ impl MemberProgress {
         if streams[index].patterns.is_empty() { streams.remove(index).pending } else { 0 }
     }
 
-    /// What is denied to the connection has changed.
+    /// Applies changed denials of the connection.
     pub(crate) fn filter(&self, filters: impl Fn(&Pattern) -> bool) {
         for progress in self.lock().iter_mut() {
             progress.filtered = progress.patterns.iter().any(|(pattern, _)| filters(pattern));
@@ -157,8 +158,8 @@ impl MemberProgress {
         self.with(stream, |progress| progress.lags).unwrap_or(false)
     }
 
-    /// Serves the seat in a stream from now on; false when it does not lag, or
-    /// is served already.
+    /// Makes a task the owner of the catch-up; false when the member does not lag, or
+    /// has an owner already.
     pub(crate) fn claim(&self, stream: StreamIndex, owner: &CatchUpOwner) -> bool {
         let claim = |progress: &mut StreamProgress| {
             let free = progress.lags && progress.owner.is_none();
@@ -170,8 +171,8 @@ impl MemberProgress {
         self.with(stream, claim).unwrap_or(false)
     }
 
-    /// Does something with a seat for the one who serves it; nothing when it
-    /// is not, or no longer, that one's to serve.
+    /// Changes the progress on behalf of an owner; nothing when the catch-up is not,
+    /// or no longer, that owner's.
     pub(crate) fn serve<R>(
         &self,
         stream: StreamIndex,
@@ -184,7 +185,7 @@ impl MemberProgress {
         })?
     }
 
-    /// Does something while nobody changes seats or sends on account of them.
+    /// Runs a closure while no progress changes and no event of a stream is sent.
     pub(crate) fn exclusively<R>(&self, act: impl FnOnce() -> R) -> R {
         let _seats = self.lock();
         act()
@@ -195,7 +196,8 @@ impl MemberProgress {
         self.lock().is_empty()
     }
 
-    /// It comes by a loss by itself; true when it was not on its way already.
+    /// Makes a member that has not passed the loss catch up over it. Returns whether
+    /// it newly lags.
     pub(crate) fn require_catch_up(&self, stream: StreamIndex, begun: Cursor, end: Cursor) -> bool {
         let passed = |progress: &StreamProgress| progress.sent == end || progress.sent.is_beyond(end);
         self.with(stream, |progress| !passed(progress) && progress.fall_behind(begun)) == Some(true)
@@ -211,7 +213,7 @@ impl MemberProgress {
     }
 }
 
-/// One that no seat had before.
+/// A version that no progress had before.
 fn version() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)

@@ -1,12 +1,11 @@
-//! A connection that has no room for live events, where they are dropped and
-//! not the connection: it is told which of its subscriptions miss some, before
-//! anything else that these bring.
+//! The notice of dropped live events: a connection without room is told which of
+//! its subscriptions miss some, before these bring anything else.
 
 use std::sync::PoisonError;
 
 use crate::{subject::Pattern, sync::Mutex};
 
-/// Which patterns miss something; nothing while none does.
+/// Patterns whose live events were dropped and that the client is not told of yet.
 // Boxed: every connection has one, and nearly none of them anything in it.
 #[expect(clippy::box_collection, reason = "a vector would take 16 bytes more of each connection")]
 #[derive(Debug, Default)]
@@ -29,7 +28,7 @@ impl OverflowNotice {
         (false, begins)
     }
 
-    /// What is to be told next; live events flow again once nothing is left.
+    /// The next pattern to tell of; live events flow again once none is left.
     pub(crate) fn next(&self) -> Option<Pattern> {
         let mut missing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let next = missing.as_mut()?.pop();

@@ -38,7 +38,7 @@ struct State {
     named: TokenBucket,
 }
 
-/// Who holds shapes.
+/// The holder of shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ShapeHolder {
     /// A user, under a hash with a key that nobody knows.
@@ -127,7 +127,7 @@ impl Shapes {
 }
 
 impl TooManyShapes {
-    /// What to tell who asked for the pattern.
+    /// The refusal of the pattern.
     pub fn refusal(self, pattern: &Pattern) -> Refusal {
         let Self { most, .. } = self;
         let message = format!(

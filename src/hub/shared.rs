@@ -1,4 +1,4 @@
-//! What all connections of a hub share.
+//! The state that all connections of a hub share.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     tasks::Tasks,
 };
 
-/// Where subscriptions go.
+/// The state that all connections of a hub share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) topics: Topics,
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) channels: Vec<Arc<Channel>>,
     /// Stored events that one subscription may be sent before it is live.
     pub(crate) replay_events: u64,
-    /// What users hold of wildcards.
+    /// The shapes of wildcards that users hold.
     pub(crate) shapes: Shapes,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) tasks: Tasks,
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// What is told of a subscription that the broker refuses this node.
+    /// The frame that tells of a subscription that the broker refuses this node.
     pub(crate) fn refused(&self, encoding: Encoding, reply_to: u64, pattern: &Pattern) -> Chunk {
         self.metrics.errors.of(Code::BrokerRefused).increment(1);
         let message = "NATS refuses this node the subscription; it stays, and `subscribed` follows once events flow";

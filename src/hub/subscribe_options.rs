@@ -1,4 +1,4 @@
-//! What a client asks for with a subscription, besides its pattern.
+//! The options of a subscribe, besides its pattern.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     subject::Pattern,
 };
 
-/// What it asks for.
+/// The options of a subscribe.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SubscribeOptions {
     /// Number that the answer carries; 0 for none.
@@ -21,7 +21,7 @@ pub struct SubscribeOptions {
     pub after: Vec<Position>,
     /// It wants the newest event of each subject first.
     pub snapshot: bool,
-    /// Whom it counts for what is read for it.
+    /// The account that reads are counted for.
     pub account: Account,
 }
 

@@ -31,7 +31,7 @@ const PAUSE_OF_READING: Duration = Duration::from_secs(60);
 /// Pages that are read again before holes are looked after.
 const TOGETHER: usize = 8;
 
-/// The comparison of one record with its stream.
+/// The comparison of one window with its stream.
 #[derive(Debug)]
 pub(crate) struct Comparison {
     state: Mutex<State>,

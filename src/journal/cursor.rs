@@ -1,10 +1,10 @@
-//! Where somebody stands in a journal, and what will never come there.
+//! The cursor of a reader in a journal, and the gaps that it meets.
 
 use std::sync::Arc;
 
 use crate::{event::Message, proto, subject::Pattern};
 
-/// A place in a journal.
+/// A cursor: everything up to its sequence is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// Grows whenever the stream begins anew; 0 before that is known.
@@ -20,7 +20,7 @@ impl Cursor {
     }
 }
 
-/// What comes next for whoever fans out.
+/// The next step of a fan-out.
 #[derive(Debug)]
 pub enum Step {
     /// Events in order, and how far they reach.
@@ -29,7 +29,7 @@ pub enum Step {
     Lost(Cursor),
 }
 
-/// Sequences that nobody will get.
+/// Sequences whose events will not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// The first one; 0 when that is not known.
@@ -40,7 +40,7 @@ pub struct Gap {
     pub reason: Reason,
 }
 
-/// Why events will not come.
+/// Reason for which events will not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The stream's retention has dropped them.

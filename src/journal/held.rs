@@ -1,4 +1,4 @@
-//! The events that are in memory, and what is known of those that have left it.
+//! The events that a window holds, and the removals that the stream has told.
 //! Free of I/O.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(crate) struct Held {
     version: u32,
 }
 
-/// How far a stream has come here.
+/// The progress of a window: read, and handed out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WindowProgress {
     /// Everything up to here is in memory.

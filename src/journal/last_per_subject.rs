@@ -1,6 +1,6 @@
-//! Which subjects of a pattern there are, and the newest event of each: one
-//! question for all who ask within a moment, because the answer costs the
-//! server far less than a search of its own for each of them.
+//! The last event of each subject of a pattern. Readers that ask within a moment
+//! share one question (`multi_last`), because that costs the server far less than
+//! a search for each of them.
 
 use std::{
     mem,
@@ -23,7 +23,7 @@ use crate::{
     trie::Trie,
 };
 
-/// How long the first one waits for others.
+/// Time for which the first question waits for others.
 const MOMENT: Duration = Duration::from_millis(2);
 
 /// Patterns in one question. The server tells at most 1,024 subjects at once,
@@ -33,7 +33,7 @@ const TOGETHER: usize = 500;
 /// A page of the answer.
 const PAGE: PageSize = PageSize { events: 1_024, bytes: 1024 * 1024 };
 
-/// Questions that wait to be asked together.
+/// Asks for last events, several readers at a time.
 #[derive(Debug, Default)]
 pub(crate) struct LastPerSubject {
     waiting: Mutex<WaitingQuestions>,
@@ -66,7 +66,7 @@ pub(crate) struct LastEvents {
     pub(crate) incomplete: bool,
 }
 
-/// One of them.
+/// The last event of one subject.
 #[derive(Clone, Debug)]
 pub(crate) struct LastEvent {
     pub(crate) seq: u64,
@@ -178,8 +178,8 @@ async fn ask(source: &Source, upto: u64, together: Vec<LastEventsQuestion>) {
     }
 }
 
-/// What each of them is told. Of values only what they may have ahead is kept,
-/// whatever all pages together hold.
+/// The answer to each question. Of the values only as many are kept as a reader may
+/// have ahead, however many all pages together hold.
 async fn newest(source: &Source, together: &[LastEventsQuestion], upto: u64) -> Result<Vec<LastEvents>, ReadError> {
     let mut askers = Trie::default();
     for (place, asked) in together.iter().enumerate() {

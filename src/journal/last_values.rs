@@ -32,7 +32,7 @@ pub struct LastValues {
     ended: bool,
 }
 
-/// What comes next, and up to where that is all.
+/// Values that come next, and the sequence up to which they are complete.
 #[derive(Debug)]
 enum Ahead {
     Unknown,

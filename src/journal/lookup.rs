@@ -1,4 +1,4 @@
-//! The answers of a record: what is in memory behind a cursor. Free of I/O.
+//! The result of a lookup in a window: the events behind a cursor. Free of I/O.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::{
     journal::cursor::{Cursor, Gap},
 };
 
-/// What a reader finds in memory.
+/// The result of a lookup in a window.
 #[derive(Debug)]
 pub(crate) enum Lookup {
     /// Events, and how far they reach.

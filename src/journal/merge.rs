@@ -1,5 +1,5 @@
-//! The events of some subjects in the order of their stream, each subject read
-//! by itself: what costs a server least where a stream holds much else.
+//! A merge of the events of some subjects in the order of their stream, each
+//! subject read by itself: the cheapest way where a stream holds much else.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -17,14 +17,14 @@ pub(crate) const SUBJECTS: usize = 64;
 /// Reads of one reader at the same time.
 const AT_ONCE: usize = 8;
 
-/// Some subjects, from one sequence to another.
+/// A merge of some subjects, from one sequence to another.
 #[derive(Debug)]
 pub(crate) struct Merge {
     readers: Vec<SubjectReader>,
     page: PageSize,
 }
 
-/// One subject.
+/// The reader of one subject.
 #[derive(Debug)]
 struct SubjectReader {
     /// Its newest event that is wanted.

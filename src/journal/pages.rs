@@ -1,5 +1,5 @@
-//! A stream read in order by many at once: whoever is at the same place shares
-//! the page, and finds its own events there by the page's index.
+//! Pages of a stream that many readers read in order at once: readers at the same
+//! place share a page, and find their own events by its index.
 
 use std::{
     collections::VecDeque,
@@ -19,11 +19,11 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// Pages that are kept for others who come by. A page has at most about 1 MiB.
+/// Pages that are kept for other readers. A page has at most about 1 MiB.
 const KEPT: usize = 16;
 
-/// Pages that are read in order because many want some of them; what is further
-/// back is as likely read again as shared.
+/// Pages up to which reading in order is shared; a page that is further back is as
+/// likely read again as shared.
 pub(crate) const SHARED: u64 = 4 * KEPT as u64;
 
 /// The pages of one stream that were read lately.
@@ -34,7 +34,7 @@ pub(crate) struct Pages {
     flights: SingleFlight<(u32, u64), Arc<CachedPage>>,
 }
 
-/// A stretch of a stream.
+/// A page of a stream that is kept for other readers.
 #[derive(Debug)]
 pub(crate) struct CachedPage {
     /// Of which of the streams of this name it is.

@@ -1,5 +1,5 @@
-//! One who reads on from a place: out of memory where that reaches back so far,
-//! else from the stream, in the way that costs it least.
+//! A reader of a journal reads on from a cursor: out of the window where that
+//! reaches back so far, else from the stream, in the way that costs it least.
 
 use std::{
     sync::Arc,
@@ -22,8 +22,8 @@ use crate::{
     subject::Pattern,
 };
 
-/// Whoever takes a page within so long gets the next one read ahead. A slow one
-/// does not: the page might be gone again when its turn comes.
+/// A reader that consumes a page within this time gets the next one prefetched. A
+/// slower reader does not: the page might be gone again when it is needed.
 const BRISK: Duration = Duration::from_millis(250);
 
 /// Events of one subject that are counted at most, and subjects, to know whether
@@ -45,7 +45,7 @@ pub struct Reader {
     metrics: Arc<Metrics>,
 }
 
-/// What comes next.
+/// The next part that a reader gets.
 #[derive(Debug)]
 pub enum Part {
     /// Events in the order of the stream.
@@ -56,7 +56,7 @@ pub enum Part {
     End,
 }
 
-/// How the stream is read below what is in memory, and up to where.
+/// The way in which the stream is read below the window, and up to where.
 #[derive(Debug)]
 enum Older {
     /// The newest of each subject, as it is of values.
@@ -94,7 +94,7 @@ impl Reader {
         std::mem::take(&mut self.pages)
     }
 
-    /// What comes next up to a sequence, about so much.
+    /// The next part up to a sequence, of about this size.
     ///
     /// # Errors
     /// When the stream cannot be read now; trying again goes on at the same place.
@@ -317,7 +317,7 @@ fn expired(after: u64, first: u64) -> Part {
     Part::Lost(Gap { from: after + 1, to: first - 1, reason: Reason::Expired })
 }
 
-/// What retention has taken behind one sequence and before another, if it has.
+/// The gap that retention has left between two sequences, if there is one.
 fn gap(after: u64, first: u64) -> Option<Gap> {
     (first > after + 1).then(|| Gap { from: after + 1, to: first - 1, reason: Reason::Expired })
 }

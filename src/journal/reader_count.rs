@@ -1,21 +1,21 @@
-//! How many read a stream below what is in memory. By subject, each of them asks
-//! for itself; in order, all share the pages. So the more they are, the sooner
-//! pages cost the server less.
+//! The count of readers below the window of a stream. By subject each reader asks
+//! for itself; in order all share the pages. So the more readers there are, the
+//! sooner pages cost the server less.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// So many readers, each with a question or two of its own, keep a server as
-/// busy as one page in order does.
+/// Readers that, with a question or two each, keep a server as busy as one page in
+/// order does.
 const PER_PAGE: u64 = 4;
 
-/// Those who read below what is in memory.
+/// The count of readers below the window.
 #[derive(Debug, Default)]
 pub(crate) struct ReaderCount(AtomicUsize);
 
-/// One of them; dropping it leaves.
+/// A reader that is counted; dropping it ends that.
 #[derive(Debug)]
 pub(crate) struct CountedReader(Arc<ReaderCount>);
 

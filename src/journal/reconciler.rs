@@ -1,5 +1,6 @@
-//! Keeps a record true: fills it at the start, closes holes, and compares it
-//! with the stream, because a lost last event has no successor to betray it.
+//! The reconciler keeps a window true: it fills the window at the start, closes
+//! holes, and compares it with the stream, because a lost last event has no
+//! successor to betray it.
 
 use std::{
     sync::{
@@ -26,11 +27,11 @@ use crate::{
     sync::{sleep, timeout},
 };
 
-/// How often the stream is asked for its last sequence.
+/// Interval at which the stream is asked for its last sequence.
 const TAIL_CHECK: Duration = Duration::from_secs(2);
 
-/// How often it is asked at most because something says so: who publishes
-/// rollups must not make a node ask for each.
+/// Shortest interval between checks of a stale window: a publisher of rollups must
+/// not make a node ask for each.
 const DOUBT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long an event may be on its way before it counts as missing.
@@ -43,7 +44,7 @@ const RETRY: Duration = Duration::from_millis(250);
 /// down after ten seconds without the others (nats-server, `lostQuorumInterval`).
 const WRONG_LEADER: Duration = Duration::from_secs(12);
 
-/// Keeps one record.
+/// Keeps one window true.
 #[derive(Debug)]
 pub(crate) struct Reconciler {
     pub(crate) name: String,

@@ -5,7 +5,7 @@
 
 use crate::{broker::StreamState, event_log::Appended};
 
-/// What was removed since the stream was known to have all that is in memory.
+/// Removals since the stream was known to have all that is in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Removals {
     /// The stream, when it had all that was in memory.

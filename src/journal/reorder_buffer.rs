@@ -1,20 +1,21 @@
-//! Contiguity: events leave in the order of their stream, none twice, and a
-//! hole holds back what comes behind it until it is known what was there. Free
-//! of I/O.
+//! The reorder buffer: events leave it in the order of their stream, none twice,
+//! and a hole holds back the events behind it until it is filled or known to be
+//! empty. Free of I/O.
 
 use std::collections::BTreeMap;
 
 use crate::{broker::Stored, event::EVENT_BYTES};
 
-/// Bytes that may wait behind a hole. What comes beyond is read again later.
+/// Bytes of events that may wait behind a hole. Further events are read again
+/// later.
 const HELD_BYTES: usize = 16 * 1024 * 1024;
 
-/// Where a stream goes on.
+/// Puts the events of a stream in order.
 #[derive(Debug, Default)]
 pub(crate) struct ReorderBuffer {
     /// The sequence that is expected; 0 while that is not known.
     next: u64,
-    /// What came too early.
+    /// Events that came too early.
     held: BTreeMap<u64, Stored>,
     bytes: usize,
     /// Everything up to here was stored at some time.
@@ -22,7 +23,7 @@ pub(crate) struct ReorderBuffer {
 }
 
 impl ReorderBuffer {
-    /// What was handed out last, or passed over.
+    /// The last sequence that was handed out, or passed over.
     pub(crate) fn head(&self) -> u64 {
         self.next.saturating_sub(1)
     }

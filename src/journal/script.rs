@@ -14,7 +14,7 @@ use crate::{
         StreamState,
     },
     classes::{Classes, StreamIndex},
-    config::{self, Config, Delivery, Source as Text, load},
+    config::{self, Config, Delivery, SettingsFile as Text, load},
     event::{EVENT_BYTES, Message, Place},
     journal::{
         comparison::Comparison,

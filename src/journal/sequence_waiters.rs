@@ -61,7 +61,7 @@ impl SequenceWaiters {
 
 impl Waiter<'_> {
     /// Waits until it has come, or may never come.
-    pub(crate) async fn told(&mut self) {
+    pub(crate) async fn reached(&mut self) {
         if let Some(told) = self.told.take() {
             told.await;
         }
@@ -109,7 +109,7 @@ mod tests {
         let waker = woken.clone().into();
         let mut context = Context::from_waker(&waker);
         let mut waiters = [5, 5, 9, 12].map(|seq| awaited.enter(seq));
-        let mut told = waiters.each_mut().map(|waiter| Box::pin(waiter.told()));
+        let mut told = waiters.each_mut().map(|waiter| Box::pin(waiter.reached()));
         assert!(told.iter_mut().all(|told| told.as_mut().poll(&mut context).is_pending()));
         for (head, expected) in [(1, 0), (4, 0), (5, 2), (6, 2), (10, 3), (11, 3)] {
             awaited.reach(head);
@@ -126,7 +126,7 @@ mod tests {
         let (mut first, second) = (awaited.enter(5), awaited.enter(5));
         drop(second);
         {
-            let mut told = pin!(first.told());
+            let mut told = pin!(first.reached());
             assert!(poll!(&mut told).is_pending());
         }
         awaited.reach(5);
@@ -135,7 +135,7 @@ mod tests {
         drop(first);
         assert_eq!(awaited.lock().len(), 1);
         awaited.reach(5);
-        third.told().await;
+        third.reached().await;
         drop(third);
         assert!(awaited.lock().is_empty());
     }

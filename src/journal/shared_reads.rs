@@ -1,5 +1,5 @@
-//! Everything that readers of one stream share: what is in memory, and reads
-//! from the stream that several of them need.
+//! The reads that readers of one stream share: the window, cached pages, and
+//! answers of the stream that several of them need.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -22,15 +22,15 @@ use crate::{
     tasks::Tasks,
 };
 
-/// How old an answer may be to the question what the stream has.
+/// Age up to which a known state of the stream is used.
 const FRESH: Duration = Duration::from_millis(200);
 
-/// What readers share.
+/// The reads that readers of one stream share.
 #[derive(Debug)]
 pub(crate) struct SharedReads {
     pub(crate) window: Arc<Window>,
     pub(crate) source: Source,
-    /// What the stream stores: a pattern that covers all of it is read in order.
+    /// The subjects that the stream stores: a pattern that covers all of them is read in order.
     subjects: Vec<Pattern>,
     last_per_subject: Arc<LastPerSubject>,
     pub(crate) reader_count: Arc<ReaderCount>,
@@ -72,7 +72,7 @@ impl SharedReads {
         self.subjects.iter().all(|stored| patterns.iter().any(|pattern| pattern.covers(stored)))
     }
 
-    /// What the stream has, as of a moment ago.
+    /// The state of the stream, as of a moment ago.
     pub(crate) async fn state(&self) -> Result<StreamState, ReadError> {
         let last = || *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, state)) = last()

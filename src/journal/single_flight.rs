@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct SingleFlight<K: Eq + Hash, V>(Mutex<HashMap<K, Flight<V>>>);
 
-/// What comes of a read for all who wait.
+/// The result of a read for all that wait.
 type FlightOutcome<V> = Arc<OnceCell<Result<V, ReadError>>>;
 
 /// One read, and how many wait for it.

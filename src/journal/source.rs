@@ -1,5 +1,5 @@
-//! Reading a stream in order: what is stored from a sequence on, whoever of the
-//! broker's servers answers.
+//! The source of a journal: reads its stream in order at the broker, whichever of
+//! the broker's servers answers.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -15,7 +15,7 @@ use crate::{
 /// A page of a sequential read. JetStream sends it without flow control.
 pub(crate) const PAGE: PageSize = PageSize { events: 1_000, bytes: 1024 * 1024 };
 
-/// What is read ahead by one reader who does not read in order.
+/// Events and bytes that a reader of single subjects reads ahead.
 pub(crate) const AHEAD: PageSize = PageSize { events: 512, bytes: 256 * 1024 };
 
 /// How often a copy that lags is asked again, and how long in between.
@@ -24,7 +24,7 @@ const LAGGING: (usize, Duration) = (40, Duration::from_millis(50));
 /// How often a copy is asked before the leader is.
 const PATIENT: usize = 4;
 
-/// How long a copy is passed by that does not get on.
+/// Time for which a copy that does not advance is not asked.
 const DISTRUST: Duration = Duration::from_secs(10);
 
 /// One stream at the broker.
@@ -37,7 +37,7 @@ pub(crate) struct Source {
     distrusted: Arc<Mutex<Option<Instant>>>,
 }
 
-/// Events of a stream from one sequence on.
+/// A range of a stream from one sequence on.
 #[derive(Debug)]
 pub(crate) struct SequenceRange {
     pub(crate) events: Vec<Stored>,
@@ -63,12 +63,12 @@ impl Source {
         Self { purpose: Purpose::Follow, ..self.clone() }
     }
 
-    /// What the stream is now.
+    /// The present state of the stream.
     pub(crate) async fn state(&self) -> Result<StreamState, ReadError> {
         self.broker.stream_state(self.stream).await
     }
 
-    /// What the stream is now, and its sequences without an event.
+    /// The present state of the stream, and its sequences without an event.
     pub(crate) async fn deleted(&self) -> Result<(StreamState, Vec<u64>), ReadError> {
         self.broker.deleted(self.stream).await
     }

@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use super::*;
 use crate::{
     broker,
-    config::{Source, load},
+    config::{SettingsFile, load},
     event::Message,
     proto::Envelope,
     subject::Subject,
@@ -63,7 +63,7 @@ async fn follow(plan: &Plan) -> (Arc<Journal>, Arc<dyn Broker>) {
         "[broker]\nkind = \"memory\"\n[[streams]]\nname = \"S\"\nsubjects = [\"a.>\"]\nmax_messages = {kept}\n{limit}\n\
          window = {{ bytes = \"{window}\" }}\n[[subjects]]\npattern = \"a.>\"\ndelivery = \"{delivery}\"\nstream = \"S\"\n"
     );
-    let config = load(Some(&Source { origin: "test".into(), text }), [], &Default::default()).expect("TOML");
+    let config = load(Some(&SettingsFile { origin: "test".into(), text }), [], &Default::default()).expect("TOML");
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let tasks = Tasks::new(metrics.clone());
     let (broker, _) = broker::connect(&config, &metrics, &tasks).await.expect("a broker");

@@ -1,6 +1,5 @@
-//! What a node has in memory of one stream: its newest events, in order and
-//! without holes. Free of I/O; whoever reads from the stream is told when there
-//! is something to read.
+//! The window of a stream: its newest events in memory, in order and without
+//! holes. Free of I/O; the reconciler is told when there is something to read.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -27,10 +26,10 @@ use crate::{
 };
 
 /// Bytes of events that may be in memory beyond the window because they are not
-/// fanned out yet. What comes then is read from the stream later.
+/// fanned out yet. Later events are read from the stream afterwards.
 const BEHIND_BYTES: usize = 16 * 1024 * 1024;
 
-/// What is in memory.
+/// The newest events of a stream in memory.
 #[derive(Debug)]
 pub(crate) struct Window {
     delivery: Delivery,
@@ -41,7 +40,7 @@ pub(crate) struct Window {
     ready: watch::Sender<bool>,
     /// Told when there is more to fan out.
     pub(crate) advanced: Notify,
-    /// What clients who are ahead of this node wait for.
+    /// Sequences that clients ahead of this node wait for.
     awaited: SequenceWaiters,
     /// Told when there is something to be read or checked.
     pub(crate) attention: Notify,
@@ -49,13 +48,13 @@ pub(crate) struct Window {
 
 #[derive(Debug)]
 struct State {
-    /// What the stream was when it was asked last.
+    /// The state of the stream when it was asked last.
     stream: StreamState,
     generation: u32,
     reorder_buffer: ReorderBuffer,
     held: Held,
     losses: Losses,
-    /// What is fanned out already; nothing while nobody does that.
+    /// The last sequence that is fanned out; nothing before the first.
     fanned: Option<u64>,
     /// Whether the stream should be asked what it is.
     stale: bool,
@@ -122,18 +121,18 @@ impl Window {
         state.reorder_buffer.head() > before && *self.ready.borrow()
     }
 
-    /// Something may have been lost.
+    /// Marks the window as stale: an event may have been lost.
     pub(crate) fn mark_stale(&self) {
         self.lock().stale = true;
         self.attention.notify_one();
     }
 
-    /// Whether there was doubt; there is none any more.
+    /// Whether the window was stale; clears the mark.
     pub(crate) fn take_stale(&self) -> bool {
         std::mem::take(&mut self.lock().stale)
     }
 
-    /// Whether there is doubt.
+    /// Whether the window is stale and needs a check.
     pub(crate) fn needs_check(&self) -> bool {
         self.lock().stale
     }
@@ -256,7 +255,7 @@ impl Window {
         // What comes after this look it is told.
         let head = self.head();
         if head.generation == generation && head.seq < seq {
-            waiter.told().await;
+            waiter.reached().await;
         }
     }
 
@@ -315,7 +314,7 @@ impl Window {
         Some(Step::Events(events, Cursor { generation, seq }))
     }
 
-    /// What comes after a cursor for patterns, at most so much and up to there.
+    /// The events after a cursor for patterns, up to a sequence and a size.
     pub(crate) fn look(&self, cursor: Cursor, patterns: &[Pattern], upto: u64, size: PageSize) -> Lookup {
         let state = self.lock();
         let (generation, head) = (state.generation, state.reorder_buffer.head());

@@ -13,7 +13,7 @@ use crate::{
     subject::Subject,
 };
 
-/// What identifiers begin with that nodes make. No service should write one.
+/// The prefix of identifiers that nodes make. No service should write one.
 const PREFIX: &str = "ntf.";
 
 /// Writes down what a client calls its event, and under what a stream is to

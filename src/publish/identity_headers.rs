@@ -1,4 +1,4 @@
-//! Who sends something, as services read it in headers that only nodes write.
+//! Identity headers tell services which user sent a message; only nodes write them.
 //! Free of I/O.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(crate) const CONNECTION: &str = "Notifier-Connection";
 /// not become `root`. A comma is, because it stands between roles.
 const SPECIAL: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b',');
 
-/// Writes down who sends it, over whatever stands there.
+/// Adds the identity of the sender, over whatever stands there.
 pub(crate) fn add_identity_headers(
     headers: &mut BTreeMap<String, String>,
     identity: &Identity,

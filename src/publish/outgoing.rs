@@ -1,5 +1,5 @@
-//! What a client sends to services, before it leaves: checked for size and
-//! headers, then stamped with who sends it. Free of I/O.
+//! Outgoing messages of clients: checked for size and headers, then given identity
+//! headers. Free of I/O.
 
 use crate::{
     access::grants::Grants,
@@ -38,17 +38,17 @@ impl EventLimits {
     }
 }
 
-/// Who sends something.
+/// The sender of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Sender<'a> {
-    /// What it may do, and who it is.
+    /// Its grants, which tell its identity.
     pub grants: &'a Grants,
     /// The WebSocket connection that it comes by; none over HTTP.
     pub connection: Option<ConnectionId>,
 }
 
-/// Makes a letter of what a client wants to send to a subject that it may send
-/// to, and counts it for its user.
+/// Builds the message that a client sends to a subject that it may send to, and
+/// counts it for its user.
 ///
 /// # Errors
 /// `too_large`, `bad_request`, `rate_limited`.
@@ -93,7 +93,7 @@ pub(crate) fn too_large(subject: &str, max: usize, limit: &str) -> Refusal {
     Refusal::of(Code::TooLarge, subject, message)
 }
 
-/// What an event comes to for the broker: its data, and all that is written beside it.
+/// The bytes of an event at the broker: its data, and all that is written beside it.
 fn bytes(subject: &Subject, envelope: &Envelope) -> usize {
     let Envelope { id, r#type, source, content_type, headers, data, .. } = envelope;
     let headers: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();

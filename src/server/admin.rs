@@ -17,12 +17,12 @@ use crate::{
         revocation::{IssuerName, Name, NoName, Revoked},
     },
     config::Auth,
-    control::{Control, LISTED, Order, Outcome, Untaken, Whom},
+    control::{Command, CommandRejected, CommandTarget, Control, LISTED, Outcome},
     error::{Code, Refusal},
     server::{
-        answer::{self, Refused},
         body,
         query::parameters,
+        response::{self, Refused},
     },
     session::Connections,
     socket::ConnectionId,
@@ -120,20 +120,22 @@ impl Admin {
             (Some(_), Some(_)) => return Err(bad("a connection is one of its kind; leave `issuer` out").into()),
         };
         let whom = match (user, token_id, connection) {
-            (Some(user), None, None) => Whom::User(user),
-            (None, Some(token), None) => Whom::TokenId(token),
+            (Some(user), None, None) => CommandTarget::User(user),
+            (None, Some(token), None) => CommandTarget::TokenId(token),
             (None, None, Some(connection)) => {
                 named(&connection)?;
-                Whom::Connection(Name::try_from(connection).map_err(|why| bad(format!("`connection`: {why}")))?)
+                CommandTarget::Connection(
+                    Name::try_from(connection).map_err(|why| bad(format!("`connection`: {why}")))?,
+                )
             }
             _ => return Err(bad("name one of `user`, `tokenId` and `connection`").into()),
         };
-        let revocation = |what| Order::Revoke(vec![Control::revocation(what, issuer.clone(), self.kept)]);
+        let revocation = |what| Command::Revoke(vec![Control::revocation(what, issuer.clone(), self.kept)]);
         let order = match (revoke, whom.clone()) {
-            (false, whom) => Order::Disconnect(whom),
-            (true, Whom::User(user)) => revocation(Revoked::User(user)),
-            (true, Whom::TokenId(id)) => revocation(Revoked::TokenId(id)),
-            (true, Whom::Connection(_)) => {
+            (false, whom) => Command::Disconnect(whom),
+            (true, CommandTarget::User(user)) => revocation(Revoked::User(user)),
+            (true, CommandTarget::TokenId(id)) => revocation(Revoked::TokenId(id)),
+            (true, CommandTarget::Connection(_)) => {
                 return Err(bad("a connection cannot be revoked; revoke its `user` or `tokenId`").into());
             }
         };
@@ -142,7 +144,7 @@ impl Admin {
         let reason: String = reason.chars().take(REASON).collect();
         let issuer = issuer.as_ref().map(|issuer| issuer.as_str());
         tracing::info!(?whom, issuer, revoke, ?reason, closed, "an operator ends connections");
-        Ok(told(&outcome, "closed", json!({})))
+        Ok(outcome_response(&outcome, "closed", json!({})))
     }
 
     /// `POST {user, issuer?, withinMs?, reason?}`.
@@ -150,12 +152,12 @@ impl Admin {
         let Reevaluate { user, issuer, within_ms, reason } = read(request).await?;
         let issuer = self.issuer(issuer)?;
         let within_ms = within_ms.unwrap_or(self.within.as_millis() as u64);
-        let outcome = self.ask(Order::Reevaluate { user: user.clone(), within_ms }, issuer.clone()).await?;
+        let outcome = self.ask(Command::Reevaluate { user: user.clone(), within_ms }, issuer.clone()).await?;
         let asked = total(&outcome);
         let reason: String = reason.chars().take(REASON).collect();
         let issuer = issuer.as_ref().map(|issuer| issuer.as_str());
         tracing::info!(%user, issuer, within_ms, ?reason, asked, "an operator has a user's clients bring new tokens");
-        Ok(told(&outcome, "asked", json!({})))
+        Ok(outcome_response(&outcome, "asked", json!({})))
     }
 
     /// `GET ?user=&issuer=`. Without an issuer it lists all of that name.
@@ -166,7 +168,7 @@ impl Admin {
         }
         let (user, issuer) = whose(request.uri().query().unwrap_or_default())?;
         issuer.as_ref().map_or(Ok(()), |issuer| self.knows(issuer))?;
-        let outcome = self.ask(Order::List { user, most: LISTED }, issuer).await?;
+        let outcome = self.ask(Command::List { user, most: LISTED }, issuer).await?;
         let listed: Vec<Value> = outcome
             .answers
             .iter()
@@ -178,7 +180,7 @@ impl Admin {
                 listed
             })
             .collect();
-        Ok(told(&outcome, "connections", json!({ "listed": listed })))
+        Ok(outcome_response(&outcome, "connections", json!({ "listed": listed })))
     }
 
     /// `POST {token | connection, verb, subject}`: may somebody do something, and
@@ -196,7 +198,7 @@ impl Admin {
             }
         };
         let explained = serde_json::to_string(&grants.explain(verb, &subject)).unwrap_or_default();
-        Ok(answer::json(format!("{explained}\n").into()))
+        Ok(response::json(format!("{explained}\n").into()))
     }
 
     /// Who gave out a name that an operator means. With several issuers that has
@@ -220,9 +222,9 @@ impl Admin {
         Err(bad(format!("`issuer`: `{named}` is none of auth.issuers; there are: {}", self.issuers.join(", "))))
     }
 
-    async fn ask(&self, order: Order, issuer: Option<IssuerName>) -> Result<Outcome, Refusal> {
+    async fn ask(&self, order: Command, issuer: Option<IssuerName>) -> Result<Outcome, Refusal> {
         self.control.ask(order, issuer).await.map_err(|why| {
-            let code = if why == Untaken::Busy { Code::Timeout } else { Code::TooLarge };
+            let code = if why == CommandRejected::Busy { Code::Timeout } else { Code::TooLarge };
             Refusal::new(code, why.to_string())
         })
     }
@@ -233,13 +235,13 @@ fn total(outcome: &Outcome) -> u64 {
 }
 
 /// How many connections it concerned in all and on each node, and more.
-fn told(outcome: &Outcome, what: &str, mut more: Value) -> Response<Full<Bytes>> {
+fn outcome_response(outcome: &Outcome, what: &str, mut more: Value) -> Response<Full<Bytes>> {
     let nodes: Vec<Value> =
         outcome.answers.iter().map(|answer| json!({"node": answer.node, what: answer.connections})).collect();
     more[what] = total(outcome).into();
     more["nodes"] = nodes.into();
     more["broker"] = if outcome.reached { "ok" } else { "down" }.into();
-    answer::json(format!("{more}\n").into())
+    response::json(format!("{more}\n").into())
 }
 
 async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refused> {

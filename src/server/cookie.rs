@@ -6,7 +6,7 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 
-use crate::server::browsers::Page;
+use crate::server::cors::RequestOrigin;
 
 /// What browsers tell of the page that a request comes from, also where they
 /// tell no `Origin` (Fetch Metadata).
@@ -14,7 +14,7 @@ const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Puts the token of the cookie called `name` where any other token stands, for
 /// whoever admits the request. A token that stands there already counts more.
-pub(crate) fn adopt<B>(name: &str, page: &Page, request: &mut Request<B>) {
+pub(crate) fn adopt<B>(name: &str, page: &RequestOrigin, request: &mut Request<B>) {
     if request.headers().contains_key(header::AUTHORIZATION) || !is_known(page, request) {
         return;
     }
@@ -26,11 +26,11 @@ pub(crate) fn adopt<B>(name: &str, page: &Page, request: &mut Request<B>) {
 /// Whether the page that asks may use the user's cookie. A browser tells no
 /// `Origin` when a page reads from its own origin, and when any page shows an
 /// image or follows a link; newer ones tell these apart.
-fn is_known<B>(page: &Page, request: &Request<B>) -> bool {
+fn is_known<B>(page: &RequestOrigin, request: &Request<B>) -> bool {
     match page {
-        Page::Own | Page::Listed(_) => true,
-        Page::Refused => false,
-        Page::Untold => {
+        RequestOrigin::Own | RequestOrigin::Listed(_) => true,
+        RequestOrigin::Refused => false,
+        RequestOrigin::Untold => {
             let site = request.headers().get(SITE).map(HeaderValue::as_bytes);
             let reads = [Method::GET, Method::HEAD].contains(request.method());
             reads && matches!(site, None | Some(b"same-origin" | b"none"))
@@ -61,10 +61,10 @@ fn value<'h>(name: &str, headers: &'h HeaderMap) -> Option<&'h str> {
 mod tests {
     use super::*;
 
-    const LISTED: Page = Page::Listed(HeaderValue::from_static("https://shop.example"));
+    const LISTED: RequestOrigin = RequestOrigin::Listed(HeaderValue::from_static("https://shop.example"));
 
     /// The token that is admitted for a request with these headers.
-    fn adopted(method: &Method, page: &Page, headers: &[(&str, &str)]) -> Option<String> {
+    fn adopted(method: &Method, page: &RequestOrigin, headers: &[(&str, &str)]) -> Option<String> {
         let mut request = Request::builder().method(method);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -101,19 +101,19 @@ mod tests {
     #[test]
     fn a_cookie_counts_only_for_pages_that_are_known() {
         let cookie = ("cookie", "session=a");
-        type Row<'r> = (&'r Method, &'r Page, &'r [(&'r str, &'r str)], bool);
+        type Row<'r> = (&'r Method, &'r RequestOrigin, &'r [(&'r str, &'r str)], bool);
         let rows: [Row<'_>; 11] = [
-            (&Method::POST, &Page::Own, &[], true),
+            (&Method::POST, &RequestOrigin::Own, &[], true),
             (&Method::POST, &LISTED, &[], true),
             (&Method::POST, &LISTED, &[("sec-fetch-site", "cross-site")], true),
-            (&Method::GET, &Page::Refused, &[], false),
-            (&Method::GET, &Page::Untold, &[], true),
-            (&Method::GET, &Page::Untold, &[("sec-fetch-site", "same-origin")], true),
-            (&Method::GET, &Page::Untold, &[("sec-fetch-site", "none")], true),
-            (&Method::GET, &Page::Untold, &[("sec-fetch-site", "same-site")], false),
-            (&Method::GET, &Page::Untold, &[("sec-fetch-site", "cross-site")], false),
-            (&Method::POST, &Page::Untold, &[], false),
-            (&Method::POST, &Page::Untold, &[("sec-fetch-site", "same-origin")], false),
+            (&Method::GET, &RequestOrigin::Refused, &[], false),
+            (&Method::GET, &RequestOrigin::Untold, &[], true),
+            (&Method::GET, &RequestOrigin::Untold, &[("sec-fetch-site", "same-origin")], true),
+            (&Method::GET, &RequestOrigin::Untold, &[("sec-fetch-site", "none")], true),
+            (&Method::GET, &RequestOrigin::Untold, &[("sec-fetch-site", "same-site")], false),
+            (&Method::GET, &RequestOrigin::Untold, &[("sec-fetch-site", "cross-site")], false),
+            (&Method::POST, &RequestOrigin::Untold, &[], false),
+            (&Method::POST, &RequestOrigin::Untold, &[("sec-fetch-site", "same-origin")], false),
         ];
         for (method, page, headers, counts) in rows {
             let token = adopted(method, page, &[headers, &[cookie]].concat());

@@ -16,9 +16,9 @@ use crate::{
     publish::{EVENT_LIMIT, Sender, check_name, too_large},
     request::ServiceRequest,
     server::{
-        answer::{self, Refused},
-        body, caller,
+        body, credentials,
         query::parameters,
+        response::{self, Refused},
         subject_path,
         visit::Visit,
     },
@@ -47,7 +47,7 @@ pub(crate) async fn publish(
     let Post { grants, subject, envelope } = read(request, PUBLISH, services, &mut visit).await?;
     let sender = Sender { grants: &grants, connection: None };
     let published = services.publisher.publish(sender, &subject, envelope).await?;
-    answer::frame(Body::Published(published), visit).await
+    response::frame(Body::Published(published), visit).await
 }
 
 /// `POST /v1/request/{subject}?timeoutMs=..`: the body is the question's data.
@@ -60,7 +60,7 @@ pub(crate) async fn request(
     let Post { grants, subject, envelope } = read(request, REQUEST, services, &mut visit).await?;
     let sender = Sender { grants: &grants, connection: None };
     let event = services.requests.ask(sender, ServiceRequest { subject, envelope, timeout_ms }).await?;
-    answer::frame(Body::Response(proto::Response { event: Some(event) }), visit).await
+    response::frame(Body::Response(proto::Response { event: Some(event) }), visit).await
 }
 
 /// How long the client wants to wait, milliseconds; 0 where it does not say. The
@@ -93,7 +93,7 @@ async fn read(
         let refusal = Refusal::new(Code::MethodNotAllowed, "an event is sent with POST");
         return Err(Refused::from(refusal).with(header::ALLOW, "POST"));
     }
-    let grants = caller::admit(&request, services, visit).await?;
+    let grants = credentials::admit(&request, services, visit).await?;
     let (head, body) = request.into_parts();
     let subject = subject_path::subject(head.uri.path(), path)?;
     plain(&head.headers)?;

@@ -34,12 +34,12 @@ use crate::{
     metrics::{InternalRefusal, Metrics},
     server::{
         admin::{ADMIN, Admin},
-        answer::{self, Refused},
-        farewell::send_away,
+        internal_auth::InternalAuth,
         keep_alive::{KeepAlive, Persistence},
         portions::Portions,
+        reject::reject,
+        response::{self, Refused},
         secure::secured,
-        warden::Warden,
     },
     socket::{HttpProgress, HttpTimes, Overdue, Strict},
     tls::Endpoint,
@@ -167,7 +167,7 @@ impl fmt::Debug for Health {
 }
 
 fn status(code: StatusCode, body: &Value) -> Response<Full<Bytes>> {
-    let mut response = answer::json(format!("{body}\n").into());
+    let mut response = response::json(format!("{body}\n").into());
     *response.status_mut() = code;
     response
 }
@@ -184,8 +184,8 @@ impl InternalServer {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(listener: TcpListener, desk: Desk) -> io::Result<Self> {
-        let front = Arc::new(Front::new(desk));
+    pub fn start(listener: TcpListener, internal_routes: InternalRoutes) -> io::Result<Self> {
+        let front = Arc::new(Front::new(internal_routes));
         let address = listener.local_addr()?;
         let listener = listener.into_std()?;
         let stop = CancellationToken::new();
@@ -211,21 +211,21 @@ impl Drop for InternalServer {
     }
 }
 
-/// What answers operators.
-pub struct Desk {
+/// The routes of the internal listener.
+pub struct InternalRoutes {
     /// How the node is.
     pub health: Arc<Health>,
-    /// What they may ask of it.
+    /// The routes of operators.
     pub admin: Arc<Admin>,
     /// Whom it answers.
-    pub warden: Warden,
+    pub internal_auth: InternalAuth,
     /// How they reach it, where not in the clear.
     pub tls: Option<Arc<Endpoint>>,
 }
 
-/// The desk, and what it takes on at most.
+/// The internal listener: its routes and its limits.
 struct Front {
-    desk: Desk,
+    internal_routes: InternalRoutes,
     admission: Arc<Admission>,
     farewells: Arc<Semaphore>,
     keep_alive: KeepAlive,
@@ -236,7 +236,7 @@ async fn serve(listener: std::net::TcpListener, front: Arc<Front>) -> io::Result
     let mut upkeep = time::interval(UPKEEP);
     loop {
         tokio::select! {
-            _ = upkeep.tick() => front.desk.health.metrics.upkeep(),
+            _ = upkeep.tick() => front.internal_routes.health.metrics.upkeep(),
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => front.admit(stream, peer.ip()),
                 Err(_) => time::sleep(UPKEEP).await,
@@ -246,7 +246,7 @@ async fn serve(listener: std::net::TcpListener, front: Arc<Front>) -> io::Result
 }
 
 impl Front {
-    fn new(desk: Desk) -> Self {
+    fn new(internal_routes: InternalRoutes) -> Self {
         let limits = Limits {
             connections: CONNECTIONS,
             connections_per_second: 0,
@@ -256,7 +256,7 @@ impl Front {
             ..Limits::default()
         };
         let (farewells, keep_alive) = (Arc::new(Semaphore::new(FAREWELLS)), KeepAlive::new(KEEP_ALIVE_TIME));
-        Self { admission: Admission::new(&limits, Gauge::noop()), desk, farewells, keep_alive }
+        Self { admission: Admission::new(&limits, Gauge::noop()), internal_routes, farewells, keep_alive }
     }
 
     /// Tasks are owned by this thread's runtime and end with it.
@@ -265,16 +265,16 @@ impl Front {
             Ok(permit) => {
                 let front = self.clone();
                 tokio::spawn(async move {
-                    front.converse(stream, peer).await;
+                    front.serve_connection(stream, peer).await;
                     drop(permit);
                 });
             }
             Err(closed) => {
                 self.count(InternalRefusal::Connections);
-                if let (None, Ok(permit)) = (&self.desk.tls, self.farewells.clone().try_acquire_owned()) {
+                if let (None, Ok(permit)) = (&self.internal_routes.tls, self.farewells.clone().try_acquire_owned()) {
                     let refusal = self.admission.refusal(closed);
                     tokio::spawn(async move {
-                        send_away(stream, refusal).await;
+                        reject(stream, refusal).await;
                         drop(permit);
                     });
                 }
@@ -282,8 +282,8 @@ impl Front {
         }
     }
 
-    async fn converse(&self, stream: TcpStream, peer: IpAddr) {
-        match &self.desk.tls {
+    async fn serve_connection(&self, stream: TcpStream, peer: IpAddr) {
+        match &self.internal_routes.tls {
             None => self.speak(stream, peer, false).await,
             Some(endpoint) => {
                 if let Ok(stream) = secured(endpoint, stream, HEAD_TIME).await {
@@ -325,9 +325,9 @@ impl Front {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: IpAddr, certificate: bool) -> Response<Full<Bytes>> {
-        let Desk { health, admin, warden, .. } = &self.desk;
+        let InternalRoutes { health, admin, internal_auth, .. } = &self.internal_routes;
         let (method, uri) = (request.method(), request.uri());
-        let mut response = match warden.check(method, uri, request.headers(), certificate) {
+        let mut response = match internal_auth.check(method, uri, request.headers(), certificate) {
             _ if let Err(closed) = self.admission.request(peer) => {
                 self.count(InternalRefusal::Requests);
                 Refused::from(self.admission.refusal(closed)).into_response()
@@ -349,7 +349,7 @@ impl Front {
     }
 
     fn count(&self, what: InternalRefusal) {
-        self.desk.health.metrics.internal_refusals.of(what).increment(1);
+        self.internal_routes.health.metrics.internal_refusals.of(what).increment(1);
     }
 }
 

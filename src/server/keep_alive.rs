@@ -19,7 +19,7 @@ pub(crate) struct KeepAlive {
     told: Option<HeaderValue>,
 }
 
-/// What a request says of its connection.
+/// The kind of connection that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Persistence {
     /// It is to become another protocol's: nothing behind it was looked at.
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     /// `Connection` and `Keep-Alive` of an answer.
-    fn told(time: Duration, persistence: Persistence, leaving: bool, status: StatusCode) -> [Option<String>; 2] {
+    fn headers_of(time: Duration, persistence: Persistence, leaving: bool, status: StatusCode) -> [Option<String>; 2] {
         let mut response = Response::new(());
         *response.status_mut() = status;
         KeepAlive::new(time).tell(persistence, leaving, &mut response);
@@ -93,14 +93,14 @@ mod tests {
         let (most, ok) = (Duration::from_secs(75), StatusCode::OK);
         let text = |text: &str| Some(text.to_owned());
         let (close, kept) = ([text("close"), None], [text("keep-alive"), text("timeout=75")]);
-        assert_eq!(told(most, Keep, false, ok), kept);
-        assert_eq!(told(most, Other, false, ok), [None, None]);
-        assert_eq!(told(most, Upgrade, false, StatusCode::BAD_REQUEST), close);
-        assert_eq!(told(most, Upgrade, false, StatusCode::SWITCHING_PROTOCOLS), [None, None]);
-        assert_eq!(told(most, Keep, true, ok), close);
-        assert_eq!(told(Duration::ZERO, Keep, false, ok), close);
+        assert_eq!(headers_of(most, Keep, false, ok), kept);
+        assert_eq!(headers_of(most, Other, false, ok), [None, None]);
+        assert_eq!(headers_of(most, Upgrade, false, StatusCode::BAD_REQUEST), close);
+        assert_eq!(headers_of(most, Upgrade, false, StatusCode::SWITCHING_PROTOCOLS), [None, None]);
+        assert_eq!(headers_of(most, Keep, true, ok), close);
+        assert_eq!(headers_of(Duration::ZERO, Keep, false, ok), close);
         // Whole seconds are told, and none would be a lie.
-        assert_eq!(told(Duration::from_millis(900), Keep, false, ok), [None, None]);
+        assert_eq!(headers_of(Duration::from_millis(900), Keep, false, ok), [None, None]);
     }
 
     #[test]

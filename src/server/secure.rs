@@ -10,7 +10,7 @@ use tokio::{
 use crate::{
     error::{Code, Refusal},
     metrics::AcceptFailure,
-    server::farewell::send_away,
+    server::reject::reject,
     tls::{Endpoint, Stream},
 };
 
@@ -25,7 +25,7 @@ pub(crate) async fn secured(endpoint: &Endpoint, stream: TcpStream, limit: Durat
         Ok(false) => {}
         Ok(true) => {
             let refusal = Refusal::new(Code::BadRequest, "this port speaks TLS; use https:// or wss://");
-            send_away(stream, refusal).await;
+            reject(stream, refusal).await;
             return Err(AcceptFailure::Tls);
         }
         Err(_) => return Err(AcceptFailure::TlsTimeout),

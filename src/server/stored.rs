@@ -8,9 +8,9 @@ use crate::{
     error::{Code, Refusal},
     proto::{Fetch, server_frame::Body},
     server::{
-        answer::{self, Refused, room},
-        caller,
+        credentials,
         query::parameters,
+        response::{self, Refused, room},
         subject_path,
         visit::Visit,
     },
@@ -31,12 +31,12 @@ pub(crate) async fn fetch(
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
-    let grants = caller::admit(&request, services, &mut visit).await?;
+    let grants = credentials::admit(&request, services, &mut visit).await?;
     let fetch = service_request(request.uri().query().unwrap_or_default(), services.access.query_parameter())?;
     // Before anything is read: what nobody takes is held until then.
     visit.reserve(room(services.fetcher.answer_bytes(fetch.limit))).await?;
     let fetched = services.fetcher.fetch(&grants, fetch).await?;
-    answer::frame(Body::Fetched(fetched), visit).await
+    response::frame(Body::Fetched(fetched), visit).await
 }
 
 /// `GET /v1/last/{subject}`: the newest event of one subject.
@@ -46,7 +46,7 @@ pub(crate) async fn last(
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
-    let grants = caller::admit(&request, services, &mut visit).await?;
+    let grants = credentials::admit(&request, services, &mut visit).await?;
     let subject = subject_path::subject(request.uri().path(), LAST)?;
     // One subject, and not the newest of some.
     Subject::parse(&subject).map_err(|why| Refusal::bad_subject(&subject, why))?;
@@ -54,7 +54,7 @@ pub(crate) async fn last(
     visit.reserve(room(services.fetcher.answer_bytes(fetch.limit))).await?;
     let fetched = services.fetcher.fetch(&grants, fetch).await?;
     match fetched.events.into_iter().next() {
-        Some(event) => answer::frame(Body::Event(event), visit).await,
+        Some(event) => response::frame(Body::Event(event), visit).await,
         None => Err(Refusal::of(Code::NotFound, &subject, "nothing is stored under this subject").into()),
     }
 }
@@ -67,7 +67,7 @@ fn read_only(request: &Request<Incoming>) -> Result<(), Refused> {
     Err(Refused::from(refusal).with(header::ALLOW, "GET"))
 }
 
-/// What is asked; the token, if it stands there, is no part of it.
+/// The query; the token, if it stands there, is not a part of it.
 fn service_request(query: &str, token: Option<&str>) -> Result<Fetch, Refusal> {
     let mut fetch = Fetch::default();
     let wrong = |message: String| Refusal::new(Code::BadRequest, message);

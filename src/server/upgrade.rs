@@ -16,7 +16,7 @@ use crate::{
     admission::Permit,
     codec::Encoding,
     error::{Code, Refusal},
-    server::{answer::Refused, caller},
+    server::{credentials, response::Refused},
     session, socket,
 };
 
@@ -33,12 +33,12 @@ pub(crate) fn upgrade(
     }
     let (encoding, echo) = subprotocol(request.headers())?;
     // Known only now where a proxy speaks for it.
-    permit.stand_for_address(client).map_err(|closed| permit.refusal(closed))?;
+    permit.count_for_address(client).map_err(|closed| permit.refusal(closed))?;
     let Some((response, upgrade)) = socket::accept(&mut request) else {
         return Err(bad("the WebSocket key is missing"));
     };
     // Judged with `connect`: a browser would not be told why its upgrade failed.
-    let token = caller::token(&request, &services.access);
+    let token = credentials::token(&request, &services.access);
     let task_shared = services.clone();
     services.tasks.spawn(async move {
         if let Some((wire, ahead)) = upgrade.wire().await {

@@ -45,7 +45,7 @@ pub(crate) struct Session {
     inbound: Inbound,
     /// Known once the client has said `connect`.
     grants: Option<Grants>,
-    /// What it waits for, if it waits for something.
+    /// Requests in flight, if there are any.
     in_flight: Option<Box<InFlight>>,
 }
 
@@ -86,7 +86,7 @@ impl Session {
         }
         self.check_revoked();
         if services.leaving.is_cancelled() {
-            // Perhaps too late for the farewell.
+            // Perhaps too late for the drain.
             outbox.close(CloseReason::Draining);
         }
     }

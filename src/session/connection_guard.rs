@@ -1,4 +1,4 @@
-//! That a connection is open: counted as long as it is, and its end with the reason.
+//! The guard of an open connection, which keeps the connection counts right.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A connection as operators see it in a list.
+//! The row of a connection in the lists that operators see.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,16 +7,16 @@ use crate::{access::identity::Identity, socket::ConnectionId};
 /// Characters of a name that are shown; a list is no place for long ones.
 const SHOWN: usize = 128;
 
-/// One connection.
+/// The row of one connection.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ConnectionInfo {
-    /// What it is called.
+    /// The identifier of the connection.
     pub connection: String,
     /// Whose it is; absent when anonymous. Cut after 128 characters.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,
-    /// Who issued its token; absent when anonymous.
+    /// The issuer of its token; absent when anonymous.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     /// `jti` of its token, where it has one. Cut after 128 characters.

@@ -1,5 +1,5 @@
-//! When tokens run out: one ordered list for all connections of a node, and no
-//! timer for any of them. Free of clocks: it is told the time, which is that of
+//! The ends of tokens in one ordered list for all connections of a node, without
+//! a timer for any of them. Free of clocks: it is told the time, which is that of
 //! the calendar, since tokens are written in it. So when the clock is set, it
 //! moves nothing but this.
 
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-/// What is due.
+/// An action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// The client is to be told that its token runs out in so many milliseconds.
@@ -19,17 +19,17 @@ pub(crate) enum Due {
     End,
 }
 
-/// When something is due, milliseconds since 1970. Whoever it concerns keeps it,
-/// so it is no larger than that.
+/// Time at which an action is due, milliseconds since 1970. Each registry entry
+/// keeps one, so it has no more than 8 bytes.
 pub(crate) type When = NonZeroU64;
 
-/// Whom it concerns, by the place in the registry.
+/// Key of a connection in the registry: shard and index.
 pub(crate) type ConnectionKey = (u32, u32);
 
-/// Where something stands in the list.
+/// Key of an action in the list.
 pub(crate) type ExpiryKey = (When, ConnectionKey);
 
-/// Everything that is going to be due.
+/// All actions that are going to be due, by time.
 #[derive(Debug)]
 pub(crate) struct Expiries {
     /// Milliseconds between a warning and the token's end.
@@ -111,7 +111,7 @@ mod tests {
         Expiries::new(Duration::from_secs(30), Duration::from_secs(5))
     }
 
-    /// What is due at a time.
+    /// Actions that are due at a time.
     fn due(expiries: &Expiries, now: u64) -> Vec<(u32, Due)> {
         let first = || expiries.first(now).and_then(|entry| Some((entry.1.0, expiries.take(entry, now)?.0)));
         std::iter::from_fn(first).collect()

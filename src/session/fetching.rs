@@ -37,7 +37,7 @@ type Answer = (u64, Result<Fetched, Refusal>);
 pub(crate) struct Fetching {
     queue: Queue<Unread>,
     reading: FuturesUnordered<BoxFuture<'static, Answer>>,
-    /// What was read and is not told yet.
+    /// The result of a read that is not told yet.
     read: VecDeque<Answer>,
     /// Resolves when the client has room for an answer.
     room: Option<BoxFuture<'static, bool>>,

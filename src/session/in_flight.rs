@@ -29,7 +29,7 @@ use crate::{
 /// when it is told to, and perhaps another when that takes long.
 const TOKENS: usize = 4;
 
-/// What has come of something.
+/// The result of something that was in flight.
 pub(crate) enum Done {
     /// It is answered.
     Answer(u64, Result<Body, Refusal>),
@@ -37,7 +37,7 @@ pub(crate) enum Done {
     Token(u64, Result<Grants, Refusal>),
 }
 
-/// What one connection waits for.
+/// The requests of one connection that are in flight.
 pub(crate) struct InFlight {
     publishing: Publishing,
     fetching: Fetching,

@@ -51,7 +51,7 @@ impl Inbound {
         }
     }
 
-    /// What both sides speak.
+    /// The encoding of both sides.
     pub(crate) fn encoding(&self) -> Encoding {
         self.encoding
     }

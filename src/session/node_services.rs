@@ -1,4 +1,4 @@
-//! What all sessions of a node share.
+//! The services of a node that its sessions and HTTP requests use.
 
 use std::sync::Arc;
 
@@ -19,20 +19,20 @@ use crate::{
     tasks::Tasks,
 };
 
-/// What all sessions of a node share.
+/// The services of a node that its sessions and HTTP requests use.
 #[derive(Debug)]
 pub struct NodeServices {
     /// Name of the node.
     pub node: String,
     /// How often the client hears from us.
     pub heartbeat: Span,
-    /// What the client has to keep.
+    /// The limits that clients have to keep.
     pub limits: Limits,
     /// Where events come from, for news of it.
     pub broker: Arc<dyn Broker>,
     /// Where subscriptions go.
     pub hub: Arc<Hub>,
-    /// Who comes in, and what they may do.
+    /// Admits clients and gives them their grants.
     pub access: Arc<Access>,
     /// How much may be done for a user.
     pub quotas: Arc<Quotas>,
@@ -48,7 +48,7 @@ pub struct NodeServices {
     pub registry: Arc<Connections>,
     /// Cancelled when the node leaves.
     pub leaving: CancellationToken,
-    /// What outboxes share.
+    /// The policy that outboxes share.
     pub policy: Arc<Policy>,
     /// Owner of its tasks.
     pub tasks: Tasks,

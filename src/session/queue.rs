@@ -27,7 +27,7 @@ impl Default for QueueRoom {
     }
 }
 
-/// What waits, in order.
+/// Requests that wait, in order.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     waiting: VecDeque<(usize, T)>,
@@ -56,7 +56,7 @@ impl<T> Queue<T> {
         true
     }
 
-    /// What has waited longest.
+    /// The request that has waited longest.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let (bytes, item) = self.waiting.pop_front()?;
         let after = self.bytes - bytes;

@@ -1,6 +1,5 @@
-//! All connections of a node, for what concerns each of them: heartbeats, news
-//! of the broker, the end of its token, what operators ask for, and the farewell
-//! before the node leaves.
+//! The registry holds all connections of a node for heartbeats, news of the
+//! broker, the ends of tokens, commands of operators, and the drain.
 
 use std::{
     sync::{
@@ -34,19 +33,19 @@ use crate::{
     socket::{Chunk, ConnectionId},
 };
 
-/// Parts of an interval at which some of the clients have their turn, so that
-/// heartbeats are spread evenly and no timer exists per connection.
+/// Shards of the registry. Each is pinged once per interval, one after the other,
+/// so that heartbeats are spread evenly and no timer exists per connection.
 const SHARDS: usize = 64;
 
-/// A farewell is spread over at least so many places: a handful of clients
+/// The drain uses at least this many slots of its window: a handful of clients
 /// need not wait for a window that is made for thousands.
 const DRAIN_SLOTS: u32 = 64;
 
-/// How often it is looked who is due: what a token's end is precise to.
+/// Interval at which tokens are checked: their ends are precise to it.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Those who are due are dealt with so many at a time, so that a multitude whose
-/// tokens end together does not keep others waiting.
+/// Connections with an expired token that are handled at once, so that thousands
+/// whose tokens end together do not keep others waiting.
 const TOGETHER: usize = 64;
 
 /// All connections that have said `connect`.
@@ -57,7 +56,7 @@ pub struct Connections {
     expiries: Expiries,
 }
 
-/// Those whose turn comes together.
+/// Connections that are pinged together.
 #[derive(Debug)]
 struct Shard {
     entries: Slab<ConnectionEntry>,
@@ -77,7 +76,7 @@ struct ConnectionEntry {
     missed: u8,
 }
 
-/// A connection's place; dropping it leaves the registry.
+/// A connection's entry in the registry; dropping it removes the entry.
 #[derive(Debug)]
 pub(crate) struct Registration {
     registry: Arc<Connections>,
@@ -144,7 +143,7 @@ impl Connections {
             && let Some(entry) = self.expiries.first(now)
         {
             let (shard, key) = entry.1;
-            // While its seat is ours nobody else moves it.
+            // While its shard is locked nothing else moves it.
             let mut shard = self.lock(shard as usize);
             let Some((what, next)) = self.expiries.take(entry, now) else { continue };
             if let Some(entry) = shard.entries.get_mut(key as usize) {
@@ -212,7 +211,7 @@ impl Connections {
         (count, listed)
     }
 
-    /// What a connection may do, if it is one of this node.
+    /// The grants of a connection, if it is one of this node.
     pub fn grants(&self, id: ConnectionId) -> Option<Grants> {
         (0..SHARDS).find_map(|shard| self.meant(shard, |entry| entry.id() == id).pop()).map(|entry| entry.grants)
     }
@@ -343,7 +342,8 @@ fn expiring(encoding: Encoding, in_ms: u64) -> Chunk {
     encoding.frame(&ServerFrame { reply_to: 0, body: Some(Body::TokenExpiring(TokenExpiring { in_ms })) })
 }
 
-/// One ping for all who are at the same positions, as nearly all are.
+/// Pings of one round: connections at the same positions, as nearly all are,
+/// share one encoded ping.
 struct Pings {
     link: Link,
     last: Option<(Vec<Position>, Both)>,

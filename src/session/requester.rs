@@ -1,14 +1,14 @@
-//! A connection at the moment at which something is begun for it.
+//! The connection that a request comes from, as requests in flight see it.
 
 use std::sync::Arc;
 
 use crate::{access::grants::Grants, outbox::Outbox, session::node_services::NodeServices, socket::ConnectionId};
 
-/// A connection at the moment at which something is begun for it.
+/// The connection that a request comes from.
 pub(crate) struct Requester<'a> {
     pub(crate) services: &'a Arc<NodeServices>,
     pub(crate) outbox: &'a Arc<Outbox>,
-    /// What it may do now.
+    /// Its present grants.
     pub(crate) grants: &'a Grants,
 }
 

@@ -18,7 +18,7 @@ use crate::{
 /// Why a subscription has ended: the client's new token does not grant it.
 const GRANT_REVOKED: &str = "grant_revoked";
 
-/// What a frame leads to.
+/// The effect of a frame.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Subscribe.
@@ -33,7 +33,7 @@ pub(crate) enum Effect {
     Nothing,
 }
 
-/// What takes its time, so that the connection is served on meanwhile.
+/// A request that takes time, so that the connection is served on meanwhile.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Beginning {
     /// Publish to that subject.
@@ -60,9 +60,9 @@ pub(crate) fn connect(frame: Result<ClientFrame, Misplaced>) -> Result<(u64, Con
 
 /// A connection's standing when a frame of its comes in.
 pub(crate) struct Standing<'a> {
-    /// What it may do.
+    /// Its grants.
     pub(crate) grants: &'a Grants,
-    /// What clients may do at most.
+    /// The limits of clients.
     pub(crate) limits: &'a Limits,
     /// How many subscriptions it holds.
     pub(crate) held: usize,
@@ -170,7 +170,7 @@ fn same_user(before: &Identity, after: &Identity) -> Result<(), Refusal> {
     Err(Refusal::new(Code::Forbidden, "the token is another user's; open a connection of its own for it"))
 }
 
-/// What a new token grants, if it is the same user's; else how it is counted.
+/// The grants of a new token, if it is the same user's; else the label that counts it.
 pub(crate) fn renewed(
     before: Option<&Identity>,
     granted: Result<Grants, Refusal>,
@@ -190,7 +190,7 @@ pub(crate) fn refusal(reply_to: u64, refusal: Refusal) -> ServerFrame {
     reply(reply_to, Body::Error(refusal.into()))
 }
 
-/// What a client may say of an event; where it stands is for the node to say.
+/// The envelope of a client's event; its place is for the node to tell.
 fn envelope(event: Event) -> Envelope {
     Envelope {
         id: event.id,

@@ -1,7 +1,7 @@
-//! The long life of a connection, which is waiting. This future exists once
-//! per client, so it is written by hand: while the client is silent it holds
-//! the session and nothing else. Whatever a frame asks for is a future of its
-//! own, on the heap, for as long as it lasts.
+//! The task of a connection, which nearly always waits for bytes. The future
+//! exists once per client, so it is written by hand: while the client is silent
+//! it holds the session and nothing else. The work that a frame asks for is a
+//! future of its own, on the heap, for as long as it lasts.
 
 use std::{
     mem,
@@ -11,7 +11,7 @@ use std::{
 
 use crate::session::connection::Session;
 
-/// Resolves when the connection has ended.
+/// The task of a connection; resolves when the connection has ended.
 pub(crate) enum ConnectionTask {
     /// For bytes.
     Waiting(Session),

@@ -9,7 +9,7 @@ use crate::{
     subject::SUBJECT_BYTES,
 };
 
-/// What a client is told when it comes in, its limits above all.
+/// The `welcome` of a client, its limits above all.
 pub(crate) fn welcome(services: &NodeServices, connection: ConnectionId, grants: &Grants) -> Welcome {
     let NodeServices { node, heartbeat, limits, .. } = services;
     let identity = grants.identity();

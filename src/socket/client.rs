@@ -23,7 +23,7 @@ const MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Why a connection could not be made or ended.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub enum SocketError {
     /// No TCP connection.
     #[error("cannot connect to {host}: {source}; is the node running there?")]
     Connect {
@@ -60,33 +60,33 @@ impl ClientSocket {
     /// Connects to `path` at one of the addresses of `host`, and asks for one subprotocol.
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`SocketError`].
     pub async fn connect(
         addresses: &[SocketAddr],
         host: &str,
         path: &str,
         subprotocol: &str,
-    ) -> Result<Self, ClientError> {
+    ) -> Result<Self, SocketError> {
         Self::over(reach(addresses, host).await?, host, path, subprotocol).await
     }
 
     /// The same over TLS; the certificate has to be for `host`, whatever port it has.
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`SocketError`].
     pub async fn connect_tls(
         addresses: &[SocketAddr],
         host: &str,
         path: &str,
         subprotocol: &str,
         trust: &Trust,
-    ) -> Result<Self, ClientError> {
+    ) -> Result<Self, SocketError> {
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
         let stream = tls::connect(reach(addresses, host).await?, name, trust).await;
-        Self::over(stream.map_err(ClientError::Tls)?, host, path, subprotocol).await
+        Self::over(stream.map_err(SocketError::Tls)?, host, path, subprotocol).await
     }
 
-    async fn over<S>(stream: S, host: &str, path: &str, subprotocol: &str) -> Result<Self, ClientError>
+    async fn over<S>(stream: S, host: &str, path: &str, subprotocol: &str) -> Result<Self, SocketError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -99,7 +99,7 @@ impl ClientSocket {
             .header(header::SEC_WEBSOCKET_VERSION, "13")
             .header(header::SEC_WEBSOCKET_PROTOCOL, subprotocol)
             .body(Empty::<Bytes>::new())
-            .map_err(ClientError::Request)?;
+            .map_err(SocketError::Request)?;
         let (mut socket, _) = handshake::client(&OnTokio, request, stream).await?;
         socket.set_max_message_size(MESSAGE_BYTES);
         Ok(Self { socket: FragmentCollector::new(socket) })
@@ -108,8 +108,8 @@ impl ClientSocket {
     /// Sends one message.
     ///
     /// # Errors
-    /// See [`ClientError`].
-    pub async fn send(&mut self, kind: MessageKind, body: &[u8]) -> Result<(), ClientError> {
+    /// See [`SocketError`].
+    pub async fn send(&mut self, kind: MessageKind, body: &[u8]) -> Result<(), SocketError> {
         let payload = Payload::Borrowed(body);
         let frame = match kind {
             MessageKind::Text => Frame::text(payload),
@@ -122,8 +122,8 @@ impl ClientSocket {
     /// cancel-safe: what was read of a message would be lost.
     ///
     /// # Errors
-    /// See [`ClientError`].
-    pub async fn receive(&mut self) -> Result<Bytes, ClientError> {
+    /// See [`SocketError`].
+    pub async fn receive(&mut self) -> Result<Bytes, SocketError> {
         loop {
             let frame = self.socket.read_frame().await?;
             match frame.opcode {
@@ -141,20 +141,20 @@ impl ClientSocket {
     }
 }
 
-async fn reach(addresses: &[SocketAddr], host: &str) -> Result<TcpStream, ClientError> {
-    let connect = |source| ClientError::Connect { host: host.to_owned(), source };
+async fn reach(addresses: &[SocketAddr], host: &str) -> Result<TcpStream, SocketError> {
+    let connect = |source| SocketError::Connect { host: host.to_owned(), source };
     let stream = dial_any(addresses).await.map_err(connect)?;
     // A frame must not wait for the answer to the one before it.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-fn closed(payload: &[u8]) -> ClientError {
+fn closed(payload: &[u8]) -> SocketError {
     let (code, reason) = match payload {
         [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
         _ => (1005, &[][..]),
     };
-    ClientError::Closed { code, reason: String::from_utf8_lossy(reason).into_owned() }
+    SocketError::Closed { code, reason: String::from_utf8_lossy(reason).into_owned() }
 }
 
 /// Runs hyper's connection task on the current runtime.

@@ -28,13 +28,13 @@ const KEPT: usize = 64;
 #[derive(Debug)]
 pub struct Strict<S> {
     stream: S,
-    requests: Requests,
+    requests: RequestParser,
     progress: Arc<HttpProgress>,
 }
 
 /// Where in its requests a connection is.
 #[derive(Debug, Default)]
-struct Requests {
+struct RequestParser {
     at: At,
     line: Line,
     head: Head,
@@ -102,7 +102,7 @@ impl Line {
     }
 }
 
-impl Requests {
+impl RequestParser {
     /// Whether all that has come are complete requests.
     fn is_between(&self) -> bool {
         matches!(self.at, At::Head) && !self.head.begun && self.line.length == 0
@@ -196,7 +196,7 @@ fn chunk_size(text: &[u8]) -> Option<u64> {
 impl<S> Strict<S> {
     /// A stream from which nothing has been read, and who is told how far it is.
     pub fn new(stream: S, progress: Arc<HttpProgress>) -> Self {
-        Self { stream, requests: Requests::default(), progress }
+        Self { stream, requests: RequestParser::default(), progress }
     }
 
     /// The stream itself.
@@ -261,7 +261,7 @@ mod tests {
     /// What passes when it comes in pieces of these lengths.
     fn passed(text: &[u8], pieces: &[usize]) -> Vec<u8> {
         let mut bytes = text.to_vec();
-        let mut requests = Requests::default();
+        let mut requests = RequestParser::default();
         let (mut rest, mut pieces) = (&mut bytes[..], pieces.iter().cycle());
         while !rest.is_empty() {
             let piece = pieces.next().map_or(rest.len(), |piece| (*piece).clamp(1, rest.len()));

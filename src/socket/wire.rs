@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use rustix::net::SendFlags;
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
@@ -89,14 +90,17 @@ impl Wire {
         Ok(read)
     }
 
-    /// Writes what the kernel takes at once. What it did not take, the next
-    /// call has to begin with: of a TLS record some may be on its way.
+    /// Writes what the kernel takes at once, without a look at what the runtime
+    /// knows of the socket, which is a miss of the cache for each of many
+    /// clients. What it did not take, the next call has to begin with: of a TLS
+    /// record some may be on its way. After `WouldBlock` [`Self::writable`] may
+    /// resolve once too early.
     ///
     /// # Errors
     /// `WouldBlock` when it takes nothing, else what the system says.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.line {
-            Line::Plain(socket) => socket.try_write(bytes),
+            Line::Plain(socket) => Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?),
             Line::Secured(session) => write_records(session, bytes),
             #[cfg(feature = "model")]
             Line::Model(pipe) => pipe.try_write(&[IoSlice::new(bytes)]),

@@ -92,11 +92,11 @@ pub struct Mutex<T>(sync::Mutex<T>);
 pub struct MutexGuard<'m, T> {
     // In this order: others may go on once it is given back, not only before.
     held: sync::MutexGuard<'m, T>,
-    _after: Step,
+    _after: YieldOnDrop,
 }
 
 #[derive(Debug)]
-struct Step;
+struct YieldOnDrop;
 
 impl<T> Mutex<T> {
     /// A lock around something.
@@ -109,7 +109,7 @@ impl<T> Mutex<T> {
     /// # Errors
     /// When somebody has panicked who had it.
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        let guard = |held| MutexGuard { held, _after: Step };
+        let guard = |held| MutexGuard { held, _after: YieldOnDrop };
         self.0.lock().map(guard).map_err(|poisoned| PoisonError::new(guard(poisoned.into_inner())))
     }
 }
@@ -128,7 +128,7 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
-impl Drop for Step {
+impl Drop for YieldOnDrop {
     fn drop(&mut self) {
         if !thread::panicking() {
             // Whoever looks at something shared lets others go on before.

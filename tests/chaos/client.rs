@@ -17,7 +17,7 @@ use notifier::{
         ClientFrame, Connect, Pong, ServerFrame, Subscription as Wanted, client_frame::Body as ClientBody,
         server_frame::Body,
     },
-    socket::{ClientError, ClientSocket},
+    socket::{ClientSocket, SocketError},
 };
 use tokio::{
     sync::mpsc,
@@ -39,13 +39,13 @@ const CONNECT_TIME: Duration = Duration::from_secs(2);
 pub struct ChaosClient {
     pub name: String,
     state: Arc<Mutex<State>>,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<Command>,
     task: JoinHandle<()>,
 }
 
 /// What a fault does to a client.
 #[derive(Clone, Copy, Debug)]
-pub enum Order {
+pub enum Command {
     /// Drop the socket without a word.
     DropSocket,
     /// Read nothing for so long.
@@ -105,7 +105,7 @@ impl ChaosClient {
     }
 
     /// Tells it to misbehave.
-    pub async fn order(&self, order: Order) {
+    pub async fn order(&self, order: Command) {
         self.orders.send(order).await.expect("it lives");
     }
 
@@ -126,7 +126,7 @@ struct Life {
     encoding: Encoding,
     random: fastrand::Rng,
     state: Arc<Mutex<State>>,
-    orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<Command>,
 }
 
 impl Life {
@@ -185,7 +185,7 @@ impl Life {
         }
     }
 
-    async fn send(&self, socket: &mut ClientSocket, body: ClientBody) -> Result<(), ClientError> {
+    async fn send(&self, socket: &mut ClientSocket, body: ClientBody) -> Result<(), SocketError> {
         let mut message = Vec::new();
         self.encoding.write_client(&ClientFrame { id: 0, body: Some(body) }, &mut message);
         socket.send(self.encoding.kind(), &message).await
@@ -199,8 +199,8 @@ impl Life {
             tokio::select! {
                 message = &mut message => return message.map_err(|error| reason(&error)),
                 order = self.orders.recv() => match order {
-                    Some(Order::StopReading(time)) => sleep(time).await,
-                    Some(Order::DropSocket) | None => return Err("dropped".into()),
+                    Some(Command::StopReading(time)) => sleep(time).await,
+                    Some(Command::DropSocket) | None => return Err("dropped".into()),
                 },
                 () = sleep(SILENCE) => return Err("silence".into()),
             }
@@ -306,11 +306,11 @@ impl State {
 }
 
 /// In few words, so that equal ends count as equal.
-fn reason(error: &ClientError) -> String {
+fn reason(error: &SocketError) -> String {
     match error {
-        ClientError::Closed { code, reason } => format!("closed {code} {reason}"),
-        ClientError::Connect { .. } => "no connection".into(),
-        ClientError::WebSocket(_) => "broken".into(),
+        SocketError::Closed { code, reason } => format!("closed {code} {reason}"),
+        SocketError::Connect { .. } => "no connection".into(),
+        SocketError::WebSocket(_) => "broken".into(),
         other => other.to_string(),
     }
 }

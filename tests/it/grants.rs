@@ -5,7 +5,7 @@
 mod explaining;
 mod regrant;
 
-use notifier::config::{Config, Grant, Source, load};
+use notifier::config::{Config, Grant, SettingsFile, load};
 use serde_json::{Value, json};
 
 use super::{
@@ -23,7 +23,7 @@ on_every_broker!(
 
 /// Grants as an operator writes them.
 pub fn grants(text: &str) -> Vec<Grant> {
-    let source = Source { origin: "test".into(), text: text.into() };
+    let source = SettingsFile { origin: "test".into(), text: text.into() };
     load(Some(&source), [], &Default::default()).expect("it parses").grants
 }
 

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 
 use http_body_util::Full;
 use hyper::Request;
-use notifier::config::{AuthMode, BrokerKind, Config, Secret, Source, load};
+use notifier::config::{AuthMode, BrokerKind, Config, Secret, SettingsFile, load};
 use serde_json::{Value, json};
 
 use super::world::{
@@ -31,7 +31,7 @@ fn config(server: &NatsServer, change: impl FnOnce(&mut Config)) -> Config {
     let password = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(password.path(), "n").expect("room");
     let text = block("toml").replace("/run/secrets/nats-password", &password.path().display().to_string());
-    let source = Source { origin: "docs/security.md".into(), text };
+    let source = SettingsFile { origin: "docs/security.md".into(), text };
     let documented = load(Some(&source), [], &Default::default()).expect("it parses");
     let mut config = Config { broker: documented.broker, ..test_config() };
     (config.streams, config.subjects) = (documented.streams, documented.subjects);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use notifier::{
     broker::{Difference, Report, StreamError, Streams},
-    config::{BrokerKind, Config, Source, load},
+    config::{BrokerKind, Config, SettingsFile, load},
 };
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -35,7 +35,7 @@ const SHOP: &str = r#"
 "#;
 
 fn config(server: &NatsServer, text: &str) -> Config {
-    let source = Source { origin: "test".into(), text: text.into() };
+    let source = SettingsFile { origin: "test".into(), text: text.into() };
     let mut config = load(Some(&source), [], &Default::default()).expect("it parses");
     config.broker.kind = BrokerKind::Nats;
     config.broker.nats.urls = vec![server.url().into()];

@@ -1,5 +1,5 @@
-//! From the claims of a token that holds to who somebody is. Free of keys and
-//! I/O.
+//! The claim mapping turns the claims of a verified token into an identity. Free of
+//! keys and I/O.
 
 use serde_json::{Map, Value};
 
@@ -18,7 +18,7 @@ const FAR: u64 = 253_402_300_799;
 /// Most roles of one token.
 const ROLES: usize = 64;
 
-/// Which claims say who somebody is.
+/// The claims that hold user and roles.
 #[derive(Clone, Debug)]
 pub(crate) struct ClaimMapping {
     pub(crate) user: String,
@@ -26,7 +26,7 @@ pub(crate) struct ClaimMapping {
 }
 
 impl ClaimMapping {
-    /// Who the claims speak of.
+    /// The identity that the claims tell.
     ///
     /// # Errors
     /// The claim that is missing or not as it has to be.

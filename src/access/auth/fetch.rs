@@ -20,7 +20,7 @@ use crate::{
     tls::{self, BadAuthorities},
 };
 
-/// What this node calls itself.
+/// The user agent of this node.
 const AGENT: &str = concat!("notifier/", env!("CARGO_PKG_VERSION"));
 
 /// Largest document, bytes. Sets of keys have 1 to 20 KiB, certificates included.
@@ -58,7 +58,7 @@ pub(crate) enum FetchError {
 }
 
 impl FetchError {
-    /// What to do about it.
+    /// The remedy.
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
             Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {

@@ -1,5 +1,5 @@
-//! When the keys of each issuer were fetched last, as one figure for alerts:
-//! that of the issuer whose keys are oldest.
+//! The freshness of keys, as one figure for alerts: the time of the last fetch, of
+//! the issuer whose keys are oldest.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +16,7 @@ struct FetchTimes {
     metrics: Arc<Metrics>,
 }
 
-/// One issuer's part of it.
+/// One issuer's part of the figure.
 #[derive(Debug)]
 pub(crate) struct IssuerFetchTime {
     place: usize,

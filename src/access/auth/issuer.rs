@@ -127,10 +127,10 @@ impl Issuer {
         &self.name
     }
 
-    /// Whom a token of this issuer speaks of.
+    /// The identity that a token of this issuer tells.
     ///
     /// # Errors
-    /// What is wrong with the token.
+    /// An error of the token.
     pub(crate) async fn identify(
         &self,
         token: &str,

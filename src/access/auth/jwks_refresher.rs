@@ -1,6 +1,6 @@
-//! Fetches the keys of an issuer, again and again: at an interval, and when a
-//! token names a key that is not here, though never more often than the
-//! cooldown allows. What was fetched last stays while fetching fails.
+//! The JWKS refresher fetches the keys of an issuer: at an interval, and when a token
+//! names a key that is not here, though never more often than the cooldown allows.
+//! The last keys stay while fetching fails.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ pub struct JwksRefresher {
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// When to fetch next.
+/// Times of the next fetch.
 #[derive(Clone, Copy, Debug)]
 struct Times {
     /// Anyway.
@@ -75,7 +75,7 @@ impl JwksRefresher {
                 );
             }
             self.tell(asked, answer, times.due);
-            // One that was due anyway leaves the next wish free.
+            // One that was due anyway leaves the next request free.
             if wanted || !fetched {
                 times.earliest = now + cooldown;
             }
@@ -141,7 +141,7 @@ impl JwksRefresher {
     }
 }
 
-/// Why the keys could not be fetched.
+/// Reason for which the keys could not be fetched.
 #[derive(Debug)]
 struct FailedFetch {
     outcome: JwksFetch,

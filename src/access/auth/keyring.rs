@@ -1,5 +1,5 @@
 //! The keys of an issuer as this node has them now. Those of a file never
-//! change; those of a URL are fetched by a `JwksRefresher`, who is told when a token
+//! change; those of a URL are fetched by a `JwksRefresher`, which is told when a token
 //! names a key that is not here.
 
 use std::{sync::Arc, time::Duration};
@@ -16,7 +16,7 @@ use crate::access::auth::{keys::Keys, token_error::TokenError, unverified_token:
 /// Below `limits.connect_time`, so that its client hears why.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What is known of an issuer's keys.
+/// The state of an issuer's keys.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyringState {
     pub(crate) keys: Arc<Keys>,
@@ -46,7 +46,7 @@ impl Keyring {
         Self { known: watch::channel(known).1, wanted: Arc::default(), kept: false }
     }
 
-    /// Keys that are fetched, none yet; and what a keeper needs.
+    /// Keys that are fetched, none yet; and what a refresher needs.
     pub(crate) fn fetched() -> (Self, watch::Sender<KeyringState>, Arc<Notify>) {
         let known = KeyringState { keys: Arc::default(), asked: None, fetched: None, failure: None, next: None };
         let (sender, receiver) = watch::channel(known);
@@ -59,7 +59,7 @@ impl Keyring {
         !self.kept || self.known.borrow().fetched.is_some()
     }
 
-    /// What is known now; nothing where keys stay.
+    /// The present state; nothing where keys stay.
     pub(crate) fn known(&self) -> Option<KeyringState> {
         self.kept.then(|| self.known.borrow().clone())
     }
@@ -69,7 +69,7 @@ impl Keyring {
     /// than now has settled it.
     ///
     /// # Errors
-    /// What is wrong with the token, or that nobody knows.
+    /// An error of the token, or that it cannot be judged now.
     pub(crate) async fn verify(
         &self,
         token: &str,

@@ -20,7 +20,7 @@ const RSA_BITS: usize = 2048;
 /// changes keys. Each costs a signature check.
 const TRIES: usize = 4;
 
-/// What is demanded of every token of an issuer.
+/// Requirements that every token of an issuer has to meet.
 #[derive(Clone, Debug)]
 pub(crate) struct Requirements {
     pub(crate) issuer: String,
@@ -38,7 +38,7 @@ pub(crate) struct Key {
     validation: Validation,
 }
 
-/// Why a key is not used.
+/// Reason for which a key is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RejectedKey {
     #[error("is for encryption, not for signatures")]
@@ -140,7 +140,7 @@ impl Key {
     }
 }
 
-/// What the numbers of a key can be used for.
+/// Algorithms that the numbers of a key can be used for.
 fn possible(numbers: &AlgorithmParameters) -> Result<&'static [Signed], RejectedKey> {
     use Signed::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     match numbers {
@@ -180,7 +180,7 @@ impl Keys {
     /// they choose among what each key allows.
     ///
     /// # Errors
-    /// What is wrong with the token.
+    /// An error of the token.
     pub(crate) fn verify(
         &self,
         token: &str,

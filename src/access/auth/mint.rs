@@ -8,7 +8,7 @@ use crate::{
     config::{Algorithm, Family},
 };
 
-/// What signs a token.
+/// The signer of tokens.
 #[derive(Clone, Debug)]
 pub struct Signer {
     algorithm: Algorithm,

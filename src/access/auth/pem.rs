@@ -12,7 +12,7 @@ use crate::{
 /// Largest file, bytes: a few keys, not a bundle.
 const FILE_BYTES: usize = 64 * 1024;
 
-/// What a block begins with.
+/// The beginning of a block.
 const BEGIN: &str = "-----BEGIN ";
 
 /// Reads the keys of an issuer's `public_key_file`.

@@ -1,5 +1,5 @@
-//! What can be wrong with a token: what the client is told, and under which
-//! label it is counted. No text here repeats anything of the token.
+//! Errors of tokens: the text that the client is told, and the label under which
+//! they are counted. No text here repeats anything of the token.
 
 use jsonwebtoken::errors::{Error, ErrorKind};
 
@@ -8,7 +8,7 @@ use crate::{
     metrics::TokenRefusal,
 };
 
-/// What is wrong with a token.
+/// An error of a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TokenError {
     #[error("a token is needed here; send it in `connect`, or as `Authorization: Bearer`")]

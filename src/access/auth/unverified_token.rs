@@ -1,6 +1,6 @@
-//! What a token says before anybody believes it: its header, and whose it
-//! claims to be. Enough to choose a key, and to refuse what no key would mend.
-//! Free of keys and I/O.
+//! The unverified part of a token: its header, and the issuer that it claims.
+//! Enough to choose a key, and to refuse a token that no key would verify. Free of
+//! keys and I/O.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{access::auth::token_error::TokenError, config::Algorithm};
 
-/// What a token says of itself, unverified.
+/// The unverified part of a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UnverifiedToken {
     /// How it says that it is signed.

@@ -1,10 +1,10 @@
-//! What somebody may want to do with a subject.
+//! An action of a client on a subject.
 
 use std::str::FromStr;
 
 use serde::Serialize;
 
-/// What somebody wants to do with a subject.
+/// An action of a client on a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {

@@ -1,5 +1,5 @@
-//! What came of the rules for one identity, and what it says of a subject. It
-//! knows nothing of subjects that nobody may use.
+//! The effective grants of one identity: the rules that concern it, filled with its
+//! claims. Reserved subjects, which no client may use, are not known here.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use crate::{
     subject::{Pattern, Subject},
 };
 
-/// The lines of the rules that concern somebody, filled with their claims.
+/// The rules that concern one identity, filled with its claims.
 #[derive(Debug, Default)]
 pub(crate) struct EffectiveGrants {
     entries: Arc<[RuleEntry]>,
     filled: Box<[FilledRule]>,
 }
 
-/// A line that gives or takes something.
+/// A rule that is filled with claims.
 #[derive(Debug)]
 pub(crate) struct FilledRule {
     /// Its place among all lines.
@@ -31,7 +31,7 @@ pub(crate) struct FilledRule {
     pub(crate) pattern: Pattern,
 }
 
-/// What the rules say to a request.
+/// The decision on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// All of it is granted.
@@ -44,7 +44,7 @@ pub(crate) enum Decision {
     NotGranted,
 }
 
-/// Why somebody gets nothing at all.
+/// Reason for which an identity has no grants at all.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unusable {
     /// The claim that a denial needs is missing: what it denies is unknown.
@@ -72,7 +72,7 @@ impl EffectiveGrants {
         Ok(Self { entries: entries.clone(), filled: filled.into() })
     }
 
-    /// What the rules say to a request.
+    /// Decides on an action by the rules.
     pub(crate) fn decide(&self, verb: Action, asked: &Pattern) -> Decision {
         if covers(self.patterns(&[RuleKind::Deny]), asked) {
             return Decision::Denied;

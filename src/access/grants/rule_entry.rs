@@ -1,4 +1,5 @@
-//! The configured grants, line by line, ready to be filled with claims.
+//! Rule entries are the configured grants, one pattern each, ready to be filled with
+//! claims.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::{
     },
 };
 
-/// Which list of a grant a line stands in.
+/// The list of a grant that an entry stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RuleKind {
     Subscribe,
@@ -27,7 +28,7 @@ impl RuleKind {
     const ALL: [Self; 5] = [Self::Subscribe, Self::SubscribeLiteral, Self::Publish, Self::Request, Self::Deny];
 }
 
-/// Whose tokens a line is for.
+/// The issuers whose tokens an entry is for.
 #[derive(Clone, Debug)]
 pub(crate) enum IssuerScope {
     /// Everybody, with a token or without.
@@ -49,7 +50,7 @@ pub(crate) struct RuleEntry {
     pub(crate) template: Template,
 }
 
-/// Every line of some grants. Of `several` issuers, what does not say whose it
+/// Every entry of some grants. Of `several` issuers, what does not say whose it
 /// is belongs to none of them.
 ///
 /// # Errors
@@ -112,7 +113,7 @@ impl RuleEntry {
     }
 }
 
-/// What an identity says of a claim, as text: numbers are written out, anything
+/// The value of a claim of an identity, as text: numbers are written out, anything
 /// else is no token.
 pub(crate) fn claim(identity: &Identity, name: &str) -> Option<String> {
     match identity.claims.get(name) {

@@ -9,7 +9,7 @@ use decisions::{
 };
 
 use super::*;
-use crate::config::{Source, load};
+use crate::config::{SettingsFile, load};
 
 const SHOP: &str = r#"
     [auth]
@@ -69,7 +69,7 @@ const SHOP: &str = r#"
 "#;
 
 fn rules(text: &str) -> Rules {
-    let source = Source { origin: "test".into(), text: text.into() };
+    let source = SettingsFile { origin: "test".into(), text: text.into() };
     let config = load(Some(&source), [], &Default::default()).expect("it parses");
     config.validate().expect("it holds");
     let classes = Arc::new(Classes::of(&config).expect("patterns"));

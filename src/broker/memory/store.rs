@@ -90,7 +90,7 @@ impl Store {
         (Receipt { seq, duplicate: false }, Some(event))
     }
 
-    /// What the stream is now.
+    /// The present state of the stream.
     pub(crate) fn state(&mut self) -> StreamState {
         self.expire(Instant::now());
         let last = self.log.head();
@@ -105,7 +105,7 @@ impl Store {
         }
     }
 
-    /// What the stream is now, and the sequences behind its first without an event.
+    /// The present state of the stream, and the sequences behind its first without an event.
     pub(crate) fn deleted(&mut self) -> (StreamState, Vec<u64>) {
         let state = self.state();
         let (mut deleted, mut next) = (Vec::new(), state.first);

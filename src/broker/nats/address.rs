@@ -6,7 +6,7 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::broker::nats::identity::Identity;
+use crate::broker::nats::identity::NatsIdentity;
 
 /// The port that clients of NATS use where none is given.
 const PORT: u16 = 4222;
@@ -19,7 +19,7 @@ pub(crate) struct Address {
     /// The scheme asks for TLS.
     pub(crate) tls: bool,
     /// Who we are to this server, where the address says so.
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<NatsIdentity>,
 }
 
 impl Address {
@@ -39,8 +39,8 @@ impl Address {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let identity = match (url.username(), url.password()) {
             ("", None) => None,
-            (token, None) => Some(Identity::Token(decoded(token))),
-            (user, Some(password)) => Some(Identity::User { user: decoded(user), password: decoded(password) }),
+            (token, None) => Some(NatsIdentity::Token(decoded(token))),
+            (user, Some(password)) => Some(NatsIdentity::User { user: decoded(user), password: decoded(password) }),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self { host, port: url.port().unwrap_or(PORT), tls, identity })

@@ -9,7 +9,7 @@ use std::{
 use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::{
-    broker::nats::{address::Address, error::NatsError, identity::Identity},
+    broker::nats::{address::Address, error::NatsError, identity::NatsIdentity},
     config,
     retry_log::RetryLog,
 };
@@ -22,7 +22,7 @@ pub(crate) struct Credentials {
 
 struct State {
     /// As it was read last.
-    identity: Identity,
+    identity: NatsIdentity,
     log: RetryLog,
 }
 
@@ -34,15 +34,17 @@ impl Credentials {
     /// # Errors
     /// See [`NatsError`].
     pub(crate) fn of(nats: &config::Nats, servers: &[Address]) -> Result<Self, NatsError> {
-        let identity = match Identity::of(nats)? {
-            Identity::Nobody => servers.iter().find_map(|server| server.identity.clone()).unwrap_or(Identity::Nobody),
+        let identity = match NatsIdentity::of(nats)? {
+            NatsIdentity::Nobody => {
+                servers.iter().find_map(|server| server.identity.clone()).unwrap_or(NatsIdentity::Nobody)
+            }
             set => set,
         };
         Ok(Self { settings: nats.clone(), state: Mutex::new(State { identity, log: RetryLog::default() }) })
     }
 
     /// As the files say now; while one of them cannot be used, as they said last.
-    pub(crate) async fn current(&self) -> Identity {
+    pub(crate) async fn current(&self) -> NatsIdentity {
         if !self.settings.has_secret_files() {
             return self.lock().identity.clone();
         }
@@ -74,9 +76,9 @@ impl Credentials {
     }
 }
 
-fn read(mut nats: config::Nats) -> Result<Identity, NatsError> {
+fn read(mut nats: config::Nats) -> Result<NatsIdentity, NatsError> {
     nats.read_secrets_again()?;
-    Identity::of(&nats)
+    NatsIdentity::of(&nats)
 }
 
 impl fmt::Debug for Credentials {
@@ -103,7 +105,7 @@ mod tests {
         nats.read_secrets_again().expect("readable");
         let credentials = Credentials::of(&nats, &[]).expect("readable");
         let password = async || match credentials.current().await {
-            Identity::User { password, .. } => password,
+            NatsIdentity::User { password, .. } => password,
             other => panic!("{other:?}"),
         };
         assert_eq!(password().await, "old");

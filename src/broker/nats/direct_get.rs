@@ -1,6 +1,6 @@
-//! Reading what streams keep, by Direct Get (ADR-31): any server that has a
-//! copy answers, and the answer comes in on the reading connection, which no
-//! publisher can break.
+//! Direct Get (ADR-31) reads events that streams keep: any server that has a copy
+//! answers, and the answer comes in on the reading connection, which no publisher
+//! can break.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     metrics::{Metrics, StreamRequest},
 };
 
-/// For one page, from the question to its last event.
+/// Time for one page, from the request to its last event.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Reads in order for clients at the same time: a few keep a server busy.
@@ -27,14 +27,14 @@ const SEQUENTIAL: usize = 4;
 /// has one at most; at the start all of them fill their windows.
 const FOLLOWING: usize = 4;
 
-/// Asks for what is stored.
+/// Reads stored events by Direct Get.
 #[derive(Debug)]
 pub(crate) struct DirectGet {
     interest: Arc<Interest>,
     direct_get_replies: Arc<DirectGetReplies>,
-    /// What answers come to, without the number.
+    /// The inbox that answers come to, without the number.
     inbox: String,
-    /// What questions begin with.
+    /// The prefix of the subjects of requests.
     prefix: String,
     /// Names, in the order of the configuration.
     streams: Arc<[Arc<str>]>,
@@ -42,7 +42,7 @@ pub(crate) struct DirectGet {
     reads: Semaphore,
     /// Reading in order is shared by many: it does not wait for the others.
     sequential: Semaphore,
-    /// What closes holes waits for no client's reads.
+    /// Reads that close holes do not wait for reads of clients.
     following: Semaphore,
     metrics: Arc<Metrics>,
 }

@@ -19,7 +19,7 @@ const SEED: &str = "-----BEGIN USER NKEY SEED-----";
 
 /// One way to say who we are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Identity {
+pub(crate) enum NatsIdentity {
     Nobody,
     User {
         user: String,
@@ -53,7 +53,7 @@ pub(crate) struct Proof {
     sig: Option<String>,
 }
 
-impl Identity {
+impl NatsIdentity {
     /// What the settings say. The configuration has checked that at most one
     /// way is set.
     pub(crate) fn of(nats: &config::Nats) -> Result<Self, NatsError> {

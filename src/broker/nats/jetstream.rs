@@ -12,7 +12,7 @@ mod wanted;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub(crate) use api::{JetStream, Kept, direct_get, next, update};
+pub(crate) use api::{JetStream, StoredMessage, direct_get, next, update};
 pub(crate) use plan::{Plan, PlanStep};
 pub(crate) use wanted::Wanted;
 

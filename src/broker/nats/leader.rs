@@ -7,7 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use crate::{
     broker::{
         nats::{
-            jetstream::{JetStream, Kept, next},
+            jetstream::{JetStream, StoredMessage, next},
             reading::{MessageRouter, Raw, ReadTime, StoredAt},
         },
         stored::{Page, Stored},
@@ -40,7 +40,7 @@ pub(crate) async fn read(
     Ok(page)
 }
 
-fn stored(message_router: &MessageRouter, kept: &Kept, index: StreamIndex) -> Stored {
+fn stored(message_router: &MessageRouter, kept: &StoredMessage, index: StreamIndex) -> Stored {
     let read_time = ReadTime::now();
     let unix_millis = headers::unix_millis(&kept.time).unwrap_or_default();
     let at = StoredAt { index, seq: kept.seq, unix_millis };

@@ -28,7 +28,7 @@ use crate::{
             remedy::{plain, remedy},
             tls,
         },
-        state::{BrokerState, Part},
+        state::{BrokerPart, BrokerState},
     },
     config::{self, Config, ServerUrl},
     metrics::{BrokerEvent, Metrics},
@@ -36,14 +36,14 @@ use crate::{
 
 /// What both kinds of connection are made with.
 #[derive(Clone, Debug)]
-pub(crate) struct Access {
+pub(crate) struct NatsAccess {
     pub(crate) name: String,
     pub(crate) servers: Vec<Address>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) tls: Arc<ClientConfig>,
 }
 
-impl Access {
+impl NatsAccess {
     /// Reads the files that the settings name.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Access {
 
 /// Starts connecting the client that publishes.
 pub(crate) async fn connect(
-    access: &Access,
+    access: &NatsAccess,
     nats: &config::Nats,
     metrics: &Arc<Metrics>,
     state: &Arc<BrokerState>,
@@ -85,7 +85,7 @@ pub(crate) async fn connect(
 /// # Errors
 /// [`NatsError::Away`] when no server takes it in within this time.
 pub(crate) async fn connect_once(
-    access: &Access,
+    access: &NatsAccess,
     nats: &config::Nats,
     patience: Duration,
     heard: impl Fn(&Event) + Send + Sync + 'static,
@@ -113,7 +113,7 @@ fn servers(nats: &config::Nats) -> Vec<ServerAddr> {
 }
 
 /// What every client is made with.
-fn options(access: &Access, nats: &config::Nats) -> ConnectOptions {
+fn options(access: &NatsAccess, nats: &config::Nats) -> ConnectOptions {
     let credentials = access.credentials.clone();
     let auth = move |nonce: Vec<u8>| {
         let credentials = credentials.clone();
@@ -137,7 +137,7 @@ fn options(access: &Access, nats: &config::Nats) -> ConnectOptions {
 /// Says where to connect, and tells why there was no connection before.
 /// `connected` is set whenever there is one.
 fn chooser(
-    access: &Access,
+    access: &NatsAccess,
     attempts: Arc<Attempts>,
     connected: Arc<AtomicBool>,
 ) -> impl Fn(Vec<Server>, ServerInfo) -> Pin<Box<dyn Future<Output = Option<ReconnectToServer>> + Send + Sync>>
@@ -182,12 +182,12 @@ fn observer(
                 [FeedId::CONTROL, FeedId::INBOX].iter().for_each(|feed| state.degraded().allow(*feed));
                 state.attempts().clear(Attempted::Publishing);
                 tracing::info!("publishing to NATS");
-                state.observe(Part::Publishing, true);
+                state.observe(BrokerPart::Publishing, true);
                 BrokerEvent::Connected
             }
             Event::Disconnected => {
                 tracing::warn!("the connection to publish to is lost; reconnecting");
-                state.observe(Part::Publishing, false);
+                state.observe(BrokerPart::Publishing, false);
                 BrokerEvent::Disconnected
             }
             Event::LameDuckMode => BrokerEvent::LameDuck,

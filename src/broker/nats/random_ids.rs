@@ -1,9 +1,10 @@
-//! Subjects that answers come to. Whoever may publish under the prefix of
-//! inboxes could answer in another's place, so nobody can guess them.
+//! Random identifiers for inboxes, the subjects that answers come to. A client that
+//! may publish under their prefix could answer in another's place, so they cannot
+//! be guessed.
 
 use rustls::crypto::{SecureRandom, aws_lc_rs};
 
-/// Where numbers come from that nobody can guess.
+/// A source of random numbers that cannot be guessed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RandomIds(&'static dyn SecureRandom);
 

@@ -49,7 +49,7 @@ use crate::{
         contract::Intake,
         feed::FeedId,
         nats::{address::Address, remedy::remedy},
-        state::{BrokerState, Part},
+        state::{BrokerPart, BrokerState},
     },
     config::Limits,
     event::{header_limits::HeaderLimits, headers::HeaderReader, message::Message},
@@ -71,11 +71,11 @@ pub(crate) struct NatsIntake {
     ping_interval: Duration,
     interest: Arc<Interest>,
     message_router: MessageRouter,
-    /// What is asked on this connection.
+    /// Requests that wait on this connection.
     pending_requests: PendingRequests,
     signal: Signal,
     session: Option<Session>,
-    /// Whom to try next, if that was decided already.
+    /// The server to try next, if that was decided already.
     upcoming: Option<(Duration, Address, String)>,
     /// When it was last written down that something is refused.
     told: Option<Instant>,
@@ -85,8 +85,8 @@ pub(crate) struct NatsIntake {
 #[derive(Debug)]
 pub(crate) struct Signal {
     pub(crate) state: Arc<BrokerState>,
-    pub(crate) part: Part,
-    /// What the connection is for.
+    pub(crate) part: BrokerPart,
+    /// The use of the connection.
     pub(crate) attempted: Attempted,
     pub(crate) metrics: Arc<Metrics>,
 }

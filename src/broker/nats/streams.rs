@@ -10,7 +10,7 @@ use crate::{
             error::NatsError,
             jetstream::{JetStream, Report, Wanted, direct_get, ensure_streams, state},
             last_refusal::LastRefusal,
-            options::{self, Access},
+            options::{self, NatsAccess},
         },
         stored::StreamState,
         stream_error::StreamError,
@@ -43,7 +43,7 @@ impl Streams {
     pub async fn connect(config: &Config) -> Result<Self, NatsError> {
         let refusal = LastRefusal::default();
         let heard = refusal.clone();
-        let access = Access::of(config)?;
+        let access = NatsAccess::of(config)?;
         let client =
             options::connect_once(&access, &config.broker.nats, CONNECT_TIME, move |event| heard.observe(event))
                 .await?;

@@ -1,4 +1,4 @@
-use crate::config::{Config, ConfigError, Delivery, Source, Span, load};
+use crate::config::{Config, ConfigError, Delivery, SettingsFile, Span, load};
 
 /// One stream and one rule that hold; each row adds to them.
 const SHOP: &str = r#"
@@ -13,7 +13,7 @@ const SHOP: &str = r#"
 
 fn read(text: &str) -> Result<Config, ConfigError> {
     let text = format!("[auth]\nmode = \"anonymous\"\n{text}");
-    let config = load(Some(&Source { origin: "test".into(), text }), [], &Default::default()).expect("it parses");
+    let config = load(Some(&SettingsFile { origin: "test".into(), text }), [], &Default::default()).expect("it parses");
     config.validate().map(|()| config)
 }
 

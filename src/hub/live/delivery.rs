@@ -1,11 +1,12 @@
-//! Some events on their way to the members of one topic, encoded when the
-//! first member needs them and then shared.
+//! The delivery of live events to the members of one topic: encoded when the first
+//! member needs them, and then shared.
 
 use std::{cell::OnceCell, sync::Arc};
 
 use slab::Slab;
 
 use crate::{
+    codec::Encoding,
     config::Overflow,
     event::Message,
     hub::{
@@ -13,20 +14,30 @@ use crate::{
         member::{EventChecks, Member, Share},
     },
     metrics::{Metrics, Undelivered},
-    outbox::Offer,
+    outbox::{Offer, Outbox},
     socket::Chunk,
     subject::{Pattern, Subject},
 };
 
-/// A member in its place in a topic.
+/// A member of a topic.
 #[derive(Debug)]
 pub(crate) struct TopicMember {
     pub(crate) member: Arc<Member>,
-    /// What has to be asked for each event.
+    /// The member's own, so that the usual delivery does not touch the member:
+    /// with 10,000 of them each is a miss of the cache.
+    outbox: Arc<Outbox>,
+    encoding: Encoding,
+    /// The checks that each event needs.
     pub(crate) checks: EventChecks,
 }
 
-/// Events that arrived together.
+impl TopicMember {
+    pub(crate) fn new(member: Arc<Member>, checks: EventChecks) -> Self {
+        Self { outbox: member.outbox().clone(), encoding: member.encoding(), member, checks }
+    }
+}
+
+/// The delivery of events that arrived together.
 pub(crate) struct LiveDelivery<'a> {
     pattern: &'a Pattern,
     messages: &'a [Arc<Message>],
@@ -36,15 +47,14 @@ pub(crate) struct LiveDelivery<'a> {
     runs: OnceCell<Vec<Run<'a>>>,
 }
 
-/// Events of one subject that follow one another: what becomes of one becomes
-/// of all.
+/// A run of events of one subject, which share one fate.
 struct Run<'a> {
     subject: &'a Subject,
     /// A bit for each, by their places among all.
     places: u64,
 }
 
-/// What was handed out, for the counters.
+/// Counts of one delivery, for the metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     /// Chunks handed to connections.
@@ -72,8 +82,8 @@ impl<'a> LiveDelivery<'a> {
 
     /// Gives the events to all who stand there.
     pub(crate) fn give_all(&self, members: &Slab<TopicMember>, tally: &mut Tally) {
-        for (_, TopicMember { member, checks }) in members {
-            if checks.nothing() {
+        for (_, member) in members {
+            if member.checks.nothing() {
                 self.give(member, tally);
             } else {
                 self.give_share(member, tally);
@@ -87,18 +97,18 @@ impl<'a> LiveDelivery<'a> {
         tally.account(self.messages, encoded, &self.fan_out.metrics);
     }
 
-    fn give(&self, member: &Arc<Member>, tally: &mut Tally) {
-        let encoding = member.encoding();
-        let chunk = self.whole[encoding as usize].get_or_init(|| encoding.events(self.messages));
+    fn give(&self, member: &TopicMember, tally: &mut Tally) {
+        let TopicMember { encoding, .. } = member;
+        let chunk = self.whole[*encoding as usize].get_or_init(|| encoding.events(self.messages));
         self.push(member, chunk, self.messages.len(), tally);
     }
 
     /// Gives the events that no earlier pattern of this member delivers and
     /// that are not denied to it.
-    fn give_share(&self, member: &Arc<Member>, tally: &mut Tally) {
+    fn give_share(&self, member: &TopicMember, tally: &mut Tally) {
         let (mut mine, mut denied) = (0, 0);
         for Run { subject, places } in self.runs() {
-            match member.share(self.pattern, subject) {
+            match member.member.share(self.pattern, subject) {
                 Share::Mine => mine |= places,
                 Share::Denied => denied += u64::from(places.count_ones()),
                 Share::Others => tally.others += u64::from(places.count_ones()),
@@ -113,7 +123,7 @@ impl<'a> LiveDelivery<'a> {
             some => {
                 let places = (0..self.messages.len()).filter(|place| mine & (1 << place) != 0);
                 let messages: Vec<_> = places.map(|place| self.messages[place].clone()).collect();
-                self.push(member, &member.encoding().events(&messages), some, tally);
+                self.push(member, &member.encoding.events(&messages), some, tally);
             }
         }
     }
@@ -131,13 +141,13 @@ impl<'a> LiveDelivery<'a> {
         })
     }
 
-    fn push(&self, member: &Arc<Member>, chunk: &Chunk, events: usize, tally: &mut Tally) {
+    fn push(&self, TopicMember { member, outbox, .. }: &TopicMember, chunk: &Chunk, events: usize, tally: &mut Tally) {
         tally.owed += events as u64;
         let taken = match self.fan_out.overflow {
-            Overflow::Close => member.outbox().push(chunk),
+            Overflow::Close => outbox.push(chunk),
             Overflow::Drop => {
                 let mut closed = false;
-                let (taken, begins) = member.overflow().send(self.pattern, || match member.outbox().offer(chunk) {
+                let (taken, begins) = member.overflow().send(self.pattern, || match outbox.offer(chunk) {
                     Offer::Taken => true,
                     Offer::Full => false,
                     Offer::Closed => {

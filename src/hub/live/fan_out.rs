@@ -1,15 +1,15 @@
-//! What the fan-outs of all live patterns share.
+//! The settings and services that the fan-outs of all live patterns share.
 
 use std::sync::Arc;
 
 use crate::{config::Overflow, metrics::Metrics, tasks::Tasks};
 
-/// What all topics of a node share.
+/// The settings and services that all topics of a node share.
 #[derive(Clone, Debug)]
 pub(crate) struct LiveFanOut {
     /// Bytes of events that may wait for one pattern with many members.
     pub(crate) backlog_bytes: usize,
-    /// What becomes of events for a connection without room.
+    /// The fate of events for a connection without room.
     pub(crate) overflow: Overflow,
     /// Owner of the tasks that work them off.
     pub(crate) tasks: Tasks,

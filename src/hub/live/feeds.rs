@@ -41,7 +41,7 @@ pub(crate) struct LiveFeeds {
     successions: HashMap<FeedId, Succession>,
 }
 
-/// What is left of a feed when nobody wants a topic any more.
+/// The rest of a feed when a topic has no member any more.
 #[derive(Debug, Default)]
 pub(crate) struct Left {
     /// It has others' topics only, and has to be [ended](LiveFeeds::begin_end).
@@ -51,7 +51,7 @@ pub(crate) struct Left {
     pub(crate) closed: Option<CancellationToken>,
 }
 
-/// What becomes of a feed that the broker refuses.
+/// The consequences of a feed that the broker refuses.
 #[derive(Debug, Default)]
 pub(crate) struct RefusedFeed {
     /// The topic of its pattern, where nothing brings its events.
@@ -254,7 +254,7 @@ impl LiveFeeds {
     /// Begins to end a feed. All its topics are noted as those of a hand-over
     /// before the broker hears of another feed: from then on there are two copies
     /// of what may be theirs. They get [feeds of their own](Self::hand_over).
-    /// What resolves when these may all be open.
+    /// Resolves when these may all be open.
     pub(crate) fn begin_end(&mut self, feed: FeedId, now: Instant) -> Arc<Notify> {
         let handover = Arc::new(Mutex::new(Handover::new(now)));
         let topics = self

@@ -1,4 +1,4 @@
-//! One pattern: its members, and how its events get to them.
+//! A topic is one live pattern with its members.
 //!
 //! Members stand in slices. A few slices get their events from whoever brings
 //! them. A longer list has a task of its own while events wait: it takes one
@@ -31,7 +31,7 @@ use crate::{
 /// Members admitted before others get their turn.
 const ADMITTED: usize = 256;
 
-/// One pattern and its members.
+/// One live pattern and its members.
 #[derive(Debug)]
 pub(crate) struct Topic {
     pattern: Pattern,
@@ -51,12 +51,12 @@ struct State {
     backlog: Option<Box<Backlog>>,
 }
 
-/// How a member learns that events flow.
+/// The confirmation that a member gets once events flow.
 #[derive(Debug)]
 pub(crate) enum Confirmation {
     /// The client is told by this.
     Frame(Chunk),
-    /// Whoever waits for it here is told.
+    /// The task that waits for it is told.
     Tell(oneshot::Sender<()>),
 }
 
@@ -90,7 +90,7 @@ impl Topic {
         state.slices.leave(place, || member.remove_live(&self.pattern));
     }
 
-    /// What is denied to a member has changed: from now on it gets nothing else.
+    /// Applies changed denials of a member: from now on it gets no denied event.
     pub(crate) fn filter(&self, member: &Arc<Member>) {
         let state = self.lock();
         // Who is not admitted yet will be by what holds then.
@@ -205,7 +205,7 @@ impl Topic {
             let checks = member.add_live(&self.pattern, place);
             // Before the first event, and under the lock that a fan-out takes.
             live.tell(&member);
-            TopicMember { member, checks }
+            TopicMember::new(member, checks)
         });
     }
 

@@ -1,4 +1,4 @@
-//! Live patterns that somebody on this node is subscribed to. The first member
+//! The topics of a node: its live patterns with members. The first member
 //! of a pattern opens its feed at the broker, unless a wider one is open, and
 //! the last one closes it. Where others have come by it meanwhile, they get
 //! feeds of their own first: nothing is lost by it, and nothing comes twice.
@@ -39,15 +39,15 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct State {
-    by_pattern: HashMap<Pattern, Entry>,
+    by_pattern: HashMap<Pattern, TopicEntry>,
     feeds: LiveFeeds,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct TopicEntry {
     topic: Arc<Topic>,
     members: usize,
-    /// What brings its events; the new one, while it is handed over.
+    /// The feed that brings its events; the new one, while it is handed over.
     feed: FeedId,
 }
 
@@ -75,7 +75,7 @@ impl Topics {
     pub(crate) fn refused(&self, feed: FeedId) -> Option<Arc<Topic>> {
         let mut state = self.0.lock();
         let RefusedFeed { topic, moved, ends } = state.feeds.refused(feed, &*self.0.broker);
-        state.note(moved);
+        state.set_feeds(moved);
         if ends {
             self.0.clone().begin_end(&mut state, feed);
         }
@@ -100,7 +100,7 @@ impl Topics {
             }
             None => feeds.open(&*self.0.broker, topic.clone()),
         };
-        by_pattern.insert(pattern.clone(), Entry { topic: topic.clone(), members: 1, feed });
+        by_pattern.insert(pattern.clone(), TopicEntry { topic: topic.clone(), members: 1, feed });
         self.0.count(&state);
         topic
     }
@@ -154,7 +154,7 @@ impl Inner {
     fn move_some(&self, from: FeedId) -> bool {
         let mut state = self.lock();
         let moved = state.feeds.hand_over(from, &*self.broker);
-        state.note(moved);
+        state.set_feeds(moved);
         self.count(&state);
         !state.feeds.is_handed_over(from)
     }
@@ -187,7 +187,7 @@ impl Inner {
 
 impl State {
     /// Patterns come by other feeds now.
-    fn note(&mut self, moved: Vec<(Pattern, FeedId)>) {
+    fn set_feeds(&mut self, moved: Vec<(Pattern, FeedId)>) {
         for (pattern, feed) in moved {
             if let Some(entry) = self.by_pattern.get_mut(&pattern) {
                 entry.feed = feed;

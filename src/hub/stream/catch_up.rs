@@ -29,7 +29,7 @@ pub(crate) const TOGETHER: PageSize = PageSize { events: 64, bytes: 64 * 1024 };
 /// Between two attempts, while the stream cannot be read.
 pub(crate) const RETRY: Duration = Duration::from_millis(250);
 
-/// Serves it until it is up with the others, or gone.
+/// Catches a member up until it is level with the others, or gone.
 pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics: Arc<Metrics>) {
     let stream = channel.journal().stream();
     let service = CatchUp { member: &member, stream, owner: CatchUpOwner::default() };
@@ -91,26 +91,26 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics
     metrics.lagging.decrement(1);
 }
 
-/// A seat while it is served.
+/// The catch-up of one member in one stream.
 struct CatchUp<'m> {
     member: &'m Member,
     stream: StreamIndex,
     owner: CatchUpOwner,
 }
 
-/// What became of events.
+/// The result of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CatchUpStep {
     /// Those that may be are sent.
     All,
     /// The connection's patterns or denials are others by now.
     Void,
-    /// The connection is closed, or the seat has been given up.
+    /// The connection is closed, or the stream has been given up.
     Gone,
 }
 
 impl CatchUp<'_> {
-    /// Does something with the seat; nothing when it has been given up.
+    /// Changes the progress; nothing when the stream has been given up.
     fn with<R>(&self, act: impl FnOnce(&mut StreamProgress) -> R) -> Option<R> {
         self.member.progress().serve(self.stream, &self.owner, act)
     }
@@ -150,7 +150,7 @@ impl CatchUp<'_> {
     }
 
     /// Sends a chunk without events as soon as there is room; false when the
-    /// connection is closed, or the seat has been given up.
+    /// connection is closed, or the stream has been given up.
     async fn send(&self, chunk: &Chunk) -> bool {
         let offer = |_: &mut StreamProgress| self.member.outbox().offer(chunk);
         self.member.outbox().as_room_allows(|| self.with(offer)).await

@@ -1,6 +1,11 @@
-//! Who follows a stream, by pattern, and how far its fan-out is. Events of a
-//! stream are handed out in its order, to one connection as to all, so that a
-//! sequence says everything about what a client has.
+//! A channel holds the followers of one stream, by pattern, and the progress of its
+//! fan-out. Events of a stream are handed out in its order, to one connection as
+//! to all, so that a sequence tells all that a client has.
+//!
+//! A batch is a lease of the fan-out: it is taken with [`Channel::next_batch`] and
+//! given back with [`Channel::finish`]. Three drivers take batches: the thread of an
+//! intake that has brought events, the task that waits for what the journal has
+//! read by itself, and the task of a long fan-out. Only one of them has one at a time.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -27,12 +32,12 @@ const BATCH: PageSize = PageSize { events: 64, bytes: 64 * 1024 };
 // Which of them somebody wants is a set of bits.
 const _: () = assert!(BATCH.events <= u64::BITS as usize);
 
-/// Nodes of the tree of patterns that a turn may visit before it is known to be
-/// long, some 100 µs: whoever brings events reads for everybody. In a model few,
-/// so that it comes to that.
+/// Nodes of the tree of patterns that a batch may visit before it counts as long,
+/// some 100 µs: the thread that brings events reads for all clients. In a model
+/// few, so that the limit is reached.
 const VISITS: usize = if cfg!(feature = "model") { 3 } else { 2_048 };
 
-/// One stream and those who follow it.
+/// One stream and its followers.
 #[derive(Debug)]
 pub(crate) struct Channel {
     journal: Arc<Journal>,
@@ -51,7 +56,7 @@ struct State {
     cursor: Cursor,
     /// Everything up to here is handed out.
     settled: Cursor,
-    /// Somebody is handing out.
+    /// A batch is being handed out.
     in_progress: bool,
 }
 
@@ -67,13 +72,13 @@ struct Numbered {
 /// Groups, each with the bits of the events that its members want.
 pub(crate) type Wanted = Vec<(Arc<Group>, u64)>;
 
-/// Those who follow one pattern.
+/// The followers of one pattern.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) followers: Mutex<MemberList<Follower>>,
 }
 
-/// One who follows a pattern.
+/// A member that follows a pattern.
 #[derive(Debug)]
 pub(crate) struct Follower {
     pub(crate) member: Arc<Member>,
@@ -81,7 +86,7 @@ pub(crate) struct Follower {
     pub(crate) from: Cursor,
 }
 
-/// What is to be handed out next.
+/// The events, or the loss, to hand out next.
 #[derive(Debug)]
 pub(crate) enum Batch {
     /// Events, and who wants which.
@@ -92,7 +97,7 @@ pub(crate) enum Batch {
     Lost { groups: Vec<Arc<Group>>, begun: Cursor, end: Cursor },
 }
 
-/// Why somebody cannot join yet.
+/// Reason for which a member cannot join yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotYet {
     /// There is more to read before.
@@ -129,8 +134,8 @@ impl Channel {
         self.journal.position(cursor)
     }
 
-    /// The next turn, which has to be [ended](Self::end_turn); nothing when
-    /// there is nothing to hand out, or somebody is at it.
+    /// The next batch, which has to be [finished](Self::finish); nothing when there is
+    /// nothing to hand out, or another driver has one.
     pub(crate) fn next_batch(&self) -> Option<Batch> {
         let mut state = self.lock();
         if state.in_progress {
@@ -174,12 +179,12 @@ impl Channel {
         self.lock().find(place, event, &mut { usize::MAX }, wanted);
     }
 
-    /// Whether somebody is handing out.
+    /// Whether a batch is being handed out.
     pub(crate) fn is_in_progress(&self) -> bool {
         self.lock().in_progress
     }
 
-    /// The turn is over.
+    /// The batch is handed out.
     pub(crate) fn finish(&self, end: Cursor) {
         let mut state = self.lock();
         (state.settled, state.in_progress) = (end, false);
@@ -269,7 +274,7 @@ impl Channel {
 }
 
 impl State {
-    /// Who wants which of these events, unless that takes long to find.
+    /// The groups that want some of these events, unless that takes long to find.
     fn wanted(&mut self, events: &[Arc<Message>]) -> Option<Wanted> {
         self.turns += 1;
         let (mut visits, mut wanted) = (VISITS, Vec::new());
@@ -323,7 +328,7 @@ impl State {
     }
 }
 
-/// The bit of an event in its place among those of a turn.
+/// The bit of an event by its place in a batch.
 pub(crate) fn bit(place: usize) -> u64 {
     1 << place
 }

@@ -1,5 +1,5 @@
-//! One turn of a stream's fan-out: events to those who want them, each once
-//! and in order.
+//! The delivery of one batch of a stream to its followers, each event once and in
+//! order.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -24,8 +24,8 @@ use crate::{
     subject::Subject,
 };
 
-/// Events that are handed out together. Which of them somebody wants is a set
-/// of bits, one for each by its place.
+/// The delivery of one batch. The events that a follower wants are a set of bits,
+/// one for each event by its place.
 pub(crate) struct StreamDelivery<'a> {
     stream: StreamIndex,
     /// Whether only newest values matter.
@@ -37,7 +37,7 @@ pub(crate) struct StreamDelivery<'a> {
     several: Vec<Several>,
     /// Where they stand there, by address.
     known: HashMap<usize, usize>,
-    /// What was made of which events last.
+    /// The last encoded events, by encoding.
     made: [Option<(u64, Chunk)>; 2],
     /// How often something was made.
     encoded: usize,
@@ -46,10 +46,10 @@ pub(crate) struct StreamDelivery<'a> {
     pub(crate) tally: Tally,
 }
 
-/// What several patterns of a connection bring.
+/// The events that several patterns of one connection bring.
 struct Several {
     member: Arc<Member>,
-    /// Of its seat, when the first of them was asked.
+    /// Of its progress, when the first of them was asked.
     version: u32,
     /// The events that it wants.
     wanted: u64,

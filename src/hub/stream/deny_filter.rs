@@ -1,12 +1,13 @@
-//! What of some stored events a connection may get, decided before they are
-//! encoded. Between that and the sending its grants may change, so whoever
-//! sends asks, under the lock of its seats, whether the decision still holds.
+//! The deny filter takes the events out of a batch that are denied to a connection,
+//! before the rest is encoded. Between that and the sending the grants may change,
+//! so the sender asks, under the lock of the member's progress, whether the
+//! decision still holds.
 
 use std::{borrow::Cow, sync::Arc};
 
 use crate::{access::grants::Grants, event::Message, hub::member::Member};
 
-/// Those of some events that are not denied.
+/// Events without those that are denied to a connection.
 pub(crate) struct DenyFilter<'e> {
     pub(crate) events: Cow<'e, [Arc<Message>]>,
     /// How many are denied.

@@ -1,7 +1,7 @@
-//! Carries a stream's events to those who follow it. A short turn is done by
-//! whoever brings the events; a long one has a task of its own, which yields
-//! after each event whose followers it finds and after each slice of members.
-//! That a turn is long shows before its work is done.
+//! The fan-out of a stream to its followers. A short batch is delivered by the
+//! thread or task that brings the events; a long one has a task of its own, which
+//! yields after each event whose followers it finds and after each slice of members.
+//! Whether a batch is long shows before its work is done.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::{
     tasks::Tasks,
 };
 
-/// What the fan-outs of all streams share.
+/// The services that the fan-outs of all streams share.
 #[derive(Clone, Debug)]
 pub(crate) struct StreamFanOut {
     pub(crate) tasks: Tasks,
@@ -76,7 +76,7 @@ impl StreamFanOut {
                     self.hand_out(&channel, &events, wanted, begun, end).await;
                 }
                 Batch::Lost { groups, begun, end } => {
-                    // Each of them comes by there by itself, and is told then.
+                    // Each member reaches the gap while catching up and is told there.
                     channel.finish(end);
                     for slice in groups.iter().flat_map(|group| slices(group)) {
                         let members: Vec<_> =
@@ -131,7 +131,7 @@ impl StreamFanOut {
     }
 }
 
-/// Whether so few are to get something that it needs no task of its own.
+/// Whether a batch has few enough receivers to need no task of its own.
 fn are_few(wanted: &Wanted) -> bool {
     let mut room = FEW;
     wanted.iter().all(|(group, _)| match room.checked_sub(lock(&group.followers).standing()) {

@@ -51,7 +51,7 @@ pub(crate) struct Subscribing {
     pub(crate) member: Arc<Member>,
     /// The streams that it reaches.
     pub(crate) channels: Vec<Arc<Channel>>,
-    /// What is live of it, and what resolves when the broker sends that.
+    /// Its live topic, and a receiver that resolves when the broker sends its events.
     pub(crate) live: Option<(Arc<Topic>, oneshot::Receiver<()>)>,
     /// Cancelled when it is given up.
     pub(crate) given_up: CancellationToken,
@@ -64,7 +64,7 @@ pub(crate) struct Subscribing {
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// Why it comes to nothing.
+/// Reason for which a subscription does not become live.
 enum Stop {
     /// The connection is gone.
     Gone,

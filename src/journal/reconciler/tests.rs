@@ -1,4 +1,4 @@
-//! What a keeper makes of what a stream says of itself.
+//! The reconciler against streams that tell all kinds of states.
 
 use super::*;
 use crate::journal::{

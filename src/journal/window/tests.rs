@@ -1,4 +1,4 @@
-//! A record keeps what is not fanned out yet, and beyond that the window.
+//! A window keeps events that are not fanned out yet, and its bytes and age beyond.
 
 use bytes::Bytes;
 use futures_util::poll;
@@ -13,7 +13,7 @@ fn at(generation: u32, seq: u64) -> Cursor {
     Cursor { generation, seq }
 }
 
-/// A record of a stream that is new, with room for so many events.
+/// A window of a stream that is new, with room for so many events.
 fn window(events: u64, delivery: Delivery) -> Window {
     let window = unbegun(events, delivery);
     window.begin(StreamState { first: 1, ..StreamState::default() }, 1);

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::{Lane, seconds};
 use crate::{
-    client::{ChaosClient, Order},
+    client::{ChaosClient, Command},
     http,
     network::Place,
     nodes::Node,
@@ -114,7 +114,7 @@ impl Edge<'_> {
         let victims = self.some_clients(random, self.clients.len() / 2, |_| true);
         let before: Vec<u64> = victims.iter().map(|client| client.state().welcomes).collect();
         for client in &victims {
-            client.order(Order::DropSocket).await;
+            client.order(Command::DropSocket).await;
         }
         let since = Instant::now();
         for (client, before) in victims.iter().zip(before) {
@@ -133,7 +133,7 @@ impl Edge<'_> {
         let victims = self.some_clients(random, 3, whole);
         let time = seconds(random, 2.0, 5.0);
         for client in &victims {
-            client.order(Order::StopReading(time)).await;
+            client.order(Command::StopReading(time)).await;
         }
         let (since, mut most) = (Instant::now(), 0);
         while since.elapsed() < time {

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, net::SocketAddr};
 
-use notifier::socket::{ClientError, ClientSocket, MessageKind};
+use notifier::socket::{ClientSocket, MessageKind, SocketError};
 use serde_json::{Value, json};
 
 use super::{Authority, soon};
@@ -92,7 +92,7 @@ impl Ws {
                     Some(_) => {}
                     None => match self.receive().await {
                         Ok(()) => {}
-                        Err(ClientError::Closed { code, reason }) => return Err((code, reason)),
+                        Err(SocketError::Closed { code, reason }) => return Err((code, reason)),
                         Err(error) => panic!("no close frame: {error}"),
                     },
                 }
@@ -101,7 +101,7 @@ impl Ws {
         .await
     }
 
-    async fn receive(&mut self) -> Result<(), ClientError> {
+    async fn receive(&mut self) -> Result<(), SocketError> {
         let message = self.socket.receive().await?;
         let text = std::str::from_utf8(&message).expect("text is UTF-8");
         self.received
@@ -181,7 +181,7 @@ impl Ws {
             loop {
                 match self.receive().await {
                     Ok(()) => {}
-                    Err(ClientError::Closed { code, reason }) => {
+                    Err(SocketError::Closed { code, reason }) => {
                         return (code, reason, self.received.drain(..).collect());
                     }
                     Err(error) => panic!("no close frame: {error}"),

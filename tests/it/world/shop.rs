@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Mutex};
 
-use notifier::config::{BrokerKind, Config, Source, load};
+use notifier::config::{BrokerKind, Config, SettingsFile, load};
 use serde_json::{Value, json};
 
 use super::{NatsServer, TestNode, Ws, eventually, node::config};
@@ -93,7 +93,7 @@ impl Shop {
 
     /// The settings of such a node.
     pub fn config(nats: Option<&NatsServer>, change: impl FnOnce(&mut Config)) -> Config {
-        let source = Source { origin: "test".into(), text: STREAMS.into() };
+        let source = SettingsFile { origin: "test".into(), text: STREAMS.into() };
         let stored = load(Some(&source), [], &Default::default()).expect("it parses");
         let mut config = Config { streams: stored.streams, subjects: stored.subjects, ..config() };
         change(&mut config);

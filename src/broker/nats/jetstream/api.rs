@@ -65,7 +65,7 @@ pub(crate) async fn details<T: DeserializeOwned>(jetstream: &JetStream, name: &s
 
 /// An event as the leader of a stream tells it.
 #[derive(Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct StoredMessage {
     pub(crate) seq: u64,
     pub(crate) subject: String,
     /// Its header block, in base64.
@@ -82,10 +82,10 @@ pub(crate) struct Kept {
 ///
 /// # Errors
 /// See [`StreamError`].
-pub(crate) async fn next(jetstream: &JetStream, name: &str, seq: u64) -> Result<Option<Kept>, StreamError> {
+pub(crate) async fn next(jetstream: &JetStream, name: &str, seq: u64) -> Result<Option<StoredMessage>, StreamError> {
     #[derive(Deserialize)]
     struct FoundStream {
-        message: Kept,
+        message: StoredMessage,
     }
     let body = serde_json::json!({"seq": seq, "next_by_subj": ">"}).to_string();
     match ask(jetstream, format!("STREAM.MSG.GET.{name}"), body.into(), ASK_TIME).await {

@@ -29,15 +29,15 @@ type AckOutcome = Result<Receipt, PublishError>;
 /// Acknowledgements to come, by the number that ends their reply subject.
 #[derive(Debug, Default)]
 pub(crate) struct Acks {
-    pending: Mutex<HashMap<u64, Pending>>,
+    pending: Mutex<HashMap<u64, PendingAck>>,
 }
 
 #[derive(Debug)]
-struct Pending {
+struct PendingAck {
     /// The stream that has to acknowledge.
     stream: Arc<str>,
     done: oneshot::Sender<AckOutcome>,
-    /// What was wrong with the last answer that was passed over.
+    /// The fault of the last answer that was passed over.
     odd: Option<String>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct AwaitedAck {
     outcome: oneshot::Receiver<AckOutcome>,
 }
 
-/// What JetStream says of a published message.
+/// The acknowledgement of JetStream for a published message.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct PubAck {
@@ -71,7 +71,7 @@ impl Acks {
     /// Awaits the acknowledgement of a stream under a number.
     pub(crate) fn expect(self: &Arc<Self>, number: u64, stream: &Arc<str>) -> AwaitedAck {
         let (done, outcome) = oneshot::channel();
-        self.lock().insert(number, Pending { stream: stream.clone(), done, odd: None });
+        self.lock().insert(number, PendingAck { stream: stream.clone(), done, odd: None });
         AwaitedAck { number, acks: self.clone(), outcome }
     }
 
@@ -83,7 +83,7 @@ impl Acks {
         let Some(awaited) = pending.get_mut(&number) else { return };
         match read(raw, &awaited.stream) {
             Ok(outcome) => {
-                if let Some(Pending { done, .. }) = pending.remove(&number) {
+                if let Some(PendingAck { done, .. }) = pending.remove(&number) {
                     // Nobody waits for it any more: so be it.
                     let _ = done.send(outcome);
                 }
@@ -99,18 +99,18 @@ impl Acks {
 
     /// The connection is gone: whether these were stored is not known.
     pub(crate) fn lost(&self) {
-        for (_, Pending { done, .. }) in self.lock().drain() {
+        for (_, PendingAck { done, .. }) in self.lock().drain() {
             let _ = done.send(Err(PublishError::Unconfirmed));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Pending>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, PendingAck>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl AwaitedAck {
-    /// What ends the reply subject.
+    /// The end of the reply subject.
     pub(crate) fn name(&self) -> String {
         format!("{:016x}", self.number)
     }

@@ -1,6 +1,5 @@
-//! What was asked of a stream and is not answered yet. JetStream answers a
-//! Direct Get (ADR-31) with one message per event, without flow control, and a
-//! status at the end.
+//! Replies to Direct Gets (ADR-31) that wait to be complete. JetStream answers
+//! with one message per event, without flow control, and a status at the end.
 
 use std::{
     collections::HashMap,
@@ -29,7 +28,7 @@ const TOO_MANY: u16 = 413;
 /// Nobody serves the stream.
 const NOBODY: u16 = 503;
 
-/// Questions by the number that ends their reply subject.
+/// Direct Gets by the number that ends their reply subject.
 #[derive(Debug, Default)]
 pub(crate) struct DirectGetReplies {
     pending: Mutex<HashMap<u64, Pending>>,
@@ -43,7 +42,7 @@ struct Pending {
     done: oneshot::Sender<Result<Page, ReadError>>,
 }
 
-/// A question that waits for its answer. Dropping it gives it up.
+/// A Direct Get that waits for its page. Dropping it gives it up.
 #[derive(Debug)]
 pub(crate) struct AwaitedPage {
     pub(crate) number: u64,

@@ -9,7 +9,7 @@ use memchr::{memchr, memchr_iter};
 
 const VERSION: &str = "NATS/1.0";
 
-/// What a server adds to a message that it has stored.
+/// Headers that a server adds to a message that it has stored.
 pub(crate) const ADDED: [&str; 6] =
     ["Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Last-Sequence", "Nats-Num-Pending"];
 
@@ -115,7 +115,7 @@ pub(crate) fn added(block: &[u8]) -> Added<'_> {
     added
 }
 
-/// What the server says of a request, in the first line of a message without data.
+/// The status of a request, in the first line of a message without data.
 pub(crate) fn status(block: &[u8]) -> Option<(u16, &str)> {
     let line = block.strip_prefix(VERSION.as_bytes())?;
     let line = std::str::from_utf8(&line[..line_end(line)?]).ok()?.trim_ascii();

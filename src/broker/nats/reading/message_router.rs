@@ -1,5 +1,6 @@
-//! From a message as it came to an event for clients. What cannot be one is
-//! counted and harms nothing else.
+//! The message router decodes each message of the reading connection and takes it
+//! to where it belongs: a feed, a stream, or a request that waits. A message that
+//! cannot be an event is counted and harms nothing else.
 
 use std::{sync::Arc, time::Instant};
 
@@ -27,7 +28,7 @@ use crate::{
     subject::Subject,
 };
 
-/// Lets events through.
+/// Decodes and routes the messages of a reading connection.
 #[derive(Clone, Debug)]
 pub(crate) struct MessageRouter {
     reader: Arc<HeaderReader>,
@@ -42,14 +43,14 @@ pub(crate) struct MessageRouter {
     metrics: Arc<Metrics>,
 }
 
-/// When the bytes at hand were read.
+/// Time at which the bytes at hand were read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadTime {
     arrived: Instant,
     unix_millis: u64,
 }
 
-/// Where something is stored, and since when.
+/// The stream, sequence and time at which a message is stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StoredAt {
     pub(crate) index: StreamIndex,
@@ -115,7 +116,7 @@ impl MessageRouter {
         ))
     }
 
-    /// What is stored at a place; nothing when the server does not say where.
+    /// The stored event of a message; nothing when the server does not say its place.
     fn stored(&self, raw: &Raw<'_>, index: StreamIndex, read_time: ReadTime) -> Option<Stored> {
         let added = headers::added(raw.headers?);
         let time = added.time.and_then(vocabulary::unix_millis).unwrap_or(read_time.unix_millis);
@@ -127,7 +128,7 @@ impl MessageRouter {
         Some(Stored { ends_older: added.ends_older, ..stored })
     }
 
-    /// What is stored at a place that is known.
+    /// The stored event at a place that is known.
     pub(crate) fn kept(&self, raw: &Raw<'_>, at: StoredAt, read_time: ReadTime) -> Stored {
         let StoredAt { index, seq, unix_millis } = at;
         let event = || {
@@ -163,7 +164,7 @@ impl MessageRouter {
         }
     }
 
-    /// What a service answers.
+    /// The reply of a service.
     fn reply(&self, raw: &Raw<'_>) -> Result<Envelope, RequestError> {
         let headers = self.headers(raw);
         match failure(&headers) {

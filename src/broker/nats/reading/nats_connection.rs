@@ -1,5 +1,5 @@
-//! The beginning of a reading connection: TCP, TLS, who we are. What comes out
-//! is a line on which both sides have agreed.
+//! A connection to NATS and its handshake: TCP, TLS, `INFO` and `CONNECT`. Plain
+//! bytes in and out after that.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -36,10 +36,10 @@ const WRITE_TIME: Duration = Duration::from_secs(5);
 /// feed, so a large one means fewer writes to clients while much is waiting.
 const READ_BYTES: usize = 256 * 1024;
 
-/// Bytes or no bytes of TLS.
+/// Plain TCP, or TLS over it.
 type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// How to make a line.
+/// The options of a connection.
 #[derive(Debug)]
 pub(crate) struct ConnectOptions {
     pub(crate) name: String,
@@ -50,7 +50,7 @@ pub(crate) struct ConnectOptions {
     pub(crate) payload_bytes: usize,
 }
 
-/// What a server says of itself, as far as it matters here.
+/// The `INFO` of a server, as far as it matters here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Info {
@@ -73,7 +73,7 @@ pub(crate) struct NatsConnection {
     parser: Parser,
 }
 
-/// Why there is no line, or none any more.
+/// Reason for which a connection failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectionError {
     #[error("{0}")]
@@ -249,7 +249,7 @@ impl NatsConnection {
     }
 }
 
-/// What a server says of itself; nothing where that is no JSON.
+/// The `INFO` of a server; nothing where that is not JSON.
 pub(crate) fn info(json: &[u8]) -> Option<Info> {
     serde_json::from_slice(json).ok()
 }

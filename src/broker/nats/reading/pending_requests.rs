@@ -1,10 +1,10 @@
-//! What a node has asked on one connection and has no answer to yet.
+//! Requests of a node on one connection that wait for their answers.
 
 use std::sync::Arc;
 
 use crate::broker::nats::reading::{acks::Acks, direct_get_replies::DirectGetReplies, request_replies::RequestReplies};
 
-/// What a node has asked on one connection and has no answer to yet.
+/// Requests of a node on one connection that wait for their answers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PendingRequests {
     /// Of streams.

@@ -1,5 +1,5 @@
-//! What services were asked and have not answered yet. The first answer
-//! counts, whoever gives it; see ADR-32 for how a service says that it failed.
+//! Replies of services to requests that wait for them. The first reply counts,
+//! whichever service gives it; ADR-32 says how a service tells that it failed.
 
 use std::{
     collections::HashMap,
@@ -83,7 +83,7 @@ impl RequestReplies {
 }
 
 impl Awaited {
-    /// What ends the reply subject.
+    /// The end of the reply subject.
     pub(crate) fn name(&self) -> String {
         format!("{:016x}", self.number)
     }

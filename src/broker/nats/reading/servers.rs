@@ -1,7 +1,7 @@
-//! Which server to try next, and how long to wait before. What a cluster tells of
-//! itself may not be within reach, and costs the whole time of an attempt then: so
-//! the configured servers come first, and one of them again after each other one.
-//! Both kinds of connection go by it. Free of I/O and clocks.
+//! The servers of a cluster: which to try next, and how long to wait before. Servers
+//! that a cluster tells of may be out of reach, and cost the whole time of an
+//! attempt then: so the configured servers come first, and one of them again after
+//! each other one. Both kinds of connection use it. Free of I/O and clocks.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl Servers {
         Self { configured, learned: Turns::default(), attempts: 0 }
     }
 
-    /// Whom to try now, by which certified name, and after which wait.
+    /// The server to try now, by which certified name, and after which wait.
     pub(crate) fn next(&mut self) -> Option<(Duration, Address, String)> {
         let (configured, learned) = (self.configured.known.len(), self.learned.known.len());
         let round = (configured + (2 * learned).saturating_sub(1)).max(1);

@@ -1,5 +1,5 @@
-//! One reading connection, from the subscriptions that it begins with to its
-//! end: what to do when there is something to read, to say, or to check.
+//! The session on one reading connection, from the subscriptions that it begins
+//! with to its end: it reads, sends commands, and checks that the server answers.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ pub(crate) const LASTING: Duration = Duration::from_secs(1);
 pub(crate) struct Session {
     connection: NatsConnection,
     begun: Instant,
-    /// What each `PONG` still to come confirms, in order.
+    /// Subscriptions that each `PONG` still to come confirms, in order.
     asked: VecDeque<ServerQuestion>,
     heard: Instant,
     pings: Interval,
@@ -45,16 +45,16 @@ struct ServerQuestion {
     opening: Vec<FeedId>,
     /// It follows all that was wanted when the connection began.
     ready: bool,
-    /// What the server has refused since the `PONG` before.
+    /// Refusals of the server since the `PONG` before.
     denials: Vec<Denial>,
 }
 
-/// What else there is to know.
+/// News of the connection, besides messages.
 #[derive(Debug)]
 pub(crate) enum News {
     /// The server knows of everything that is wanted.
     Ready,
-    /// What it says of its cluster.
+    /// The `INFO` about its cluster.
     Cluster { urls: Vec<String>, leaving: bool },
     /// It refuses feeds; in its words, and those that it had not refused before.
     Refused { said: Vec<String>, feeds: Vec<FeedId> },
@@ -65,7 +65,7 @@ pub(crate) enum News {
     Error(String),
 }
 
-/// Why a connection ended.
+/// Reason for which a session ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionEnd {
     #[error(transparent)]
@@ -103,7 +103,7 @@ impl Session {
         self.begun.elapsed() >= LASTING
     }
 
-    /// What was not confirmed has to be told to the next server.
+    /// Subscriptions that were not confirmed have to be told to the next server.
     pub(crate) fn end(self, interest: &Interest) {
         interest.offline(self.asked.into_iter().flat_map(|asked| asked.opening));
     }

@@ -1,12 +1,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{Config, Delivery, Source, Stream, load};
+use crate::config::{Config, Delivery, SettingsFile, Stream, load};
 
 /// A stream of the configuration with some limits.
 fn configured(fields: &str) -> Stream {
     let text = format!("[[streams]]\nname = \"SHOP\"\nsubjects = [\"shop.cart.>\", \"shop.order.*\"]\n{fields}");
-    let config: Config = load(Some(&Source { origin: "test".into(), text }), [], &Default::default()).expect("TOML");
+    let config: Config =
+        load(Some(&SettingsFile { origin: "test".into(), text }), [], &Default::default()).expect("TOML");
     config.streams.into_iter().next().expect("a stream")
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::{
     cli::{
         exit::{failed, say},
-        talk::{ASKED, NodeArgs, answer, json, text},
+        pubsub::{ASKED, NodeArgs, answer, json, text},
     },
     client::ClientError,
     proto::{ClientFrame, Event, Request, client_frame::Body as ClientBody, server_frame::Body},

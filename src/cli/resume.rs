@@ -1,4 +1,4 @@
-//! Subscriptions that go on where they were: the client's side of a resume, as
+//! Subscriptions that resume where they were: the client's side of a resume, as
 //! `docs/delivery.md` tells it.
 
 use crate::{

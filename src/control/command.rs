@@ -1,5 +1,5 @@
-//! What nodes say to each other, as JSON: what an operator asks of all of them,
-//! and what they have revoked. Free of I/O. Unknown fields are passed over, so
+//! Commands and answers between nodes, as JSON: commands of operators, and
+//! revocations. Free of I/O. Unknown fields are passed over, so
 //! that nodes of different versions understand each other.
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ pub(crate) const TOGETHER: usize = 128;
 /// A message from one node to all others.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Message {
+pub struct NodeMessage {
     /// Which running node says so; a restart makes another one of it.
     pub from: String,
     /// Who gave out the names in the order; absent: whatever issuer. It stands
@@ -28,16 +28,16 @@ pub struct Message {
     /// do it for every issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<IssuerName>,
-    /// What it asks for.
-    pub order: Order,
+    /// The command.
+    pub order: Command,
 }
 
-/// What a node asks of all others.
+/// A command to all other nodes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Order {
+pub enum Command {
     /// End connections, and say how many there were.
-    Disconnect(Whom),
+    Disconnect(CommandTarget),
     /// Take note of revocations, and end the connections that they cover.
     Revoke(Vec<Revocation>),
     /// Have a user's clients bring a new token.
@@ -57,15 +57,15 @@ pub enum Order {
     },
     /// Say what you have revoked, if it comes to something else.
     Compare {
-        /// What mine comes to.
+        /// The digest of the sender's list.
         digest: u64,
     },
 }
 
-/// Whose connections.
+/// The connections that a command is for.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Whom {
+pub enum CommandTarget {
     /// All of a user.
     User(Name),
     /// All that came in by the token with this `jti`.
@@ -74,7 +74,7 @@ pub enum Whom {
     Connection(Name),
 }
 
-/// What a node answers.
+/// The answer of a node.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Answer {
@@ -85,14 +85,14 @@ pub struct Answer {
     /// Some of them, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub listed: Vec<ConnectionInfo>,
-    /// What is revoked there.
+    /// Revocations of the node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub revocations: Vec<Revocation>,
 }
 
-/// It is nothing that a node says.
+/// The bytes are not a message of a node.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub enum BadMessage {
     /// It is longer than anything a node writes.
     #[error("{0} bytes are more than {MESSAGE_BYTES}")]
     TooLong(usize),
@@ -101,12 +101,12 @@ pub enum Unreadable {
     Json(#[from] serde_json::Error),
 }
 
-impl Message {
+impl NodeMessage {
     /// Reads what was heard.
     ///
     /// # Errors
-    /// See [`Unreadable`].
-    pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+    /// See [`BadMessage`].
+    pub fn read(bytes: &[u8]) -> Result<Self, BadMessage> {
         read(bytes)
     }
 
@@ -120,8 +120,8 @@ impl Answer {
     /// Reads an answer.
     ///
     /// # Errors
-    /// See [`Unreadable`].
-    pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+    /// See [`BadMessage`].
+    pub fn read(bytes: &[u8]) -> Result<Self, BadMessage> {
         read(bytes)
     }
 
@@ -131,9 +131,9 @@ impl Answer {
     }
 }
 
-fn read<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Unreadable> {
+fn read<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, BadMessage> {
     if bytes.len() > MESSAGE_BYTES {
-        return Err(Unreadable::TooLong(bytes.len()));
+        return Err(BadMessage::TooLong(bytes.len()));
     }
     Ok(serde_json::from_slice(bytes)?)
 }
@@ -161,16 +161,16 @@ mod tests {
     fn a_message_reads_back_as_it_was_written() {
         let revocation = Revocation { what: Revoked::TokenId(name("t")), issuer: None, at: 1, until: 2 };
         for order in [
-            Order::Disconnect(Whom::User(name("u"))),
-            Order::Disconnect(Whom::Connection(name("00000000000000aa"))),
-            Order::Revoke(vec![revocation]),
-            Order::Reevaluate { user: name("u"), within_ms: 30_000 },
-            Order::List { user: None, most: 10 },
-            Order::Compare { digest: u64::MAX },
+            Command::Disconnect(CommandTarget::User(name("u"))),
+            Command::Disconnect(CommandTarget::Connection(name("00000000000000aa"))),
+            Command::Revoke(vec![revocation]),
+            Command::Reevaluate { user: name("u"), within_ms: 30_000 },
+            Command::List { user: None, most: 10 },
+            Command::Compare { digest: u64::MAX },
         ] {
             for issuer in [None, Some(IssuerName::try_from("us".to_owned()).expect("a name"))] {
-                let message = Message { from: "1".into(), issuer, order: order.clone() };
-                assert_eq!(Message::read(&message.write()).expect("it reads back"), message);
+                let message = NodeMessage { from: "1".into(), issuer, order: order.clone() };
+                assert_eq!(NodeMessage::read(&message.write()).expect("it reads back"), message);
             }
         }
     }
@@ -179,20 +179,21 @@ mod tests {
     fn nodes_that_know_of_no_issuers_are_understood_and_understand() {
         let written = |issuer: Option<&str>| {
             let issuer = issuer.map(|name| IssuerName::try_from(name.to_owned()).expect("a name"));
-            let message = Message { from: "1".into(), issuer, order: Order::Disconnect(Whom::User(name("u"))) };
+            let message =
+                NodeMessage { from: "1".into(), issuer, order: Command::Disconnect(CommandTarget::User(name("u"))) };
             serde_json::from_slice::<serde_json::Value>(&message.write()).expect("JSON")
         };
         // As they write it, so as they read it; more beside the order they pass over.
         let old = json!({"from": "1", "order": {"disconnect": {"user": "u"}}});
         assert_eq!(written(None), old);
-        assert_eq!(Message::read(old.to_string().as_bytes()).expect("it reads").issuer, None);
+        assert_eq!(NodeMessage::read(old.to_string().as_bytes()).expect("it reads").issuer, None);
         assert_eq!(written(Some("us")), json!({"from": "1", "issuer": "us", "order": {"disconnect": {"user": "u"}}}));
     }
 
     #[test]
     fn what_a_later_version_adds_is_passed_over_and_what_makes_no_sense_is_refused() {
         let message = |order| json!({"from": "1", "later": [1], "order": order}).to_string();
-        let read = |text: String| Message::read(text.as_bytes());
+        let read = |text: String| NodeMessage::read(text.as_bytes());
         assert!(read(message(json!({"disconnect": {"user": "u"}}))).is_ok());
         assert!(read(message(json!({"reevaluate": {"user": "u", "withinMs": 1, "later": true}}))).is_ok());
         for order in [
@@ -206,7 +207,7 @@ mod tests {
         ] {
             assert!(read(message(order.clone())).is_err(), "{order}");
         }
-        assert!(matches!(Message::read(&vec![b' '; MESSAGE_BYTES + 1]), Err(Unreadable::TooLong(_))));
+        assert!(matches!(NodeMessage::read(&vec![b' '; MESSAGE_BYTES + 1]), Err(BadMessage::TooLong(_))));
         assert_eq!(Answer::read(b"{\"later\":1}").expect("an answer"), Answer::default());
     }
 
@@ -215,7 +216,7 @@ mod tests {
         let what = Revoked::User(name(&"\"".repeat(NAME_BYTES)));
         let issuer = Some(IssuerName::try_from("\"".repeat(ISSUER_BYTES)).expect("a name"));
         let most = vec![Revocation { what, issuer: issuer.clone(), at: u64::MAX, until: u64::MAX }; TOGETHER];
-        let written = Message { from: "f".into(), issuer, order: Order::Revoke(most) }.write();
-        assert!(Message::read(&written).is_ok(), "{}", written.len());
+        let written = NodeMessage { from: "f".into(), issuer, order: Command::Revoke(most) }.write();
+        assert!(NodeMessage::read(&written).is_ok(), "{}", written.len());
     }
 }

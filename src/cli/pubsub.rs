@@ -8,7 +8,7 @@ use clap::Args;
 use crate::{
     cli::{
         exit::{failed, say},
-        following::Following,
+        resume::Following,
         settings::EncodingArg,
     },
     client::{Client, ClientError},
@@ -17,7 +17,7 @@ use crate::{
         self, ClientFrame, Connect, Event, Fetch, Gap, Position, Publish, ServerFrame, Subscription,
         client_frame::Body as ClientBody, server_frame::Body,
     },
-    socket::ClientError as SocketError,
+    socket::SocketError,
     tls::Trust,
 };
 

@@ -1,4 +1,4 @@
-//! An answer to whom no HTTP is spoken with: too many are there, or TLS was
+//! Rejects a connection before HTTP is spoken with it: too many are open, or TLS was
 //! expected.
 
 use std::{io, time::Duration};
@@ -6,14 +6,14 @@ use std::{io, time::Duration};
 use hyper::StatusCode;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
-use crate::{error::Refusal, server::answer};
+use crate::{error::Refusal, server::response};
 
-/// How long a client may take to hear it.
+/// Time that a client has to read the answer.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
-/// Answers whatever is being sent, and ends the connection when the client has
-/// read that, or had the time to.
-pub(crate) async fn send_away(stream: TcpStream, refusal: Refusal) {
+/// Answers with a refusal whatever the client sends, and ends the connection when the
+/// client has read it, or had the time to.
+pub(crate) async fn reject(stream: TcpStream, refusal: Refusal) {
     // Whether it hears us is its own affair.
     let _ = timeout(FAREWELL_TIME, tell(stream, refusal)).await;
 }
@@ -21,7 +21,7 @@ pub(crate) async fn send_away(stream: TcpStream, refusal: Refusal) {
 async fn tell(mut stream: TcpStream, refusal: Refusal) -> io::Result<()> {
     let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let retry_after = if refusal.code.retryable() { "retry-after: 1\r\n" } else { "" };
-    let body = answer::body(refusal);
+    let body = response::body(refusal);
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{retry_after}connection: close\r\ncontent-length: \
          {}\r\n\r\n",

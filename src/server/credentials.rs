@@ -1,6 +1,5 @@
-//! Who makes a request: the credentials that it carries, looked for in this
-//! one place. What is found is a secret: it is shown to `access` and to nobody
-//! else.
+//! The credentials of a request, looked for in this one place. They are secret: only
+//! `access` gets to see them.
 
 use hyper::{HeaderMap, Request, header};
 use percent_encoding::percent_decode_str;
@@ -9,7 +8,7 @@ use crate::{
     access::{Access, grants::Grants},
     config::Secret,
     error::Code,
-    server::{answer::Refused, visit::Visit},
+    server::{response::Refused, visit::Visit},
     session,
 };
 
@@ -20,7 +19,7 @@ pub(crate) fn token<B>(request: &Request<B>, access: &Access) -> Option<Secret> 
     bearer(request.headers()).or_else(query)
 }
 
-/// Admits whoever makes a request, which counts for them from now on.
+/// Admits the client that makes a request, which counts for its user from now on.
 ///
 /// # Errors
 /// The refusal to tell; `unauthorized` says how to do better (RFC 6750 section 3).

@@ -1,7 +1,6 @@
-//! What browsers are refused and told: pages of foreign origins, CORS (the
-//! Fetch standard), security headers. A browser tells on its own account where
-//! a page comes from; what is no browser can tell anything, and is no danger to
-//! anybody's session.
+//! CORS (the Fetch standard) and security headers: pages of foreign origins are
+//! refused. A browser tells the origin of a page by itself; another program can
+//! tell any origin, and is no danger to a user's session.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -14,7 +13,7 @@ use crate::{
     config,
     error::{Code, Refusal},
     origin::{Origins, Verdict},
-    server::answer::Refused,
+    server::response::Refused,
 };
 
 /// Headers that a page may send, besides `ce-*`.
@@ -36,18 +35,18 @@ const ALWAYS: [(HeaderName, &str); 4] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Judges pages and dresses answers.
+/// Judges origins, and adds headers to answers.
 #[derive(Debug)]
-pub(crate) struct Browsers {
+pub(crate) struct Cors {
     origins: Origins,
     /// Name of the cookie that may hold the token, where one may.
     cookie: Option<String>,
     hsts: Option<HeaderValue>,
 }
 
-/// The page that a request comes from.
+/// The origin of a request.
 #[derive(Debug)]
-pub(crate) enum Page {
+pub(crate) enum RequestOrigin {
     /// Nobody says: no browser, or a request that needs no `Origin`.
     Untold,
     /// One of the node's own origin.
@@ -58,7 +57,7 @@ pub(crate) enum Page {
     Refused,
 }
 
-impl Browsers {
+impl Cors {
     /// As the settings say; they have been checked.
     pub(crate) fn new(server: &config::Server, cookie: Option<String>) -> Self {
         let entries = server.allowed_origins.iter().map(String::as_str);
@@ -71,14 +70,14 @@ impl Browsers {
     }
 
     /// Where a request comes from.
-    pub(crate) fn page(&self, headers: &HeaderMap) -> Page {
-        let Some(origin) = headers.get(header::ORIGIN) else { return Page::Untold };
+    pub(crate) fn page(&self, headers: &HeaderMap) -> RequestOrigin {
+        let Some(origin) = headers.get(header::ORIGIN) else { return RequestOrigin::Untold };
         let alone = headers.get_all(header::ORIGIN).iter().count() == 1;
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         match origin.to_str().map(|text| self.origins.judge(text, host)) {
-            Ok(Verdict::Same) if alone => Page::Own,
-            Ok(Verdict::Listed) if alone => Page::Listed(origin.clone()),
-            _ => Page::Refused,
+            Ok(Verdict::Same) if alone => RequestOrigin::Own,
+            Ok(Verdict::Listed) if alone => RequestOrigin::Listed(origin.clone()),
+            _ => RequestOrigin::Refused,
         }
     }
 
@@ -117,7 +116,7 @@ impl Browsers {
     }
 
     /// Adds what a browser has to know to an answer.
-    pub(crate) fn dress(&self, page: &Page, response: &mut Response<Full<Bytes>>) {
+    pub(crate) fn add_headers(&self, page: &RequestOrigin, response: &mut Response<Full<Bytes>>) {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return;
         }
@@ -131,7 +130,7 @@ impl Browsers {
         }
         // What is cached for one page must not be shown to another.
         headers.append(header::VARY, HeaderValue::from_static("origin"));
-        let Page::Listed(origin) = page else { return };
+        let RequestOrigin::Listed(origin) = page else { return };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
         if self.cookie.is_some() {

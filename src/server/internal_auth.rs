@@ -1,5 +1,5 @@
-//! Who may ask the internal listener, and for what. Probes may always: they
-//! bring nothing, and their answers tell nothing.
+//! Authentication of the internal listener. Probes need none: they bring nothing,
+//! and their answers tell nothing.
 //!
 //! Where nothing is asked for, a browser of an operator is somebody who may.
 //! So it matters by which name the listener is asked: a page can have its own
@@ -12,15 +12,15 @@ use hyper::{HeaderMap, Method, StatusCode, Uri, header, http::uri::Authority};
 
 use crate::{
     config::{Secret, Server},
-    server::caller::bearer,
+    server::credentials::bearer,
 };
 
-/// What anybody may ask who reaches the listener.
+/// Paths that need no authentication.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
 
-/// Keeps the internal listener.
+/// Authenticates requests to the internal listener.
 #[derive(Debug)]
-pub struct Warden {
+pub struct InternalAuth {
     token: Option<Secret>,
     certificates: bool,
     /// Whether other machines may reach it.
@@ -29,10 +29,10 @@ pub struct Warden {
     hosts: Vec<String>,
 }
 
-/// Why somebody may not, and with which status that is told.
-pub(crate) type Denial = (StatusCode, &'static str);
+/// A failed authentication, and the status that tells it.
+pub(crate) type AuthFailure = (StatusCode, &'static str);
 
-impl Warden {
+impl InternalAuth {
     /// As the settings say.
     pub fn new(server: &Server) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl Warden {
         uri: &Uri,
         headers: &HeaderMap,
         certificate: bool,
-    ) -> Result<(), Denial> {
+    ) -> Result<(), AuthFailure> {
         if OPEN.contains(&uri.path()) {
             return Ok(());
         }
@@ -125,20 +125,26 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef";
 
-    fn warden(listen: &str, token: Option<&str>, certificates: bool) -> Warden {
+    fn internal_auth(listen: &str, token: Option<&str>, certificates: bool) -> InternalAuth {
         let mut server = Server { internal_listen: listen.parse().expect("an address"), ..Server::default() };
         server.internal_token = token.map(|token| Secret::from(token.to_owned()));
         server.internal_tls.client_ca_file = certificates.then(|| "ca.pem".into());
-        Warden::new(&server)
+        InternalAuth::new(&server)
     }
 
-    fn asked(warden: &Warden, method: &Method, path: &str, headers: &[(&str, &str)], certificate: bool) -> u16 {
+    fn asked(
+        internal_auth: &InternalAuth,
+        method: &Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        certificate: bool,
+    ) -> u16 {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let name: header::HeaderName = name.parse().expect("a name");
             map.append(name, value.parse().expect("a value"));
         }
-        warden
+        internal_auth
             .check(method, &path.parse().expect("a path"), &map, certificate)
             .map_or_else(|(status, _)| status.as_u16(), |()| 200)
     }
@@ -170,8 +176,8 @@ mod tests {
             (Some(TOKEN), true, "/metrics", right, false, 200),
         ];
         for (token, certificates, path, headers, certificate, status) in rows {
-            let warden = warden("0.0.0.0:9090", *token, *certificates);
-            let asked = asked(&warden, &Method::GET, path, headers, *certificate);
+            let internal_auth = internal_auth("0.0.0.0:9090", *token, *certificates);
+            let asked = asked(&internal_auth, &Method::GET, path, headers, *certificate);
             assert_eq!(asked, *status, "{token:?} {certificates} {path} {headers:?}");
         }
     }
@@ -179,9 +185,9 @@ mod tests {
     #[test]
     fn without_a_token_only_names_of_its_own_reach_it() {
         let mut server = Server { internal_hosts: vec!["metrics".into(), "*.svc".into()], ..Server::default() };
-        let open = Warden::new(&server);
+        let open = InternalAuth::new(&server);
         server.internal_token = Some(Secret::from(TOKEN.to_owned()));
-        let closed = Warden::new(&server);
+        let closed = InternalAuth::new(&server);
         let bearer = format!("Bearer {TOKEN}");
         let rows: &[(&[&str], u16)] = &[
             (&[], 200),
@@ -216,13 +222,15 @@ mod tests {
 
     #[test]
     fn who_reaches_it_from_elsewhere_changes_nothing_without_a_token() {
-        let post = |warden: &Warden, headers: &[(&str, &str)]| asked(warden, &Method::POST, "/admin", headers, false);
-        assert_eq!(post(&warden("127.0.0.1:9090", None, false), &[]), 200);
-        assert_eq!(post(&warden("[::1]:9090", None, false), &[("origin", "https://evil.example")]), 403);
-        assert_eq!(post(&warden("0.0.0.0:9090", None, false), &[]), 403);
+        let post = |internal_auth: &InternalAuth, headers: &[(&str, &str)]| {
+            asked(internal_auth, &Method::POST, "/admin", headers, false)
+        };
+        assert_eq!(post(&internal_auth("127.0.0.1:9090", None, false), &[]), 200);
+        assert_eq!(post(&internal_auth("[::1]:9090", None, false), &[("origin", "https://evil.example")]), 403);
+        assert_eq!(post(&internal_auth("0.0.0.0:9090", None, false), &[]), 403);
         let bearer = format!("Bearer {TOKEN}");
-        assert_eq!(post(&warden("0.0.0.0:9090", Some(TOKEN), false), &[("authorization", &bearer)]), 200);
-        assert!(warden("0.0.0.0:9090", None, false).is_absent());
-        assert!(!warden("127.0.0.1:9090", None, false).is_absent());
+        assert_eq!(post(&internal_auth("0.0.0.0:9090", Some(TOKEN), false), &[("authorization", &bearer)]), 200);
+        assert!(internal_auth("0.0.0.0:9090", None, false).is_absent());
+        assert!(!internal_auth("127.0.0.1:9090", None, false).is_absent());
     }
 }

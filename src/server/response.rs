@@ -1,4 +1,4 @@
-//! Answers over HTTP. An answer has the form that the same answer has on a
+//! Responses over HTTP. A response has the form that the same answer has on a
 //! WebSocket: one frame as JSON.
 
 use bytes::Bytes;

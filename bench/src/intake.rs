@@ -3,7 +3,13 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use notifier::{broker::{self, Arrived}, config::Config, tasks::Tasks, metrics::Metrics, subject::Pattern};
+use notifier::{
+    broker::{self, Arrived},
+    config::Config,
+    metrics::Metrics,
+    subject::Pattern,
+    tasks::Tasks,
+};
 use tokio::net::TcpListener;
 
 use crate::{

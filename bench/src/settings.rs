@@ -98,7 +98,13 @@ pub fn stream(first: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use notifier::{access::{auth::Auth, grants::Rules}, classes::Classes, config::{self, Flags, SettingsFile}, metrics::Metrics, subject::Subject};
+    use notifier::{
+        access::{auth::Auth, grants::Rules},
+        classes::Classes,
+        config::{self, Flags, SettingsFile},
+        metrics::Metrics,
+        subject::Subject,
+    };
 
     use super::*;
     use crate::{names::Names, passes::Passes, rig::Scratch};

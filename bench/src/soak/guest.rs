@@ -8,7 +8,15 @@ use std::{
     time::Duration,
 };
 
-use notifier::{access::auth::Signer, codec::Encoding, proto::{ClientFrame, Connect, Event, Fetch, Pong, Publish, Refresh, Request, ServerFrame, Subscribe, Unsubscribe, client_frame::Body as Said, server_frame::Body}, subject::{Pattern, Subject}};
+use notifier::{
+    access::auth::Signer,
+    codec::Encoding,
+    proto::{
+        ClientFrame, Connect, Event, Fetch, Pong, Publish, Refresh, Request, ServerFrame, Subscribe, Unsubscribe,
+        client_frame::Body as Said, server_frame::Body,
+    },
+    subject::{Pattern, Subject},
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until, timeout_at},

@@ -1,5 +1,5 @@
-//! Two nodes, thousands of clients, wildcards mixed in: everybody gets exactly
-//! what was asked for, once, in publish order per subject.
+//! Two nodes, hundreds of clients (thousands in full size), wildcards mixed in:
+//! everybody gets exactly what was asked for, once, in publish order per subject.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,12 +12,10 @@ use notifier::{
     subject::{Pattern, Subject},
 };
 
-use super::world::{NatsServer, PATIENCE, TestNode, eventually};
+use super::world::{NatsServer, PATIENCE, TestNode, eventually, full_size};
 
-const CLIENTS: usize = 2_000;
 const GROUPS: usize = 20;
 const SUBJECTS: usize = 200;
-const EVENTS: usize = 10_000;
 /// Events between two waits for the nodes.
 const PACE: usize = 500;
 
@@ -39,18 +37,19 @@ fn patterns(n: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_gets_exactly_what_was_asked_for_once_and_in_order() {
+    let (clients, events) = if full_size() { (2_000, 10_000) } else { (500, 5_000) };
     let nats = NatsServer::start().await;
     // Not about slow readers: on a busy machine these clients are.
     let patient = |config: &mut Config| {
         config.limits.outbox_bytes = "64MiB".parse().expect("a size");
-        config.limits.outbox_frames = EVENTS * 2;
+        config.limits.outbox_frames = events * 2;
     };
     let nodes = [TestNode::nats_with(&nats, patient).await, TestNode::nats_with(&nats, patient).await];
     let published: Arc<Vec<Subject>> =
-        Arc::new((0..EVENTS).map(|n| Subject::parse(&subject(n * 31 % SUBJECTS)).expect("a subject")).collect());
+        Arc::new((0..events).map(|n| Subject::parse(&subject(n * 31 % SUBJECTS)).expect("a subject")).collect());
 
-    let mut clients = Vec::new();
-    for n in 0..CLIENTS {
+    let mut receiving = Vec::new();
+    for n in 0..clients {
         let asked = patterns(n);
         let subscriptions =
             asked.iter().map(|subject| Subscription { subject: subject.clone(), ..Subscription::default() }).collect();
@@ -58,9 +57,9 @@ async fn everybody_gets_exactly_what_was_asked_for_once_and_in_order() {
         let url = format!("ws://{}", nodes[n % 2].address);
         let (client, _) = Client::connect(&url, Encoding::ALL[n / 2 % 2], connect).await.expect("welcomed");
         let expected = expected(&asked, &published);
-        clients.push(tokio::spawn(receive(client, asked.len(), expected)));
+        receiving.push(tokio::spawn(receive(client, asked.len(), expected)));
     }
-    let asked: usize = (0..CLIENTS).map(|n| patterns(n).len()).sum();
+    let asked: usize = (0..clients).map(|n| patterns(n).len()).sum();
     eventually("all subscriptions", || async {
         let open = [nodes[0].metric("notifier_subscriptions").await, nodes[1].metric("notifier_subscriptions").await];
         open[0] + open[1] == asked as f64
@@ -85,11 +84,11 @@ async fn everybody_gets_exactly_what_was_asked_for_once_and_in_order() {
             }
         }
     }
-    let received = tokio::time::timeout(PATIENCE * 6, join_all(clients)).await.expect("all that is expected comes");
+    let received = tokio::time::timeout(PATIENCE * 6, join_all(receiving)).await.expect("all that is expected comes");
     let received: usize = received.into_iter().map(|client| client.expect("no client failed")).sum();
     let delivered =
         nodes[0].metric("notifier_deliveries_total").await + nodes[1].metric("notifier_deliveries_total").await;
-    let probed = 2 * (EVENTS / PACE);
+    let probed = 2 * (events / PACE);
     assert_eq!(delivered, (received + probed) as f64, "the nodes count what the clients count");
     for node in &nodes {
         for reason in ["slow_consumer", "broker_overflow", "bad_subject"] {

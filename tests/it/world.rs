@@ -26,6 +26,11 @@ pub use shop::{Kind, Shop};
 /// waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Whether tests that can be smaller run in full size (`make test-full`).
+pub fn full_size() -> bool {
+    std::env::var("TEST_SIZE").is_ok_and(|size| size == "full")
+}
+
 /// The result of something that has to happen soon.
 pub async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("{what} did not happen in time"))

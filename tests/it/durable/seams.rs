@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{
-    super::world::{PATIENCE, soon},
+    super::world::{PATIENCE, full_size, soon},
     Kind, Shop, numbers, on_every_broker, positions,
 };
 
@@ -29,7 +29,6 @@ on_every_broker!(
 
 const USERS: u64 = 5;
 const EVENTS: u64 = 3_000;
-const CLIENTS: usize = 50;
 
 /// Which user's cart an event of a sequence is of.
 fn subject(seq: u64) -> String {
@@ -93,6 +92,7 @@ async fn send(client: &mut Client, body: client_frame::Body) {
 }
 
 async fn resuming_at_any_place_while_events_flow_misses_nothing(kind: Kind) {
+    let clients = if full_size() { 50 } else { 12 };
     for window in ["16KiB", "200KiB", "64MiB"] {
         let shop = Shop::with(kind, |config| {
             config.streams[0].window.bytes = window.parse().expect("a size");
@@ -102,7 +102,7 @@ async fn resuming_at_any_place_while_events_flow_misses_nothing(kind: Kind) {
         let (mut client, _, subscribed) = shop.resume("cart.*", &json!([])).await;
         let epoch = subscribed["positions"][0]["epoch"].as_str().expect("an epoch").to_owned();
         let url = format!("ws://{}", shop.node.address);
-        let wanderers = (0..CLIENTS).map(|number| wander(url.clone(), epoch.clone(), number));
+        let wanderers = (0..clients).map(|number| wander(url.clone(), epoch.clone(), number));
         let publishing = async {
             match &shop.nats {
                 Some(nats) => {

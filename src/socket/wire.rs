@@ -110,7 +110,7 @@ impl Wire {
     /// Writes what the kernel takes at once of several buffers.
     ///
     /// # Errors
-    /// As [`Self::try_write`].
+    /// As [`Self::try_send`].
     pub fn try_write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         match &self.line {
             Line::Plain(socket) => socket.try_write_vectored(bytes),

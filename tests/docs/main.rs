@@ -6,6 +6,7 @@
 
 mod block;
 mod expectation;
+mod house;
 mod known;
 mod links;
 mod names;

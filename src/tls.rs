@@ -19,4 +19,4 @@ pub use endpoint::Endpoint;
 pub use files::TlsError;
 pub use pem::read_pem;
 pub use session::Session;
-pub use stream::Stream;
+pub use stream::TlsStream;

@@ -24,7 +24,6 @@ const SHARED: &[(&str, &str)] = &[
     ("Line", "private to its file: the socket of a client, or a line of HTTP"),
     ("Plan", "the parts that a hub is made of, and the changes that a stream needs"),
     ("Session", "with a client, with NATS, and of TLS: the word of all three protocols"),
-    ("Stream", "of events in the settings, and of bytes over TLS"),
     ("Waiting", "private to its file: messages of an outbox, or a request to a service"),
 ];
 

@@ -11,7 +11,7 @@ use crate::{
     error::{Code, Refusal},
     metrics::AcceptFailure,
     server::reject::reject,
-    tls::{Endpoint, Stream},
+    tls::{Endpoint, TlsStream},
 };
 
 /// Makes the handshake, within `limit` from the first byte to the last. Who
@@ -19,7 +19,11 @@ use crate::{
 ///
 /// # Errors
 /// What it counts as.
-pub(crate) async fn secured(endpoint: &Endpoint, stream: TcpStream, limit: Duration) -> Result<Stream, AcceptFailure> {
+pub(crate) async fn secured(
+    endpoint: &Endpoint,
+    stream: TcpStream,
+    limit: Duration,
+) -> Result<TlsStream, AcceptFailure> {
     let end = Instant::now() + limit;
     match timeout_at(end, is_http(&stream)).await {
         Ok(false) => {}

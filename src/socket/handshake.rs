@@ -34,7 +34,7 @@ impl Upgrade {
             Ok(parts) => return Some((Wire::new(parts.io.into_inner().into_inner()), parts.read_buf)),
             Err(upgraded) => upgraded,
         };
-        let parts = upgraded.downcast::<TokioIo<Strict<tls::Stream>>>().ok()?;
+        let parts = upgraded.downcast::<TokioIo<Strict<tls::TlsStream>>>().ok()?;
         let (wire, unread) = Wire::encrypted(parts.io.into_inner().into_inner());
         // Usually nothing is there, and joining costs nothing.
         let ahead = if unread.is_empty() { parts.read_buf } else { [parts.read_buf, unread].concat().into() };

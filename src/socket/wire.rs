@@ -55,7 +55,7 @@ impl Wire {
 
     /// Takes a stream after its TLS handshake; with it what the client has sent
     /// that nobody has read.
-    pub fn encrypted(stream: tls::Stream) -> (Self, Bytes) {
+    pub fn encrypted(stream: tls::TlsStream) -> (Self, Bytes) {
         let (session, ahead) = Session::of(stream);
         (Self::over(Line::Secured(Box::new(session))), ahead.into())
     }

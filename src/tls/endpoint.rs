@@ -14,7 +14,7 @@ use crate::{
     metrics::{Listener, Metrics, Reload},
     tls::{
         files::{Files, Loaded, TlsError},
-        stream::Stream,
+        stream::TlsStream,
     },
 };
 
@@ -51,8 +51,8 @@ impl Endpoint {
     ///
     /// # Errors
     /// When the client gives up, or speaks no TLS that is taken.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
-        Stream::accept(stream, self.current().config).await
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream> {
+        TlsStream::accept(stream, self.current().config).await
     }
 
     /// What is wrong with the certificate in use; nothing while clients can take it.

@@ -12,7 +12,7 @@ use std::{
 use rustls::{
     ServerConfig,
     server::{ServerConnectionData, UnbufferedServerConnection},
-    unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus},
+    unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus, WriteTraffic},
 };
 
 use crate::tls::scratch::Scratch;
@@ -164,25 +164,18 @@ impl Records {
     /// # Errors
     /// `WouldBlock` when the socket does not take all of it, else what the system says.
     pub(crate) fn flush(&mut self, socket: &impl Socket) -> io::Result<()> {
-        if self.outgoing.is_empty() {
-            return Ok(());
-        }
         let mut sent = 0;
-        let flushed = loop {
+        while sent < self.outgoing.len() {
             match socket.try_write(&self.outgoing[sent..]) {
                 Ok(more) => sent += more,
-                Err(error) => break Err(error),
+                Err(error) => {
+                    self.outgoing.drain(..sent);
+                    return Err(error);
+                }
             }
-            if sent == self.outgoing.len() {
-                break Ok(());
-            }
-        };
-        if flushed.is_ok() {
-            self.outgoing = Vec::new()
-        } else {
-            drop(self.outgoing.drain(..sent))
         }
-        flushed
+        self.outgoing = Vec::new();
+        Ok(())
     }
 
     /// Says `close_notify` (RFC 8446 6.1) as far as the socket takes it now.
@@ -215,13 +208,10 @@ impl Records {
                 traffic.encrypt(bytes, sealed).map_err(io::Error::other)
             })?;
             // What the protocol has to say goes first; there hardly ever is any.
-            let sent = match self.flush(socket) {
-                Ok(()) => match socket.try_write(&sealed[..length]) {
-                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                    sent => sent.unwrap_or(0),
-                },
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                Err(_) => 0,
+            let sent = match self.flush(socket).and_then(|()| socket.try_write(&sealed[..length])) {
+                Ok(sent) => sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) => return Err(error),
             };
             self.outgoing.extend_from_slice(&sealed[sent..length]);
             Ok(bytes.len())
@@ -268,7 +258,7 @@ fn writing<T>(
     session: &mut UnbufferedServerConnection,
     incoming: &mut [u8],
     outgoing: &mut Vec<u8>,
-    write: impl FnOnce(&mut rustls::unbuffered::WriteTraffic<'_, ServerConnectionData>, &mut Vec<u8>) -> io::Result<T>,
+    write: impl FnOnce(&mut WriteTraffic<'_, ServerConnectionData>, &mut Vec<u8>) -> io::Result<T>,
 ) -> io::Result<T> {
     loop {
         // No byte of it has arrived since it was last looked at: nothing of it is used up here.

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::net::TcpStream;
 
-use crate::tls::{records::Records, stream::Stream};
+use crate::tls::{records::Records, stream::TlsStream};
 
 /// A socket, and the session that encrypts its bytes.
 pub struct Session {
@@ -20,7 +20,7 @@ pub struct Session {
 
 impl Session {
     /// Takes over a stream; with it what the client has sent that nobody has read.
-    pub fn of(stream: Stream) -> (Self, Vec<u8>) {
+    pub fn of(stream: TlsStream) -> (Self, Vec<u8>) {
         let (socket, mut records) = stream.into_parts();
         let ahead = records.take_plain();
         (Self { socket, records: Mutex::new(records) }, ahead)

@@ -18,7 +18,7 @@ use crate::tls::records::{Records, Socket};
 
 /// A TCP stream after its handshake.
 #[derive(Debug)]
-pub struct Stream {
+pub struct TlsStream {
     socket: TcpStream,
     records: Records,
 }
@@ -33,7 +33,7 @@ impl Socket for TcpStream {
     }
 }
 
-impl Stream {
+impl TlsStream {
     /// Makes the handshake.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for TlsStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -91,7 +91,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for TlsStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Self { socket, records } = &mut *self;
         loop {

@@ -149,14 +149,16 @@ impl Target {
             }
         };
         Ok(Self {
-            name: name.into(),
-            server,
-            plug,
             stored: matches!(name, "notifier-durable" | "notifier-full-durable"),
             full: matches!(name, "notifier-full" | "notifier-full-durable"),
-            hostile: false,
-            tls: name.ends_with(TLS),
+            ..Self::bare(name, server, plug)
         })
+    }
+
+    /// A server with nothing on, over TLS where its name ends in `-tls`.
+    fn bare(name: &str, server: Server, plug: Plug) -> Self {
+        let tls = name.ends_with(TLS);
+        Self { name: name.into(), server, plug, stored: false, full: false, hostile: false, tls }
     }
 
     /// Another build of the node, from `NAME=PATH`; over TLS where the name ends in `-tls`.
@@ -164,22 +166,13 @@ impl Target {
         let Some((name, path)) = assignment.split_once('=') else {
             return Err(Failure::new(format!("--compare {assignment}: must be NAME=PATH")));
         };
-        let (server, plug) = (Server::Notifier(path.into()), Plug::NotifierJson);
-        let tls = name.ends_with(TLS);
-        Ok(Self { name: name.into(), server, plug, stored: false, full: false, hostile: false, tls })
+        Ok(Self::bare(name, Server::Notifier(path.into()), Plug::NotifierJson))
     }
 
     /// The bare subscribers.
     pub fn sinks() -> [Self; 2] {
-        [("sink", Reader::Library), ("intake", Reader::Node)].map(|(name, reader)| Self {
-            name: name.into(),
-            server: Server::Sink(reader),
-            plug: Plug::Plain,
-            stored: false,
-            full: false,
-            hostile: false,
-            tls: false,
-        })
+        [("sink", Reader::Library), ("intake", Reader::Node)]
+            .map(|(name, reader)| Self::bare(name, Server::Sink(reader), Plug::Plain))
     }
 
     /// Whether it is a notifier node.

@@ -83,14 +83,12 @@ impl TlsStream {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 read => return read.map_err(|error| errno(&error)),
             }
-            if self.session.read_tls(&mut Socket(&self.socket)).map_err(|error| errno(&error))? > 0 {
-                self.session.process_new_packets().map_err(|_| Errno::PROTO)?;
-                self.flush()?;
-            } else {
-                // The reader tells how the stream ends only once this is processed.
-                self.session.process_new_packets().map_err(|_| Errno::PROTO)?;
+            let read = self.session.read_tls(&mut Socket(&self.socket)).map_err(|error| errno(&error))?;
+            self.session.process_new_packets().map_err(|_| Errno::PROTO)?;
+            if read == 0 {
                 return Ok(0);
             }
+            self.flush()?;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Faults on purpose, for tests: what a network may do, done when it is wanted.
 //! `NOTIFIER_TEST_DROP_REPUBLISHED=100` loses each hundredth event of a stream
-//! on its way to this node.
+//! on its way to this node. Only a node that was built for tests, with the
+//! feature `faults`, looks at the variable.
 
 use std::sync::{
     Arc,
@@ -17,6 +18,9 @@ pub(crate) struct Faults(Option<Arc<(u64, AtomicU64)>>);
 impl Faults {
     /// What the environment asks for: nothing, outside of tests.
     pub(crate) fn wanted() -> Self {
+        if !cfg!(feature = "faults") {
+            return Self::default();
+        }
         let every = std::env::var(VARIABLE).ok().and_then(|every| every.parse().ok()).filter(|every| *every > 0);
         if let Some(every) = every {
             tracing::error!(every, "{VARIABLE} is set: events are lost on purpose");

@@ -9,6 +9,7 @@ use std::sync::{
 };
 
 /// The variable that asks for it.
+#[cfg(feature = "faults")]
 const VARIABLE: &str = "NOTIFIER_TEST_DROP_REPUBLISHED";
 
 /// Loses some of the events that streams republish.
@@ -16,11 +17,15 @@ const VARIABLE: &str = "NOTIFIER_TEST_DROP_REPUBLISHED";
 pub(crate) struct Faults(Option<Arc<(u64, AtomicU64)>>);
 
 impl Faults {
-    /// What the environment asks for: nothing, outside of tests.
+    /// Nothing: this is no build of tests.
+    #[cfg(not(feature = "faults"))]
     pub(crate) fn wanted() -> Self {
-        if !cfg!(feature = "faults") {
-            return Self::default();
-        }
+        Self::default()
+    }
+
+    /// What the environment asks for.
+    #[cfg(feature = "faults")]
+    pub(crate) fn wanted() -> Self {
         let every = std::env::var(VARIABLE).ok().and_then(|every| every.parse().ok()).filter(|every| *every > 0);
         if let Some(every) = every {
             tracing::error!(every, "{VARIABLE} is set: events are lost on purpose");

@@ -16,13 +16,15 @@ use notifier::{
     broker::{self, Broker},
     codec::Encoding,
     config::{BrokerKind, Config, Limits, Overflow},
+    encoded_message::EncodedMessage,
     event::Message,
+    framing::{Framing, MessageKind},
     hub::{Attachment, Hub, Plan, SubscribeOptions},
     metrics::Metrics,
     outbox::{Outbox, Policy},
     proto::{Envelope, ServerFrame, Subscribed, server_frame::Body},
     quota::Quotas,
-    socket::{Chunk, MessageKind, Wire},
+    socket::Wire,
     subject::{Pattern, Subject},
     tasks::Tasks,
 };
@@ -53,14 +55,14 @@ fn messages(count: usize) -> Vec<Arc<Message>> {
 #[library_benchmark(setup = messages)]
 #[bench::one(args = (1), config = at_most(5_984))]
 #[bench::sixteen(args = (16), config = at_most(44_550))]
-fn encode_json(messages: Vec<Arc<Message>>) -> Chunk {
+fn encode_json(messages: Vec<Arc<Message>>) -> EncodedMessage {
     black_box(Encoding::Json.events(black_box(&messages)))
 }
 
 #[library_benchmark(setup = messages)]
 #[bench::one(args = (1), config = at_most(4_045))]
 #[bench::sixteen(args = (16), config = at_most(25_906))]
-fn encode_proto(messages: Vec<Arc<Message>>) -> Chunk {
+fn encode_proto(messages: Vec<Arc<Message>>) -> EncodedMessage {
     black_box(Encoding::Proto.events(black_box(&messages)))
 }
 
@@ -131,7 +133,7 @@ async fn pair(tasks: &Tasks, metrics: &Arc<Metrics>) -> (Arc<Outbox>, TcpStream)
         tasks: tasks.clone(),
         metrics: metrics.clone(),
     };
-    (Outbox::new(Wire::new(stream), Arc::new(policy)), peer)
+    (Outbox::new(Wire::new(stream), Framing::WebSocket(MessageKind::Text), Arc::new(policy)), peer)
 }
 
 /// Reads so many bytes; meanwhile everybody else runs.
@@ -173,7 +175,7 @@ fn queue(chunks: usize) -> Queue {
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         let (outbox, peer) = pair(&Tasks::new(metrics.clone()), &metrics).await;
         // More than both sockets hold.
-        let stopper = Chunk::message(MessageKind::Text, |body| body.resize(8 << 20, b'x'));
+        let stopper = EncodedMessage::data(Framing::WebSocket(MessageKind::Text), |body| body.resize(8 << 20, b'x'));
         let event = Encoding::Json.events(&messages(1));
         outbox.push(&stopper);
         for _ in 0..chunks {

@@ -1,21 +1,25 @@
-//! Frames to bytes and back, in both encodings; events are encoded once for
-//! all who receive them. Free of I/O.
+//! Frames to bytes and back, in each encoding; events are encoded once for all
+//! their receivers. Free of I/O.
 
 mod bad_frame;
 mod binary;
 mod json;
 
-use std::sync::Arc;
+use std::{
+    ops::{Index, IndexMut},
+    sync::Arc,
+};
 
 use crate::{
+    encoded_message::EncodedMessage,
     event::Message,
+    framing::{Framing, MessageKind},
     proto::{ClientFrame, Misplaced, ReadFrame, ServerFrame},
-    socket::{Chunk, MessageKind},
 };
 
 pub use bad_frame::BadFrame;
 
-/// How frames are written. Each is a WebSocket subprotocol of its own.
+/// The encoding of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// `notifier.v1.json`: text, one JSON object per line.
@@ -25,8 +29,11 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Both, the preferred one first.
-    pub const ALL: [Self; 2] = [Self::Proto, Self::Json];
+    /// The number of encodings.
+    pub(crate) const COUNT: usize = 2;
+
+    /// The encodings that a WebSocket's subprotocol names, the preferred one first.
+    pub const OFFERED: [Self; 2] = [Self::Proto, Self::Json];
 
     /// The name in `Sec-WebSocket-Protocol`.
     pub const fn subprotocol(self) -> &'static str {
@@ -36,7 +43,7 @@ impl Encoding {
         }
     }
 
-    /// Text or binary messages.
+    /// The kind of WebSocket messages in this encoding.
     pub const fn kind(self) -> MessageKind {
         match self {
             Self::Json => MessageKind::Text,
@@ -44,17 +51,22 @@ impl Encoding {
         }
     }
 
+    /// The framing of messages in this encoding.
+    pub const fn framing(self) -> Framing {
+        Framing::WebSocket(self.kind())
+    }
+
     /// A frame ready to be sent.
-    pub fn frame(self, frame: &ServerFrame) -> Chunk {
-        Chunk::message(self.kind(), |out| match self {
+    pub fn frame(self, frame: &ServerFrame) -> EncodedMessage {
+        EncodedMessage::data(self.framing(), |out| match self {
             Self::Json => json::write(frame, out),
             Self::Proto => binary::write_server(frame, out),
         })
     }
 
-    /// Events as one message, ready to be sent to everyone.
-    pub fn events(self, messages: &[Arc<Message>]) -> Chunk {
-        Chunk::message(self.kind(), |out| {
+    /// Events as one message, ready to be sent to all receivers.
+    pub fn events(self, messages: &[Arc<Message>]) -> EncodedMessage {
+        EncodedMessage::data(self.framing(), |out| {
             for (index, message) in messages.iter().enumerate() {
                 match self {
                     Self::Json => {
@@ -71,8 +83,8 @@ impl Encoding {
     }
 
     /// Stored events for one subscription, before it is live.
-    pub fn replay(self, subject: &str, messages: &[Arc<Message>], snapshot: bool) -> Chunk {
-        Chunk::message(self.kind(), |out| match self {
+    pub fn replay(self, subject: &str, messages: &[Arc<Message>], snapshot: bool) -> EncodedMessage {
+        EncodedMessage::data(self.framing(), |out| match self {
             Self::Json => json::write_replay(subject, messages, snapshot, out),
             Self::Proto => binary::write_replay(subject, messages, snapshot, out),
         })
@@ -112,6 +124,32 @@ impl Encoding {
             }
             Self::Proto => binary::write_client(frame, out),
         }
+    }
+}
+
+/// A value for each encoding, as a message that is encoded once for all who speak
+/// the same one.
+#[derive(Debug, Default)]
+pub struct PerEncoding<T>([T; Encoding::COUNT]);
+
+impl<T> PerEncoding<T> {
+    /// The value of each encoding.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+}
+
+impl<T> Index<Encoding> for PerEncoding<T> {
+    type Output = T;
+
+    fn index(&self, encoding: Encoding) -> &T {
+        &self.0[encoding as usize]
+    }
+}
+
+impl<T> IndexMut<Encoding> for PerEncoding<T> {
+    fn index_mut(&mut self, encoding: Encoding) -> &mut T {
+        &mut self.0[encoding as usize]
     }
 }
 

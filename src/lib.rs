@@ -36,12 +36,14 @@ pub mod telemetry;
 pub mod tls;
 
 pub mod classes;
+pub mod encoded_message;
 pub mod event;
 pub mod event_log;
 pub mod metrics;
 
 pub mod config;
 pub mod error;
+pub mod framing;
 pub mod pattern_map;
 pub mod trie;
 

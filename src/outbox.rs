@@ -24,8 +24,10 @@ pub use policy::Policy;
 
 use crate::{
     close::CloseReason,
+    encoded_message::EncodedMessage,
+    framing::Framing,
     metrics::Drop as Dropped,
-    socket::{Chunk, Wire},
+    socket::Wire,
     sync::{Mutex, MutexGuard, sleep, timeout},
 };
 use progress::Progress;
@@ -43,10 +45,12 @@ pub struct Outbox {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// Exists while the socket is full; a task drains it then.
     waiting: Option<Box<Waiting>>,
+    /// The framing of the connection.
+    framing: Framing,
     /// Why nothing more is taken.
     closed: Option<CloseReason>,
     /// Somebody collects what is to leave together.
@@ -60,7 +64,7 @@ struct State {
 #[derive(Debug)]
 pub struct Held(Arc<Outbox>);
 
-/// What became of a chunk that can be had again later.
+/// What became of a message that can be had again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     /// It is written or queued.
@@ -73,8 +77,9 @@ pub enum Offer {
 
 impl Outbox {
     /// An empty outbox in front of a socket.
-    pub fn new(wire: Wire, policy: Arc<Policy>) -> Arc<Self> {
-        let state = Mutex::new(State { wanted: Wire::moment(), ..State::default() });
+    pub fn new(wire: Wire, framing: Framing, policy: Arc<Policy>) -> Arc<Self> {
+        let state = State { waiting: None, framing, closed: None, held: false, wanted: Wire::moment() };
+        let state = Mutex::new(state);
         Arc::new(Self { wire, policy, state })
     }
 
@@ -97,23 +102,23 @@ impl Outbox {
         }
     }
 
-    /// Sends a chunk now or queues it. False when the connection is closed or
+    /// Sends a message now or queues it. False when the connection is closed or
     /// was closed by this, its queue being full.
-    pub fn push(self: &Arc<Self>, chunk: &Chunk) -> bool {
+    pub fn push(self: &Arc<Self>, message: &EncodedMessage) -> bool {
         let mut state = self.lock();
         if state.closed.is_some() {
             return false;
         }
-        if !state.held && state.waiting.as_ref().is_some_and(|waiting| waiting.is_full_for(&self.policy, chunk)) {
-            self.policy.metrics.drops.of(Dropped::SlowConsumer).increment(chunk.events().into());
-            self.close_locked(&mut state, CloseReason::SlowConsumer, Chunk::close(CloseReason::SlowConsumer));
+        if !state.held && state.waiting.as_ref().is_some_and(|waiting| waiting.is_full_for(&self.policy, message)) {
+            self.policy.metrics.drops.of(Dropped::SlowConsumer).increment(message.events().into());
+            self.close_locked(&mut state, CloseReason::SlowConsumer);
             return false;
         }
-        self.send_locked(&mut state, chunk)
+        self.send_locked(&mut state, message)
     }
 
-    /// Sends a chunk now or queues it, unless the queue is full.
-    pub fn offer(self: &Arc<Self>, chunk: &Chunk) -> Offer {
+    /// Sends a message now or queues it, unless the queue is full.
+    pub fn offer(self: &Arc<Self>, message: &EncodedMessage) -> Offer {
         let mut state = self.lock();
         if state.closed.is_some() {
             return Offer::Closed;
@@ -121,7 +126,7 @@ impl Outbox {
         if state.waiting.as_ref().is_some_and(|waiting| waiting.is_full(&self.policy, 1)) {
             return Offer::Full;
         }
-        if self.send_locked(&mut state, chunk) { Offer::Taken } else { Offer::Closed }
+        if self.send_locked(&mut state, message) { Offer::Taken } else { Offer::Closed }
     }
 
     /// Offers again whenever there is room, until it is taken; false when the
@@ -165,16 +170,17 @@ impl Outbox {
         Held(self.clone())
     }
 
-    /// Sends a Close frame behind what is queued; nothing more is taken. What
+    /// Sends the last message of the framing, a Close frame, behind what is queued; nothing more is taken. What
     /// waits is dropped if the reason says so ([`CloseReason::drops_queue`]), but
     /// for what the socket has begun to take. The first reason stands.
     pub fn close(self: &Arc<Self>, reason: CloseReason) {
-        self.close_locked(&mut self.lock(), reason, Chunk::close(reason));
+        self.close_locked(&mut self.lock(), reason);
     }
 
     /// Answers the peer's Close.
     pub fn close_echo(self: &Arc<Self>, code: Option<u16>) {
-        self.close_locked(&mut self.lock(), CloseReason::Normal, Chunk::close_echo(code));
+        let last = EncodedMessage::close_echo(code);
+        self.close_with(&mut self.lock(), CloseReason::Normal, Some(last));
     }
 
     /// Whether the socket is full and frames wait: whoever reads slowly answers late.
@@ -192,7 +198,12 @@ impl Outbox {
         &self.wire
     }
 
-    fn close_locked(self: &Arc<Self>, state: &mut State, reason: CloseReason, frame: Chunk) {
+    fn close_locked(self: &Arc<Self>, state: &mut State, reason: CloseReason) {
+        let last = EncodedMessage::close(state.framing, reason);
+        self.close_with(state, reason, last);
+    }
+
+    fn close_with(self: &Arc<Self>, state: &mut State, reason: CloseReason, last: Option<EncodedMessage>) {
         if state.closed.is_some() {
             return;
         }
@@ -202,7 +213,9 @@ impl Outbox {
             self.policy.metrics.drops.of(why).increment(events);
             self.policy.metrics.outbox_bytes.decrement(bytes as f64);
         }
-        self.send_locked(state, &frame);
+        if let Some(last) = last {
+            self.send_locked(state, &last);
+        }
         state.closed.get_or_insert(reason);
         match &state.waiting {
             None => self.wire.finish(),
@@ -217,17 +230,17 @@ impl Outbox {
         });
     }
 
-    fn send_locked(self: &Arc<Self>, state: &mut State, chunk: &Chunk) -> bool {
+    fn send_locked(self: &Arc<Self>, state: &mut State, message: &EncodedMessage) -> bool {
         if state.held && state.waiting.is_none() {
             self.begin_waiting(state, None);
         }
         if let Some(waiting) = &mut state.waiting {
-            self.policy.metrics.outbox_bytes.increment(chunk.len() as f64);
-            waiting.add(chunk);
+            self.policy.metrics.outbox_bytes.increment(message.len() as f64);
+            waiting.add(message);
             return true;
         }
-        let written = match self.wire.try_send(chunk.as_bytes()) {
-            Ok(written) if written == chunk.len() => return true,
+        let written = match self.wire.try_send(message.as_bytes()) {
+            Ok(written) if written == message.len() => return true,
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {
@@ -235,7 +248,7 @@ impl Outbox {
                 return false;
             }
         };
-        self.begin_waiting(state, Some(chunk.as_bytes().slice(written..)));
+        self.begin_waiting(state, Some(message.as_bytes().slice(written..)));
         self.policy.tasks.spawn(self.clone().drain());
         true
     }
@@ -347,8 +360,7 @@ impl Drop for Held {
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        let mut state = std::mem::take(&mut *self.lock());
-        self.forget_waiting(&mut state);
+        self.forget_waiting(&mut self.lock());
     }
 }
 
@@ -360,7 +372,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{metrics::Metrics, socket::MessageKind, tasks::Tasks};
+    use crate::{framing::MessageKind, metrics::Metrics, tasks::Tasks};
 
     /// With the two counts of an `Arc` it fills a size class of the allocator.
     #[test]
@@ -375,21 +387,23 @@ mod tests {
             let says = |series: &str, value: usize| metrics.render().contains(&format!("\n{series} {value}\n"));
             says("notifier_outbox_bytes", bytes) && says("notifier_outboxes_waiting", outboxes)
         };
+        let pong = EncodedMessage::pong(b"");
         let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (outbox, _peer) = runtime.block_on(async {
             let (tasks, metrics) = (Tasks::new(metrics.clone()), metrics.clone());
             let (close_time, stall_time) = (Duration::from_secs(5), Duration::from_secs(30));
             let policy = Policy { bytes: 1 << 24, frames: 16, close_time, stall_time, tasks, metrics };
+            let text = Framing::WebSocket(MessageKind::Text);
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let peer = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
             let (stream, _) = listener.accept().await.expect("a connection");
-            let outbox = Outbox::new(Wire::new(stream), Arc::new(policy));
+            let outbox = Outbox::new(Wire::new(stream), text, Arc::new(policy));
             // More than both sockets hold, and one behind it.
-            let large = Chunk::message(MessageKind::Text, |body| body.resize(8 << 20, b'x'));
-            assert!(outbox.push(&large) && outbox.push(&Chunk::ping()));
+            let large = EncodedMessage::data(text, |body| body.resize(8 << 20, b'x'));
+            assert!(outbox.push(&large) && outbox.push(&pong));
             (outbox, peer)
         });
-        assert!(series(Chunk::ping().len(), 1));
+        assert!(series(pong.len(), 1));
         drop(runtime);
         drop(outbox);
         assert!(series(0, 0));

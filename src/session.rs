@@ -19,6 +19,7 @@ mod connection_guard;
 mod publishing;
 mod queue;
 mod registry;
+mod shared_frame;
 mod node_services;
 mod state;
 mod welcome;

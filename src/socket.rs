@@ -1,6 +1,6 @@
-//! WebSocket framing (RFC 6455) over TCP or TLS, free of our protocol: what
-//! arrives is checked and unmasked here, what leaves is framed here. The only
-//! floor that names `fastwebsockets`.
+//! WebSockets (RFC 6455) over TCP or TLS, free of our protocol: handshake, incoming
+//! frames, and the stream that outgoing messages ([`framing`](crate::framing)) are
+//! written to.
 //!
 //! `fastwebsockets` is a good frame codec and not a safe server by itself: it
 //! takes unmasked client frames, oversized control frames and fragmented
@@ -8,7 +8,6 @@
 //! between bytes and messages is ours ([`Decoder`]), a pure function of the
 //! bytes that owns nothing while a connection is idle.
 
-mod chunk;
 mod client;
 mod connection_id;
 mod decoder;
@@ -19,7 +18,6 @@ mod pipe;
 mod strict;
 mod wire;
 
-pub use chunk::{Chunk, MessageKind, frame_head};
 pub use client::{ClientSocket, SocketError};
 pub use connection_id::{ConnectionId, NoConnectionId};
 pub use decoder::{Decoder, Incoming};

@@ -9,7 +9,10 @@ mod echo;
 #[path = "conformance/suite.rs"]
 mod suite;
 
-use notifier::socket::{Chunk, MessageKind};
+use notifier::{
+    encoded_message::EncodedMessage,
+    framing::{Framing, MessageKind},
+};
 use serde_json::json;
 
 use echo::Echo;
@@ -22,12 +25,12 @@ const CASES: usize = 301;
 /// Cases in which the RFC leaves the outcome open; the suites only tell what they saw.
 const INFORMATIONAL: [&str; 3] = ["7.1.6", "7.13.1", "7.13.2"];
 
-fn faithful(kind: MessageKind, message: &[u8]) -> Chunk {
-    Chunk::message(kind, |body| body.extend_from_slice(message))
+fn faithful(kind: MessageKind, message: &[u8]) -> EncodedMessage {
+    EncodedMessage::data(Framing::WebSocket(kind), |body| body.extend_from_slice(message))
 }
 
 /// Loses the end of every long message, so that the suites have something to find.
-fn forgetful(kind: MessageKind, message: &[u8]) -> Chunk {
+fn forgetful(kind: MessageKind, message: &[u8]) -> EncodedMessage {
     faithful(kind, &message[..message.len().min(125)])
 }
 

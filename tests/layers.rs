@@ -22,14 +22,14 @@ const FLOORS: &[&[&str]] = &[
     &["admission", "broker", "codec", "outbox"],
     &["access", "socket"],
     &["tasks", "telemetry", "tls"],
-    &["classes", "event", "event_log", "metrics"],
-    &["config", "error", "pattern_map", "trie"],
+    &["classes", "encoded_message", "event", "event_log", "metrics"],
+    &["config", "error", "framing", "pattern_map", "trie"],
     &["clock", "close", "dial", "effort", "origin", "proto", "rate", "retry_log", "subject", "sync"],
 ];
 
 /// Outside crates that only these floors may name.
 const OUTSIDE: &[(&str, &[&str])] = &[
-    ("fastwebsockets", &["socket"]),
+    ("fastwebsockets", &["encoded_message", "framing", "socket"]),
     ("async_nats", &["broker"]),
     ("hyper", &["access", "cli", "client", "server", "socket"]),
     ("hyper_util", &["access", "cli", "server", "socket"]),

@@ -2,30 +2,30 @@
 
 use crate::{
     codec::Encoding,
+    encoded_message::EncodedMessage,
     journal::Gap,
     proto::{self, Ping, Position, ServerFrame, Subscribed, server_frame::Body},
-    socket::Chunk,
     subject::Pattern,
 };
 
 /// A subscription is live from here on.
-pub(crate) fn subscribed(encoding: Encoding, reply_to: u64, subscribed: Subscribed) -> Chunk {
+pub(crate) fn subscribed(encoding: Encoding, reply_to: u64, subscribed: Subscribed) -> EncodedMessage {
     encoding.frame(&ServerFrame { reply_to, body: Some(Body::Subscribed(subscribed)) })
 }
 
 /// Events of a subscription that will not come.
-pub(crate) fn gap(encoding: Encoding, pattern: &Pattern, stream: &str, gap: Gap) -> Chunk {
+pub(crate) fn gap(encoding: Encoding, pattern: &Pattern, stream: &str, gap: Gap) -> EncodedMessage {
     encoding.frame(&ServerFrame { reply_to: 0, body: Some(Body::Gap(gap.to_frame(pattern, stream))) })
 }
 
 /// Everything up to these positions has been sent.
-pub(crate) fn checkpoint(encoding: Encoding, positions: Vec<Position>) -> Chunk {
+pub(crate) fn checkpoint(encoding: Encoding, positions: Vec<Position>) -> EncodedMessage {
     // The broker is there, or this would not be known.
     let ping = Ping { positions, broker: "ok".to_owned() };
     encoding.frame(&ServerFrame { reply_to: 0, body: Some(Body::Ping(ping)) })
 }
 
 /// A subscription has come to nothing.
-pub(crate) fn refused(encoding: Encoding, reply_to: u64, error: proto::Error) -> Chunk {
+pub(crate) fn refused(encoding: Encoding, reply_to: u64, error: proto::Error) -> EncodedMessage {
     encoding.frame(&ServerFrame { reply_to, body: Some(Body::Error(error)) })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     classes::{Classes, StreamIndex},
     codec::Encoding,
+    encoded_message::EncodedMessage,
     error::{Code, Refusal},
     hub::{
         frames, live::topics::Topics, member::Member, shapes::Shapes, stream::channel::Channel,
@@ -13,7 +14,6 @@ use crate::{
     metrics::Metrics,
     proto::Position,
     quota::Quotas,
-    socket::Chunk,
     subject::Pattern,
     tasks::Tasks,
 };
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// The frame that tells of a subscription that the broker refuses this node.
-    pub(crate) fn refused(&self, encoding: Encoding, reply_to: u64, pattern: &Pattern) -> Chunk {
+    pub(crate) fn refused(&self, encoding: Encoding, reply_to: u64, pattern: &Pattern) -> EncodedMessage {
         self.metrics.errors.of(Code::BrokerRefused).increment(1);
         let message = "NATS refuses this node the subscription; it stays, and `subscribed` follows once events flow";
         let refusal = Refusal::of(Code::BrokerRefused, pattern.as_str(), message);
@@ -45,7 +45,7 @@ impl Shared {
 
     /// What is told once it does not any more. What is stored has come meanwhile,
     /// so there is no position to tell.
-    pub(crate) fn again(&self, encoding: Encoding, pattern: &Pattern) -> Chunk {
+    pub(crate) fn again(&self, encoding: Encoding, pattern: &Pattern) -> EncodedMessage {
         let reached = self.classes.reach(pattern).streams;
         let channels: Vec<_> = reached.into_iter().map(|stream| self.channels[stream.0].clone()).collect();
         SubscribeOptions::default().subscribed_frame(encoding, pattern, &channels, Vec::new(), false)

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::{
     codec::Encoding,
     config::Delivery,
+    encoded_message::EncodedMessage,
     hub::{frames, stream::channel::Channel},
     proto::{Position, Subscribed},
     quota::Account,
-    socket::Chunk,
     subject::Pattern,
 };
 
@@ -39,7 +39,7 @@ impl SubscribeOptions {
         channels: &[Arc<Channel>],
         positions: Vec<Position>,
         recovered: bool,
-    ) -> Chunk {
+    ) -> EncodedMessage {
         let deliveries = channels.iter().map(|channel| channel.journal().delivery());
         // The strongest of what its subjects promise.
         let delivery = deliveries.reduce(|a, b| if b == Delivery::Durable { b } else { a }).unwrap_or(Delivery::Live);

@@ -98,7 +98,7 @@ impl Hall {
             tasks: self.tasks.clone(),
             metrics: self.metrics.clone(),
         };
-        let outbox = Outbox::new(Wire::new(stream), Arc::new(policy));
+        let outbox = Outbox::new(Wire::new(stream), Encoding::Json.framing(), Arc::new(policy));
         Guest { attachment: self.hub.attach(outbox, Encoding::Json), peer, read: String::new() }
     }
 

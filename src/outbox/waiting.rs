@@ -1,15 +1,12 @@
 //! What waits for a socket that is full: frames that have begun to leave, and
-//! chunks that may still be joined or dropped. Free of the socket.
+//! messages that may still be joined or dropped. Free of the socket.
 
 use std::{collections::VecDeque, io::IoSlice, sync::Arc};
 
 use bytes::{Buf as _, Bytes};
 use tokio::sync::Notify;
 
-use crate::{
-    outbox::policy::Policy,
-    socket::{Chunk, frame_head},
-};
+use crate::{encoded_message::EncodedMessage, framing::JOINED_BYTES, outbox::policy::Policy};
 
 /// Bytes joined into one WebSocket message: a browser should not wait long for
 /// the first event of a batch.
@@ -18,13 +15,16 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// Buffers given to one vectored write. Linux takes 1024; gains end far below.
 const BATCH_BUFFERS: usize = 128;
 
+/// A head can be made for every batch, its separators included.
+const _: () = assert!(BATCH_BYTES + BATCH_BUFFERS <= JOINED_BYTES);
+
 /// What waits for one socket.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     /// Framed and begun: has to be finished, or the stream would lose its frames.
     begun: VecDeque<Bytes>,
     /// Not begun: may be joined, or dropped.
-    queue: VecDeque<Chunk>,
+    queue: VecDeque<EncodedMessage>,
     /// Bytes in `queue`.
     bytes: usize,
     /// Told when there is room again, or never will be.
@@ -37,15 +37,15 @@ impl Waiting {
         Self { begun: begun.into_iter().collect(), ..Self::default() }
     }
 
-    /// Adds a chunk, whether it has room or not.
-    pub(crate) fn add(&mut self, chunk: &Chunk) {
-        self.bytes += chunk.len();
-        self.queue.push_back(chunk.clone());
+    /// Adds a message, whether it has room or not.
+    pub(crate) fn add(&mut self, message: &EncodedMessage) {
+        self.bytes += message.len();
+        self.queue.push_back(message.clone());
     }
 
     /// Drops what has not begun to leave. Returns its bytes and its events.
     pub(crate) fn drop_queue(&mut self) -> (usize, u64) {
-        let events = self.queue.drain(..).map(|chunk| u64::from(chunk.events())).sum();
+        let events = self.queue.drain(..).map(|message| u64::from(message.events())).sum();
         (std::mem::take(&mut self.bytes), events)
     }
 
@@ -76,8 +76,8 @@ impl Waiting {
 
     /// Whether it has no room for this. An answer may exceed the bounds once
     /// more: who reads slowly what is stored has a full queue all the time.
-    pub(crate) fn is_full_for(&self, policy: &Policy, chunk: &Chunk) -> bool {
-        self.is_full(policy, if chunk.events() == 0 { 2 } else { 1 })
+    pub(crate) fn is_full_for(&self, policy: &Policy, message: &EncodedMessage) -> bool {
+        self.is_full(policy, if message.events() == 0 { 2 } else { 1 })
     }
 
     /// Whether it holds as much as it may, or a multiple of that.
@@ -90,35 +90,37 @@ impl Waiting {
         self.bytes <= policy.bytes / 2 && self.queue.len() <= policy.frames / 2
     }
 
-    /// Frames the next message: one control frame, or as many data chunks as
+    /// Frames the next message: one control frame, or as many data messages as
     /// fit under one head. Returns the bytes that left the queue.
     pub(crate) fn begin_next(&mut self) -> usize {
         let Some(first) = self.queue.front() else { return 0 };
-        let kind = first.kind();
+        let framing = first.framing();
         let mut body = 0;
         let mut count = 0;
         let mut left = 0;
-        for chunk in &self.queue {
-            let fits = count == 0 || (body + chunk.len() <= BATCH_BYTES && 2 * count < BATCH_BUFFERS);
-            if chunk.kind() != kind || !fits || (count > 0 && kind.is_none()) {
+        for message in &self.queue {
+            let fits = count == 0 || (body + message.len() <= BATCH_BYTES && 2 * count < BATCH_BUFFERS);
+            if message.framing() != framing || !fits || (count > 0 && framing.is_none()) {
                 break;
             }
-            body += chunk.body().len();
-            left += chunk.len();
+            body += message.body().len();
+            left += message.len();
             count += 1;
         }
-        match kind {
-            Some(kind) if count > 1 => {
-                let separator = kind.separator();
-                self.begun.push_back(frame_head(kind, body + separator.len() * (count - 1)));
-                for (index, chunk) in self.queue.drain(..count).enumerate() {
-                    if index > 0 && !separator.is_empty() {
-                        self.begun.push_back(Bytes::from_static(separator));
+        match framing {
+            Some(framing) if count > 1 => {
+                let separator = framing.separator();
+                let mut begin = |bytes: Bytes| self.begun.extend((!bytes.is_empty()).then_some(bytes));
+                begin(framing.head(body + separator.len() * (count - 1)));
+                for (index, message) in self.queue.drain(..count).enumerate() {
+                    if index > 0 {
+                        begin(Bytes::from_static(separator));
                     }
-                    self.begun.push_back(chunk.body());
+                    begin(message.body());
                 }
+                begin(Bytes::from_static(framing.tail()));
             }
-            _ => self.begun.extend(self.queue.drain(..count).map(|chunk| chunk.as_bytes().clone())),
+            _ => self.begun.extend(self.queue.drain(..count).map(|message| message.as_bytes().clone())),
         }
         self.bytes -= left;
         left
@@ -144,7 +146,11 @@ mod tests {
     use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
-    use crate::{metrics::Metrics, socket::MessageKind, tasks::Tasks};
+    use crate::{
+        framing::{Framing, MessageKind},
+        metrics::Metrics,
+        tasks::Tasks,
+    };
 
     #[tokio::test]
     async fn a_queue_is_full_at_its_bound_and_has_room_at_half_of_it() {
@@ -164,7 +170,7 @@ mod tests {
             (200, 7, true, true, false),
             (199, 8, true, true, false),
         ];
-        let answer = Chunk::ping();
+        let answer = EncodedMessage::pong(b"");
         for (bytes, frames, full, full_twice, room) in rows {
             let queue = std::iter::repeat_n(answer.clone(), frames).collect();
             let waiting = Waiting { bytes, queue, ..Waiting::default() };
@@ -174,31 +180,37 @@ mod tests {
         }
     }
 
-    fn data(kind: MessageKind, bytes: usize) -> Chunk {
-        Chunk::message(kind, |out| out.resize(bytes, b'x'))
+    fn data(framing: Framing, bytes: usize) -> EncodedMessage {
+        EncodedMessage::data(framing, |out| out.resize(bytes, b'x'))
     }
 
-    /// Chunks of some sizes, all of one kind or of all kinds.
-    fn chunks(sizes: &'static [usize], most: usize) -> impl Strategy<Value = Vec<Chunk>> {
-        let text = || select(sizes).prop_map(|bytes| data(MessageKind::Text, bytes));
-        let binary = select(sizes).prop_map(|bytes| data(MessageKind::Binary, bytes));
-        prop_oneof![vec(text(), 0..most), vec(prop_oneof![8 => text(), 2 => binary, 1 => Just(Chunk::ping())], 0..most),]
+    /// Messages of some sizes, of one framing or of all that a WebSocket has.
+    fn messages(sizes: &'static [usize], most: usize) -> impl Strategy<Value = Vec<EncodedMessage>> {
+        let of = |framing| select(sizes).prop_map(move |bytes| data(framing, bytes));
+        let text = || of(Framing::WebSocket(MessageKind::Text));
+        let binary = of(Framing::WebSocket(MessageKind::Binary));
+        prop_oneof![
+            vec(text(), 0..most),
+            vec(of(Framing::EventStream), 0..most),
+            vec(prop_oneof![8 => text(), 2 => binary, 1 => Just(EncodedMessage::pong(b""))], 0..most),
+        ]
     }
 
-    /// Whether a chunk may follow others in one message.
-    fn joins(others: &[Chunk], next: &Chunk) -> bool {
-        let kind = others[0].kind();
-        let bytes: usize = others.iter().map(|chunk| chunk.body().len()).sum();
-        kind.is_some() && next.kind() == kind && bytes + next.len() <= BATCH_BYTES && others.len() < BATCH_BUFFERS / 2
+    /// Whether a message may follow others in one message.
+    fn joins(others: &[EncodedMessage], next: &EncodedMessage) -> bool {
+        let framing = others[0].framing();
+        let bytes: usize = others.iter().map(|message| message.body().len()).sum();
+        let fits = bytes + next.len() <= BATCH_BYTES && others.len() < BATCH_BUFFERS / 2;
+        framing.is_some() && next.framing() == framing && fits
     }
 
-    fn joined(chunks: &[Chunk]) -> Chunk {
-        match (chunks, chunks[0].kind()) {
-            ([_, _, ..], Some(kind)) => {
-                let bodies: Vec<Bytes> = chunks.iter().map(Chunk::body).collect();
-                Chunk::message(kind, |out| out.extend(bodies.join(kind.separator())))
+    fn joined(messages: &[EncodedMessage]) -> EncodedMessage {
+        match (messages, messages[0].framing()) {
+            ([_, _, ..], Some(framing)) => {
+                let bodies: Vec<Bytes> = messages.iter().map(EncodedMessage::body).collect();
+                EncodedMessage::data(framing, |out| out.extend(bodies.join(framing.separator())))
             }
-            _ => chunks[0].clone(),
+            _ => messages[0].clone(),
         }
     }
 
@@ -207,20 +219,20 @@ mod tests {
         /// However little the socket takes at a time.
         #[test]
         fn what_waits_leaves_in_order_and_joined_as_far_as_it_may_be(
-            chunks in prop_oneof![chunks(&[0, 1, 2], 200), chunks(&[100, 32_764, 32_768, 65_528, 65_536], 8)],
+            messages in prop_oneof![messages(&[0, 1, 2], 200), messages(&[100, 32_764, 32_768, 65_528, 65_536], 8)],
             takes in vec(1..70_000_usize, 1..8),
         ) {
-            let bytes = chunks.iter().map(Chunk::len).sum();
-            let mut waiting = Waiting { bytes, queue: chunks.iter().cloned().collect(), ..Waiting::default() };
-            let (mut rest, mut takes) = (&chunks[..], takes.into_iter().cycle());
+            let bytes = messages.iter().map(EncodedMessage::len).sum();
+            let mut waiting = Waiting { bytes, queue: messages.iter().cloned().collect(), ..Waiting::default() };
+            let (mut rest, mut takes) = (&messages[..], takes.into_iter().cycle());
             while let Some(first) = rest.first() {
                 let mut count = 1;
                 while rest.get(count).is_some_and(|next| joins(&rest[..count], next)) {
                     count += 1;
                 }
                 let (together, more) = rest.split_at(count);
-                let left: usize = together.iter().map(Chunk::len).sum();
-                prop_assert_eq!(waiting.begin_next(), left, "beginning with {:?}", first.kind());
+                let left: usize = together.iter().map(EncodedMessage::len).sum();
+                prop_assert_eq!(waiting.begin_next(), left, "beginning with {:?}", first.framing());
                 prop_assert!(waiting.begun.len() <= BATCH_BUFFERS);
                 let mut written = Vec::new();
                 while !waiting.begun.is_empty() {

@@ -83,7 +83,7 @@ fn subprotocol(headers: &HeaderMap) -> Result<(Encoding, Option<&'static str>), 
         return Ok((Encoding::Json, None));
     }
     let chosen = tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL)
-        .find_map(|token| Encoding::ALL.into_iter().find(|encoding| encoding.subprotocol() == token));
+        .find_map(|token| Encoding::OFFERED.into_iter().find(|encoding| encoding.subprotocol() == token));
     match chosen {
         Some(encoding) => Ok((encoding, Some(encoding.subprotocol()))),
         None => Err(bad("offer the subprotocol notifier.v1.proto or notifier.v1.json")),

@@ -52,7 +52,7 @@ pub(crate) struct Session {
 impl Session {
     /// A connection that has said nothing yet.
     pub(crate) fn new(wire: Wire, encoding: Encoding, permit: Arc<Permit>, services: &Arc<NodeServices>) -> Self {
-        let outbox = Outbox::new(wire, services.policy.clone());
+        let outbox = Outbox::new(wire, encoding.framing(), services.policy.clone());
         Self {
             attachment: services.hub.attach(outbox.clone(), encoding),
             guard: ConnectionGuard::new(services.clone(), outbox, permit),

@@ -15,6 +15,7 @@ use crate::{
     close::CloseReason,
     codec::{BadFrame, Encoding},
     config::Span,
+    encoded_message::EncodedMessage,
     error::{Code, Refusal},
     rate::{Rate, TokenBucket},
     session::{
@@ -22,7 +23,7 @@ use crate::{
         end::{End, Read},
         node_services::NodeServices,
     },
-    socket::{Chunk, Decoder, Incoming, Wire},
+    socket::{Decoder, Incoming, Wire},
 };
 
 /// Bytes read at once, by all connections of a worker into the same buffer.
@@ -106,7 +107,7 @@ impl Inbound {
                     frames.extend(read);
                 }
                 Incoming::Message(..) => return Err(End::Close(CloseReason::WrongKind)),
-                Incoming::Ping(payload) => drop(outbox.push(&Chunk::pong(payload))),
+                Incoming::Ping(payload) => drop(outbox.push(&EncodedMessage::pong(payload))),
                 Incoming::Pong => {}
                 Incoming::Close(code) => return Err(End::Peer(code)),
             }

@@ -22,6 +22,7 @@ use crate::{
     close::CloseReason,
     codec::Encoding,
     config::{Auth, Drain, Span},
+    encoded_message::EncodedMessage,
     hub::{Hub, PositionHandle},
     outbox::Outbox,
     proto::{Goaway, Ping, Position, ServerFrame, TokenExpiring, server_frame::Body},
@@ -29,8 +30,9 @@ use crate::{
         connection_info::ConnectionInfo,
         expiry::{Due, Expiries, When},
         heartbeat,
+        shared_frame::SharedFrame,
     },
-    socket::{Chunk, ConnectionId},
+    socket::ConnectionId,
 };
 
 /// Shards of the registry. Each is pinged once per interval, one after the other,
@@ -83,9 +85,6 @@ pub(crate) struct Registration {
     shard: u32,
     key: u32,
 }
-
-/// One frame in both encodings.
-struct Both([Chunk; 2]);
 
 impl Connections {
     /// A registry without connections.
@@ -251,7 +250,7 @@ impl Connections {
         let now = Instant::now();
         let since = shard.last.replace(now).map_or(Duration::MAX, |last| now - last);
         let judge = |(_, entry): (usize, &mut ConnectionEntry)| {
-            if entry.outbox.is_waiting() {
+            if entry.outbox.is_waiting() || !entry.encoding.framing().answers_pings() {
                 // Its answer waits behind what it has to read; how long it may
                 // read nothing at all is for the outbox to say.
                 entry.missed = 0;
@@ -278,7 +277,7 @@ impl Connections {
     /// Tells every connection to go, one after the other over the window, and
     /// closes each of them once it has had the time to move.
     pub async fn drain(&self, drain: &Drain) {
-        let goaway = Both::new(&Body::Goaway(Goaway {
+        let goaway = SharedFrame::new(Body::Goaway(Goaway {
             reconnect_after_ms: 0,
             window_ms: drain.move_time.millis(),
             reason: CloseReason::Draining.label().into(),
@@ -338,7 +337,7 @@ impl Drop for Registration {
     }
 }
 
-fn expiring(encoding: Encoding, in_ms: u64) -> Chunk {
+fn expiring(encoding: Encoding, in_ms: u64) -> EncodedMessage {
     encoding.frame(&ServerFrame { reply_to: 0, body: Some(Body::TokenExpiring(TokenExpiring { in_ms })) })
 }
 
@@ -346,7 +345,7 @@ fn expiring(encoding: Encoding, in_ms: u64) -> Chunk {
 /// share one encoded ping.
 struct Pings {
     link: Link,
-    last: Option<(Vec<Position>, Both)>,
+    last: Option<(Vec<Position>, SharedFrame)>,
 }
 
 impl Pings {
@@ -354,30 +353,16 @@ impl Pings {
         Self { link, last: None }
     }
 
-    fn at(&mut self, positions: Vec<Position>) -> &Both {
+    fn at(&mut self, positions: Vec<Position>) -> &SharedFrame {
         let last = self.last.take().filter(|(last, _)| *last == positions);
-        let (_, both) = self.last.insert(last.unwrap_or_else(|| {
-            let both = ping(self.link, positions.clone());
-            (positions, both)
+        let (_, frame) = self.last.insert(last.unwrap_or_else(|| {
+            let frame = ping(self.link, positions.clone());
+            (positions, frame)
         }));
-        both
+        frame
     }
 }
 
-/// Our frame, which a browser's code can see, and a WebSocket Ping, which
-/// every peer answers by itself: together they work for any client.
-fn ping(link: Link, positions: Vec<Position>) -> Both {
-    let frame = Body::Ping(Ping { positions, broker: link.label().into() });
-    Both(Both::new(&frame).0.map(|chunk| Chunk::sequence(&[chunk, Chunk::ping()])))
-}
-
-impl Both {
-    fn new(body: &Body) -> Self {
-        let frame = ServerFrame { reply_to: 0, body: Some(body.clone()) };
-        Self([Encoding::Json, Encoding::Proto].map(|encoding| encoding.frame(&frame)))
-    }
-
-    fn of(&self, encoding: Encoding) -> &Chunk {
-        &self.0[encoding as usize]
-    }
+fn ping(link: Link, positions: Vec<Position>) -> SharedFrame {
+    SharedFrame::new(Body::Ping(Ping { positions, broker: link.label().into() }))
 }

@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     dial::dial_any,
-    socket::chunk::MessageKind,
+    framing::MessageKind,
     tls::{self, Trust},
 };
 

@@ -9,7 +9,7 @@ use std::mem;
 
 use fastwebsockets::unmask;
 
-use crate::{close::CloseReason, socket::chunk::MessageKind};
+use crate::{close::CloseReason, framing::MessageKind};
 
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;

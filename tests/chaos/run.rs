@@ -163,7 +163,7 @@ fn patterns(number: usize) -> Vec<String> {
 
 /// Every kind of interest has clients of both encodings.
 fn encoding(number: usize) -> Encoding {
-    Encoding::ALL[(number + number / 6) % 2]
+    Encoding::OFFERED[(number + number / 6) % 2]
 }
 
 /// Clients that come in the middle and want what they have missed, all of it

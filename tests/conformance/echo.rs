@@ -10,10 +10,12 @@ use hyper_util::rt::TokioIo;
 use notifier::{
     close::CloseReason,
     config::Limits,
+    encoded_message::EncodedMessage,
+    framing::{Framing, MessageKind},
     metrics::Metrics,
     outbox::{Outbox, Policy},
     server::listen,
-    socket::{self, Chunk, Decoder, HttpProgress, Incoming, MessageKind, Strict},
+    socket::{self, Decoder, HttpProgress, Incoming, Strict},
     tasks::Tasks,
 };
 use tokio::{
@@ -25,7 +27,7 @@ use tokio::{
 const MESSAGE_BYTES: usize = 17 * 1024 * 1024;
 
 /// What is sent back for a message.
-type Answer = fn(MessageKind, &[u8]) -> Chunk;
+type Answer = fn(MessageKind, &[u8]) -> EncodedMessage;
 
 /// A running server; dropping it ends it.
 pub struct Echo {
@@ -65,7 +67,7 @@ async fn converse(stream: TcpStream, policy: Arc<Policy>, answer: Answer) {
         let policy = policy.clone();
         tokio::spawn(async move {
             if let Some((wire, ahead)) = upgrade.wire().await {
-                serve(Outbox::new(wire, policy), ahead, answer).await;
+                serve(Outbox::new(wire, Framing::WebSocket(MessageKind::Text), policy), ahead, answer).await;
             }
         });
         async { Ok::<_, Infallible>(response) }
@@ -81,8 +83,10 @@ async fn serve(outbox: Arc<Outbox>, ahead: Bytes, answer: Answer) {
         decoder.feed(bytes, MESSAGE_BYTES, |incoming| -> Result<(), CloseReason> {
             match incoming {
                 // As a sequence, because an outbox joins messages that pile up.
-                Incoming::Message(kind, message) => drop(outbox.push(&Chunk::sequence(&[answer(kind, message)]))),
-                Incoming::Ping(payload) => drop(outbox.push(&Chunk::pong(payload))),
+                Incoming::Message(kind, message) => {
+                    outbox.push(&EncodedMessage::sequence([&answer(kind, message)]));
+                }
+                Incoming::Ping(payload) => drop(outbox.push(&EncodedMessage::pong(payload))),
                 Incoming::Pong => {}
                 Incoming::Close(code) => {
                     outbox.close_echo(code);

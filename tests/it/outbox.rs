@@ -5,9 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use notifier::{
     close::CloseReason,
+    encoded_message::EncodedMessage,
+    framing::{Framing, MessageKind},
     metrics::Metrics,
     outbox::{Outbox, Policy},
-    socket::{Chunk, MessageKind, Wire},
+    socket::Wire,
     tasks::Tasks,
 };
 use tokio::net::{TcpListener, TcpStream};
@@ -26,12 +28,12 @@ async fn pair(bytes: usize, frames: usize, close_time: Duration) -> (Arc<Outbox>
     let stall_time = Duration::from_secs(30);
     let tasks = Tasks::new(metrics.clone());
     let policy = Policy { bytes, frames, close_time, stall_time, tasks, metrics: metrics.clone() };
-    (Outbox::new(Wire::new(stream), Arc::new(policy)), peer, metrics)
+    (Outbox::new(Wire::new(stream), Framing::WebSocket(MessageKind::Text), Arc::new(policy)), peer, metrics)
 }
 
 /// A text chunk of one line: a number, then as many bytes as asked for.
-fn chunk(number: usize, size: usize) -> Chunk {
-    Chunk::message(MessageKind::Text, |body| {
+fn chunk(number: usize, size: usize) -> EncodedMessage {
+    EncodedMessage::data(Framing::WebSocket(MessageKind::Text), |body| {
         body.extend(format!("{number} ").bytes());
         body.resize(body.len() + size, b'x');
     })
@@ -79,7 +81,7 @@ async fn what_waits_leaves_in_order_joined_into_fewer_messages() {
     for number in 0..total {
         // Control frames go their own way, in their place.
         if number % 1_000 == 0 {
-            assert!(outbox.push(&Chunk::ping()));
+            assert!(outbox.push(&EncodedMessage::pong(b"")));
         }
         assert!(outbox.push(&chunk(number, 500)));
     }

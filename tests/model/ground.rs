@@ -73,5 +73,5 @@ impl Values {
 /// An outbox and its peer, between which so many bytes fit.
 pub(crate) fn connection(policy: Arc<Policy>, capacity: usize, flaw: Option<Flaw>) -> (Arc<Outbox>, Peer) {
     let pipe = Arc::new(Pipe::new(capacity, flaw));
-    (Outbox::new(Wire::model(pipe.clone()), policy), Peer::new(pipe))
+    (Outbox::new(Wire::model(pipe.clone()), Framing::WebSocket(MessageKind::Text), policy), Peer::new(pipe))
 }

@@ -4,8 +4,10 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use notifier::{
     close::CloseReason,
+    encoded_message::EncodedMessage,
+    framing::{Framing, MessageKind},
     outbox::Outbox,
-    socket::{Chunk, Flaw, MessageKind},
+    socket::Flaw,
 };
 use shuttle::future::{JoinHandle, block_on, spawn};
 
@@ -89,8 +91,8 @@ async fn send(outbox: Arc<Outbox>, writer: usize, way: Way) -> usize {
     if matches!(way, Way::Watch) { 0 } else { taken }
 }
 
-fn chunk(writer: usize, number: usize) -> Chunk {
-    Chunk::message(MessageKind::Text, |body| {
+fn chunk(writer: usize, number: usize) -> EncodedMessage {
+    EncodedMessage::data(Framing::WebSocket(MessageKind::Text), |body| {
         body.extend(format!("{writer} {number} ").bytes());
         body.resize(body.len() + any(20), b'x');
     })

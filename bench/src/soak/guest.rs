@@ -144,7 +144,7 @@ impl Guest {
             user: format!("u{number}"),
             temper,
             restricted: number.is_multiple_of(8),
-            encoding: Encoding::ALL[number / 25 % 2],
+            encoding: Encoding::OFFERED[number / 25 % 2],
             random: fastrand::Rng::with_seed(seed),
             scanner: Scanner::default(),
             standings: Vec::new(),

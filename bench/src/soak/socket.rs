@@ -4,8 +4,8 @@ use std::{fmt, net::SocketAddr, time::Duration};
 
 use notifier::{
     codec::Encoding,
+    framing::MessageKind,
     proto::{ClientFrame, ServerFrame},
-    socket::MessageKind,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

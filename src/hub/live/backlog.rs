@@ -11,7 +11,7 @@ use crate::event::Message;
 const BATCH: usize = u64::BITS as usize;
 
 /// Bytes of events sent together, beyond one event: a client's queue is bounded
-/// in bytes, and takes one chunk more than that.
+/// in bytes, and takes one message more than that.
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// Events in the order of their arrival.

@@ -6,8 +6,9 @@ use std::{cell::OnceCell, sync::Arc};
 use slab::Slab;
 
 use crate::{
-    codec::Encoding,
+    codec::{Encoding, PerEncoding},
     config::Overflow,
+    encoded_message::EncodedMessage,
     event::Message,
     hub::{
         live::{fan_out::LiveFanOut, overflow::tell},
@@ -15,7 +16,6 @@ use crate::{
     },
     metrics::{Metrics, Undelivered},
     outbox::{Offer, Outbox},
-    socket::Chunk,
     subject::{Pattern, Subject},
 };
 
@@ -42,8 +42,8 @@ pub(crate) struct LiveDelivery<'a> {
     pattern: &'a Pattern,
     messages: &'a [Arc<Message>],
     fan_out: &'a LiveFanOut,
-    /// All events in one chunk, by encoding.
-    whole: [OnceCell<Chunk>; 2],
+    /// All events in one message.
+    whole: PerEncoding<OnceCell<EncodedMessage>>,
     runs: OnceCell<Vec<Run<'a>>>,
 }
 
@@ -57,7 +57,7 @@ struct Run<'a> {
 /// Counts of one delivery, for the metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
-    /// Chunks handed to connections.
+    /// Messages handed to connections.
     pub(crate) deliveries: usize,
     /// Events that connections were to get.
     pub(crate) owed: u64,
@@ -77,7 +77,7 @@ pub(crate) struct Tally {
 
 impl<'a> LiveDelivery<'a> {
     pub(crate) fn new(pattern: &'a Pattern, messages: &'a [Arc<Message>], fan_out: &'a LiveFanOut) -> Self {
-        Self { pattern, messages, fan_out, whole: [const { OnceCell::new() }; 2], runs: OnceCell::new() }
+        Self { pattern, messages, fan_out, whole: PerEncoding::default(), runs: OnceCell::new() }
     }
 
     /// Gives the events to all who stand there.
@@ -93,14 +93,14 @@ impl<'a> LiveDelivery<'a> {
 
     /// Counts what all have been given.
     pub(crate) fn account(&self, tally: &mut Tally) {
-        let encoded = self.whole.iter().filter(|chunk| chunk.get().is_some()).count();
+        let encoded = self.whole.values().filter(|encoded| encoded.get().is_some()).count();
         tally.account(self.messages, encoded, &self.fan_out.metrics);
     }
 
     fn give(&self, member: &TopicMember, tally: &mut Tally) {
         let TopicMember { encoding, .. } = member;
-        let chunk = self.whole[*encoding as usize].get_or_init(|| encoding.events(self.messages));
-        self.push(member, chunk, self.messages.len(), tally);
+        let encoded = self.whole[*encoding].get_or_init(|| encoding.events(self.messages));
+        self.push(member, encoded, self.messages.len(), tally);
     }
 
     /// Gives the events that no earlier pattern of this member delivers and
@@ -141,13 +141,14 @@ impl<'a> LiveDelivery<'a> {
         })
     }
 
-    fn push(&self, TopicMember { member, outbox, .. }: &TopicMember, chunk: &Chunk, events: usize, tally: &mut Tally) {
+    fn push(&self, member: &TopicMember, encoded: &EncodedMessage, events: usize, tally: &mut Tally) {
+        let TopicMember { member, outbox, .. } = member;
         tally.owed += events as u64;
         let taken = match self.fan_out.overflow {
-            Overflow::Close => outbox.push(chunk),
+            Overflow::Close => outbox.push(encoded),
             Overflow::Drop => {
                 let mut closed = false;
-                let (taken, begins) = member.overflow().send(self.pattern, || match outbox.offer(chunk) {
+                let (taken, begins) = member.overflow().send(self.pattern, || match outbox.offer(encoded) {
                     Offer::Taken => true,
                     Offer::Full => false,
                     Offer::Closed => {
@@ -166,7 +167,7 @@ impl<'a> LiveDelivery<'a> {
             }
         };
         if taken {
-            tally.count(events, chunk.len());
+            tally.count(events, encoded.len());
         } else {
             tally.closed += events as u64;
         }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     codec::Encoding,
+    encoded_message::EncodedMessage,
     event::Message,
     hub::{
         live::{
@@ -23,7 +24,6 @@ use crate::{
         member_list::{FEW_SLICES, MemberList, lock},
     },
     metrics::Drop as Dropped,
-    socket::Chunk,
     subject::Pattern,
     sync::{Mutex, MutexGuard, yield_now},
 };
@@ -55,7 +55,7 @@ struct State {
 #[derive(Debug)]
 pub(crate) enum Confirmation {
     /// The client is told by this.
-    Frame(Chunk),
+    Frame(EncodedMessage),
     /// The task that waits for it is told.
     Tell(oneshot::Sender<()>),
 }
@@ -105,7 +105,7 @@ impl Topic {
 
     /// The broker refuses the feed, and nothing comes until it is open again.
     /// Everybody keeps their place and is told.
-    pub(crate) async fn refuse(&self, told: impl Fn(Encoding) -> Chunk) {
+    pub(crate) async fn refuse(&self, told: impl Fn(Encoding) -> EncodedMessage) {
         let waiting: Vec<_> = {
             let mut state = self.lock();
             (state.open, state.refused) = (false, true);
@@ -122,7 +122,7 @@ impl Topic {
 
     /// The broker has confirmed its feed: members get events from here on. `again`
     /// is told to those who have been told that it is refused.
-    pub(crate) async fn open(&self, again: impl Fn(Encoding) -> Chunk) {
+    pub(crate) async fn open(&self, again: impl Fn(Encoding) -> EncodedMessage) {
         if self.is_refused() {
             self.tell_all(again).await;
             self.lock().refused = false;
@@ -210,7 +210,7 @@ impl Topic {
     }
 
     /// Tells something to all who stand here.
-    async fn tell_all(&self, told: impl Fn(Encoding) -> Chunk) {
+    async fn tell_all(&self, told: impl Fn(Encoding) -> EncodedMessage) {
         for standing in self.slices() {
             for (_, TopicMember { member, .. }) in &*lock(&standing) {
                 member.outbox().push(&told(member.encoding()));

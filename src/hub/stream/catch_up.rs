@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     broker::PageSize,
     classes::StreamIndex,
+    encoded_message::EncodedMessage,
     event::Message,
     hub::{
         frames,
@@ -18,7 +19,6 @@ use crate::{
     journal::{Cursor, Part, Reader, Reason},
     metrics::{Metrics, Undelivered},
     outbox::Offer,
-    socket::Chunk,
     subject::Pattern,
     sync::{sleep, yield_now},
 };
@@ -125,14 +125,14 @@ impl CatchUp<'_> {
     ) -> CatchUpStep {
         let Some(last) = together.last() else { return CatchUpStep::All };
         let allowed = DenyFilter::of(self.member, together);
-        let chunk = (!allowed.events.is_empty()).then(|| self.member.encoding().events(&allowed.events));
+        let message = (!allowed.events.is_empty()).then(|| self.member.encoding().events(&allowed.events));
         let mut void = false;
         let mut offer = |progress: &mut StreamProgress| {
             void = !progress.is_for(patterns) || !allowed.holds(self.member);
             if void {
                 return None;
             }
-            let offer = chunk.as_ref().map_or(Offer::Taken, |chunk| self.member.outbox().offer(chunk));
+            let offer = message.as_ref().map_or(Offer::Taken, |message| self.member.outbox().offer(message));
             if offer == Offer::Taken {
                 progress.pending -= together.len() as i64;
                 progress.sent = Cursor { seq: last.seq(), ..at };
@@ -142,17 +142,17 @@ impl CatchUp<'_> {
         if !self.member.outbox().as_room_allows(|| self.with(&mut offer)?).await {
             return if void { CatchUpStep::Void } else { CatchUpStep::Gone };
         }
-        metrics.bytes_sent.increment(chunk.map_or(0, |chunk| chunk.len() as u64));
+        metrics.bytes_sent.increment(message.map_or(0, |message| message.len() as u64));
         metrics.deliveries.increment(allowed.events.len() as u64);
         metrics.undelivered.of(Undelivered::Denied).increment(allowed.denied as u64);
         metrics.pending.decrement(together.len() as f64);
         CatchUpStep::All
     }
 
-    /// Sends a chunk without events as soon as there is room; false when the
+    /// Sends a message without events as soon as there is room; false when the
     /// connection is closed, or the stream has been given up.
-    async fn send(&self, chunk: &Chunk) -> bool {
-        let offer = |_: &mut StreamProgress| self.member.outbox().offer(chunk);
+    async fn send(&self, message: &EncodedMessage) -> bool {
+        let offer = |_: &mut StreamProgress| self.member.outbox().offer(message);
         self.member.outbox().as_room_allows(|| self.with(offer)).await
     }
 }

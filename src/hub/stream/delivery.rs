@@ -7,9 +7,10 @@ use slab::Slab;
 
 use crate::{
     classes::StreamIndex,
-    codec::Encoding,
+    codec::{Encoding, PerEncoding},
     config::Delivery,
     effort,
+    encoded_message::EncodedMessage,
     event::Message,
     hub::{
         live::delivery::Tally,
@@ -20,7 +21,6 @@ use crate::{
     journal::{Cursor, Journal},
     metrics::Metrics,
     outbox::Offer,
-    socket::Chunk,
     subject::Subject,
 };
 
@@ -37,8 +37,8 @@ pub(crate) struct StreamDelivery<'a> {
     several: Vec<Several>,
     /// Where they stand there, by address.
     known: HashMap<usize, usize>,
-    /// The last encoded events, by encoding.
-    made: [Option<(u64, Chunk)>; 2],
+    /// The last encoded events.
+    made: PerEncoding<Option<(u64, EncodedMessage)>>,
     /// How often something was made.
     encoded: usize,
     /// Connections without room, which lag from now on.
@@ -64,7 +64,7 @@ impl<'a> StreamDelivery<'a> {
             begun,
             several: Vec::new(),
             known: HashMap::new(),
-            made: [None, None],
+            made: PerEncoding::default(),
             encoded: 0,
             lagging: Vec::new(),
             tally: Tally::default(),
@@ -158,10 +158,10 @@ impl<'a> StreamDelivery<'a> {
             return false;
         };
         let last = self.events[last as usize].seq();
-        let chunk = self.chunk(member.encoding(), wanted);
-        match member.outbox().offer(&chunk) {
+        let message = self.encode(member.encoding(), wanted);
+        match member.outbox().offer(&message) {
             Offer::Taken => {
-                self.tally.count(wanted.count_ones() as usize, chunk.len());
+                self.tally.count(wanted.count_ones() as usize, message.len());
                 self.tally.denied += u64::from(denied.count_ones());
                 progress.sent = Cursor { seq: last, ..self.begun };
                 self.settle(progress);
@@ -219,20 +219,20 @@ impl<'a> StreamDelivery<'a> {
     }
 
     /// Encoded once for all who get the same.
-    fn chunk(&mut self, encoding: Encoding, wanted: u64) -> Chunk {
-        if let Some((made, chunk)) = &self.made[encoding as usize]
+    fn encode(&mut self, encoding: Encoding, wanted: u64) -> EncodedMessage {
+        if let Some((made, message)) = &self.made[encoding]
             && *made == wanted
         {
-            return chunk.clone();
+            return message.clone();
         }
-        let chunk = if wanted.count_ones() as usize == self.events.len() {
+        let message = if wanted.count_ones() as usize == self.events.len() {
             encoding.events(self.events)
         } else {
             let events: Vec<_> = self.places(wanted).map(|place| self.events[place].clone()).collect();
             encoding.events(&events)
         };
         self.encoded += 1;
-        self.made[encoding as usize] = Some((wanted, chunk.clone()));
-        chunk
+        self.made[encoding] = Some((wanted, message.clone()));
+        message
     }
 }

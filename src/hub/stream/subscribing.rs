@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     broker::ReadError,
     config::Delivery,
+    encoded_message::EncodedMessage,
     error::{Code, Refusal},
     event::Message,
     hub::{
@@ -32,7 +33,6 @@ use crate::{
     metrics::Metrics,
     proto::Position,
     quota::{QUESTION, Quotas},
-    socket::Chunk,
     subject::Pattern,
     sync::{sleep, timeout},
 };
@@ -255,15 +255,15 @@ impl Subscribing {
         self.send(&frame).await
     }
 
-    async fn send(&self, chunk: &Chunk) -> Result<(), Stop> {
-        if self.offer(chunk, || true).await { Ok(()) } else { Err(Stop::Gone) }
+    async fn send(&self, message: &EncodedMessage) -> Result<(), Stop> {
+        if self.offer(message, || true).await { Ok(()) } else { Err(Stop::Gone) }
     }
 
-    /// Sends a chunk as soon as there is room, if it may still be sent then.
+    /// Sends a message as soon as there is room, if it may still be sent then.
     /// Nothing leaves any more once the subscription is given up: another one of
     /// the same pattern may follow.
-    async fn offer(&self, chunk: &Chunk, may: impl Fn() -> bool) -> bool {
-        let offer = || (!self.given_up.is_cancelled() && may()).then(|| self.member.outbox().offer(chunk));
+    async fn offer(&self, message: &EncodedMessage, may: impl Fn() -> bool) -> bool {
+        let offer = || (!self.given_up.is_cancelled() && may()).then(|| self.member.outbox().offer(message));
         self.member.outbox().as_room_allows(|| self.member.progress().exclusively(offer)).await
     }
 

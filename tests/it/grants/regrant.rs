@@ -94,7 +94,7 @@ impl Hall {
             tasks: self.tasks.clone(),
             metrics: self.metrics.clone(),
         };
-        let outbox = Outbox::new(Wire::new(stream), Arc::new(policy));
+        let outbox = Outbox::new(Wire::new(stream), Encoding::Json.framing(), Arc::new(policy));
         let attachment = self.hub.attach(outbox.clone(), Encoding::Json);
         Guest { attachment, outbox, peer, frames: Vec::new().into_iter() }
     }

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, net::SocketAddr};
 
-use notifier::socket::{ClientSocket, MessageKind, SocketError};
+use notifier::{
+    framing::MessageKind,
+    socket::{ClientSocket, SocketError},
+};
 use serde_json::{Value, json};
 
 use super::{Authority, soon};

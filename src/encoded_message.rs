@@ -1,0 +1,171 @@
+//! A message that is ready to be sent, shared by all its receivers.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use fastwebsockets::OpCode;
+
+use crate::{
+    close::CloseReason,
+    framing::{Framing, HEAD, write_head},
+};
+
+/// A scratch buffer grown beyond this by one large message is not kept.
+const SCRATCH_KEPT: usize = 256 * 1024;
+
+/// One complete message in shared memory: head, body and tail of its framing in
+/// one piece, so the usual delivery is one plain write. The bodies of several data
+/// messages can also be joined under one new head.
+#[derive(Clone, Debug)]
+pub struct EncodedMessage {
+    framed: Bytes,
+    /// Length of the head.
+    head: u8,
+    /// The framing of a data message; none for a control frame.
+    framing: Option<Framing>,
+    events: u32,
+}
+
+impl EncodedMessage {
+    /// A data message whose body `fill` writes.
+    pub fn data(framing: Framing, fill: impl FnOnce(&mut Vec<u8>)) -> Self {
+        thread_local!(static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            fill(scratch);
+            let mut head = [0; HEAD];
+            let length = framing.write_head(scratch, &mut head);
+            let message = Self::framed(&head[..length], scratch, framing.tail(), Some(framing));
+            if scratch.capacity() > SCRATCH_KEPT {
+                *scratch = Vec::new();
+            }
+            message
+        })
+    }
+
+    /// The Ping of a framing whose peers answer pings: every WebSocket
+    /// implementation does so by itself.
+    pub fn ping(framing: Framing) -> Option<Self> {
+        framing.answers_pings().then(|| Self::control(OpCode::Ping, b""))
+    }
+
+    /// The last message of a connection: a Close frame with the code and the name
+    /// of the reason. An event stream has none: it ends with its response.
+    pub fn close(framing: Framing, reason: CloseReason) -> Option<Self> {
+        let close = || {
+            let mut payload = reason.code().to_be_bytes().to_vec();
+            payload.extend_from_slice(reason.label().as_bytes());
+            Self::control(OpCode::Close, &payload)
+        };
+        matches!(framing, Framing::WebSocket(_)).then(close)
+    }
+
+    /// The answer to a Ping; `payload` is at most 125 bytes, as the decoder checks.
+    pub fn pong(payload: &[u8]) -> Self {
+        Self::control(OpCode::Pong, payload)
+    }
+
+    /// The answer to the peer's Close: its own code, or none where it gave none.
+    pub fn close_echo(code: Option<u16>) -> Self {
+        let payload = code.map(u16::to_be_bytes);
+        Self::control(OpCode::Close, payload.as_ref().map_or(&[][..], |code| code))
+    }
+
+    /// Several messages as one, sent in one write and never joined with others.
+    pub fn sequence<'m>(messages: impl IntoIterator<Item = &'m Self>) -> Self {
+        let framed: Vec<u8> = messages.into_iter().flat_map(|message| &message.framed[..]).copied().collect();
+        Self { framed: framed.into(), head: 0, framing: None, events: 0 }
+    }
+
+    /// A control frame of a WebSocket.
+    fn control(opcode: OpCode, payload: &[u8]) -> Self {
+        let mut head = [0; HEAD];
+        let length = write_head(opcode, payload, &mut head);
+        Self::framed(&head[..length], payload, b"", None)
+    }
+
+    fn framed(head: &[u8], body: &[u8], tail: &[u8], framing: Option<Framing>) -> Self {
+        let mut framed = Vec::with_capacity(head.len() + body.len() + tail.len());
+        framed.extend_from_slice(head);
+        framed.extend_from_slice(body);
+        framed.extend_from_slice(tail);
+        // At most HEAD, so it fits.
+        Self { framed: framed.into(), head: head.len() as u8, framing, events: 0 }
+    }
+
+    /// The same message, known to carry that many events, for the count of dropped ones.
+    #[must_use]
+    pub fn carrying(self, events: usize) -> Self {
+        Self { events: u32::try_from(events).unwrap_or(u32::MAX), ..self }
+    }
+
+    /// The number of events that the message carries.
+    pub fn events(&self) -> u32 {
+        self.events
+    }
+
+    /// The whole message, ready for the socket.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.framed
+    }
+
+    /// The body alone.
+    pub fn body(&self) -> Bytes {
+        let tail = self.framing.map_or(0, |framing| framing.tail().len());
+        self.framed.slice(usize::from(self.head)..self.framed.len() - tail)
+    }
+
+    /// Bytes on the wire.
+    pub fn len(&self) -> usize {
+        self.framed.len()
+    }
+
+    /// Whether the message has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.framed.is_empty()
+    }
+
+    /// The framing of a data message; none for a control frame, which is never joined.
+    pub fn framing(&self) -> Option<Framing> {
+        self.framing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::framing::{JOINED_BYTES, MessageKind};
+
+    const ALL: [Framing; 3] =
+        [Framing::WebSocket(MessageKind::Text), Framing::WebSocket(MessageKind::Binary), Framing::EventStream];
+
+    #[test]
+    fn a_head_for_joined_bodies_equals_that_of_one_body() {
+        for length in [0, 1, 125, 126, 127, 65_535, 65_536, JOINED_BYTES] {
+            for framing in ALL {
+                let message = EncodedMessage::data(framing, |body| body.resize(length, b'x'));
+                let head = framing.head(length);
+                assert_eq!(message.as_bytes()[..head.len()], head[..], "{framing:?} {length}");
+                assert_eq!(message.body().len(), length);
+                assert_eq!(message.len(), head.len() + length + framing.tail().len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_close_frame_carries_code_and_name_and_an_event_stream_has_none() {
+        for framing in &ALL[..2] {
+            let close = EncodedMessage::close(*framing, CloseReason::Draining).expect("a Close frame");
+            assert_eq!(&close.body()[..2], 4001u16.to_be_bytes());
+            assert_eq!(&close.body()[2..], b"draining");
+        }
+        assert!(EncodedMessage::close_echo(None).body().is_empty());
+        assert!(EncodedMessage::close(Framing::EventStream, CloseReason::Draining).is_none());
+    }
+
+    #[test]
+    fn a_reader_of_an_event_stream_is_not_pinged() {
+        assert_eq!(ALL.map(|framing| EncodedMessage::ping(framing).is_some()), ALL.map(Framing::answers_pings));
+        assert_eq!(ALL.map(Framing::answers_pings), [true, true, false]);
+    }
+}

@@ -13,6 +13,8 @@ pub mod control;
 
 pub mod session;
 
+pub mod services;
+
 pub mod fetch;
 pub mod hub;
 pub mod request;

@@ -25,7 +25,8 @@ use crate::{
     server::{
         Admin, Health, InternalAuth, InternalRoutes, InternalServer, ListenError, Server, descriptors, listen, room,
     },
-    session::{self, Connections},
+    services::NodeServices,
+    session::{Connections, Sessions},
     tasks::Tasks,
     tls::{Endpoint, TlsError},
 };
@@ -130,7 +131,7 @@ impl Node {
         let admission = Admission::new(&of_machine, metrics.http_answer_bytes.clone());
         let leaving = CancellationToken::new();
         let access = Arc::new(Access::new(&config, classes.clone(), revocations.clone(), &metrics, &tasks)?);
-        let services = Arc::new(session::NodeServices {
+        let services = Arc::new(NodeServices {
             node: config.node.name.clone(),
             heartbeat: config.server.heartbeat,
             limits: limits.clone(),
@@ -140,21 +141,20 @@ impl Node {
             quotas,
             publisher: publisher.clone(),
             requests: Arc::new(requests),
-            queue_room: Arc::default(),
             fetcher,
-            registry: registry.clone(),
             leaving: leaving.clone(),
-            policy: Arc::new(Policy {
-                bytes: limits.outbox_bytes.bytes(),
-                frames: limits.outbox_frames,
-                close_time: limits.close_time.duration(),
-                stall_time: limits.stall_time.duration(),
-                tasks: tasks.clone(),
-                metrics: metrics.clone(),
-            }),
             tasks: tasks.clone(),
             metrics: metrics.clone(),
         });
+        let policy = Policy {
+            bytes: limits.outbox_bytes.bytes(),
+            frames: limits.outbox_frames,
+            close_time: limits.close_time.duration(),
+            stall_time: limits.stall_time.duration(),
+            tasks: tasks.clone(),
+            metrics: metrics.clone(),
+        };
+        let sessions = Sessions::new(services.clone(), registry.clone(), policy);
         for endpoint in [&tls, &internal_tls].into_iter().flatten() {
             tasks.spawn_vital("certificates", endpoint.clone().keep_current());
         }
@@ -171,7 +171,7 @@ impl Node {
             tls: internal_tls,
         };
         Ok(Self {
-            server: Server::new(services, admission.clone(), &config.server, config.auth.cookie.clone(), tls),
+            server: Server::new(sessions, admission.clone(), &config.server, config.auth.cookie.clone(), tls),
             internal: InternalServer::start(internal, internal_routes)?,
             control: (control, calls),
             config,
@@ -291,7 +291,7 @@ async fn pulse(health: Arc<Health>) {
 
 fn health(
     config: &Config,
-    services: &Arc<session::NodeServices>,
+    services: &Arc<NodeServices>,
     admission: &Arc<Admission>,
     revocations: &Arc<Revocations>,
     endpoints: Vec<Arc<Endpoint>>,
@@ -301,7 +301,7 @@ fn health(
     let ready = {
         let (services, admission, revocations) = (services.clone(), admission.clone(), revocations.clone());
         move || {
-            let session::NodeServices { broker, hub, access, leaving, .. } = &*services;
+            let NodeServices { broker, hub, access, leaving, .. } = &*services;
             let link = broker.state().link();
             let mut against = Vec::new();
             if link == Link::Starting {
@@ -337,7 +337,7 @@ fn health(
     let metrics = services.metrics.clone();
     let (services, admission) = (services.clone(), admission.clone());
     let state = move || {
-        let session::NodeServices { broker, hub, access, leaving, tasks, .. } = &*services;
+        let NodeServices { broker, hub, access, leaving, tasks, .. } = &*services;
         let link = match broker.state().link() {
             Link::Starting => "connecting",
             Link::Up => "connected",

@@ -47,7 +47,8 @@ use crate::{
     config,
     error::{Code, Refusal},
     metrics::AcceptFailure,
-    session::NodeServices,
+    services::NodeServices,
+    session::Sessions,
     socket::{HttpProgress, HttpTimes, Overdue, Strict},
     tls::Endpoint,
 };
@@ -80,6 +81,7 @@ const LIVE_PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; s
 #[derive(Debug)]
 pub struct Server {
     session: Arc<NodeServices>,
+    sessions: Arc<Sessions>,
     /// Counts the connections of any kind.
     admission: Arc<Admission>,
     addresses: Addresses,
@@ -93,18 +95,19 @@ pub struct Server {
 impl Server {
     /// A server that accepts until the node leaves.
     pub fn new(
-        session: Arc<NodeServices>,
+        sessions: Arc<Sessions>,
         admission: Arc<Admission>,
         settings: &config::Server,
         cookie: Option<String>,
         tls: Option<Arc<Endpoint>>,
     ) -> Arc<Self> {
+        let session = sessions.services.clone();
         let farewells = Arc::new(Semaphore::new(FAREWELLS));
         let addresses = Addresses::new(settings.trusted_proxies.clone(), settings.forwarded_header);
         let cors = Cors::new(settings, cookie);
         let keep_alive = KeepAlive::new(session.limits.keep_alive_time.duration());
         let live_page = settings.live_page;
-        Arc::new(Self { session, admission, addresses, farewells, cors, tls, live_page, keep_alive })
+        Arc::new(Self { session, sessions, admission, addresses, farewells, cors, tls, live_page, keep_alive })
     }
 
     /// Accepts connections until the node leaves; the listener is closed then.
@@ -269,7 +272,7 @@ impl Server {
     ) -> Result<Response<Full<Bytes>>, Refused> {
         let client = self.addresses.of(request.headers(), peer);
         match request.uri().path() {
-            "/v1/ws" => upgrade::upgrade(request, &self.session, client, permit),
+            "/v1/ws" => upgrade::upgrade(request, &self.sessions, client, permit),
             _ if let Err(closed) = self.admission.request(client) => Err(self.admission.refusal(closed).into()),
             path if path.starts_with(http::PUBLISH) => {
                 http::publish(request, &self.session, Visit::new(self.admission.clone(), client)).await

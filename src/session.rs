@@ -6,7 +6,6 @@
 //! heartbeats come from the registry.
 
 mod requester;
-mod connection;
 mod end;
 mod expiry;
 mod fetching;
@@ -19,9 +18,11 @@ mod connection_guard;
 mod publishing;
 mod queue;
 mod registry;
+mod sessions;
 mod shared_frame;
-mod node_services;
 mod state;
+mod subscriber;
+mod websocket_session;
 mod welcome;
 
 use std::sync::Arc;
@@ -30,13 +31,13 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 pub use connection_info::ConnectionInfo;
-pub use node_services::NodeServices;
 pub use registry::Connections;
+pub use sessions::Sessions;
 
 use crate::{admission::Permit, close::CloseReason, codec::Encoding, config::Secret, socket::Wire};
-use connection::Session;
 use end::End;
 use task::ConnectionTask;
+use websocket_session::WebSocketSession;
 
 /// Serves a connection until `connect` and then leaves it to a task of its
 /// own. `ahead` is what the client sent right behind its upgrade request,
@@ -47,9 +48,10 @@ pub async fn serve(
     token: Option<Secret>,
     encoding: Encoding,
     permit: Arc<Permit>,
-    services: Arc<NodeServices>,
+    sessions: Arc<Sessions>,
 ) {
-    let mut session = Session::new(wire, encoding, permit, &services);
+    let mut session = WebSocketSession::new(wire, encoding, permit, &sessions);
+    let services = &sessions.services;
     let connected = timeout(services.limits.connect_time.duration(), session.until_connected(ahead, token.as_ref()));
     let end = tokio::select! {
         connected = connected => match connected {

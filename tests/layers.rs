@@ -16,6 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["server"],
     &["control"],
     &["session"],
+    &["services"],
     &["fetch", "hub", "request"],
     &["journal", "publish"],
     &["client", "quota"],

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::grants::Grants,
     classes::StreamIndex,
+    codec::Encoding,
     hub::{
         live::topic::{Confirmation, Topic},
         member::Member,
@@ -110,6 +111,11 @@ impl Attachment {
     /// Whether it has subscribed exactly this pattern.
     pub fn has(&self, pattern: &Pattern) -> bool {
         self.subscriptions.iter().any(|subscription| subscription.pattern() == pattern && !subscription.is_refused())
+    }
+
+    /// The encoding of the connection.
+    pub fn encoding(&self) -> Encoding {
+        self.member.encoding()
     }
 
     /// For whoever tells the connection how far it is.

@@ -9,7 +9,7 @@ use crate::{
     config::Secret,
     error::Code,
     server::{response::Refused, visit::Visit},
-    session,
+    services::NodeServices,
 };
 
 /// The token of a request: the one in `Authorization: Bearer`, where that of a
@@ -25,7 +25,7 @@ pub(crate) fn token<B>(request: &Request<B>, access: &Access) -> Option<Secret> 
 /// The refusal to tell; `unauthorized` says how to do better (RFC 6750 section 3).
 pub(crate) async fn admit<B>(
     request: &Request<B>,
-    services: &session::NodeServices,
+    services: &NodeServices,
     visit: &mut Visit,
 ) -> Result<Grants, Refused> {
     let token = token(request, &services.access);

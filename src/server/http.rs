@@ -22,7 +22,7 @@ use crate::{
         subject_path,
         visit::Visit,
     },
-    session,
+    services::NodeServices,
 };
 
 /// The path under which a subject is published to.
@@ -41,7 +41,7 @@ const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 /// `POST /v1/publish/{subject}`: the body is the event's data.
 pub(crate) async fn publish(
     request: Request<Incoming>,
-    services: &session::NodeServices,
+    services: &NodeServices,
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     let Post { grants, subject, envelope } = read(request, PUBLISH, services, &mut visit).await?;
@@ -53,7 +53,7 @@ pub(crate) async fn publish(
 /// `POST /v1/request/{subject}?timeoutMs=..`: the body is the question's data.
 pub(crate) async fn request(
     request: Request<Incoming>,
-    services: &session::NodeServices,
+    services: &NodeServices,
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     let timeout_ms = patience(request.uri().query().unwrap_or_default(), services.access.query_parameter())?;
@@ -86,7 +86,7 @@ struct Post {
 async fn read(
     request: Request<Incoming>,
     path: &str,
-    services: &session::NodeServices,
+    services: &NodeServices,
     visit: &mut Visit,
 ) -> Result<Post, Refused> {
     if request.method() != Method::POST {

@@ -14,7 +14,7 @@ use crate::{
         subject_path,
         visit::Visit,
     },
-    session,
+    services::NodeServices,
     subject::Subject,
 };
 
@@ -27,7 +27,7 @@ pub(crate) const LAST: &str = "/v1/last/";
 /// `GET /v1/fetch?subject=..&after=STREAM/EPOCH/SEQ&last=true&limit=..`: one page.
 pub(crate) async fn fetch(
     request: Request<Incoming>,
-    services: &session::NodeServices,
+    services: &NodeServices,
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
@@ -42,7 +42,7 @@ pub(crate) async fn fetch(
 /// `GET /v1/last/{subject}`: the newest event of one subject.
 pub(crate) async fn last(
     request: Request<Incoming>,
-    services: &session::NodeServices,
+    services: &NodeServices,
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;

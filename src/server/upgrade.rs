@@ -17,17 +17,19 @@ use crate::{
     codec::Encoding,
     error::{Code, Refusal},
     server::{credentials, response::Refused},
-    session, socket,
+    session::{self, Sessions},
+    socket,
 };
 
 /// Answers an upgrade request; the session starts once the answer is sent.
 pub(crate) fn upgrade(
     mut request: Request<Incoming>,
-    services: &Arc<session::NodeServices>,
+    sessions: &Arc<Sessions>,
     client: IpAddr,
     permit: Arc<Permit>,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     check(&request)?;
+    let services = &sessions.services;
     if services.leaving.is_cancelled() {
         return Err(Refusal::new(Code::Draining, "this node is leaving; connect again to reach another one").into());
     }
@@ -39,10 +41,10 @@ pub(crate) fn upgrade(
     };
     // Judged with `connect`: a browser would not be told why its upgrade failed.
     let token = credentials::token(&request, &services.access);
-    let task_shared = services.clone();
+    let sessions = sessions.clone();
     services.tasks.spawn(async move {
         if let Some((wire, ahead)) = upgrade.wire().await {
-            session::serve(wire, ahead, token, encoding, permit, task_shared).await;
+            session::serve(wire, ahead, token, encoding, permit, sessions).await;
         }
     });
     let mut response = response.map(|_| Full::default());

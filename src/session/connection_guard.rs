@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::{admission::Permit, close::CloseReason, outbox::Outbox, session::node_services::NodeServices};
+use crate::{admission::Permit, close::CloseReason, outbox::Outbox, session::sessions::Sessions};
 
 /// Counts an open connection, and its end with the reason.
 #[derive(Debug)]
 pub(crate) struct ConnectionGuard {
-    pub(crate) services: Arc<NodeServices>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) permit: Arc<Permit>,
 }
 
 impl ConnectionGuard {
-    pub(crate) fn new(services: Arc<NodeServices>, outbox: Arc<Outbox>, permit: Arc<Permit>) -> Self {
-        services.metrics.connections.increment(1);
-        services.metrics.connections_opened.increment(1);
-        Self { services, outbox, permit }
+    pub(crate) fn new(sessions: Arc<Sessions>, outbox: Arc<Outbox>, permit: Arc<Permit>) -> Self {
+        let metrics = &sessions.services.metrics;
+        metrics.connections.increment(1);
+        metrics.connections_opened.increment(1);
+        Self { sessions, outbox, permit }
     }
 }
 
@@ -26,7 +27,8 @@ impl Drop for ConnectionGuard {
             self.outbox.close(CloseReason::Internal);
         }
         let reason = self.outbox.closed().unwrap_or(CloseReason::Lost);
-        self.services.metrics.connections.decrement(1);
-        self.services.metrics.connections_closed.of(reason).increment(1);
+        let metrics = &self.sessions.services.metrics;
+        metrics.connections.decrement(1);
+        metrics.connections_closed.of(reason).increment(1);
     }
 }

@@ -18,10 +18,10 @@ use crate::{
     encoded_message::EncodedMessage,
     error::{Code, Refusal},
     rate::{Rate, TokenBucket},
+    services::NodeServices,
     session::{
         connection_guard::ConnectionGuard,
         end::{End, Read},
-        node_services::NodeServices,
     },
     socket::{Decoder, Incoming, Wire},
 };
@@ -50,11 +50,6 @@ impl Inbound {
             bytes: TokenBucket::default(),
             encoding,
         }
-    }
-
-    /// The encoding of both sides.
-    pub(crate) fn encoding(&self) -> Encoding {
-        self.encoding
     }
 
     /// Whether a message has begun that is not complete.
@@ -90,9 +85,9 @@ impl Inbound {
 
     /// Cuts bytes into frames.
     pub(crate) fn decode(&mut self, guard: &ConnectionGuard, bytes: &mut [u8]) -> Read {
-        let ConnectionGuard { services, outbox, .. } = guard;
+        let ConnectionGuard { sessions, outbox, .. } = guard;
         let encoding = self.encoding;
-        let NodeServices { limits, metrics, .. } = &**services;
+        let NodeServices { limits, metrics, .. } = &*sessions.services;
         metrics.bytes_received.increment(bytes.len() as u64);
         let mut frames = Vec::new();
         let mut empty = 0;

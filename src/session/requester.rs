@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::{access::grants::Grants, outbox::Outbox, session::node_services::NodeServices, socket::ConnectionId};
+use crate::{access::grants::Grants, outbox::Outbox, services::NodeServices, socket::ConnectionId};
 
 /// The connection that a request comes from.
 pub(crate) struct Requester<'a> {
-    pub(crate) services: &'a Arc<NodeServices>,
+    pub(crate) services: &'a NodeServices,
     pub(crate) outbox: &'a Arc<Outbox>,
     /// Its present grants.
     pub(crate) grants: &'a Grants,

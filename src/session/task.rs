@@ -9,21 +9,21 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::session::connection::Session;
+use crate::session::websocket_session::WebSocketSession;
 
 /// The task of a connection; resolves when the connection has ended.
 pub(crate) enum ConnectionTask {
     /// For bytes.
-    Waiting(Session),
+    Waiting(WebSocketSession),
     /// On what they say; gives the session back unless it ended.
-    Working(Pin<Box<dyn Future<Output = Option<Session>> + Send>>),
+    Working(Pin<Box<dyn Future<Output = Option<WebSocketSession>> + Send>>),
     /// Over, or just being looked at: a panic meanwhile drops the session while
     /// it unwinds, which tells the client why.
     Over,
 }
 
 impl ConnectionTask {
-    pub(crate) fn of(session: Session) -> Self {
+    pub(crate) fn of(session: WebSocketSession) -> Self {
         // It may have sent more right behind its `connect`.
         if session.is_settled() {
             return Self::Waiting(session);

@@ -4,7 +4,7 @@ use crate::{
     access::grants::Grants,
     clock::unix_millis,
     proto::{Client, Limits, Welcome},
-    session::node_services::NodeServices,
+    services::NodeServices,
     socket::ConnectionId,
     subject::SUBJECT_BYTES,
 };

@@ -1,4 +1,4 @@
-//! The services of a node that its sessions and HTTP requests use.
+//! The services of a node, which its sessions and its HTTP handlers share.
 
 use std::sync::Arc;
 
@@ -11,15 +11,13 @@ use crate::{
     fetch::Fetcher,
     hub::Hub,
     metrics::Metrics,
-    outbox::Policy,
     publish::Publisher,
     quota::Quotas,
     request::Requests,
-    session::{queue::QueueRoom, registry::Connections},
     tasks::Tasks,
 };
 
-/// The services of a node that its sessions and HTTP requests use.
+/// The services of a node, which its sessions and its HTTP handlers share.
 #[derive(Debug)]
 pub struct NodeServices {
     /// Name of the node.
@@ -40,16 +38,10 @@ pub struct NodeServices {
     pub publisher: Arc<Publisher>,
     /// Where questions to services go.
     pub requests: Arc<Requests>,
-    /// Room for what waits for its turn.
-    pub(crate) queue_room: Arc<QueueRoom>,
     /// Reads what is stored.
     pub fetcher: Arc<Fetcher>,
-    /// Where the connection is listed.
-    pub registry: Arc<Connections>,
     /// Cancelled when the node leaves.
     pub leaving: CancellationToken,
-    /// The policy that outboxes share.
-    pub policy: Arc<Policy>,
     /// Owner of its tasks.
     pub tasks: Tasks,
     /// Where it counts.

@@ -19,7 +19,11 @@ try {
   run('scripts/codes.mjs', ...(check ? ['--check'] : []));
   if (!check) rmSync(dist, { recursive: true, force: true });
   await build({
-    entryPoints: { notifier: join(root, 'src/index.ts'), codes: join(root, 'src/codes.ts') },
+    entryPoints: {
+      notifier: join(root, 'src/index.ts'),
+      codes: join(root, 'src/codes.ts'),
+      testing: join(root, 'src/testing/index.ts'),
+    },
     outdir: out,
     bundle: true,
     minify: true,

@@ -1,10 +1,9 @@
 // Runs wire cases: what a client is asked to do, what it sends for it, what a node answers, and what its handlers hear.
 // The cases are data (cases/*.json), so that a client in another language can be held against the same ones.
 import assert from 'node:assert/strict';
-import WebSocket from 'ws';
 import { createClient } from '../src/client.js';
 import type { Client } from '../src/client.js';
-import type { SubscribeOptions, Subscription, WebSocketConstructor } from '../src/types.js';
+import type { SubscribeOptions, Subscription } from '../src/types.js';
 import { type Frame, type Peer, ScriptedNode } from './scripted.js';
 import { pause, until } from './wait.js';
 
@@ -45,12 +44,11 @@ export interface Case {
 
 type Heard = Record<string, unknown>;
 
-export async function runCase({ tokens, steps }: Case): Promise<void> {
-  const node = await ScriptedNode.start();
+export async function runCase({ tokens, steps }: Case, node: ScriptedNode): Promise<void> {
   const left = [...(tokens ?? [])];
   const client = createClient({
     url: node.url,
-    WebSocket: WebSocket as unknown as WebSocketConstructor,
+    WebSocket: node.WebSocket,
     ...(tokens && { token: () => left.shift() ?? assert.fail('a token too many was asked for') }),
   });
   const run = new Run(node, client);

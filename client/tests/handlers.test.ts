@@ -188,6 +188,6 @@ void it('a page that was turned away is used again once it is configured anew', 
     await assert.rejects(client.publish('x', 2), { code: 'unauthorized' });
     client.configure({});
     void client.publish('x', 3).catch(() => {});
-    const { socket } = await node.peer(2);
-    assert.equal(socket.readyState, socket.OPEN);
+    await (await node.peer(2)).welcome();
+    await until(() => client.status.getSnapshot().status === 'online', 'online');
   }));

@@ -1,7 +1,9 @@
 // A node that does what it is told, frame by frame. No logic of its own but the WebSocket.
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { WebSocketServer, type WebSocket } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
+import { webSockets } from '../src/testing/wire.js';
+import type { WebSocketConstructor } from '../src/types.js';
 import { until } from './wait.js';
 
 export type Frame = Record<string, unknown> & { id?: number };
@@ -16,17 +18,24 @@ export const LIMITS = {
   requestsInFlight: 16,
 };
 
+/** The node's end of a connection. */
+interface Line {
+  send(text: string): void;
+  close(code: number, reason: string): void;
+  /** Ends it without a Close frame. */
+  terminate(): void;
+}
+
 /** One client's connection: what it has sent, and what it is to be told. */
 export class Peer {
   readonly frames: Frame[] = [];
   closed: { code: number } | undefined;
   #taken = 0;
 
-  constructor(readonly socket: WebSocket) {
-    socket.on('message', (message) => {
-      for (const line of String(message).split('\n')) if (line) this.frames.push(JSON.parse(line) as Frame);
-    });
-    socket.on('close', (code) => (this.closed = { code }));
+  constructor(readonly socket: Line) {}
+
+  received(message: string): void {
+    for (const line of message.split('\n')) if (line) this.frames.push(JSON.parse(line) as Frame);
   }
 
   /** The client's next frame, which has to have this body. */
@@ -64,13 +73,14 @@ export class Peer {
 
 export class ScriptedNode {
   readonly peers: Peer[] = [];
-  readonly #server: WebSocketServer;
 
-  private constructor(server: WebSocketServer) {
-    this.#server = server;
-    server.on('connection', (socket) => this.peers.push(new Peer(socket)));
-  }
+  private constructor(
+    readonly url: string,
+    readonly WebSocket: WebSocketConstructor,
+    readonly end: () => void,
+  ) {}
 
+  /** Over the network. */
   static async start(): Promise<ScriptedNode> {
     const server = new WebSocketServer({
       host: '127.0.0.1',
@@ -78,11 +88,27 @@ export class ScriptedNode {
       handleProtocols: (offered) => (offered.has('notifier.v1.json') ? 'notifier.v1.json' : false),
     });
     await once(server, 'listening');
-    return new ScriptedNode(server);
+    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/v1/ws`;
+    const node = new ScriptedNode(url, WebSocket as unknown as WebSocketConstructor, () => server.close());
+    server.on('connection', (socket) => {
+      const peer = new Peer(socket);
+      socket.on('message', (message) => peer.received(String(message)));
+      socket.on('close', (code) => (peer.closed = { code }));
+      node.peers.push(peer);
+    });
+    return node;
   }
 
-  get url(): string {
-    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1/ws`;
+  /** Over the connections in memory that tests of components use. */
+  static inMemory(): ScriptedNode {
+    const accept = webSockets((wire) => {
+      const peer = new Peer({ send: wire.send, close: wire.close, terminate: () => wire.close() });
+      wire.onmessage = (text) => peer.received(text);
+      wire.onclose = (code) => (peer.closed = { code });
+      node.peers.push(peer);
+    });
+    const node: ScriptedNode = new ScriptedNode('ws://fake.invalid/v1/ws', accept, () => {});
+    return node;
   }
 
   /** The connection that was opened as the `number`th, from 0. */
@@ -92,6 +118,6 @@ export class ScriptedNode {
 
   stop(): void {
     for (const { socket } of this.peers) socket.terminate();
-    this.#server.close();
+    this.end();
   }
 }

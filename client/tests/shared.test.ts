@@ -42,7 +42,11 @@ void it('five bundles of four versions are one kernel, that of the newest versio
       const opened = [];
       globalThis.WebSocket = class {
         constructor(url) { opened.push(url); this.frames = []; setTimeout(() => this.onopen(), 1); }
-        send(text) { for (const line of text.split('\\n')) seen.push(Object.keys(JSON.parse(line))[1]); }
+        send(text) {
+          for (const line of text.split('\\n')) seen.push(Object.keys(JSON.parse(line))[1]);
+          // After what else the same task may send.
+          setTimeout(() => globalThis.sent());
+        }
         close() {}
       };
       const copies = [];
@@ -55,8 +59,9 @@ void it('five bundles of four versions are one kernel, that of the newest versio
       copies[4].configure({ url: 'ws://node.example/v1/ws' });
       if (opened.length) throw new Error('connected before the page was parsed');
       document.readyState = 'interactive';
+      const sent = new Promise((resolve) => (globalThis.sent = resolve));
       page.dispatchEvent(new Event('DOMContentLoaded'));
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await sent;
       const { version, copies: all, subscriptions } = copies[0].inspect();
       console.log(JSON.stringify({ opened, seen, version: globalThis[Symbol.for('notifier.client.v1')].kernel.version, all, subscriptions: subscriptions.length }));
       process.exit(0);

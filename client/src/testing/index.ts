@@ -1,0 +1,4 @@
+// `@notifier/client/testing`: what tests of components need. Nothing of it belongs on a page.
+export { createFakeNode, type FakeNode, type FakeNodeOptions, type FakePublished, type FakeStatus } from './node.js';
+export type { FakeStream } from './streams.js';
+export { type Wire, webSockets } from './wire.js';

@@ -2,8 +2,27 @@
 // the two differ, so that what is committed is what the source says.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
+
+/** Files of dist, and what they are made of. */
+const ENTRIES = {
+  notifier: 'index.ts',
+  codes: 'codes.ts',
+  bridge: 'bridge.ts',
+  elements: 'elements/index.ts',
+  testing: 'testing/index.ts',
+};
+/** Packages of the page itself. */
+const FRAMEWORKS = ['react', 'svelte', 'vue'];
+/** The other entries find the library beside them instead of bringing a copy. */
+const oneLibrary = {
+  name: 'one-library',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /\/index\.js$/ }, ({ path, importer }) =>
+      join(dirname(importer), path) === join(root, 'src/index.js') ? { path: './notifier.js', external: true } : undefined,
+    ),
+};
 
 const root = new URL('..', import.meta.url).pathname;
 const check = process.argv.includes('--check');
@@ -19,17 +38,15 @@ try {
   run('scripts/codes.mjs', ...(check ? ['--check'] : []));
   if (!check) rmSync(dist, { recursive: true, force: true });
   await build({
-    entryPoints: {
-      notifier: join(root, 'src/index.ts'),
-      codes: join(root, 'src/codes.ts'),
-      testing: join(root, 'src/testing/index.ts'),
-    },
+    entryPoints: Object.fromEntries(Object.entries(ENTRIES).map(([name, file]) => [name, join(root, 'src', file)])),
     outdir: out,
     bundle: true,
     minify: true,
     format: 'esm',
     target: 'es2022',
     define: { __VERSION__: JSON.stringify(version) },
+    external: FRAMEWORKS,
+    plugins: [oneLibrary],
     logLevel: 'warning',
   });
   tsc('-p', root);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { launch, Site } from './browser.js';
+import { launch, Site, visit as visitIn } from './browser.js';
 import { World } from './real.js';
 import { pause, until } from './wait.js';
 
@@ -39,22 +39,7 @@ const online = (page: Page): Promise<boolean> =>
     return status.status === 'online' && subscriptions.every(({ state }) => state === 'live');
   }, 'online');
 
-/** Opens a page and looks for faults in its console until it is closed. */
-async function visit(run: (page: Page) => Promise<void>, address: string): Promise<void> {
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  const faults: string[] = [];
-  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
-  page.on('pageerror', (error) => faults.push(String(error)));
-  try {
-    await page.goto(address);
-    await run(page);
-    // What the browser itself says of a connection that could not be made is no fault of the page.
-    assert.deepEqual(faults.filter((text) => !text.includes('WebSocket connection to')), []);
-  } finally {
-    await context.close();
-  }
-}
+const visit = (run: (page: Page) => Promise<void>, address: string): Promise<void> => visitIn(browser, address, run);
 
 void it('two bundles of two versions share one WebSocket, under a strict policy, with nothing on `window` but a symbol', async () => {
   const team = (name: string): string => `

@@ -1,17 +1,26 @@
 // A real Chromium, and pages made of bundles that know nothing of each other.
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { type Browser, chromium } from 'playwright-core';
+import { type Browser, chromium, type Page } from 'playwright-core';
 import { ROOT } from './paths.js';
+
+/** What a page imports, from its source. */
+const ENTRIES = [
+  ['', 'index.ts'],
+  ['/bridge', 'bridge.ts'],
+  ['/elements', 'elements/index.ts'],
+  ['/testing', 'testing/index.ts'],
+] as const;
 
 /** A team's script: imports its own copy of the library, under a version of its own. */
 async function bundle(source: string, version: string): Promise<string> {
   const { outputFiles } = await build({
     stdin: { contents: source, resolveDir: ROOT, loader: 'ts' },
-    alias: { '@notifier/client': join(ROOT, 'src/index.ts') },
+    alias: Object.fromEntries(ENTRIES.map(([name, file]) => [`@notifier/client${name}`, join(ROOT, 'src', file)])),
     bundle: true,
     minify: true,
     format: 'esm',
@@ -45,7 +54,7 @@ export class Site {
   }
 
   /** Adds a page of several scripts and returns its address. */
-  async page(name: string, scripts: { source: string; version: string }[], node: string): Promise<string> {
+  async page(name: string, scripts: { source: string; version: string }[], node: string, body = ''): Promise<string> {
     const tags: string[] = [];
     for (const [index, { source, version }] of scripts.entries()) {
       const file = `/${name}-${index}.js`;
@@ -53,7 +62,7 @@ export class Site {
       tags.push(`<script type="module" src="${file}"></script>`);
     }
     const meta = `<meta name="notifier-url" content="${node}">`;
-    this.#files.set(`/${name}`, ['text/html', `<!doctype html><title>${name}</title>${meta}${tags.join('')}`]);
+    this.#files.set(`/${name}`, ['text/html', `<!doctype html><html lang="en"><title>${name}</title>${meta}${tags.join('')}${body}`]);
     return this.address(name);
   }
 
@@ -64,6 +73,23 @@ export class Site {
   stop(): void {
     this.server.closeAllConnections();
     this.server.close();
+  }
+}
+
+/** Opens a page and looks for faults in its console until it is closed. */
+export async function visit(browser: Browser, address: string, run: (page: Page) => Promise<void>): Promise<void> {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const faults: string[] = [];
+  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+  page.on('pageerror', (error) => faults.push(String(error)));
+  try {
+    await page.goto(address);
+    await run(page);
+    // What the browser itself says of a connection that could not be made is no fault of the page.
+    assert.deepEqual(faults.filter((text) => !text.includes('WebSocket connection to')), []);
+  } finally {
+    await context.close();
   }
 }
 

@@ -1,7 +1,7 @@
 // What is shipped: its size, its exports, its types, and that it does nothing before it is asked.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { deflateSync } from 'node:zlib';
@@ -13,6 +13,13 @@ import { DIST, REPOSITORY, ROOT } from './paths.js';
  * nodes, limits of rate and size, and checks of what would end the connection of all came on top, and each is a promise.
  */
 const MOST_BYTES = 10_240;
+/** The same for the other entries, which come on top of it. */
+const ENTRY_BYTES: Record<string, number> = {
+  'bridge.js': 1_024,
+  'codes.js': 1_024,
+  'elements.js': 3_072,
+  'testing.js': 4_096,
+};
 
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
   dependencies?: object;
@@ -20,9 +27,19 @@ const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as
   exports: Record<string, string | Record<string, string>>;
 };
 
-void it('the library keeps to its size', () => {
-  const bytes = deflateSync(readFileSync(join(DIST, 'notifier.js')), { level: 9 }).length;
-  assert.ok(bytes <= MOST_BYTES, `${bytes} bytes`);
+void it('the library and each other entry keep to their size', () => {
+  const budgets = { 'notifier.js': MOST_BYTES, ...ENTRY_BYTES };
+  assert.deepEqual(readdirSync(DIST).filter((file) => file.endsWith('.js')).sort(), Object.keys(budgets).sort());
+  for (const [file, most] of Object.entries(budgets)) {
+    const bytes = deflateSync(readFileSync(join(DIST, file)), { level: 9 }).length;
+    assert.ok(bytes <= most, `${file}: ${bytes} bytes`);
+  }
+});
+
+void it('no entry brings a second copy of the library', () => {
+  for (const file of Object.keys(ENTRY_BYTES)) {
+    assert.ok(!readFileSync(join(DIST, file), 'utf8').includes('notifier.client.v1'), file);
+  }
 });
 
 void it('what is committed is what the source gives', () => {
@@ -48,7 +65,7 @@ void it('an import touches nothing, wherever it happens: no global, no listener,
     await import(process.argv[1]);
     if (touched.length || Reflect.ownKeys(globalThis).length !== before) throw new Error('touched ' + touched);
   `;
-  for (const entry of ['notifier.js', 'codes.js', 'testing.js']) {
+  for (const entry of ['notifier.js', 'bridge.js', 'codes.js', 'elements.js', 'testing.js']) {
     execFileSync(process.execPath, ['--input-type=module', '-e', script, join(DIST, entry)], { stdio: 'pipe' });
   }
 });

@@ -11,7 +11,11 @@ const ENTRIES = {
   codes: 'codes.ts',
   bridge: 'bridge.ts',
   elements: 'elements/index.ts',
+  lit: 'lit.ts',
+  react: 'react.ts',
+  svelte: 'svelte.ts',
   testing: 'testing/index.ts',
+  vue: 'vue.ts',
 };
 /** Packages of the page itself. */
 const FRAMEWORKS = ['react', 'svelte', 'vue'];

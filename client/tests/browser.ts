@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import { compiled, type Files } from './frameworks.js';
 import { ROOT } from './paths.js';
 
 /** What a page imports, from its source. */
@@ -13,11 +14,21 @@ const ENTRIES = [
   ['', 'index.ts'],
   ['/bridge', 'bridge.ts'],
   ['/elements', 'elements/index.ts'],
+  ['/lit', 'lit.ts'],
+  ['/react', 'react.ts'],
+  ['/svelte', 'svelte.ts'],
   ['/testing', 'testing/index.ts'],
+  ['/vue', 'vue.ts'],
 ] as const;
 
+export interface Script {
+  source: string;
+  version: string;
+  files?: Files;
+}
+
 /** A team's script: imports its own copy of the library, under a version of its own. */
-async function bundle(source: string, version: string): Promise<string> {
+async function bundle({ source, version, files = {} }: Script): Promise<string> {
   const { outputFiles } = await build({
     stdin: { contents: source, resolveDir: ROOT, loader: 'ts' },
     alias: Object.fromEntries(ENTRIES.map(([name, file]) => [`@notifier/client${name}`, join(ROOT, 'src', file)])),
@@ -25,7 +36,15 @@ async function bundle(source: string, version: string): Promise<string> {
     minify: true,
     format: 'esm',
     target: 'es2022',
-    define: { __VERSION__: JSON.stringify(version), 'process.env.NODE_ENV': '"development"' },
+    jsx: 'automatic',
+    plugins: [compiled(files, ROOT)],
+    define: {
+      __VERSION__: JSON.stringify(version),
+      'process.env.NODE_ENV': '"development"',
+      __VUE_OPTIONS_API__: 'false',
+      __VUE_PROD_DEVTOOLS__: 'false',
+      __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false',
+    },
     write: false,
   });
   return outputFiles[0]?.text ?? '';
@@ -54,11 +73,11 @@ export class Site {
   }
 
   /** Adds a page of several scripts and returns its address. */
-  async page(name: string, scripts: { source: string; version: string }[], node: string, body = ''): Promise<string> {
+  async page(name: string, scripts: Script[], node: string, body = ''): Promise<string> {
     const tags: string[] = [];
-    for (const [index, { source, version }] of scripts.entries()) {
+    for (const [index, script] of scripts.entries()) {
       const file = `/${name}-${index}.js`;
-      this.#files.set(file, ['text/javascript', await bundle(source, version)]);
+      this.#files.set(file, ['text/javascript', await bundle(script)]);
       tags.push(`<script type="module" src="${file}"></script>`);
     }
     const meta = `<meta name="notifier-url" content="${node}">`;

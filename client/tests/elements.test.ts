@@ -51,7 +51,7 @@ const shows = (page: Page, selector: string, expected: string): Promise<boolean>
 const part = (page: Page, name: string): Promise<string | null> => page.locator(`notifier-status [part=${name}]`).textContent();
 const matches = (page: Page, selector: string): Promise<boolean> => page.evaluate((one) => !!document.querySelector(one), selector);
 
-void it('<notifier-status> shows each status, lets styles name it, and offers to try again where nothing else helps', () =>
+void it('the status element shows each status, lets styles name it, and offers to try again where nothing else helps', () =>
   at('<notifier-status label-online="On air"></notifier-status><notifier-subscribe subject="shop.x"></notifier-subscribe>', async (page) => {
     await until(async () => (await part(page, 'label')) === 'On air', 'online');
     assert.ok(await matches(page, 'notifier-status:state(online)'));
@@ -71,7 +71,7 @@ void it('<notifier-status> shows each status, lets styles name it, and offers to
     assert.equal(await part(page, 'label'), 'Live again');
   }));
 
-void it('<notifier-status> reads out what lasts, and neither what passes at once nor each second of a countdown', () =>
+void it('the status element reads out what lasts, and neither what passes at once nor each second of a countdown', () =>
   at('<notifier-status></notifier-status><notifier-subscribe subject="shop.x"></notifier-subscribe>', async (page) => {
     await until(() => matches(page, 'notifier-status:state(online)'), 'online');
     await page.evaluate(() => {
@@ -109,7 +109,7 @@ void it('axe finds no violation in the elements, whatever they show', () =>
     },
   ));
 
-void it('<notifier-subscribe> shows values as text alone, tells each event, and ends with its place in the document', () =>
+void it('the subscribe element shows values as text alone, tells each event, and ends with its place in the document', () =>
   at(
     `<notifier-subscribe id="whole" subject="shop.cart.u42" snapshot bind="total.amount">-</notifier-subscribe>
     <notifier-subscribe id="parts" subject="shop.cart.*" snapshot><b data-bind="items">-</b> <i data-bind="note">-</i></notifier-subscribe>
@@ -140,7 +140,7 @@ void it('<notifier-subscribe> shows values as text alone, tells each event, and 
     },
   ));
 
-void it('<notifier-subscribe> tells a refusal, a lost connection and a gap', () =>
+void it('the subscribe element tells a refusal, a lost connection and a gap', () =>
   at('<notifier-subscribe id="ok" subject="shop.a"></notifier-subscribe>', async (page) => {
     await page.evaluate(() => {
       for (const type of ['notifier-error', 'notifier-gap']) {

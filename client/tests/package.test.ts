@@ -18,11 +18,17 @@ const ENTRY_BYTES: Record<string, number> = {
   'bridge.js': 1_024,
   'codes.js': 1_024,
   'elements.js': 3_072,
+  'lit.js': 512,
+  'react.js': 640,
+  'svelte.js': 512,
   'testing.js': 4_096,
+  'vue.js': 512,
 };
 
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
   dependencies?: object;
+  peerDependencies: Record<string, string>;
+  peerDependenciesMeta: Record<string, { optional: boolean }>;
   sideEffects: boolean;
   exports: Record<string, string | Record<string, string>>;
 };
@@ -48,6 +54,7 @@ void it('what is committed is what the source gives', () => {
 
 void it('every export is there, and there is no dependency', () => {
   assert.equal(manifest.dependencies, undefined);
+  for (const name of Object.keys(manifest.peerDependencies)) assert.ok(manifest.peerDependenciesMeta[name]?.optional, name);
   assert.equal(manifest.sideEffects, false);
   for (const target of Object.values(manifest.exports).flatMap((one) => (typeof one === 'string' ? one : Object.values(one)))) {
     assert.ok(readFileSync(join(ROOT, target)).length > 0, target);
@@ -65,7 +72,7 @@ void it('an import touches nothing, wherever it happens: no global, no listener,
     await import(process.argv[1]);
     if (touched.length || Reflect.ownKeys(globalThis).length !== before) throw new Error('touched ' + touched);
   `;
-  for (const entry of ['notifier.js', 'bridge.js', 'codes.js', 'elements.js', 'testing.js']) {
+  for (const entry of ['notifier.js', 'bridge.js', 'codes.js', 'elements.js', 'lit.js', 'testing.js']) {
     execFileSync(process.execPath, ['--input-type=module', '-e', script, join(DIST, entry)], { stdio: 'pipe' });
   }
 });

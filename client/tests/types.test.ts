@@ -1,6 +1,10 @@
 // Types of data by subject. What is wrong here does not compile, so there is nothing to run.
 import { it } from 'node:test';
 import type { Client } from '../src/client.js';
+import { type ControllerHost, LiveController } from '../src/lit.js';
+import * as react from '../src/react.js';
+import * as svelte from '../src/svelte.js';
+import * as vue from '../src/vue.js';
 import type { DataOf } from '../src/types.js';
 
 interface Cart {
@@ -36,6 +40,17 @@ export function subjectsAndPatternsHaveTheTypesThatAreDeclared(client: Client): 
   client.subscribe('typed.cart.u42', ({ data }) => data.price);
   // @ts-expect-error: nothing is known of this subject, so its data has to be looked at first
   client.subscribe('elsewhere', ({ data }) => data.items);
+}
+
+export function everyFrameworkKnowsTheTypes(host: ControllerHost): void {
+  holds<Same<ReturnType<typeof react.useLive<'typed.cart.u42'>>['value'], Cart | undefined>>();
+  react.useSubscribe('typed.price.eur', ({ data }) => data.toFixed());
+  react.useLive('typed.cart.*', { reduce: (sum: number | undefined, { data }) => (sum ?? 0) + data.items }).value?.toFixed();
+  vue.useLive(() => 'typed.cart.u42' as const).value.value?.items.toFixed();
+  svelte.useLive('typed.exact').current.value?.trim();
+  new LiveController(host, 'typed.cart.u42').value?.items.toFixed();
+  // @ts-expect-error: a cart has no price
+  react.useSubscribe('typed.cart.u42', ({ data }) => data.price);
 }
 
 void it('types of data follow the subject, wildcards included', () => {});

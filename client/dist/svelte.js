@@ -1,0 +1,1 @@
+import{createSubscriber as i}from"svelte/reactivity";import{live as a,status as S}from"./notifier.js";function n({subscribe:t,getSnapshot:r}){let o=i(s=>{let e=!0,u=t(()=>{e||s()});return e=!1,u});return{get current(){return o(),r()}}}var p=(t,r={})=>n(a(t,r)),T=()=>n(S);export{p as useLive,T as useStatus};

@@ -19,6 +19,7 @@ const ENTRY_BYTES: Record<string, number> = {
   'codes.js': 1_024,
   'elements.js': 3_072,
   'lit.js': 512,
+  'optimistic.js': 1_280,
   'react.js': 640,
   'svelte.js': 512,
   'testing.js': 4_096,
@@ -72,7 +73,7 @@ void it('an import touches nothing, wherever it happens: no global, no listener,
     await import(process.argv[1]);
     if (touched.length || Reflect.ownKeys(globalThis).length !== before) throw new Error('touched ' + touched);
   `;
-  for (const entry of ['notifier.js', 'bridge.js', 'codes.js', 'elements.js', 'lit.js', 'testing.js']) {
+  for (const entry of ['notifier.js', 'bridge.js', 'codes.js', 'elements.js', 'lit.js', 'optimistic.js', 'testing.js']) {
     execFileSync(process.execPath, ['--input-type=module', '-e', script, join(DIST, entry)], { stdio: 'pipe' });
   }
 });

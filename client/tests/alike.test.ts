@@ -5,7 +5,7 @@ import { type Client, createClient } from '../src/client.js';
 import { createFakeNode, type FakeNode } from '../src/testing/node.js';
 import type { NotifierEvent } from '../src/types.js';
 import { World } from './real.js';
-import { until } from './wait.js';
+import { pause, until } from './wait.js';
 import { SOCKET } from './world.js';
 
 interface Place {
@@ -38,6 +38,10 @@ const PLACES: Record<string, Place> = {
 const told = ({ subject, data, id, stream, snapshot, replayed }: NotifierEvent): unknown =>
   [subject, data, id, stream, snapshot, replayed];
 
+/** A node reads its streams a moment after the broker has acknowledged an event. */
+const readable = (client: Client, subject: string, data: unknown): Promise<boolean> =>
+  until(async () => (await client.fetch(subject)).events.some((event) => event.data === data), `${String(data)} can be read`);
+
 for (const [name, place] of Object.entries(PLACES)) {
   void describe(`at the ${name} node`, () => {
     const test = (title: string, run: (client: Client) => Promise<void>): void =>
@@ -69,6 +73,7 @@ for (const [name, place] of Object.entries(PLACES)) {
       await place.publish('p.new.a', 1, 'new-1');
       await place.publish('p.new.b', 2, 'new-2');
       await place.publish('p.new.a', 3, 'new-3');
+      await readable(client, 'p.new.>', 3);
       for (const _ of [1, 2]) {
         const heard: unknown[] = [];
         await client.subscribe('p.new.>', (event) => heard.push(told(event))).ready;
@@ -78,6 +83,7 @@ for (const [name, place] of Object.entries(PLACES)) {
 
     test('what is stored is read in pieces, by cursor, and by the newest of each subject', async (client) => {
       for (const number of [1, 2, 3]) await place.publish(`d.read.${number % 2}`, number, `read-${number}`);
+      await readable(client, 'd.read.*', 3);
       const first = await client.fetch('d.read.*', { limit: 2 });
       assert.deepEqual([first.events.map(({ data }) => data), first.more], [[1, 2], true]);
       const rest = await client.fetch('d.read.*', { after: first.cursor });
@@ -89,12 +95,58 @@ for (const [name, place] of Object.entries(PLACES)) {
 
     test('a page that comes later goes on from a cursor', async (client) => {
       await place.publish('d.later.x', 1, 'later-1');
+      await readable(client, 'd.later.x', 1);
       const { cursor } = await client.fetch('d.later.x');
       await place.publish('d.later.x', 2, 'later-2');
+      await readable(client, 'd.later.x', 2);
       const heard: unknown[] = [];
       client.subscribe('d.later.x', ({ data, replayed }) => heard.push([data, replayed]), { after: cursor });
       await until(() => heard.length === 1, 'what came behind the cursor');
       assert.deepEqual(heard, [[2, true]]);
+    });
+
+    test('state that a component loads itself is joined without a hole, if its position was taken first', async (client) => {
+      // What the component's own service stores, and tells by events while the component loads.
+      const stored: Record<string, number> = {};
+      let number = 0;
+      let isOpen = true;
+      const change = async (): Promise<void> => {
+        const subject = `d.own.${++number % 3}`;
+        stored[subject] = number;
+        await place.publish(subject, number, `own-${number}`);
+      };
+      for (let i = 0; i < 5; i++) await change();
+      const service = (async () => {
+        while (isOpen) {
+          await change();
+          await pause(1);
+        }
+      })();
+      try {
+        // Another component has the subscription already: who comes late reads what is behind its own position.
+        await client.subscribe('d.own.*', () => {}).ready;
+        const { cursor } = await client.fetch('d.own.*', { last: true });
+        const begun = number;
+        await until(() => number > begun + 5, 'changes after the position');
+        const state = { ...stored };
+        const loaded = number;
+        await until(() => number > loaded + 5, 'changes after the state');
+        const seen: number[] = [];
+        client.subscribe('d.own.*', ({ subject, data }) => {
+          seen.push(data as number);
+          state[subject] = data as number;
+        }, { after: cursor });
+        await until(() => number > loaded + 15, 'changes after the subscription');
+        isOpen = false;
+        await service;
+        await until(() => seen.at(-1) === number, 'the last change');
+        assert.deepEqual(state, stored);
+        assert.ok((seen[0] ?? Infinity) <= begun + 1, `${seen[0]} is behind ${begun + 1}`);
+        assert.deepEqual(seen, seen.map((_, i) => (seen[0] ?? 0) + i));
+      } finally {
+        isOpen = false;
+        await service;
+      }
     });
 
     test('what is published is stored once under its id, and live subjects have no sequence', async (client) => {

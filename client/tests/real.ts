@@ -125,6 +125,8 @@ export class World {
   readonly sockets = new Set<Socket>();
   /** Sockets that stay open and carry nothing any more, as after a change of network. */
   readonly silent = new Set<Socket>();
+  /** Bytes to a client after which the next connection ends, wherever in a frame that is. */
+  cutAfter: (() => number) | undefined;
   #turn = 0;
 
   private constructor(
@@ -187,10 +189,19 @@ export class World {
     const node = running[this.#turn++ % running.length];
     if (!node) return void client.destroy();
     const server = connect(node.port, '127.0.0.1');
+    let left = this.cutAfter?.() ?? Infinity;
+    const carry = (from: Socket, to: Socket, bytes: Buffer): void => {
+      if (this.silent.has(from)) return;
+      if (from === server) left -= bytes.length;
+      if (left >= 0) return void to.write(bytes);
+      // The client gets what came before the cut, and no Close frame.
+      to.end(bytes.subarray(0, bytes.length + left));
+      from.destroy();
+    };
     for (const [from, to] of [[client, server], [server, client]] as const) {
       this.sockets.add(from);
       from.setNoDelay(true);
-      from.on('data', (bytes) => void (this.silent.has(from) || to.write(bytes)));
+      from.on('data', (bytes: Buffer) => carry(from, to, bytes));
       from.on('error', () => {});
       from.on('close', () => {
         this.sockets.delete(from);

@@ -91,10 +91,10 @@ impl Encoding {
         .carrying(messages.len())
     }
 
-    /// The frames of a client's message, each as it is or what is wrong with it.
+    /// The frames of a client's message, each one or the field that is wrong in it.
     ///
     /// # Errors
-    /// When any part of it is no frame; none of it counts then.
+    /// When any part of the message is not a frame; no other part counts then.
     pub fn read_client(self, message: &[u8]) -> Result<Vec<Result<ClientFrame, Misplaced>>, BadFrame> {
         match self {
             Self::Json => Ok(json::read(message)?.into_iter().map(|ReadFrame(read)| read).collect()),
@@ -105,7 +105,7 @@ impl Encoding {
     /// The frames of a node's message.
     ///
     /// # Errors
-    /// When any part of it is no frame.
+    /// When any part of the message is not a frame.
     pub fn read_server(self, message: &[u8]) -> Result<Vec<ServerFrame>, BadFrame> {
         match self {
             Self::Json => json::read(message),

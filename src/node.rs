@@ -80,7 +80,7 @@ pub enum NodeError {
     Stream {
         /// Its name.
         name: String,
-        /// What is wrong, and the remedy.
+        /// The problem, and the remedy.
         problem: StreamError,
     },
     /// A task on which others depend has panicked; the log says which.
@@ -200,7 +200,7 @@ impl Node {
         self.internal.address()
     }
 
-    /// The door for events, for whoever embeds a node.
+    /// The publisher, for a program that embeds a node.
     pub fn publisher(&self) -> Arc<Publisher> {
         self.publisher.clone()
     }

@@ -1,10 +1,10 @@
-//! What one client is to receive: written to its socket at once, queued only
-//! while that socket is full. Free of frames' meaning.
+//! Messages for one client: written to its socket at once, queued only while that
+//! socket is full. Free of their meaning.
 //!
 //! [`Outbox::push`] never waits. While nothing is queued it writes to the
 //! socket itself, so the usual delivery costs one system call and no wake-up.
 //! A socket that is full gets a queue, bounded in bytes and frames, and a task
-//! that drains it; whatever has piled up by then leaves as ONE WebSocket
+//! that drains it; all that has piled up by then leaves as ONE WebSocket
 //! message, so a client that lags gets fewer, larger messages.
 
 mod policy;
@@ -53,18 +53,18 @@ struct State {
     framing: Framing,
     /// Why nothing more is taken.
     closed: Option<CloseReason>,
-    /// Somebody collects what is to leave together.
+    /// Messages are collected, to leave together.
     held: bool,
     /// The moment at which the client last wanted something; [`IN_USE`] while
     /// it waits for something.
     wanted: u32,
 }
 
-/// Collects what is pushed, by whomever, and sends it when it is dropped.
+/// Collects all messages that are pushed, and sends them when it is dropped.
 #[derive(Debug)]
 pub struct Held(Arc<Outbox>);
 
-/// What became of a message that can be had again later.
+/// The fate of a message that can be offered again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     /// It is written or queued.
@@ -159,20 +159,21 @@ impl Outbox {
         }
     }
 
-    /// Holds back what is pushed until the answer is dropped, so that several
+    /// Holds back messages until the answer is dropped, so that several
     /// short frames leave as one message. For a moment only, never across an
     /// await: the bounds of the queue do not apply meanwhile.
     #[must_use]
     pub fn hold(self: &Arc<Self>) -> Held {
         let mut state = self.lock();
-        // What is queued already has a task that sends the rest with it.
+        // A queue already has a task that sends the rest with it.
         state.held |= state.waiting.is_none();
         Held(self.clone())
     }
 
-    /// Sends the last message of the framing, a Close frame, behind what is queued; nothing more is taken. What
-    /// waits is dropped if the reason says so ([`CloseReason::drops_queue`]), but
-    /// for what the socket has begun to take. The first reason stands.
+    /// Sends the last message of the framing, a Close frame, behind the queue; nothing
+    /// more is taken. The queue is dropped if the reason says so
+    /// ([`CloseReason::drops_queue`]), but for the message that the socket has begun
+    /// to take. The first reason stands.
     pub fn close(self: &Arc<Self>, reason: CloseReason) {
         self.close_locked(&mut self.lock(), reason);
     }
@@ -183,7 +184,7 @@ impl Outbox {
         self.close_with(&mut self.lock(), CloseReason::Normal, Some(last));
     }
 
-    /// Whether the socket is full and frames wait: whoever reads slowly answers late.
+    /// Whether the socket is full and messages wait: a client that reads slowly answers late.
     pub fn is_waiting(&self) -> bool {
         self.lock().waiting.is_some()
     }

@@ -6,13 +6,17 @@
 //! heartbeats come from the registry.
 
 mod requester;
+mod drain;
 mod end;
 mod expiry;
 mod fetching;
 mod heartbeat;
 mod in_flight;
 mod inbound;
+mod keep_alive;
+mod mailbox;
 mod task;
+mod token_expiry;
 mod connection_info;
 mod connection_guard;
 mod publishing;

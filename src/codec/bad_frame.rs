@@ -8,7 +8,7 @@ pub enum BadFrame {
     Json {
         /// Which line of the message, from 1.
         line: usize,
-        /// What the parser says.
+        /// The error of the parser.
         source: serde_json::Error,
     },
     /// Not protocol buffers, or not a batch.

@@ -10,7 +10,7 @@ use crate::{codec::bad_frame::BadFrame, event::Message, proto::embeddable};
 
 /// Appends a frame as one line, without the line feed.
 pub(crate) fn write(frame: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
-    // Writing to memory cannot fail, and no frame has a key that is no string.
+    // Writing to memory cannot fail, and all keys of frames are strings.
     let written = serde_json::to_writer(out, frame);
     debug_assert!(written.is_ok(), "{written:?}");
 }

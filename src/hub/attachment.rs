@@ -113,6 +113,11 @@ impl Attachment {
         self.subscriptions.iter().any(|subscription| subscription.pattern() == pattern && !subscription.is_refused())
     }
 
+    /// The patterns that the connection has subscribed.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.subscriptions.iter().filter(|subscription| !subscription.is_refused()).map(Subscription::pattern)
+    }
+
     /// The encoding of the connection.
     pub fn encoding(&self) -> Encoding {
         self.member.encoding()

@@ -1,10 +1,10 @@
-//! What all outboxes of a node share.
+//! The policy of all outboxes of a node.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{metrics::Metrics, tasks::Tasks};
 
-/// What all outboxes of a node share.
+/// The policy of all outboxes of a node.
 #[derive(Debug)]
 pub struct Policy {
     /// Bytes that may wait. One frame may exceed it, so that an event larger

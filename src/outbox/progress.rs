@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use crate::outbox::policy::Policy;
 
-/// A client has to take what its queue may hold within so many stall times, or
+/// Stall times within which a client has to take as much as its queue may hold, or
 /// all that waits: with the defaults 1.1 kB/s, less than the slowest of phones.
 const STALL_TIMES: usize = 8;
 
-/// What a client has taken within a stall time.
+/// The bytes that a client has taken within a stall time.
 #[derive(Debug)]
 pub(crate) struct Progress {
     since: Instant,
@@ -52,7 +52,7 @@ mod tests {
         let policy = Policy { bytes: 800, frames: 4, close_time: Duration::ZERO, stall_time, tasks, metrics };
         let begun = Instant::now();
         let rows = [
-            // What waits, what it takes, seconds later.
+            // Bytes that wait, bytes that it takes, seconds later.
             ("nothing, but there is time", 1_000, 0, 29, true),
             ("nothing", 1_000, 0, 30, false),
             ("too little", 1_000, 99, 30, false),

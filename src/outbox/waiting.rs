@@ -1,5 +1,5 @@
-//! What waits for a socket that is full: frames that have begun to leave, and
-//! messages that may still be joined or dropped. Free of the socket.
+//! The queue of a socket that is full: bytes that have begun to leave, and messages
+//! that may still be joined or dropped. Free of the socket.
 
 use std::{collections::VecDeque, io::IoSlice, sync::Arc};
 
@@ -18,7 +18,7 @@ const BATCH_BUFFERS: usize = 128;
 /// A head can be made for every batch, its separators included.
 const _: () = assert!(BATCH_BYTES + BATCH_BUFFERS <= JOINED_BYTES);
 
-/// What waits for one socket.
+/// The queue of one socket.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     /// Framed and begun: has to be finished, or the stream would lose its frames.
@@ -69,13 +69,13 @@ impl Waiting {
         !self.begun.is_empty()
     }
 
-    /// What leaves next, for one vectored write.
+    /// The bytes that leave next, for one vectored write.
     pub(crate) fn buffers(&self) -> Vec<IoSlice<'_>> {
         self.begun.iter().take(BATCH_BUFFERS).map(|bytes| IoSlice::new(bytes)).collect()
     }
 
-    /// Whether it has no room for this. An answer may exceed the bounds once
-    /// more: who reads slowly what is stored has a full queue all the time.
+    /// Whether the queue has no room for a message. Answers may take the bounds twice: a
+    /// client that catches up slowly has a full queue all the time.
     pub(crate) fn is_full_for(&self, policy: &Policy, message: &EncodedMessage) -> bool {
         self.is_full(policy, if message.events() == 0 { 2 } else { 1 })
     }

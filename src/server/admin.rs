@@ -26,6 +26,7 @@ use crate::{
     },
     session::Connections,
     socket::ConnectionId,
+    subject::Pattern,
 };
 
 /// Where the verbs are.
@@ -184,20 +185,29 @@ impl Admin {
     }
 
     /// `POST {token | connection, verb, subject}`: may somebody do something, and
-    /// by which grant? The connection is one of this node.
+    /// by which grant? For a connection, which is one of this node, also the
+    /// patterns that it has subscribed and that the subject is among.
     async fn explain(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
         let Explain { token, connection, verb, subject } = read(request).await?;
         let verb = verb.parse().map_err(|why: BadAction| bad(format!("`verb` {why}")))?;
-        let grants = match (token, connection) {
-            (token, None) => self.access.admit(token.as_deref()).await?,
-            (None, Some(connection)) => self.registry.grants(named(&connection)?).ok_or_else(|| {
-                Refusal::new(Code::NotFound, "this node has no such connection; /admin/connections tells which does")
-            })?,
+        let (grants, subscribed) = match (token, connection) {
+            (token, None) => (self.access.admit(token.as_deref()).await?, None),
+            (None, Some(connection)) => {
+                let id = named(&connection)?;
+                let unknown = "this node has no such connection; /admin/connections tells which does";
+                let grants = self.registry.grants(id).ok_or_else(|| Refusal::new(Code::NotFound, unknown))?;
+                (grants, self.registry.subscriptions(id).await)
+            }
             (Some(_), Some(_)) => {
                 return Err(bad("name `token` or `connection`, or neither for an anonymous client").into());
             }
         };
-        let explained = serde_json::to_string(&grants.explain(verb, &subject)).unwrap_or_default();
+        let mut explained = serde_json::to_value(grants.explain(verb, &subject)).unwrap_or_default();
+        if let (Some(subscribed), Ok(asked)) = (subscribed, Pattern::parse(&subject)) {
+            let among: Vec<_> =
+                subscribed.iter().filter(|pattern| pattern.overlaps(&asked)).map(Pattern::as_str).collect();
+            explained["subscriptions"] = among.into();
+        }
         Ok(response::json(format!("{explained}\n").into()))
     }
 

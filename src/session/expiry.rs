@@ -13,7 +13,7 @@ use std::{
 /// An action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// The client is to be told that its token runs out in so many milliseconds.
+    /// Tell the client that its token runs out in this number of milliseconds.
     Warning(u64),
     /// Its token has run out.
     End,
@@ -69,14 +69,14 @@ impl Expiries {
         self.lock().remove(&(at, key));
     }
 
-    /// Who is due next, if somebody is now. To be [taken](Self::take) while
-    /// nobody else changes where that one stands.
+    /// The key of the earliest action that is due, if there is one. The caller
+    /// [takes](Self::take) it while it holds the shard of that connection.
     pub(crate) fn first(&self, now: u64) -> Option<ExpiryKey> {
         self.lock().first_key_value().map(|(entry, _)| *entry).filter(|(at, _)| at.get() <= now)
     }
 
-    /// What is due for an entry, and when something is next; nothing when it has
-    /// been removed meanwhile.
+    /// Takes the action of a key, and adds the next one of that token; none when the
+    /// key has been removed meanwhile.
     pub(crate) fn take(&self, entry: ExpiryKey, now: u64) -> Option<(Due, Option<When>)> {
         let mut list = self.lock();
         let (end, warned) = list.remove(&entry)?;

@@ -1,5 +1,5 @@
-//! What one connection reads of what is stored: so many reads at the same time,
-//! each answered as the client takes what came before.
+//! Reads of stored events for one connection: a bounded number at the same time,
+//! each answered once the client has taken the answer before it.
 
 use std::{
     collections::VecDeque,
@@ -110,7 +110,7 @@ impl Unread {
         let (fetcher, grants) = (requester.services.fetcher.clone(), requester.grants.clone());
         let deadline = if silent { came } else { Instant::now() } + ANSWER_TIME;
         Box::pin(async move {
-            // What is in memory is read without waiting: others have their turn between.
+            // Events in memory are read without waiting: other tasks run in between.
             yield_now().await;
             (reply_to, fetcher.fetch_by(deadline, &grants, fetch).await)
         })

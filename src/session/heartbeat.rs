@@ -15,8 +15,8 @@ const GRAIN: Duration = Duration::from_millis(1);
 /// it has left unanswered before. Returns how many it has left now, or none
 /// when it is given up.
 ///
-/// What counts is the time since it was asked and not the interval: a node
-/// that was suspended has asked nobody meanwhile.
+/// The time since the question counts, not the interval: a node that was
+/// suspended has asked nobody meanwhile.
 pub(crate) fn missed(silence: Duration, since: Duration, missed: u8) -> Option<u8> {
     if silence < since.saturating_add(GRAIN) {
         return Some(0);

@@ -1,6 +1,6 @@
-//! What one connection has asked for and is not answered yet: it is read on
-//! meanwhile. Everything is polled by the connection's own task, and ends with
-//! it. A connection that waits for nothing has none of this.
+//! Requests of one connection that are not answered yet; its frames are read
+//! meanwhile. The connection's own task polls all of them, and they end with it. A
+//! connection without requests holds none of this.
 
 use std::{
     future::poll_fn,

@@ -1,5 +1,5 @@
-//! What a client sends: bytes into frames, counted against its rates. Sends
-//! nothing but Pongs.
+//! Frames of a client, read from its bytes and counted against its rates. Nothing
+//! but Pongs is sent from here.
 
 use std::{
     cell::RefCell,
@@ -110,7 +110,7 @@ impl Inbound {
         });
         metrics.frames_received.increment(frames.len() as u64);
         if !goes_on {
-            // What is left over began with this read.
+            // A message that is not complete began with this read.
             self.begun = Wire::moment();
         }
         let now = clock();

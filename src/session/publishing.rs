@@ -1,5 +1,5 @@
-//! What one connection publishes: handed to the broker in the order in which it
-//! came, so many unacknowledged at most, and answered as acknowledgements come.
+//! Publishes of one connection, handed to the broker in their order, with a bounded
+//! number of them unacknowledged, and answered as acknowledgements come.
 
 use std::{
     sync::Arc,

@@ -1,5 +1,5 @@
-//! What one connection has asked for and has not had its turn, in order: bounded
-//! in number and bytes. Free of what it is.
+//! Requests of one connection that have no turn yet, in order, bounded in number and
+//! bytes. Free of their meaning.
 
 use std::{
     collections::VecDeque,
@@ -40,8 +40,8 @@ impl<T> Queue<T> {
         Self { waiting: VecDeque::new(), bytes: 0, services }
     }
 
-    /// Adds something of so many bytes, if there are at most so many things and
-    /// bytes then; false when it has no room.
+    /// Adds an item of `bytes`; false when the queue would then hold more items or
+    /// bytes than it may, or the queues of the node have no room left.
     #[must_use]
     pub(crate) fn push(&mut self, item: T, bytes: usize, (items_most, bytes_most): (usize, usize)) -> bool {
         let after = self.bytes.saturating_add(bytes);
@@ -70,7 +70,7 @@ impl<T> Queue<T> {
     }
 }
 
-/// How much of so many bytes is not a queue's own share.
+/// The part of some bytes that is beyond a queue's own share.
 fn beyond(bytes: usize) -> usize {
     bytes.saturating_sub(OWN_BYTES)
 }

@@ -1,7 +1,10 @@
 //! A subscriber: one connection's identity, grants and subscriptions, apart from
 //! the transport that carries its frames.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use crate::{
     access::grants::Grants,
@@ -19,7 +22,8 @@ use crate::{
     session::{
         connection_guard::ConnectionGuard,
         end::End,
-        registry::Registration,
+        mailbox::SessionCommand,
+        registry::{ConnectionHandle, Registration},
         requester::Requester,
         sessions::Sessions,
         state::{self, Effect, Standing, refusal, reply},
@@ -130,14 +134,27 @@ impl Subscriber {
     pub(crate) fn register(&mut self) {
         let Self { guard: ConnectionGuard { sessions, outbox, .. }, attachment, .. } = self;
         if let Some(grants) = self.grants.clone() {
-            let position_handle = attachment.position_handle();
-            self.registration =
-                Some(sessions.registry.enter(outbox.clone(), attachment.encoding(), position_handle, grants));
+            let (encoding, position_handle) = (attachment.encoding(), attachment.position_handle());
+            let handle = ConnectionHandle { outbox: outbox.clone(), encoding, position_handle, grants };
+            self.registration = Some(sessions.registry.enter(handle));
         }
         self.check_revoked();
         if self.services().leaving.is_cancelled() {
             // Perhaps too late for the drain.
             self.outbox().close(CloseReason::Draining);
+        }
+    }
+
+    /// Carries out the commands that wait in the registry; a later one wakes the task.
+    pub(crate) fn carry_out_commands(&self, context: &mut Context<'_>) {
+        let Some(registration) = &self.registration else { return };
+        while let Poll::Ready(command) = registration.poll_command(context) {
+            match command {
+                SessionCommand::ListSubscriptions(answer) => {
+                    // An asker that waits no longer needs no answer.
+                    let _ = answer.send(self.attachment.patterns().cloned().collect());
+                }
+            }
         }
     }
 
@@ -176,8 +193,8 @@ impl Subscriber {
         self.check_revoked();
     }
 
-    /// Ends if its token has been revoked since it was checked: whoever revokes
-    /// one looks for it in the registry, and has not found it there.
+    /// Closes the connection if its token has been revoked since it was checked: a
+    /// revocation looks through the registry, and has not found it there.
     fn check_revoked(&self) {
         if self.grants.as_ref().is_some_and(|grants| self.services().access.is_revoked(grants.identity())) {
             self.outbox().close(CloseReason::Revoked);

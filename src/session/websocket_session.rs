@@ -105,9 +105,13 @@ impl WebSocketSession {
         self.poll_read(context).map(Some)
     }
 
-    /// Waits for the next read.
+    /// Waits for the next read, and carries out commands meanwhile.
     pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Read> {
-        self.inbound.poll_read(self.subscriber.guard(), context)
+        let read = self.inbound.poll_read(self.subscriber.guard(), context);
+        if read.is_pending() {
+            self.subscriber.carry_out_commands(context);
+        }
+        read
     }
 
     /// Whether a read leaves nothing to do but to wait for the next one.
@@ -146,7 +150,7 @@ impl WebSocketSession {
         // Answers to what came together leave together.
         let mut held = None;
         for frame in frames {
-            // Whoever was told to go does nothing more here.
+            // A connection that is closed does nothing more here.
             self.subscriber.still_open()?;
             held.get_or_insert_with(|| self.subscriber.outbox().hold());
             let Some(effect) = self.subscriber.decide(frame) else { break };
@@ -228,7 +232,7 @@ impl WebSocketSession {
         let Some(in_flight) = &mut self.in_flight else { return };
         in_flight.keep_publishes(&self.subscriber.sessions().queue_room);
         let time = self.subscriber.services().limits.close_time.duration();
-        // What is left then is given up, as it is for whom the node sends away.
+        // Publishes that are left then are given up, as they are when the node closes the connection.
         let _ = timeout(time, poll_fn(|context| self.poll_in_flight(context))).await;
     }
 

@@ -29,7 +29,7 @@ pub enum SocketError {
     Connect {
         /// The node, as it was asked for.
         host: String,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The TLS handshake failed.

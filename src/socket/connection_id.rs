@@ -1,5 +1,5 @@
-//! What a connection is called: in `welcome`, in the headers that services see,
-//! and by operators who end it. It is no secret and proves nothing.
+//! The name of a connection: in `welcome`, in the headers that services see, and in
+//! commands of operators. The name is public and proves nothing.
 
 use std::{
     fmt,
@@ -10,8 +10,8 @@ use std::{
     },
 };
 
-/// Where this process begins to count: so many numbers that no two of a
-/// cluster's processes ever meet.
+/// The first number of this process, random among 2^64, so that two processes of a
+/// cluster never give out the same one.
 static FIRST: LazyLock<u64> = LazyLock::new(|| fastrand::u64(..));
 
 /// Connections of this process so far.
@@ -26,8 +26,7 @@ pub struct ConnectionId(u64);
 #[error("a connection is named by 16 hexadecimal digits, as `welcome.connection` tells them")]
 pub struct NoConnectionId;
 
-/// What a connection keeps of its name: there are many connections, and its
-/// place has room for just so much.
+/// The part of its name that a connection keeps: the wire has room for four bytes.
 #[derive(Debug)]
 pub(crate) struct Number(u32);
 

@@ -22,7 +22,7 @@ const CONTROL_BYTES: u64 = 125;
 /// Longest head of a masked frame: 2 bytes, a 64-bit length, the mask.
 const HEAD: usize = 14;
 
-/// What a client sent, complete and checked.
+/// A message or control frame of a client, complete and checked.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
     /// A message. Text is UTF-8.
@@ -41,7 +41,7 @@ pub struct Decoder {
     partial: Option<Box<Partial>>,
 }
 
-/// What has arrived of something incomplete.
+/// The bytes that have arrived of an incomplete frame or message.
 #[derive(Debug, Default)]
 struct Partial {
     head: Vec<u8>,
@@ -69,8 +69,8 @@ struct Assembly {
 impl Decoder {
     /// Takes what arrived (it is unmasked in place) and calls `deliver` with
     /// each complete message, of at most `max` bytes. Returns the number of
-    /// frames that were no whole message (control frames, fragments), for
-    /// whoever limits them.
+    /// frames that were not a whole message (control frames, fragments), for the
+    /// limit of frames.
     ///
     /// # Errors
     /// The close reason of what breaks the RFC or a limit, or what `deliver`

@@ -26,12 +26,12 @@ pub struct HttpTimes {
     pub answer: Duration,
 }
 
-/// What a client has not done in time.
+/// The step that a client has not taken in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overdue {
     /// Its request head is not complete.
     Head,
-    /// No next request has come, which is no fault.
+    /// No next request has come, which is not a fault.
     Idle,
     /// It has not taken its answer.
     Answer,
@@ -45,7 +45,7 @@ pub struct HttpProgress(Mutex<Stage>);
 enum Stage {
     /// A head arrives, since then.
     Head(Instant),
-    /// A request is being answered, which is for whoever answers it to limit.
+    /// A request is being answered; its handler limits the time.
     Work,
     /// Its answer was made then, and is not handed over to the HTTP library yet.
     Answer(Instant),
@@ -133,7 +133,7 @@ mod tests {
     const TIMES: HttpTimes =
         HttpTimes { head: Duration::from_secs(5), idle: Duration::from_secs(75), answer: Duration::from_secs(60) };
 
-    /// What is waited for, and the time from `start` to its end, in seconds.
+    /// The step that is due next, and the time from `start` to its end, in seconds.
     fn waits(progress: &HttpProgress, start: Instant) -> Option<(Overdue, u64)> {
         let (deadline, overdue) = progress.deadline(TIMES)?;
         Some((overdue, (deadline - start).as_secs()))

@@ -1,4 +1,4 @@
-//! The socket of a model: it takes so many bytes, then no more until its peer has read some.
+//! The socket of a model: it takes a number of bytes, then no more until its peer has read some.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +18,7 @@ pub struct Pipe {
     flaw: Option<Flaw>,
 }
 
-/// What may be wrong with it, to see that a model notices.
+/// A fault on purpose, to see that a model notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// It does not tell when it takes more.
@@ -39,7 +39,7 @@ struct State {
 }
 
 impl Pipe {
-    /// One that has room for so many bytes.
+    /// A pipe with room for `capacity` bytes.
     pub fn new(capacity: usize, flaw: Option<Flaw>) -> Self {
         let state = State { bytes: VecDeque::new(), capacity, finished: false };
         Self { state: Mutex::new(state), changed: Notify::new(), flaw }

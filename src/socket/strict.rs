@@ -45,11 +45,11 @@ enum At {
     /// In a line of a head.
     #[default]
     Head,
-    /// In a body of so many more bytes.
+    /// In a body, with this number of bytes left.
     Body(u64),
     /// In the line that says how long a chunk is.
     ChunkSize,
-    /// In a chunk, with so many more bytes, its end included.
+    /// In a chunk, with this number of bytes left, its end included.
     Chunk(u64),
     /// In a line behind the last chunk.
     Trailer,
@@ -57,7 +57,7 @@ enum At {
     Beyond,
 }
 
-/// What the lines of a head have said.
+/// The facts that the lines of a head have told.
 #[derive(Debug, Default)]
 struct Head {
     /// Whether its first line has come: empty ones may stand in front.
@@ -91,7 +91,7 @@ impl Line {
         self.last = bytes.last().copied().unwrap_or(self.last);
     }
 
-    /// What is kept of it, without the carriage return at its end.
+    /// The part of the line that is kept, without the carriage return at its end.
     fn text(&self) -> &[u8] {
         &self.kept[..self.length.saturating_sub(1).min(KEPT)]
     }
@@ -143,7 +143,7 @@ impl RequestParser {
         &mut bytes[skipped..]
     }
 
-    /// What comes behind a line; nothing may if it must not pass.
+    /// The place behind a line; none if the line must not pass.
     fn next(&mut self, line: &Line) -> Option<At> {
         let text = line.text();
         match self.at {
@@ -165,7 +165,7 @@ impl RequestParser {
             At::Head => self.header(text, line.is_whole()),
             At::ChunkSize => Some(match chunk_size(text) {
                 Some(0) => At::Trailer,
-                // The library refuses what is no size.
+                // The library refuses a text that is not a size.
                 size => size.and_then(|size| size.checked_add(2)).map_or(At::Beyond, At::Chunk),
             }),
             At::Trailer if text.is_empty() => Some(At::Head),
@@ -258,7 +258,7 @@ mod tests {
 
     const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    /// What passes when it comes in pieces of these lengths.
+    /// The bytes that pass when a text comes in pieces of these lengths.
     fn passed(text: &[u8], pieces: &[usize]) -> Vec<u8> {
         let mut bytes = text.to_vec();
         let mut requests = RequestParser::default();
@@ -325,7 +325,7 @@ mod tests {
             let passed = passed(text.as_bytes(), &[]);
             assert_eq!((&passed[..text.len() - 1], passed[text.len() - 1]), (&text.as_bytes()[..text.len() - 1], 0));
         }
-        // What is no length, or one that cannot be read here, does not pass either.
+        // A text that is not a length, or one that cannot be read here, does not pass either.
         for length in ["five", "", "-1", &format!("{}5", " ".repeat(80))] {
             let passed = passed(post(&format!("Content-Length: {length}"), "").as_bytes(), &[]);
             assert!(passed.contains(&0), "{length:?}");

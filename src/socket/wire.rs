@@ -1,5 +1,5 @@
-//! The stream of one client, TCP or TLS over it, written by whoever has
-//! something to send and read by one task.
+//! The stream of one client, TCP or TLS over it, written by every task that has
+//! something to send, and read by one task.
 
 use std::{
     io::{self, IoSlice},
@@ -37,7 +37,7 @@ pub struct Wire {
     last_read: AtomicU32,
 }
 
-/// What carries the bytes.
+/// The transport of the bytes.
 #[derive(Debug)]
 enum Line {
     Plain(TcpStream),
@@ -70,7 +70,7 @@ impl Wire {
         Self { line, number: Number::next(), last_read: AtomicU32::new(now()) }
     }
 
-    /// What the connection is called.
+    /// The name of the connection.
     pub fn id(&self) -> ConnectionId {
         self.number.id()
     }
@@ -90,14 +90,14 @@ impl Wire {
         Ok(read)
     }
 
-    /// Writes what the kernel takes at once, without a look at what the runtime
-    /// knows of the socket, which is a miss of the cache for each of many
-    /// clients. What it did not take, the next call has to begin with: of a TLS
-    /// record some may be on its way. After `WouldBlock` [`Self::writable`] may
+    /// Writes as many bytes as the kernel takes at once. The readiness that the runtime
+    /// keeps for the socket is not asked: with many clients that is a cache miss each.
+    /// The next call has to begin with the bytes that were not taken: a part of a TLS
+    /// record may be on its way. After `WouldBlock` [`Self::writable`] may
     /// resolve once too early.
     ///
     /// # Errors
-    /// `WouldBlock` when it takes nothing, else what the system says.
+    /// `WouldBlock` when the kernel takes nothing, else the error of the system.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.line {
             Line::Plain(socket) => Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?),

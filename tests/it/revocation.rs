@@ -336,6 +336,27 @@ async fn operators_are_told_by_which_grant_somebody_may_do_something() {
 }
 
 #[tokio::test]
+async fn a_connection_whose_client_is_silent_tells_its_subscriptions() {
+    let node = TestNode::with(shop).await;
+    let mut client = Ws::open(node.address).await;
+    client.send(json!({"connect": {"token": issued("u42", "t1", 0)}})).await;
+    let name = client.expect("welcome").await["welcome"]["connection"].take();
+    let ask = async |subject: &str| {
+        let body = json!({"connection": name, "verb": "subscribe", "subject": subject});
+        admin(&node, "explain", body).await.1["subscriptions"].take()
+    };
+    assert_eq!(ask("shop.a").await, json!([]));
+    for pattern in ["shop.*", "shop.a", "shop.b"] {
+        client.subscribe(pattern).await;
+    }
+    for _ in 0..3 {
+        assert_eq!(ask("shop.a").await, json!(["shop.*", "shop.a"]));
+    }
+    assert_eq!(ask("shop.c").await, json!(["shop.*"]));
+    assert_eq!(ask("other").await, json!([]));
+}
+
+#[tokio::test]
 async fn the_command_line_asks_the_same() {
     let node = TestNode::with(shop).await;
     let mut client = Ws::with_token(node.address, &issued("u 42", "t1", -10)).await;

@@ -1,0 +1,103 @@
+//! Heartbeats: each connection is pinged once per interval, and closed when its
+//! peer answers no longer.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{self, Instant};
+
+use crate::{
+    broker::Link,
+    close::CloseReason,
+    config::Span,
+    hub::Hub,
+    outbox::Outbox,
+    proto::{Ping, Position, server_frame::Body},
+    session::{
+        heartbeat,
+        registry::{ConnectionEntry, ConnectionHandle, Connections, SHARDS},
+        shared_frame::SharedFrame,
+    },
+};
+
+impl Connections {
+    /// Pings each connection once per interval, and gives up the silent ones,
+    /// and those that have wanted nothing for the idle time, if there is one.
+    /// Runs until it is dropped.
+    pub async fn keep_alive(self: Arc<Self>, interval: Span, idle_time: Span, hub: Arc<Hub>, link: impl Fn() -> Link) {
+        let is_idle = |outbox: &Outbox| !idle_time.is_zero() && outbox.idle() >= idle_time.duration();
+        let mut ticks = time::interval(interval.duration() / SHARDS as u32);
+        // After a stall, go on at the usual pace instead of pinging all at once.
+        ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        for shard in (0..SHARDS).cycle() {
+            ticks.tick().await;
+            let mut pings = Pings::new(link());
+            for (ConnectionHandle { outbox, encoding, position_handle, .. }, lives) in self.check_shard(shard) {
+                if lives && is_idle(&outbox) {
+                    outbox.close(CloseReason::Idle);
+                } else if lives {
+                    // A full outbox has more than a ping for its client to read.
+                    outbox.offer(pings.at(hub.positions(&position_handle)).of(encoding));
+                } else {
+                    outbox.close(CloseReason::PingTimeout);
+                }
+            }
+        }
+    }
+
+    /// Those whose turn it is, each with whether it shows life.
+    fn check_shard(&self, shard: usize) -> Vec<(ConnectionHandle, bool)> {
+        let mut shard = self.lock(shard);
+        let now = Instant::now();
+        let since = shard.last.replace(now).map_or(Duration::MAX, |last| now - last);
+        let judge = |(_, entry): (usize, &mut ConnectionEntry)| {
+            let handle = entry.handle.clone();
+            if handle.outbox.is_waiting() || !handle.encoding.framing().answers_pings() {
+                // Its answer waits behind what it has to read; how long it may
+                // read nothing at all is for the outbox to say.
+                entry.missed = 0;
+                return (handle, true);
+            }
+            let missed = heartbeat::missed(handle.outbox.wire().silence(), since, entry.missed);
+            entry.missed = missed.unwrap_or(entry.missed);
+            (handle, missed.is_some())
+        };
+        shard.entries.iter_mut().map(judge).collect()
+    }
+
+    /// Tells every connection at once whether the broker is there.
+    pub async fn tell(&self, link: Link) {
+        let ping = ping(link, Vec::new());
+        for shard in 0..SHARDS {
+            for ConnectionHandle { outbox, encoding, .. } in self.handles(shard) {
+                outbox.push(ping.of(encoding));
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Pings of one round: connections at the same positions, as nearly all are,
+/// share one encoded ping.
+struct Pings {
+    link: Link,
+    last: Option<(Vec<Position>, SharedFrame)>,
+}
+
+impl Pings {
+    fn new(link: Link) -> Self {
+        Self { link, last: None }
+    }
+
+    fn at(&mut self, positions: Vec<Position>) -> &SharedFrame {
+        let last = self.last.take().filter(|(last, _)| *last == positions);
+        let (_, frame) = self.last.insert(last.unwrap_or_else(|| {
+            let frame = ping(self.link, positions.clone());
+            (positions, frame)
+        }));
+        frame
+    }
+}
+
+fn ping(link: Link, positions: Vec<Position>) -> SharedFrame {
+    SharedFrame::new(Body::Ping(Ping { positions, broker: link.label().into() }))
+}

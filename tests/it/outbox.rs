@@ -54,7 +54,7 @@ async fn drain(peer: &mut TcpStream) -> (Vec<usize>, usize, u16) {
                     }
                 }
                 (0x88, body) => return (numbers, messages, u16::from_be_bytes([body[0], body[1]])),
-                (0x89, _) => {}
+                (0x8a, _) => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -30,9 +30,15 @@ export const gapOf = ({ subject, stream, fromSeq, toSeq, reason }: WireGap): Gap
   ...(toSeq && { to: toSeq }),
 });
 
-/** An identifier under which repeats are known. Not `randomUUID`, which exists in secure contexts only. */
-export const freshId = (): string =>
-  [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+/**
+ * An identifier under which repeats are known. Not `randomUUID`, which exists in secure contexts only; React Native has no
+ * `crypto` at all.
+ */
+export function freshId(): string {
+  const bytes = new Uint8Array(12);
+  const random = globalThis.crypto?.getRandomValues(bytes) ?? bytes.map(() => Math.random() * 256);
+  return [...random].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
 
 /** The event to send; throws where the node could not read it. */
 export function sent(data: unknown, options: PublishOptions): Partial<WireEvent> {

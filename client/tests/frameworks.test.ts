@@ -293,6 +293,66 @@ for (const [name, { title, source, files = {} }] of Object.entries(FRAMEWORKS)) 
     }, 'mounts'));
 }
 
+void it('React paints one value in all components while events come and a slow transition renders', async () => {
+  const source = `${FRAME}
+    import { createRoot } from 'react-dom/client';
+    import { App } from './App.jsx';
+    globalThis.torn = [];
+    globalThis.paints = 0;
+    globalThis.values = new Set();
+    const look = () => {
+      // Behind everything that this frame renders.
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => {
+        const shown = new Set([...document.querySelectorAll('i')].map((cell) => cell.textContent));
+        paints++;
+        for (const value of shown) values.add(value);
+        if (shown.size > 1) torn.push([...shown].join());
+        requestAnimationFrame(look);
+      };
+      port2.postMessage(null);
+    };
+    requestAnimationFrame(look);
+    createRoot(main).render(App());
+  `;
+  const files = {
+    './App.jsx': `
+      import { memo, startTransition, useState } from 'react';
+      import { useLive } from '@notifier/client/react';
+      const busy = (ms) => { for (const end = performance.now() + ms; performance.now() < end; ); };
+      const Cell = memo(({ query }) => {
+        const { value } = useLive('shop.n');
+        busy(0.3);
+        return <i title={query}>{value}</i>;
+      });
+      const Grid = () => {
+        const [query, setQuery] = useState(0);
+        globalThis.search = () => startTransition(() => setQuery((last) => last + 1));
+        globalThis.query = query;
+        return Array.from({ length: 40 }, (_, i) => <Cell key={i} query={query} />);
+      };
+      export const App = () => <Grid />;
+    `,
+  };
+  const address = await site.page('React-transition', [{ source, version: '1.0.0', files }], 'ws://127.0.0.1:1');
+  await visit(browser, address, async (page) => {
+    await page.evaluate(() => node.emit('shop.n', 0));
+    await until(() => page.evaluate(() => [...document.querySelectorAll('i')].every((cell) => cell.textContent === '0')), 'all cells');
+    const { torn, paints, values, queries } = await page.evaluate(async () => {
+      const seen = globalThis as unknown as { torn: string[]; paints: number; values: Set<string>; search: () => void; query: number };
+      seen.torn.length = 0;
+      for (let number = 1; number <= 400; number++) {
+        node.emit('shop.n', number);
+        if (number % 10 === 0) seen.search();
+        await new Promise((resolve) => setTimeout(resolve, 4));
+      }
+      return { torn: seen.torn, paints: seen.paints, values: seen.values.size, queries: seen.query };
+    });
+    assert.deepEqual(torn, []);
+    assert.ok(paints > 20 && values > 10 && queries > 2, `${paints} paints, ${values} values, ${queries} transitions`);
+  });
+});
+
 void it('pages of React, Vue and Svelte are rendered on a server without a subscription', () => {
   const script = `
     const { createElement } = await import('react');

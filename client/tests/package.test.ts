@@ -78,6 +78,57 @@ void it('an import touches nothing, wherever it happens: no global, no listener,
   }
 });
 
+/** What makes each place out of Node. */
+const PLACES: Record<string, string> = {
+  'React Native': `
+    for (const name of ['Event', 'EventTarget', 'CustomEvent', 'MessageEvent', 'crypto', 'reportError', 'navigator', 'WebSocket']) {
+      Object.defineProperty(globalThis, name, { value: undefined, configurable: true });
+    }
+    globalThis.window = globalThis;
+  `,
+  'a worker': `
+    const self = new EventTarget();
+    globalThis.addEventListener = self.addEventListener.bind(self);
+    globalThis.removeEventListener = self.removeEventListener.bind(self);
+    globalThis.self = globalThis;
+    globalThis.location = { origin: 'https://shop.example' };
+  `,
+  'Deno without a location': `
+    Object.defineProperty(globalThis, 'location', { get() { throw new ReferenceError('run again with --location'); } });
+  `,
+};
+
+for (const [place, make] of Object.entries(PLACES)) {
+  void it(`the library works with the globals of ${place}`, () => {
+    const script = `
+      ${make}
+      const { configure, subscribe, live, publish, request, fetch, status, inspect } = await import(process.argv[1] + '/notifier.js');
+      const { createFakeNode } = await import(process.argv[1] + '/testing.js');
+      const node = createFakeNode({ streams: { S: { subjects: ['d.>'] } } });
+      configure({ ...node.config, token: () => 'token' });
+      const heard = [];
+      await subscribe('d.x', ({ data }) => heard.push(data)).ready;
+      const store = live('d.x');
+      store.subscribe(() => {});
+      await publish('d.x', 1);
+      node.cut();
+      await publish('d.x', new Uint8Array([1]));
+      node.answer('ask', (data) => data + 1);
+      const answer = await request('ask', 1);
+      for await (const { data } of subscribe('d.x', { after: (await fetch('d.x', { limit: 1 })).cursor })) {
+        heard.push(data);
+        break;
+      }
+      for (let i = 0; i < 100 && store.getSnapshot().state !== 'live'; i++) await new Promise((resolve) => setTimeout(resolve, 5));
+      const told = JSON.stringify([heard, answer, status.getSnapshot().status, store.getSnapshot(), inspect().counters.dials]);
+      const bytes = '{"0":1}';
+      if (told !== '[[1,' + bytes + ',' + bytes + '],2,"online",{"value":' + bytes + ',"state":"live"},2]') throw new Error(told);
+      process.exit(0);
+    `;
+    execFileSync(process.execPath, ['--input-type=module', '-e', script, DIST], { stdio: 'pipe' });
+  });
+}
+
 void it('where a page is rendered on a server a subscription is taken, and nobody is called', () => {
   const script = `
     const { subscribe, live, status, inspect } = await import(process.argv[1]);

@@ -11,7 +11,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
     net::IpAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -25,6 +25,7 @@ use crate::{
     config::Limits,
     error::Refusal,
     rate::{Rate, TokenBucket},
+    sync::Mutex,
 };
 use budget::Budget;
 pub(crate) use budget::{Exhausted, Holder};
@@ -111,7 +112,7 @@ impl Admission {
         }
         // Last: what an address may not do takes nothing away from others.
         let now = self.now();
-        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut arrived = self.arrived.lock();
         if self.pace.is_some_and(|pace| !arrived.admit(now, pace)) {
             drop(arrived);
             return Err(Rejected::Fast);

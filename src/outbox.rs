@@ -11,11 +11,7 @@ mod policy;
 mod progress;
 mod waiting;
 
-use std::{
-    io,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -349,7 +345,7 @@ impl Outbox {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Every change below leaves the state whole, so a panic elsewhere in a
         // holder's call does not poison one client's queue for good.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

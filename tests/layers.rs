@@ -120,6 +120,17 @@ fn outside_crates_are_named_where_they_belong() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+#[test]
+fn locks_are_those_of_sync() {
+    // Poison has one answer there, and models can order what is locked.
+    let of_std = |import: &Vec<String>| matches!(import[..], [ref sync, ref name, ..] if sync == "sync" && (name == "Mutex" || name == "RwLock"));
+    let wrong: Vec<_> = sources()
+        .into_iter()
+        .filter(|path| module(path)[0] != "sync" && paths(&code(path), "std::").iter().any(of_std))
+        .collect();
+    assert_eq!(wrong, Vec::<PathBuf>::new());
+}
+
 /// Every file of `src`, but the list of modules and what is generated.
 fn sources() -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -158,13 +169,19 @@ fn code(path: &Path) -> String {
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// Every `crate::a::b` path, those in braces spelled out.
+/// Every `crate::a::b` path to a module of a floor.
 fn imports(code: &str) -> Vec<Vec<String>> {
+    let mut found = paths(code, "crate::");
+    found.retain(|import| FLOORS.iter().any(|floor| floor.contains(&import[0].as_str())));
+    found
+}
+
+/// Every path behind a root, those in braces spelled out.
+fn paths(code: &str, root: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
-    for start in code.match_indices("crate::").map(|(at, root)| at + root.len()) {
+    for start in code.match_indices(root).map(|(at, root)| at + root.len()) {
         expand(&code[start..], &mut Vec::new(), &mut found);
     }
-    found.retain(|import| FLOORS.iter().any(|floor| floor.contains(&import[0].as_str())));
     found
 }
 

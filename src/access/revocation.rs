@@ -5,18 +5,14 @@
 mod fingerprint;
 mod name;
 
-use std::{
-    collections::HashMap,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use name::{IssuerName, NAME_BYTES, Name, NoName};
 
-use crate::access::identity::Identity;
+use crate::{access::identity::Identity, sync::RwLock};
 use fingerprint::fingerprint;
 
 /// Revocations that are kept at most: some 15 MB with names of usual length.
@@ -97,7 +93,7 @@ impl Revocations {
             return Ok(false);
         }
         let key = (what, issuer);
-        let mut list = self.write();
+        let mut list = self.list.write();
         let known = list.get(&key).copied();
         if list.len() >= MOST && known.is_none() {
             return Err(Full);
@@ -115,7 +111,7 @@ impl Revocations {
     /// Whether somebody's token is revoked. A token of a revoked user that does
     /// not say when it was issued (`iat`) is.
     pub fn covers(&self, identity: &Identity, now: u64) -> bool {
-        let list = self.read();
+        let list = self.list.read();
         if list.is_empty() || identity.is_anonymous() {
             return false;
         }
@@ -140,18 +136,18 @@ impl Revocations {
             let KeptRevocation { at, until, .. } = *kept;
             (until > now).then(|| Revocation { what: what.clone(), issuer: issuer.clone(), at, until })
         };
-        self.read().iter().filter_map(standing).collect()
+        self.list.read().iter().filter_map(standing).collect()
     }
 
     /// The same number on nodes that know the same, whatever their version, and
     /// hardly ever otherwise.
     pub fn digest(&self, now: u64) -> u64 {
-        self.read().values().filter(|kept| kept.until > now).fold(0, |all, kept| all ^ kept.fingerprint)
+        self.list.read().values().filter(|kept| kept.until > now).fold(0, |all, kept| all ^ kept.fingerprint)
     }
 
     /// Forgets what has run out, and tells how many stand.
     pub fn forget(&self, now: u64) -> usize {
-        let mut list = self.write();
+        let mut list = self.list.write();
         list.retain(|_, kept| kept.until > now);
         list.len()
     }
@@ -170,15 +166,6 @@ impl Revocations {
     pub async fn known(&self) {
         // The sender lives as long as we do.
         let _ = self.known.subscribe().wait_for(|known| *known).await;
-    }
-
-    // Every change leaves the list whole, so a panic elsewhere does not matter.
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<Key, KeptRevocation>> {
-        self.list.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Key, KeptRevocation>> {
-        self.list.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

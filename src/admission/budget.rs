@@ -1,13 +1,11 @@
 //! Bytes that are held for many, each with a share. Free of what the keys stand for.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use metrics::Gauge;
 use tokio::{sync::Notify, time::timeout};
+
+use crate::sync::Mutex;
 
 /// How long anybody waits for bytes to become free: several answers that are
 /// made at the same time set more aside than they come to.
@@ -88,7 +86,7 @@ impl Budget {
     }
 
     fn try_take(&self, holder: Holder, bytes: u64) -> Result<(), Exhausted> {
-        let mut held = self.lock();
+        let mut held = self.held.lock();
         let fits = |held: u64, most: u64| held == 0 || held.saturating_add(bytes) <= most;
         if !fits(held.total, self.most) {
             return Err(Exhausted::Total);
@@ -103,7 +101,7 @@ impl Budget {
 
     /// Holds some more, room or not.
     pub(crate) fn force(&self, holder: Holder, bytes: u64) {
-        self.add(&mut self.lock(), holder, bytes);
+        self.add(&mut self.held.lock(), holder, bytes);
     }
 
     fn add(&self, held: &mut HeldBytes, holder: Holder, bytes: u64) {
@@ -122,7 +120,7 @@ impl Budget {
         if bytes == 0 {
             return;
         }
-        let mut held = self.lock();
+        let mut held = self.held.lock();
         held.total -= bytes;
         for (key, _) in holder.shares() {
             let left = held.by_key.get_mut(&key).map_or(0, |count| {
@@ -136,10 +134,6 @@ impl Budget {
         self.gauge.set(held.total as f64);
         drop(held);
         self.freed.notify_waiters();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HeldBytes> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -166,7 +160,7 @@ mod tests {
         for (holder, bytes) in [(ONE, 100), (OTHER, 100), (NOBODY, 210)] {
             budget.give_back(holder, bytes);
         }
-        let held = budget.lock();
+        let held = budget.held.lock();
         assert_eq!((held.total, held.by_key.len()), (0, 0));
     }
 

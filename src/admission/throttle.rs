@@ -1,12 +1,12 @@
 //! How often each of any number of keys may do something, in a table that does
 //! not grow. Free of what the keys stand for.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
-use crate::rate::{Rate, TokenBucket};
+use crate::{
+    rate::{Rate, TokenBucket},
+    sync::Mutex,
+};
 
 /// Keys whose meters share a lock, and compete for its places.
 const WAYS: usize = 8;
@@ -68,7 +68,7 @@ impl Throttle {
     /// Does something with the meter of a key; nothing where there is no limit.
     fn with<R>(&self, key: u64, act: impl FnOnce(&mut TokenBucket, Rate) -> R) -> Option<R> {
         let rate = self.rate?;
-        let mut set = self.sets[key as usize % SETS].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut set = self.sets[key as usize % SETS].lock();
         if let Some(slot) = set.iter_mut().find(|slot| slot.key == key) {
             return Some(act(&mut slot.meter, rate));
         }

@@ -3,13 +3,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::retry_log::RetryLog;
+use crate::{retry_log::RetryLog, sync::Mutex};
 
 /// How long the broker's word on something that it refuses explains a silence:
 /// longer than any question waits for its answer.
@@ -119,7 +118,7 @@ impl Attempts {
     #[must_use]
     pub(crate) fn fail(&self, what: Attempted, cause: &Cause, next: Duration) -> Option<u64> {
         let now = Instant::now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let attempts = state.fail(what, cause, now + next);
         // Where the remedy is the same, so is the reason: two clients of NATS put it in words of their own.
         let reason = if cause.remedy.is_empty() { &cause.problem } else { cause.remedy };
@@ -128,19 +127,19 @@ impl Attempts {
 
     /// The same for what somebody else tells in the log.
     pub(crate) fn note(&self, what: Attempted, cause: &Cause) {
-        self.lock().fail(what, cause, Instant::now());
+        self.state.lock().fail(what, cause, Instant::now());
     }
 
     /// It works, or is of no interest while something else does not.
     pub(crate) fn clear(&self, what: Attempted) {
-        self.lock().failed.remove(&what);
+        self.state.lock().failed.remove(&what);
     }
 
     /// The broker says that it refuses something; whether it is to be told in the log.
     #[must_use]
     pub(crate) fn observe(&self, said: &str) -> bool {
         let now = Instant::now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.said.retain(|(at, text)| text != said && now.saturating_duration_since(*at) < SAID_TIME);
         if state.said.len() == SAID {
             state.said.remove(0);
@@ -152,7 +151,7 @@ impl Attempts {
     /// What the broker has said lately that names a subject.
     pub(crate) fn said_of(&self, subject: &str) -> Option<String> {
         let now = Instant::now();
-        let state = self.lock();
+        let state = self.state.lock();
         let mut lately = state.said.iter().rev();
         let found = lately.find(|(at, text)| text.contains(subject) && now.saturating_duration_since(*at) < SAID_TIME);
         found.map(|(_, text)| text.clone())
@@ -160,14 +159,14 @@ impl Attempts {
 
     /// Whether a reason is to be told in the log, of something that is not attempted here.
     pub(crate) fn is_due(&self, reason: &str) -> bool {
-        self.lock().log.is_due(reason, Instant::now())
+        self.state.lock().log.is_due(reason, Instant::now())
     }
 
     /// What fails now, one for each remedy; `streams` are their names.
     pub fn failing(&self, streams: &[String]) -> Vec<Failing> {
         let now = Instant::now();
         let mut failing: Vec<Failing> = Vec::new();
-        for (what, Failed { cause, attempts, next }) in &self.lock().failed {
+        for (what, Failed { cause, attempts, next }) in &self.state.lock().failed {
             if now.saturating_duration_since(*next) > LAPSE {
                 continue;
             }
@@ -193,10 +192,6 @@ impl Attempts {
             }
         }
         failing
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -252,6 +247,6 @@ mod tests {
         for number in 0..2 * SAID {
             let _ = attempts.observe(&format!("Permissions Violation for Publish to \"{}\"", "x".repeat(number)));
         }
-        assert_eq!(attempts.lock().said.len(), SAID);
+        assert_eq!(attempts.state.lock().said.len(), SAID);
     }
 }

@@ -3,8 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
+
+use crate::sync::Mutex;
 
 use crate::{broker::feed::FeedId, classes::StreamIndex, metrics::Metrics};
 
@@ -30,42 +32,42 @@ impl Degraded {
     /// The broker refuses a feed, once more or for the first time.
     pub(crate) fn refuse(&self, feed: FeedId) {
         self.metrics.feed_refusals.increment(1);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.refused.insert(feed);
         self.metrics.feeds_refused.set(state.refused.len() as f64);
     }
 
     /// The broker does not refuse a feed any more, or nobody wants it.
     pub(crate) fn allow(&self, feed: FeedId) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.refused.remove(&feed);
         self.metrics.feeds_refused.set(state.refused.len() as f64);
     }
 
     /// Whether the broker refuses a feed.
     pub(crate) fn is_refused(&self, feed: FeedId) -> bool {
-        self.lock().refused.contains(&feed)
+        self.state.lock().refused.contains(&feed)
     }
 
     /// How many patterns of clients the broker refuses.
     pub fn patterns(&self) -> usize {
-        self.lock().refused.iter().filter(|feed| feed.is_pattern()).count()
+        self.state.lock().refused.iter().filter(|feed| feed.is_pattern()).count()
     }
 
     /// The streams that the broker does not let this node follow. What they store
     /// is read from them instead, and comes late.
     pub fn streams(&self) -> Vec<StreamIndex> {
-        self.lock().refused.iter().filter_map(|feed| feed.stream()).collect()
+        self.state.lock().refused.iter().filter_map(|feed| feed.stream()).collect()
     }
 
     /// What the broker refuses of what the node needs for itself.
     pub fn own(&self) -> Vec<&'static str> {
-        self.lock().refused.iter().filter_map(|feed| feed.purpose()).collect()
+        self.state.lock().refused.iter().filter_map(|feed| feed.purpose()).collect()
     }
 
     /// A stream is so no longer, or again when nothing is wrong.
     pub(crate) fn set_unfit(&self, stream: &str, wrong: Vec<String>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if wrong.is_empty() {
             state.unfit.remove(stream);
         } else {
@@ -77,11 +79,7 @@ impl Degraded {
 
     /// Streams that are not as they have to be, by name, with what is wrong.
     pub fn unfit(&self) -> BTreeMap<String, Vec<String>> {
-        self.lock().unfit.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unfit.clone()
     }
 }
 

@@ -4,11 +4,7 @@
 
 mod store;
 
-use std::{
-    collections::HashMap,
-    future::ready,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::HashMap, future::ready, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
@@ -31,7 +27,7 @@ use crate::{
     },
     metrics::{BrokerEvent, Drop as Dropped, Metrics},
     subject::Pattern,
-    sync::{Mutex, MutexGuard},
+    sync::Mutex,
     trie::Trie,
 };
 use store::Store;
@@ -118,14 +114,14 @@ impl Broker for Memory {
 
     fn open(&self, pattern: &Pattern) -> Feed {
         let feed = self.feeds.next();
-        let mut state = self.inner.lock();
+        let mut state = self.inner.state.lock();
         state.interest.insert(pattern, feed);
         state.patterns.insert(feed, pattern.clone());
         self.opened(&mut state, feed)
     }
 
     fn tail(&self, stream: StreamIndex) -> Feed {
-        let mut state = self.inner.lock();
+        let mut state = self.inner.state.lock();
         state.streams[stream.0].followed = true;
         self.opened(&mut state, FeedId::tail(stream))
     }
@@ -150,7 +146,7 @@ impl Broker for Memory {
         size: PageSize,
         _purpose: Purpose,
     ) -> Result<Page, ReadError> {
-        self.inner.lock().streams[stream.0].store.read(query, size)
+        self.inner.state.lock().streams[stream.0].store.read(query, size)
     }
 
     async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError> {
@@ -158,16 +154,16 @@ impl Broker for Memory {
     }
 
     async fn stream_state(&self, stream: StreamIndex) -> Result<StreamState, ReadError> {
-        Ok(self.inner.lock().streams[stream.0].store.state())
+        Ok(self.inner.state.lock().streams[stream.0].store.state())
     }
 
     async fn deleted_through(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError> {
-        let next = self.inner.lock().streams[stream.0].store.next(from).unwrap_or(to + 1);
+        let next = self.inner.state.lock().streams[stream.0].store.next(from).unwrap_or(to + 1);
         Ok((next > from).then(|| to.min(next - 1)))
     }
 
     async fn deleted(&self, stream: StreamIndex) -> Result<(StreamState, Vec<u64>), ReadError> {
-        Ok(self.inner.lock().streams[stream.0].store.deleted())
+        Ok(self.inner.state.lock().streams[stream.0].store.deleted())
     }
 }
 
@@ -182,7 +178,7 @@ impl Memory {
         let id = headers::msg_id(&message.envelope).to_owned();
         message.envelope = self.reader.reread(message.envelope);
         // One lock for storing and telling: followers see the stream's order.
-        let mut state = self.inner.lock();
+        let mut state = self.inner.state.lock();
         let State { streams, waiting, bytes, .. } = &mut *state;
         let MemoryStream { store, followed } = &mut streams[stream.0];
         let (receipt, event) = store.add(message, id);
@@ -199,7 +195,7 @@ impl Memory {
         message.envelope = self.reader.reread(message.envelope);
         let message = Arc::new(message.stamped(unix_millis()));
         // One lock for the whole fan-out: feeds see all events in one order.
-        let mut state = self.inner.lock();
+        let mut state = self.inner.state.lock();
         let State { interest, waiting, bytes, .. } = &mut *state;
         interest.each(&message.subject, |feed| {
             if waiting.events.len() >= WAITING_EVENTS || *bytes >= WAITING_BYTES {
@@ -214,18 +210,12 @@ impl Memory {
     }
 }
 
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[async_trait]
 impl Intake for MemoryIntake {
     async fn next(&mut self, arrived: &mut Arrived) {
         while arrived.is_empty() {
             self.inner.arrived.notified().await;
-            let mut state = self.inner.lock();
+            let mut state = self.inner.state.lock();
             state.bytes = 0;
             std::mem::swap(arrived, &mut state.waiting);
         }
@@ -239,7 +229,7 @@ impl Intake for MemoryIntake {
 
 impl Feeds for Inner {
     fn close(&self, feed: FeedId) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(stream) = feed.stream() {
             state.streams[stream.0].followed = false;
         } else if let Some(pattern) = state.patterns.remove(&feed) {

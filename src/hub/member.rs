@@ -11,7 +11,7 @@
 //! for no other.
 
 use std::sync::{
-    Arc, PoisonError,
+    Arc,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -25,7 +25,7 @@ use crate::{
     },
     outbox::Outbox,
     subject::{Pattern, Subject},
-    sync::{Mutex, MutexGuard},
+    sync::Mutex,
 };
 
 /// One connection in the hub.
@@ -133,7 +133,7 @@ impl Member {
     /// Notes a pattern as live, and says what has to be [asked](Self::share) for
     /// each of its events.
     pub(crate) fn add_live(&self, pattern: &Pattern, slot: MemberSlot) -> EventChecks {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let overlapped = state.overlaps(pattern);
         if state.live.is_empty() {
             // Most connections have few, and there are many connections.
@@ -148,7 +148,7 @@ impl Member {
     }
 
     pub(crate) fn remove_live(&self, pattern: &Pattern) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let Some(index) = state.live.iter().position(|live| live.pattern == *pattern) else { return };
         state.live.remove(index);
         state.wildcards -= u32::from(pattern.shape().is_some());
@@ -160,13 +160,13 @@ impl Member {
     }
 
     pub(crate) fn slot(&self, pattern: &Pattern) -> Option<MemberSlot> {
-        self.lock().live.iter().find(|live| live.pattern == *pattern).map(|live| live.slot)
+        self.state.lock().live.iter().find(|live| live.pattern == *pattern).map(|live| live.slot)
     }
 
     /// Decides the fate of an event in the topic of a pattern. One that
     /// went live before it speaks for the subject, also where that is denied.
     pub(crate) fn share(&self, pattern: &Pattern, subject: &Subject) -> Share {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if !state.is_first(pattern, subject) {
             Share::Others
         } else if state.denies(subject) {
@@ -180,17 +180,17 @@ impl Member {
     /// replay, see them. Topics and progress have still to be told to check.
     pub(crate) fn deny(&self, grants: &Grants) {
         let denials = grants.has_denials().then(|| grants.clone());
-        self.progress.exclusively(|| self.lock().denials = denials);
+        self.progress.exclusively(|| self.state.lock().denials = denials);
     }
 
     /// Whose denials hold; nothing where nothing is denied.
     pub(crate) fn denials(&self) -> Option<Grants> {
-        self.lock().denials.clone()
+        self.state.lock().denials.clone()
     }
 
     /// Whether these still hold.
     pub(crate) fn has_denials(&self, denials: Option<&Grants>) -> bool {
-        match (&self.lock().denials, denials) {
+        match (&self.state.lock().denials, denials) {
             (None, None) => true,
             (Some(held), Some(asked)) => held.ptr_eq(asked),
             _ => false,
@@ -199,16 +199,12 @@ impl Member {
 
     /// Whether some subject of a pattern is denied.
     pub(crate) fn filters(&self, pattern: &Pattern) -> bool {
-        self.lock().filters(pattern)
+        self.state.lock().filters(pattern)
     }
 
     /// Whether a subject is denied.
     pub(crate) fn denies(&self, subject: &Subject) -> bool {
-        self.lock().denies(subject)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().denies(subject)
     }
 }
 

@@ -1,14 +1,11 @@
 //! The list of one pattern's members, in slices with a lock each: a fan-out takes
 //! one slice at a time, and no lock is held for longer than that.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::{
-    hub::member_slot::MemberSlot,
-    sync::{Mutex, MutexGuard},
-};
+use crate::{hub::member_slot::MemberSlot, sync::Mutex};
 
 /// Members per slice: a quarter of a millisecond of writes, after which others
 /// get their turn. In a model, where each member costs as much as an event, few.
@@ -53,7 +50,7 @@ impl<S> MemberList<S> {
         });
         let slice = &mut self.0[index];
         slice.length += 1;
-        let mut standing = lock(&slice.standing);
+        let mut standing = slice.standing.lock();
         let entry = standing.vacant_entry();
         let slot = MemberSlot { slice: index as u32, key: entry.key() as u32 };
         entry.insert(stand(slot));
@@ -63,7 +60,7 @@ impl<S> MemberList<S> {
     /// takes, so that none sees one without the other.
     pub(crate) fn leave(&mut self, MemberSlot { slice, key }: MemberSlot, left: impl FnOnce()) {
         let slice = &mut self.0[slice as usize];
-        let mut standing = lock(&slice.standing);
+        let mut standing = slice.standing.lock();
         left();
         standing.remove(key as usize);
         slice.length -= 1;
@@ -72,7 +69,7 @@ impl<S> MemberList<S> {
     /// Does something with what stands in a place, under the lock that a
     /// fan-out takes.
     pub(crate) fn with(&self, MemberSlot { slice, key }: MemberSlot, act: impl FnOnce(&mut S)) {
-        if let Some(standing) = lock(&self.0[slice as usize].standing).get_mut(key as usize) {
+        if let Some(standing) = self.0[slice as usize].standing.lock().get_mut(key as usize) {
             act(standing);
         }
     }
@@ -86,11 +83,6 @@ impl<S> MemberList<S> {
     pub(crate) fn standing(&self) -> usize {
         self.0.iter().map(|slice| slice.length).sum()
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic in here is fatal to the node (a vital task), so nobody meets the rest of it.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -127,7 +119,7 @@ mod tests {
                     prop_assert_eq!(found, Some(*number));
                 }
             }
-            let lengths: Vec<usize> = (0..).map_while(|index| slices.get(index)).map(|slice| lock(&slice).len()).collect();
+            let lengths: Vec<usize> = (0..).map_while(|index| slices.get(index)).map(|slice| slice.lock().len()).collect();
             prop_assert_eq!(lengths.iter().sum::<usize>(), there.len());
             prop_assert!(lengths.iter().all(|length| *length <= SLICE), "{:?}", lengths);
         }

@@ -3,7 +3,7 @@
 //! there.
 
 use std::sync::{
-    Arc, PoisonError,
+    Arc,
     atomic::{AtomicU32, Ordering},
 };
 
@@ -13,7 +13,7 @@ use crate::{
     journal::Cursor,
     pattern_map::PatternMap,
     subject::{Pattern, Subject},
-    sync::{Mutex, MutexGuard},
+    sync::Mutex,
 };
 
 /// The progress of one connection in all streams that it follows.
@@ -96,7 +96,7 @@ impl StreamProgress {
 impl MemberProgress {
     /// Reads or changes the progress in a stream, if the member follows it.
     pub(crate) fn with<R>(&self, stream: StreamIndex, act: impl FnOnce(&mut StreamProgress) -> R) -> Option<R> {
-        self.lock().iter_mut().find(|progress| progress.stream == stream).map(act)
+        self.0.lock().iter_mut().find(|progress| progress.stream == stream).map(act)
     }
 
     /// Takes part in a stream with one more pattern, from a cursor on.
@@ -109,7 +109,7 @@ impl MemberProgress {
         from: Cursor,
         filters: impl FnOnce(&Pattern) -> bool,
     ) {
-        let mut streams = self.lock();
+        let mut streams = self.0.lock();
         // Asked under the lock: either it is asked of what holds from now on, or
         // who changes that finds the pattern here.
         let filtered = filters(pattern);
@@ -139,7 +139,7 @@ impl MemberProgress {
     /// Gives a pattern up. With the last one of a stream goes what the
     /// connection was still to get from it, which is returned.
     pub(crate) fn leave(&self, stream: StreamIndex, pattern: &Pattern) -> i64 {
-        let mut streams = self.lock();
+        let mut streams = self.0.lock();
         let Some(index) = streams.iter().position(|progress| progress.stream == stream) else { return 0 };
         streams[index].patterns.retain(|(held, _)| held != pattern);
         streams[index].version = version();
@@ -148,7 +148,7 @@ impl MemberProgress {
 
     /// Applies changed denials of the connection.
     pub(crate) fn filter(&self, filters: impl Fn(&Pattern) -> bool) {
-        for progress in self.lock().iter_mut() {
+        for progress in self.0.lock().iter_mut() {
             progress.filtered = progress.patterns.iter().any(|(pattern, _)| filters(pattern));
         }
     }
@@ -187,13 +187,13 @@ impl MemberProgress {
 
     /// Runs a closure while no progress changes and no event of a stream is sent.
     pub(crate) fn exclusively<R>(&self, act: impl FnOnce() -> R) -> R {
-        let _seats = self.lock();
+        let _seats = self.0.lock();
         act()
     }
 
     /// Whether it follows no stream.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.0.lock().is_empty()
     }
 
     /// Makes a member that has not passed the loss catch up over it. Returns whether
@@ -205,11 +205,7 @@ impl MemberProgress {
 
     /// In every stream how far it is, if it lags.
     pub(crate) fn all(&self) -> Vec<(StreamIndex, Option<Cursor>)> {
-        self.lock().iter().map(|progress| (progress.stream, progress.lags.then_some(progress.sent))).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<StreamProgress>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().iter().map(|progress| (progress.stream, progress.lags.then_some(progress.sent))).collect()
     }
 }
 

@@ -1,8 +1,6 @@
 //! The notice of dropped live events: a connection without room is told which of
 //! its subscriptions miss some, before these bring anything else.
 
-use std::sync::PoisonError;
-
 use crate::{subject::Pattern, sync::Mutex};
 
 /// Patterns whose live events were dropped and that the client is not told of yet.
@@ -16,7 +14,7 @@ impl OverflowNotice {
     /// whether there was room. Returns whether it was sent, and whether the
     /// connection has to be told from now on.
     pub(crate) fn send(&self, pattern: &Pattern, send: impl FnOnce() -> bool) -> (bool, bool) {
-        let mut missing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = self.0.lock();
         if missing.is_none() && send() {
             return (true, false);
         }
@@ -30,7 +28,7 @@ impl OverflowNotice {
 
     /// The next pattern to tell of; live events flow again once none is left.
     pub(crate) fn next(&self) -> Option<Pattern> {
-        let mut missing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = self.0.lock();
         let next = missing.as_mut()?.pop();
         if next.is_none() {
             *missing = None;

@@ -12,7 +12,6 @@ use std::{
 use crate::{
     access::identity::UserKey,
     error::{Code, Refusal},
-    hub::member_list::lock,
     rate::{Rate, TokenBucket},
     subject::{Pattern, Shape},
     sync::Mutex,
@@ -80,7 +79,7 @@ impl Shapes {
     /// When its shape would be one too many; it is not counted then.
     pub(crate) fn enter(&self, holder: ShapeHolder, pattern: &Pattern) -> Result<(), TooManyShapes> {
         let Some(shape) = self.counted(pattern) else { return Ok(()) };
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let State { holders, named } = &mut *state;
         let held = holders.entry(holder).or_default();
         if let Some((_, patterns)) = held.shapes.iter_mut().find(|(known, _)| *known == shape) {
@@ -104,7 +103,7 @@ impl Shapes {
     /// Counts a pattern no longer.
     pub(crate) fn leave(&self, holder: ShapeHolder, pattern: &Pattern) {
         let Some(shape) = self.counted(pattern) else { return };
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let Entry::Occupied(mut entry) = state.holders.entry(holder) else { return };
         let held = entry.get_mut();
         let Some(index) = held.shapes.iter().position(|(known, _)| *known == shape) else { return };
@@ -165,7 +164,7 @@ mod tests {
         assert!(enter(u1, "*.a") && !enter(u1, "a.*"));
         ["*.a", "c.>"].iter().for_each(leave);
         others.into_iter().for_each(|other| shapes.leave(other, &pattern("*.a")));
-        assert!(lock(&shapes.state).holders.is_empty(), "nothing is left of those who hold none");
+        assert!(shapes.state.lock().holders.is_empty(), "nothing is left of those who hold none");
     }
 
     #[test]
@@ -173,7 +172,7 @@ mod tests {
         let shapes = Shapes::new(0);
         let holder = ShapeHolder::Connection(1);
         assert!(["a.*", "*.a", "*.*", ">"].iter().all(|text| shapes.enter(holder, &pattern(text)).is_ok()));
-        assert!(lock(&shapes.state).holders.is_empty());
+        assert!(shapes.state.lock().holders.is_empty());
     }
 
     #[test]

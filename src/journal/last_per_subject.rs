@@ -2,11 +2,7 @@
 //! share one question (`multi_last`), because that costs the server far less than
 //! a search for each of them.
 
-use std::{
-    mem,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{mem, sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
@@ -18,7 +14,7 @@ use crate::{
         window::Window,
     },
     subject::{Pattern, Subject},
-    sync::{Mutex, MutexGuard, sleep},
+    sync::{Mutex, sleep},
     tasks::Tasks,
     trie::Trie,
 };
@@ -103,7 +99,7 @@ impl LastPerSubject {
     ) -> Result<LastEvents, ReadError> {
         let (answer, answered) = oneshot::channel();
         {
-            let mut waiting = self.lock();
+            let mut waiting = self.waiting.lock();
             waiting.asked.push(LastEventsQuestion { patterns: patterns.to_vec(), answer });
             if !mem::replace(&mut waiting.seen_to, true) {
                 tasks.spawn(self.clone().see_to_all(source.clone(), window.clone()));
@@ -125,7 +121,7 @@ impl LastPerSubject {
 
     /// The next ones; nothing when nobody waits any more.
     fn take(&self) -> Option<Vec<LastEventsQuestion>> {
-        let mut waiting = self.lock();
+        let mut waiting = self.waiting.lock();
         let mut patterns = 0;
         let count = waiting
             .asked
@@ -138,17 +134,13 @@ impl LastPerSubject {
         waiting.seen_to = count > 0;
         (count > 0).then(|| waiting.asked.drain(..count).collect())
     }
-
-    fn lock(&self) -> MutexGuard<'_, WaitingQuestions> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 struct CutShort<'a>(&'a LastPerSubject);
 
 impl Drop for CutShort<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.0.lock();
+        let mut waiting = self.0.waiting.lock();
         waiting.seen_to = false;
         waiting.asked.clear();
     }
@@ -277,7 +269,7 @@ mod tests {
         let (last_per_subject, tasks) = (Arc::<LastPerSubject>::default(), Tasks::new(reconciler.metrics.clone()));
         let pattern = [Pattern::parse("a.b").expect("a pattern")];
         let (answer, answered) = oneshot::channel();
-        *last_per_subject.lock() =
+        *last_per_subject.waiting.lock() =
             WaitingQuestions { asked: vec![LastEventsQuestion { patterns: pattern.to_vec(), answer }], seen_to: true };
         // It has begun to wait for others when it ends.
         let mut seen_to =

@@ -3,7 +3,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
 };
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         source::{PAGE, SequenceRange, Source},
     },
     subject::Pattern,
-    sync::{Mutex, MutexGuard},
+    sync::Mutex,
 };
 
 /// Pages that are kept for other readers. A page has at most about 1 MiB.
@@ -58,13 +58,13 @@ impl Pages {
         let has = |cached: &&Arc<CachedPage>| {
             cached.generation == generation && (cached.from..=cached.through).contains(&seq)
         };
-        if let Some(cached) = self.lock().iter().find(has) {
+        if let Some(cached) = self.kept.lock().iter().find(has) {
             return Ok(cached.clone());
         }
         self.flights
             .join((generation, seq), async {
                 let cached = Arc::new(CachedPage::of(generation, seq, self.source.range(seq, last).await?));
-                let mut kept = self.lock();
+                let mut kept = self.kept.lock();
                 kept.push_front(cached.clone());
                 kept.truncate(KEPT);
                 Ok(cached)
@@ -83,12 +83,8 @@ impl Pages {
     /// How far apart pages begin: at most what one page takes, going by the last.
     fn grid(&self) -> u64 {
         let most = PAGE.events as u64;
-        let last = self.lock().front().map_or(most, |cached| cached.through + 1 - cached.from);
+        let last = self.kept.lock().front().map_or(most, |cached| cached.through + 1 - cached.from);
         if last >= most { most } else { (last / 2 + 1).next_power_of_two() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<CachedPage>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

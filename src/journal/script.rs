@@ -1,7 +1,7 @@
 //! A broker of one stream that answers what a test says: for what real ones do only in an accident.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard,
+    Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -26,6 +26,7 @@ use crate::{
     metrics::Metrics,
     proto::Envelope,
     subject::{Pattern, Subject},
+    sync::{Mutex, MutexGuard},
 };
 
 /// Bytes of each event.
@@ -121,7 +122,7 @@ impl Scripted {
     }
 
     pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().expect("a script")
+        self.script.lock()
     }
 
     fn page(&self, from: u64, last: u64, size: PageSize) -> Page {

@@ -1,14 +1,11 @@
 //! Sequences that somebody waits for: they cost nothing until they have come,
 //! however many wait. Free of I/O.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::{Notify, futures::OwnedNotified};
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Mutex;
 
 /// Sequences that somebody waits for.
 #[derive(Debug, Default)]
@@ -32,7 +29,7 @@ pub(crate) struct Waiter<'a> {
 impl SequenceWaiters {
     /// One more waits for a sequence. Whatever comes from now on it is told.
     pub(crate) fn enter(&self, seq: u64) -> Waiter<'_> {
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         let waiters = all.entry(seq).or_default();
         waiters.count += 1;
         let come = waiters.come.clone();
@@ -41,7 +38,7 @@ impl SequenceWaiters {
 
     /// Everything up to here has come: tells those who wait for some of it.
     pub(crate) fn reach(&self, head: u64) {
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         while let Some(first) = all.first_entry()
             && *first.key() <= head
         {
@@ -52,10 +49,6 @@ impl SequenceWaiters {
     /// Tells all: what they wait for may never come.
     pub(crate) fn reset(&self) {
         self.reach(u64::MAX);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Waiters>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,7 +63,7 @@ impl Waiter<'_> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let mut all = self.awaited.lock();
+        let mut all = self.awaited.0.lock();
         // Unless it was told, and others have come to wait for the same since.
         let Some(waiters) = all.get_mut(&self.seq).filter(|waiters| Arc::ptr_eq(&waiters.come, &self.come)) else {
             return;
@@ -133,10 +126,10 @@ mod tests {
         // One of the next stream, which waits for the same sequence.
         let mut third = awaited.enter(5);
         drop(first);
-        assert_eq!(awaited.lock().len(), 1);
+        assert_eq!(awaited.0.lock().len(), 1);
         awaited.reach(5);
         third.reached().await;
         drop(third);
-        assert!(awaited.lock().is_empty());
+        assert!(awaited.0.lock().is_empty());
     }
 }

@@ -2,7 +2,7 @@
 //! answers of the stream that several of them need.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -74,7 +74,7 @@ impl SharedReads {
 
     /// The state of the stream, as of a moment ago.
     pub(crate) async fn state(&self) -> Result<StreamState, ReadError> {
-        let last = || *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = || *self.state.lock();
         if let Some((at, state)) = last()
             && at.elapsed() < FRESH
         {
@@ -103,7 +103,7 @@ impl SharedReads {
         self.states
             .join((), async {
                 let state = self.source.state().await?;
-                *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), state));
+                *self.state.lock() = Some((Instant::now(), state));
                 Ok(state)
             })
             .await
@@ -112,7 +112,7 @@ impl SharedReads {
     /// Whether the copy that answers here has all that is older than what is in
     /// memory, as of a moment ago. Reads by subject cannot see that it has not.
     pub(crate) async fn is_current(&self) -> Result<bool, ReadError> {
-        let seen = || *self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = || *self.current.lock();
         if seen().is_some_and(|at| at.elapsed() < FRESH) {
             return Ok(true);
         }
@@ -121,7 +121,7 @@ impl SharedReads {
                 let Some(seq) = self.window.oldest_certain() else { return Ok(true) };
                 let current = self.source.has(seq).await?;
                 if current {
-                    *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                    *self.current.lock() = Some(Instant::now());
                 }
                 Ok(current)
             })

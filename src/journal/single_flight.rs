@@ -1,17 +1,10 @@
 //! One read for all who want the same at the same time.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use tokio::sync::OnceCell;
 
-use crate::{
-    broker::ReadError,
-    sync::{Mutex, MutexGuard},
-};
+use crate::{broker::ReadError, sync::Mutex};
 
 /// Reads under way, by what they read.
 #[derive(Debug)]
@@ -48,7 +41,7 @@ impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
     /// in turn, the last would wait as often as there are others.
     pub(crate) async fn join(&self, key: K, read: impl Future<Output = Result<V, ReadError>>) -> Result<V, ReadError> {
         let outcome = {
-            let mut flights = self.lock();
+            let mut flights = self.0.lock();
             let new = || Flight { outcome: Arc::default(), callers: 0 };
             let flight = flights.entry(key.clone()).or_insert_with(new);
             flight.callers += 1;
@@ -59,15 +52,9 @@ impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
     }
 }
 
-impl<K: Eq + Hash, V> SingleFlight<K, V> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Flight<V>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl<K: Eq + Hash, V> Drop for Caller<'_, K, V> {
     fn drop(&mut self) {
-        let mut flights = self.flights.lock();
+        let mut flights = self.flights.0.lock();
         let Some(flight) = flights.get_mut(&self.key).filter(|flight| Arc::ptr_eq(&flight.outcome, &self.outcome))
         else {
             return;
@@ -114,7 +101,7 @@ mod tests {
         go.notify_one();
         assert_eq!((first.await.expect("no panic"), second.await.expect("no panic")), (Ok(1), Ok(1)));
         assert_eq!(reads.load(Ordering::Relaxed), 1);
-        assert!(flights.lock().is_empty());
+        assert!(flights.0.lock().is_empty());
         go.notify_one();
         assert_eq!(ask(1).await, Ok(1));
         assert_eq!(reads.load(Ordering::Relaxed), 2, "nothing is kept");
@@ -136,7 +123,7 @@ mod tests {
         assert_eq!(first.await, Err(ReadError::Timeout));
         assert_eq!(flights.join(1, async { Ok(2) }).await, Ok(2), "though somebody waits still");
         assert_eq!(second.await, Err(ReadError::Timeout));
-        assert!(flights.lock().is_empty());
+        assert!(flights.0.lock().is_empty());
     }
 
     #[tokio::test]
@@ -152,6 +139,6 @@ mod tests {
             let mut alone = Box::pin(flights.join(key, pending()));
             assert!(poll!(&mut alone).is_pending());
         }
-        assert!(flights.lock().is_empty());
+        assert!(flights.0.lock().is_empty());
     }
 }

@@ -2,7 +2,7 @@
 //! holes. Free of I/O; the reconciler is told when there is something to read.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -22,7 +22,7 @@ use crate::{
         sequence_waiters::SequenceWaiters,
     },
     subject::Pattern,
-    sync::{Mutex, MutexGuard},
+    sync::Mutex,
 };
 
 /// Bytes of events that may be in memory beyond the window because they are not
@@ -94,7 +94,7 @@ impl Window {
 
     /// Takes in what the tail brought. True when there is more to fan out.
     pub(crate) fn take(&self, arrived: impl IntoIterator<Item = Stored>) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let before = state.reorder_buffer.head();
         for stored in arrived {
             if stored.ends_older {
@@ -123,24 +123,24 @@ impl Window {
 
     /// Marks the window as stale: an event may have been lost.
     pub(crate) fn mark_stale(&self) {
-        self.lock().stale = true;
+        self.state.lock().stale = true;
         self.attention.notify_one();
     }
 
     /// Whether the window was stale; clears the mark.
     pub(crate) fn take_stale(&self) -> bool {
-        std::mem::take(&mut self.lock().stale)
+        std::mem::take(&mut self.state.lock().stale)
     }
 
     /// Whether the window is stale and needs a check.
     pub(crate) fn needs_check(&self) -> bool {
-        self.lock().stale
+        self.state.lock().stale
     }
 
     /// The stream is this one now: what was known before is void. Events from
     /// `next` on are to be read.
     pub(crate) fn begin(&self, stream: StreamState, next: u64) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.generation += 1;
         if state.generation > 1 {
             // What came meanwhile may be of the one or of the other.
@@ -159,7 +159,7 @@ impl Window {
     /// What the stream was found to be, the same as before. What lies before
     /// its first event is gone here too, once it is fanned out.
     pub(crate) fn confirm(&self, stream: StreamState) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.stream = stream;
         let through = stream.first.saturating_sub(1).min(state.handed());
         state.held.expire(through);
@@ -167,7 +167,7 @@ impl Window {
 
     /// Does something with what is in memory, unless the stream has begun anew.
     pub(crate) fn held<R>(&self, generation: u32, act: impl FnOnce(&mut Held, WindowProgress) -> R) -> Option<R> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let reach = WindowProgress { head: state.reorder_buffer.head(), handed: state.handed() };
         (state.generation == generation).then(|| act(&mut state.held, reach))
     }
@@ -175,30 +175,30 @@ impl Window {
     /// Another one says that what was read of the stream before may have been
     /// removed since.
     pub(crate) fn version(&self) -> u32 {
-        self.lock().held.version()
+        self.state.lock().held.version()
     }
 
     /// What the stream was when it was asked last, and up to where everything
     /// of it has come.
     pub(crate) fn stream(&self) -> (StreamState, Cursor) {
-        let state = self.lock();
+        let state = self.state.lock();
         (state.stream, Cursor { generation: state.generation, seq: state.reorder_buffer.head() })
     }
 
     /// Notes that events are stored up to here.
     pub(crate) fn know(&self, last: u64) {
-        self.lock().reorder_buffer.know(last);
+        self.state.lock().reorder_buffer.know(last);
     }
 
     /// The first range that is missing, unless there is no room for it now.
     pub(crate) fn hole(&self) -> Option<(u64, u64)> {
-        let state = self.lock();
+        let state = self.state.lock();
         if self.is_full(&state) { None } else { state.reorder_buffer.hole() }
     }
 
     /// Takes in what was read: `events`, and nothing else up to `through`.
     pub(crate) fn fill(&self, generation: u32, events: Vec<Stored>, through: u64) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.generation != generation {
             return;
         }
@@ -213,7 +213,7 @@ impl Window {
 
     /// Retention has dropped these before they were here.
     pub(crate) fn lose(&self, from: u64, to: u64) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let floor = state.held.log.floor();
         state.losses.add(from, to, floor);
     }
@@ -245,7 +245,7 @@ impl Window {
     }
 
     pub(crate) fn generation(&self) -> u32 {
-        self.lock().generation
+        self.state.lock().generation
     }
 
     /// Waits until everything up to a sequence has come, or the stream of this
@@ -266,13 +266,13 @@ impl Window {
 
     /// Below and at this sequence nothing is in memory.
     pub(crate) fn floor(&self) -> u64 {
-        self.lock().held.log.floor()
+        self.state.lock().held.log.floor()
     }
 
     /// The oldest event in memory that the stream certainly still has: who has
     /// it has all that is older.
     pub(crate) fn oldest_certain(&self) -> Option<u64> {
-        self.lock().held.log.first()
+        self.state.lock().held.log.first()
     }
 
     /// What comes after a cursor for whoever fans out, at most so much. What
@@ -281,7 +281,7 @@ impl Window {
         if !self.is_ready() {
             return None;
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let (generation, head) = (state.generation, state.reorder_buffer.head());
         if cursor.generation != generation {
             // Before the first one nobody was there to miss anything.
@@ -316,7 +316,7 @@ impl Window {
 
     /// The events after a cursor for patterns, up to a sequence and a size.
     pub(crate) fn look(&self, cursor: Cursor, patterns: &[Pattern], upto: u64, size: PageSize) -> Lookup {
-        let state = self.lock();
+        let state = self.state.lock();
         let (generation, head) = (state.generation, state.reorder_buffer.head());
         if cursor.generation != generation {
             return Lookup::Lost(reset(cursor), Cursor { generation, seq: state.stream.first.saturating_sub(1) });
@@ -356,7 +356,7 @@ impl Window {
     /// is more in the stream, 0 where there is not; nothing when the stream of
     /// this generation is another one by now.
     pub(crate) fn view<R>(&self, generation: u32, look: impl FnOnce(&EventLog<Arc<Message>>, u64) -> R) -> Option<R> {
-        let state = self.lock();
+        let state = self.state.lock();
         let floor = state.held.log.floor();
         let floor = if floor < state.stream.first { 0 } else { floor };
         (state.generation == generation).then(|| look(&state.held.log, floor))
@@ -364,7 +364,7 @@ impl Window {
 
     /// Drops what has become too old.
     pub(crate) fn expire(&self) {
-        self.evict(&mut self.lock());
+        self.evict(&mut self.state.lock());
     }
 
     /// Whether so much waits for its fan-out that no more is taken.
@@ -383,10 +383,6 @@ impl Window {
             }
             state.held.log.evict_through(seq);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

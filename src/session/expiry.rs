@@ -3,12 +3,9 @@
 //! the calendar, since tokens are written in it. So when the clock is set, it
 //! moves nothing but this.
 
-use std::{
-    collections::BTreeMap,
-    num::NonZeroU64,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, num::NonZeroU64, time::Duration};
+
+use crate::sync::Mutex;
 
 /// An action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +48,14 @@ impl Expiries {
     pub(crate) fn add(&self, key: ConnectionKey, expires_at: u64) -> When {
         let end = expires_at.saturating_mul(1_000);
         let at = when(end.saturating_sub(self.warning));
-        self.lock().insert((at, key), (end, false));
+        self.list.lock().insert((at, key), (end, false));
         at
     }
 
     /// Notes that somebody's token, whenever it ends, holds until then at most,
     /// milliseconds since 1970; it has been told. `before` is what was kept.
     pub(crate) fn cut_short(&self, key: ConnectionKey, before: Option<When>, at: u64) -> When {
-        let mut list = self.lock();
+        let mut list = self.list.lock();
         let end = before.and_then(|before| list.remove(&(before, key))).map_or(u64::MAX, |(end, _)| end);
         let at = when(at.min(end.saturating_add(self.leeway)));
         list.insert((at, key), (at.get(), true));
@@ -66,19 +63,19 @@ impl Expiries {
     }
 
     pub(crate) fn remove(&self, key: ConnectionKey, at: When) {
-        self.lock().remove(&(at, key));
+        self.list.lock().remove(&(at, key));
     }
 
     /// The key of the earliest action that is due, if there is one. The caller
     /// [takes](Self::take) it while it holds the shard of that connection.
     pub(crate) fn first(&self, now: u64) -> Option<ExpiryKey> {
-        self.lock().first_key_value().map(|(entry, _)| *entry).filter(|(at, _)| at.get() <= now)
+        self.list.lock().first_key_value().map(|(entry, _)| *entry).filter(|(at, _)| at.get() <= now)
     }
 
     /// Takes the action of a key, and adds the next one of that token; none when the
     /// key has been removed meanwhile.
     pub(crate) fn take(&self, entry: ExpiryKey, now: u64) -> Option<(Due, Option<When>)> {
-        let mut list = self.lock();
+        let mut list = self.list.lock();
         let (end, warned) = list.remove(&entry)?;
         let last = end.saturating_add(self.leeway);
         if warned || last <= now {
@@ -89,13 +86,9 @@ impl Expiries {
         Some((Due::Warning(end.saturating_sub(now)), Some(next)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ExpiryKey, (u64, bool)>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.lock().len()
+        self.list.lock().len()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -33,6 +33,7 @@ use crate::{
     },
     socket::ConnectionId,
     subject::Pattern,
+    sync::{Mutex, MutexGuard},
 };
 
 /// Shards of the registry. Each is pinged once per interval, one after the other,
@@ -177,7 +178,7 @@ impl Connections {
     }
 
     pub(crate) fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
-        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[shard].lock()
     }
 }
 

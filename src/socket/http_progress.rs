@@ -5,14 +5,11 @@
 //! The stream ([`Strict`](super::Strict)) says what arrives and what has left,
 //! the server what it answers.
 
-use std::{
-    future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
-    time::Duration,
-};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// How long a client may take for each thing.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +119,7 @@ impl HttpProgress {
     }
 
     fn at(&self) -> MutexGuard<'_, Stage> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -3,12 +3,11 @@
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
-    sync::PoisonError,
 };
 
 use tokio::sync::Notify;
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Mutex;
 
 /// Both ends of a connection in memory. The peer says nothing.
 #[derive(Debug)]
@@ -49,7 +48,7 @@ impl Pipe {
     pub async fn read(&self, most: usize) -> Vec<u8> {
         loop {
             let changed = {
-                let mut state = self.lock();
+                let mut state = self.state.lock();
                 let count = most.min(state.bytes.len());
                 let read: Vec<u8> = state.bytes.drain(..count).collect();
                 if !read.is_empty() || state.finished {
@@ -67,12 +66,12 @@ impl Pipe {
 
     /// Takes no more; what was taken can be read.
     pub fn finish(&self) {
-        self.lock().finished = true;
+        self.state.lock().finished = true;
         self.changed.notify_waiters();
     }
 
     pub(crate) fn try_write(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.finished {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -92,7 +91,7 @@ impl Pipe {
     pub(crate) async fn writable(&self) -> io::Result<()> {
         loop {
             let changed = {
-                let state = self.lock();
+                let state = self.state.lock();
                 if state.finished || state.bytes.len() < state.capacity {
                     return Ok(());
                 }
@@ -100,9 +99,5 @@ impl Pipe {
             };
             changed.await;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

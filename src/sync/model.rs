@@ -20,6 +20,7 @@ use shuttle::{
 use tokio_util::sync::CancellationToken;
 
 pub use shuttle::future::yield_now;
+pub(crate) use shuttle::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What takes less is over at any later step. What takes longer ends when a model says so: so nothing is put right by
 /// somebody who looks again after seconds.
@@ -85,11 +86,11 @@ impl Handle {
 
 /// A lock.
 #[derive(Debug, Default)]
-pub struct Mutex<T>(sync::Mutex<T>);
+pub(crate) struct Mutex<T>(sync::Mutex<T>);
 
 /// Holds a lock.
 #[derive(Debug)]
-pub struct MutexGuard<'m, T> {
+pub(crate) struct MutexGuard<'m, T> {
     // In this order: others may go on once it is given back, not only before.
     held: sync::MutexGuard<'m, T>,
     _after: YieldOnDrop,
@@ -100,7 +101,7 @@ struct YieldOnDrop;
 
 impl<T> Mutex<T> {
     /// A lock around something.
-    pub fn new(value: T) -> Self {
+    pub(crate) const fn new(value: T) -> Self {
         Self(sync::Mutex::new(value))
     }
 
@@ -108,7 +109,7 @@ impl<T> Mutex<T> {
     ///
     /// # Errors
     /// When somebody has panicked who had it.
-    pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+    pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         let guard = |held| MutexGuard { held, _after: YieldOnDrop };
         self.0.lock().map(guard).map_err(|poisoned| PoisonError::new(guard(poisoned.into_inner())))
     }

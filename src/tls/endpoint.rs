@@ -1,17 +1,14 @@
 //! The TLS side of one listener: makes handshakes with the newest certificate,
 //! and takes a changed one without touching who is connected.
 
-use std::{
-    fmt, io,
-    path::Path,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{fmt, io, path::Path, sync::Arc};
 
 use tokio::{net::TcpStream, time::sleep};
 
 use crate::{
     config::ServerTls,
     metrics::{Listener, Metrics, Reload},
+    sync::RwLock,
     tls::{
         files::{Files, Loaded, TlsError},
         stream::TlsStream,
@@ -65,7 +62,7 @@ impl Endpoint {
     }
 
     fn current(&self) -> Loaded {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.read().clone()
     }
 
     /// Looks at the files again and again, for ever.
@@ -100,7 +97,7 @@ impl Endpoint {
         self.metrics.certificate_reloads.of(Reload::Taken).increment(1);
         let until = time::OffsetDateTime::UNIX_EPOCH + loaded.expires;
         tracing::info!(section = section(self.listener), %until, "new TLS files are taken");
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+        *self.current.write() = loaded;
         Ok(())
     }
 }

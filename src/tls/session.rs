@@ -4,12 +4,14 @@
 use std::{
     fmt,
     io::{self, IoSlice},
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::net::TcpStream;
 
-use crate::tls::{records::Records, stream::TlsStream};
+use crate::{
+    sync::Mutex,
+    tls::{records::Records, stream::TlsStream},
+};
 
 /// A socket, and the session that encrypts its bytes.
 pub struct Session {
@@ -38,7 +40,7 @@ impl Session {
     /// # Errors
     /// `WouldBlock` when nothing is there yet; what the system says; what is no TLS.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.lock().try_read(&self.socket, buffer)
+        self.records.lock().try_read(&self.socket, buffer)
     }
 
     /// Writes what the kernel takes at once. After `WouldBlock` some of `bytes`
@@ -47,17 +49,13 @@ impl Session {
     /// # Errors
     /// `WouldBlock` when the socket is full, else what the system says.
     pub fn try_write(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.lock().try_write(&self.socket, bytes)
+        self.records.lock().try_write(&self.socket, bytes)
     }
 
     /// Says `close_notify` (RFC 8446 6.1), without which the peer could take
     /// the end of the stream for an attack.
     pub fn finish(&self) {
-        self.lock().finish(&self.socket);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Records> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock().finish(&self.socket);
     }
 }
 

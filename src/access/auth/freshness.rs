@@ -1,9 +1,9 @@
 //! The freshness of keys, as one figure for alerts: the time of the last fetch, of
 //! the issuer whose keys are oldest.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use crate::{clock, metrics::Metrics};
+use crate::{clock, metrics::Metrics, sync::Mutex};
 
 /// The figure.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Freshness {
 
     /// The part of one more issuer.
     pub(crate) fn another(&self) -> IssuerFetchTime {
-        let mut all = self.0.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.all.lock();
         all.push(0.0);
         IssuerFetchTime { place: all.len() - 1, shared: self.0.clone() }
     }
@@ -41,7 +41,7 @@ impl IssuerFetchTime {
     /// The keys have been fetched just now.
     pub(crate) fn renew(&self) {
         let now = clock::now().as_secs_f64();
-        let mut all = self.shared.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.shared.all.lock();
         all[self.place] = now;
         self.shared.metrics.jwks_fetched_at.set(all.iter().copied().fold(f64::INFINITY, f64::min));
     }

@@ -1,10 +1,7 @@
 //! Who the node is to NATS, read again for each connection: whoever rotates a
 //! secret replaces its file, and no node has to be restarted for it.
 
-use std::{
-    fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::fmt;
 
 use tokio::{task::spawn_blocking, time::Instant};
 
@@ -12,6 +9,7 @@ use crate::{
     broker::nats::{address::Address, error::NatsError, identity::NatsIdentity},
     config,
     retry_log::RetryLog,
+    sync::Mutex,
 };
 
 /// Who the node is.
@@ -46,12 +44,12 @@ impl Credentials {
     /// As the files say now; while one of them cannot be used, as they said last.
     pub(crate) async fn current(&self) -> NatsIdentity {
         if !self.settings.has_secret_files() {
-            return self.lock().identity.clone();
+            return self.state.lock().identity.clone();
         }
         let settings = self.settings.clone();
         #[allow(clippy::disallowed_methods)] // its end is awaited here
         let read = spawn_blocking(move || read(settings)).await;
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match read {
             Ok(Ok(identity)) => {
                 if identity != state.identity {
@@ -69,10 +67,6 @@ impl Credentials {
             Err(_) => {}
         }
         state.identity.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,18 +1,18 @@
 //! A stream that was as it has to be when the node started, and is so no longer:
 //! it is told once for each change, and put back where the node may do that.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::broker::{
-    degraded::Degraded,
-    nats::jetstream::{JetStream, Plan, PlanStep, Wanted, inspect, update},
-    stored::StreamState,
-    stream_error::{Difference, StreamError},
+use crate::{
+    broker::{
+        degraded::Degraded,
+        nats::jetstream::{JetStream, Plan, PlanStep, Wanted, inspect, update},
+        stored::StreamState,
+        stream_error::{Difference, StreamError},
+    },
+    sync::Mutex,
 };
 
 /// The least time between two attempts to put a stream back: somebody else may
@@ -67,7 +67,7 @@ impl Drift {
 
     /// Tells what is worth knowing now and was not before.
     fn remark(&self, name: &str, notes: Vec<String>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if let Some(before) = &state.notes {
             for note in notes.iter().filter(|note| !before.contains(note)) {
                 tracing::warn!(stream = name, note, "of the stream");
@@ -78,7 +78,7 @@ impl Drift {
 
     /// Tells what has changed; true where it may be tried to put it back.
     fn note(&self, name: &str, differences: Vec<Difference>, now: Instant) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if differences != state.told {
             for Difference { setting, found, wanted, remedy } in &differences {
                 tracing::warn!(

@@ -1,13 +1,16 @@
 //! The reason for a silence: what a server refuses it tells to the connection,
 //! and not in reply to what was asked.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_nats::{Event, ServerError};
 
-use crate::broker::{
-    nats::reading::{Denial, denial},
-    stream_error::StreamError,
+use crate::{
+    broker::{
+        nats::reading::{Denial, denial},
+        stream_error::StreamError,
+    },
+    sync::Mutex,
 };
 
 /// The last refusal that a server has told a connection of.
@@ -18,20 +21,16 @@ impl LastRefusal {
     /// Takes down what the client reports, if it is one.
     pub(crate) fn observe(&self, event: &Event) {
         if let Event::ServerError(ServerError::Other(said)) = event {
-            *self.lock() = Some(said.clone());
+            *self.0.lock() = Some(said.clone());
         }
     }
 
     /// An error with the reason, where this is it: it names the subject, or the
     /// inbox that all requests share.
     pub(crate) fn explained(&self, error: StreamError) -> StreamError {
-        let said = self.lock().clone();
+        let said = self.0.lock().clone();
         let is_of_inbox = |said: &str| said.contains("Subscription") || denial(said) == Some(Denial::Limit);
         explained(error, |subject| said.filter(|said| said.contains(subject) || is_of_inbox(said)))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     future::{Ready, ready},
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -32,6 +32,7 @@ use crate::{
     },
     config::{self, Config, ServerUrl},
     metrics::{BrokerEvent, Metrics},
+    sync::Mutex,
 };
 
 /// What both kinds of connection are made with.
@@ -147,7 +148,7 @@ fn chooser(
     let choice = Mutex::new(ServerChoice::new(Servers::new(access.servers.clone())));
     move |pool, _| {
         let connected = connected.swap(false, Ordering::Relaxed);
-        let mut choice = choice.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut choice = choice.lock();
         let NextServer { target, failed, wait } = choice.next(&pool, connected, Instant::now());
         let attempts = attempts.clone();
         Box::pin(async move {

@@ -18,7 +18,6 @@ use crate::{
             shared_feed::SharedFeed,
             succession::Succession,
         },
-        member_list::lock,
     },
     subject::Pattern,
     sync::Mutex,
@@ -313,7 +312,7 @@ impl LiveFeeds {
     /// have another one. It stays where somebody wants it again.
     pub(crate) fn end(&mut self, feed: FeedId) {
         if let Some(succession) = self.successions.get(&feed) {
-            lock(&succession.handover).end_old();
+            succession.handover.lock().end_old();
         }
         let Some(live) = self.feeds.get_mut(&feed) else { return };
         if live.share().give_away() {

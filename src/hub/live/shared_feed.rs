@@ -5,17 +5,14 @@ use std::sync::Arc;
 
 use crate::{
     event::Message,
-    hub::{
-        live::{
-            handover::{Handover, Side},
-            recipients::{Recipient, Recipients},
-            topic::Topic,
-        },
-        member_list::lock,
+    hub::live::{
+        handover::{Handover, Side},
+        recipients::{Recipient, Recipients},
+        topic::Topic,
     },
     metrics::Metrics,
     subject::Pattern,
-    sync::{Mutex, MutexGuard},
+    sync::Mutex,
 };
 
 /// A hand-over, and on which side of it a feed is.
@@ -40,8 +37,8 @@ impl SharedFeed {
     /// What becomes of events that it has brought: the topics that get some of
     /// them, each with all that it gets, in the order of arrival.
     pub(crate) fn sort(&self, events: &[Arc<Message>], metrics: &Metrics) -> Vec<(Arc<Topic>, Vec<Arc<Message>>)> {
-        let state = self.lock();
-        let mut handover = state.handover.as_ref().map(|(side, handover)| (*side, lock(handover)));
+        let state = self.0.lock();
+        let mut handover = state.handover.as_ref().map(|(side, handover)| (*side, handover.lock()));
         let mut gets = Vec::new();
         for event in events {
             let mut content = None;
@@ -72,34 +69,34 @@ impl SharedFeed {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().recipients.len() == 0
+        self.0.lock().recipients.len() == 0
     }
 
     /// Its topic, if it has one only.
     pub(crate) fn only(&self) -> Option<Arc<Topic>> {
-        let state = self.lock();
+        let state = self.0.lock();
         let (_, recipient) = state.recipients.iter().next().filter(|_| state.recipients.len() == 1)?;
         Some(recipient.topic.clone())
     }
 
     /// All of them.
     pub(crate) fn topics(&self) -> Vec<Arc<Topic>> {
-        self.lock().recipients.iter().map(|(_, recipient)| recipient.topic.clone()).collect()
+        self.0.lock().recipients.iter().map(|(_, recipient)| recipient.topic.clone()).collect()
     }
 
     pub(crate) fn add(&self, recipient: Recipient) {
-        self.lock().recipients.add(recipient);
+        self.0.lock().recipients.add(recipient);
     }
 
     pub(crate) fn remove(&self, pattern: &Pattern) {
-        self.lock().recipients.remove(pattern);
+        self.0.lock().recipients.remove(pattern);
     }
 
     /// Begins to be the old side of a hand-over, in which all topics take part but
     /// that of the feed's own pattern: from now on their copies are noted. The
     /// keys and patterns of these.
     pub(crate) fn begin(&self, handover: Arc<Mutex<Handover>>, own: &Pattern) -> Vec<(usize, Pattern)> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.handover = Some((Side::Old, handover));
         let all = state.recipients.iter_mut().filter(|(_, recipient)| recipient.topic.pattern() != own);
         let part = all.map(|(key, recipient)| {
@@ -111,12 +108,12 @@ impl SharedFeed {
 
     /// A topic that takes part in the hand-over; nothing when it has gone.
     pub(crate) fn part(&self, key: usize) -> Option<Recipient> {
-        self.lock().recipients.get(key).filter(|recipient| recipient.number.is_some()).cloned()
+        self.0.lock().recipients.get(key).filter(|recipient| recipient.number.is_some()).cloned()
     }
 
     /// These topics take no part any more, and stay.
     pub(crate) fn keep(&self, keys: impl IntoIterator<Item = usize>) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         for key in keys {
             state.recipients.get_mut(key).into_iter().for_each(|recipient| recipient.number = None);
         }
@@ -124,23 +121,19 @@ impl SharedFeed {
 
     /// Forgets the topics that take part in the hand-over; whether none is left.
     pub(crate) fn give_away(&self) -> bool {
-        self.lock().recipients.take(|recipient| recipient.number.is_some());
+        self.0.lock().recipients.take(|recipient| recipient.number.is_some());
         self.is_empty()
     }
 
     /// Takes all topics but that of the feed's own pattern.
     pub(crate) fn take_others(&self, own: &Pattern) -> Vec<Recipient> {
-        self.lock().recipients.take(|recipient| recipient.topic.pattern() != own)
+        self.0.lock().recipients.take(|recipient| recipient.topic.pattern() != own)
     }
 
     /// The hand-over is over.
     pub(crate) fn finish(&self) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.handover = None;
         state.recipients.iter_mut().for_each(|(_, recipient)| recipient.number = None);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.0)
     }
 }

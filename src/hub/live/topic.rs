@@ -21,11 +21,11 @@ use crate::{
             fan_out::LiveFanOut,
         },
         member::Member,
-        member_list::{FEW_SLICES, MemberList, lock},
+        member_list::{FEW_SLICES, MemberList},
     },
     metrics::Drop as Dropped,
     subject::Pattern,
-    sync::{Mutex, MutexGuard, yield_now},
+    sync::{Mutex, yield_now},
 };
 
 /// Members admitted before others get their turn.
@@ -71,7 +71,7 @@ impl Topic {
     }
 
     pub(crate) fn join(&self, member: &Arc<Member>, live: Confirmation) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         // Behind those who wait already: admission goes in order.
         if state.open && state.waiting.is_empty() {
             self.admit(&mut state, member.clone(), live);
@@ -84,7 +84,7 @@ impl Topic {
     }
 
     pub(crate) fn leave(&self, member: &Arc<Member>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.waiting.retain(|(waiting, _)| !Arc::ptr_eq(waiting, member));
         let Some(place) = member.slot(&self.pattern) else { return };
         state.slices.leave(place, || member.remove_live(&self.pattern));
@@ -92,7 +92,7 @@ impl Topic {
 
     /// Applies changed denials of a member: from now on it gets no denied event.
     pub(crate) fn filter(&self, member: &Arc<Member>) {
-        let state = self.lock();
+        let state = self.state.lock();
         // Who is not admitted yet will be by what holds then.
         let Some(place) = member.slot(&self.pattern) else { return };
         state.slices.with(place, |standing| standing.checks.filtered = member.filters(&self.pattern));
@@ -100,14 +100,14 @@ impl Topic {
 
     /// Whether the broker refuses the feed.
     pub(crate) fn is_refused(&self) -> bool {
-        self.lock().refused
+        self.state.lock().refused
     }
 
     /// The broker refuses the feed, and nothing comes until it is open again.
     /// Everybody keeps their place and is told.
     pub(crate) async fn refuse(&self, told: impl Fn(Encoding) -> EncodedMessage) {
         let waiting: Vec<_> = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             (state.open, state.refused) = (false, true);
             state.waiting.iter().map(|(member, _)| member.clone()).collect()
         };
@@ -125,7 +125,7 @@ impl Topic {
     pub(crate) async fn open(&self, again: impl Fn(Encoding) -> EncodedMessage) {
         if self.is_refused() {
             self.tell_all(again).await;
-            self.lock().refused = false;
+            self.state.lock().refused = false;
         }
         while !self.admit_some() {
             yield_now().await;
@@ -136,7 +136,7 @@ impl Topic {
     /// many that were is returned; a long one through a task of its own, so
     /// that no other topic waits for it.
     pub(crate) fn take(self: &Arc<Self>, events: &mut Vec<Arc<Message>>, fan_out: &LiveFanOut) -> usize {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let working = state.backlog.is_some();
         if working || state.slices.len() > FEW_SLICES {
             let dropped = state.backlog.get_or_insert_default().add(events.drain(..), fan_out.backlog_bytes);
@@ -150,7 +150,7 @@ impl Topic {
         let mut tally = Tally::default();
         for together in batches(events) {
             let delivery = LiveDelivery::new(&self.pattern, together, fan_out);
-            self.slices().for_each(|standing| delivery.give_all(&lock(&standing), &mut tally));
+            self.slices().for_each(|standing| delivery.give_all(&standing.lock(), &mut tally));
             delivery.account(&mut tally);
         }
         tally.deliveries
@@ -162,7 +162,7 @@ impl Topic {
             let delivery = LiveDelivery::new(&self.pattern, &events, &fan_out);
             let mut tally = Tally::default();
             for standing in self.slices() {
-                delivery.give_all(&lock(&standing), &mut tally);
+                delivery.give_all(&standing.lock(), &mut tally);
                 yield_now().await;
             }
             delivery.account(&mut tally);
@@ -171,7 +171,7 @@ impl Topic {
 
     /// The next batch, or the end of the backlog.
     fn waiting(&self) -> Option<Vec<Arc<Message>>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let events = state.backlog.as_mut()?.take();
         if events.is_empty() {
             state.backlog = None;
@@ -182,7 +182,7 @@ impl Topic {
 
     /// Admits some; true when nobody waits any more.
     fn admit_some(&self) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.open = true;
         for _ in 0..ADMITTED {
             match state.waiting.pop_front() {
@@ -212,7 +212,7 @@ impl Topic {
     /// Tells something to all who stand here.
     async fn tell_all(&self, told: impl Fn(Encoding) -> EncodedMessage) {
         for standing in self.slices() {
-            for (_, TopicMember { member, .. }) in &*lock(&standing) {
+            for (_, TopicMember { member, .. }) in &*standing.lock() {
                 member.outbox().push(&told(member.encoding()));
             }
             yield_now().await;
@@ -222,11 +222,7 @@ impl Topic {
     /// One after the other, each looked up when its turn comes: the list may
     /// grow meanwhile.
     fn slices(&self) -> impl Iterator<Item = Arc<Mutex<Slab<TopicMember>>>> {
-        (0..).map_while(|index| self.lock().slices.get(index))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        (0..).map_while(|index| self.state.lock().slices.get(index))
     }
 }
 

@@ -10,18 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::{Broker, FeedId},
-    hub::{
-        live::{
-            feeds::{Left, LiveFeeds, RefusedFeed},
-            handover::SETTLE,
-            live_feed::Route,
-            topic::Topic,
-        },
-        member_list::lock,
+    hub::live::{
+        feeds::{Left, LiveFeeds, RefusedFeed},
+        handover::SETTLE,
+        live_feed::Route,
+        topic::Topic,
     },
     metrics::Metrics,
     subject::Pattern,
-    sync::{Mutex, MutexGuard, sleep, yield_now},
+    sync::{Mutex, sleep, yield_now},
     tasks::Tasks,
 };
 
@@ -58,22 +55,22 @@ impl Topics {
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.0.lock().by_pattern.len()
+        self.0.state.lock().by_pattern.len()
     }
 
     /// Where the events of a feed go.
     pub(crate) fn route(&self, feed: FeedId) -> Option<Route> {
-        self.0.lock().feeds.route(feed)
+        self.0.state.lock().feeds.route(feed)
     }
 
     /// A feed is open. Its topics, whose members may be told.
     pub(crate) fn opened(&self, feed: FeedId) -> Vec<Arc<Topic>> {
-        self.0.lock().feeds.opened(feed)
+        self.0.state.lock().feeds.opened(feed)
     }
 
     /// The broker refuses a feed. Its topic, if nothing brings its events now.
     pub(crate) fn refused(&self, feed: FeedId) -> Option<Arc<Topic>> {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         let RefusedFeed { topic, moved, ends } = state.feeds.refused(feed, &*self.0.broker);
         state.set_feeds(moved);
         if ends {
@@ -85,7 +82,7 @@ impl Topics {
 
     /// One more member wants a pattern.
     pub(crate) fn enter(&self, pattern: &Pattern) -> Arc<Topic> {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         let State { by_pattern, feeds } = &mut *state;
         if let Some(entry) = by_pattern.get_mut(pattern) {
             entry.members += 1;
@@ -108,7 +105,7 @@ impl Topics {
     /// One member less wants it. Where its feed has to go on for a while, for
     /// others: what is cancelled when that is over.
     pub(crate) fn exit(&self, pattern: &Pattern) -> Option<CancellationToken> {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         let State { by_pattern, feeds } = &mut *state;
         let entry = by_pattern.get_mut(pattern)?;
         entry.members -= 1;
@@ -138,7 +135,7 @@ impl Inner {
         while self.move_some(from) {
             yield_now().await;
         }
-        while !self.lock().feeds.is_taken_over(from) {
+        while !self.state.lock().feeds.is_taken_over(from) {
             all_open.notified().await;
         }
         sleep(SETTLE).await;
@@ -152,7 +149,7 @@ impl Inner {
 
     /// False when none is left.
     fn move_some(&self, from: FeedId) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let moved = state.feeds.hand_over(from, &*self.broker);
         state.set_feeds(moved);
         self.count(&state);
@@ -160,14 +157,14 @@ impl Inner {
     }
 
     fn end(&self, feed: FeedId) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.feeds.end(feed);
         self.count(&state);
     }
 
     /// False when none is left.
     fn finish_some(self: Arc<Self>, from: FeedId) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let (left, more) = state.feeds.finish(from);
         for feed in left {
             self.clone().begin_end(&mut state, feed);
@@ -178,10 +175,6 @@ impl Inner {
     fn count(&self, state: &State) {
         self.metrics.topics.set(state.by_pattern.len() as f64);
         self.metrics.feeds.set(state.feeds.len() as f64);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
     }
 }
 

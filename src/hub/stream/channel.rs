@@ -14,15 +14,11 @@ use slab::Slab;
 use crate::{
     broker::PageSize,
     event::Message,
-    hub::{
-        member::Member,
-        member_list::{MemberList, lock},
-        member_progress::CatchUpOwner,
-    },
+    hub::{member::Member, member_list::MemberList, member_progress::CatchUpOwner},
     journal::{Cursor, Journal, Step},
     proto::Position,
     subject::Pattern,
-    sync::{Mutex, MutexGuard},
+    sync::Mutex,
     trie::Trie,
 };
 
@@ -121,12 +117,12 @@ impl Channel {
 
     /// Everything up to here is handed out or just being handed out.
     pub(crate) fn cursor(&self) -> Cursor {
-        self.lock().cursor
+        self.state.lock().cursor
     }
 
     /// Everything up to here is handed out to all who do not lag.
     pub(crate) fn settled(&self) -> Cursor {
-        self.lock().settled
+        self.state.lock().settled
     }
 
     /// Where that is, as clients are told.
@@ -137,7 +133,7 @@ impl Channel {
     /// The next batch, which has to be [finished](Self::finish); nothing when there is
     /// nothing to hand out, or another driver has one.
     pub(crate) fn next_batch(&self) -> Option<Batch> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.in_progress {
             return None;
         }
@@ -176,17 +172,17 @@ impl Channel {
     /// Adds those who want one of a turn's events, in its place. Who joins
     /// meanwhile may be among them, but has it already.
     pub(crate) fn find(&self, place: usize, event: &Message, wanted: &mut Wanted) {
-        self.lock().find(place, event, &mut { usize::MAX }, wanted);
+        self.state.lock().find(place, event, &mut { usize::MAX }, wanted);
     }
 
     /// Whether a batch is being handed out.
     pub(crate) fn is_in_progress(&self) -> bool {
-        self.lock().in_progress
+        self.state.lock().in_progress
     }
 
     /// The batch is handed out.
     pub(crate) fn finish(&self, end: Cursor) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         (state.settled, state.in_progress) = (end, false);
     }
 
@@ -204,7 +200,7 @@ impl Channel {
         live: impl FnOnce(&[Cursor]),
     ) -> Result<(), (usize, NotYet)> {
         // Always in the order of the configuration, so nobody waits in a circle.
-        let mut states: Vec<_> = channels.iter().map(|(channel, _)| channel.lock()).collect();
+        let mut states: Vec<_> = channels.iter().map(|(channel, _)| channel.state.lock()).collect();
         for (index, (channel, from)) in channels.iter().enumerate() {
             let cursor = states[index].cursor;
             if cursor.generation == 0 || from.is_some_and(|from| from.generation > cursor.generation) {
@@ -232,7 +228,7 @@ impl Channel {
     /// have been told so.
     pub(crate) fn is_followed(&self, pattern: &Pattern, member: &Member) -> bool {
         // Joining holds this until both is done.
-        let _state = self.lock();
+        let _state = self.state.lock();
         member.progress().slot(self.journal.stream(), pattern).is_some()
     }
 
@@ -240,14 +236,14 @@ impl Channel {
     /// how many events the connection was still to get.
     pub(crate) fn leave(&self, pattern: &Pattern, member: &Member) -> i64 {
         let stream = self.journal.stream();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let (Some(place), Some(number)) =
             (member.progress().slot(stream, pattern), state.numbers.get(pattern).copied())
         else {
             return 0;
         };
         let group = state.group(number).clone();
-        let mut followers = lock(&group.followers);
+        let mut followers = group.followers.lock();
         let mut pending = 0;
         followers.leave(place, || pending = member.progress().leave(stream, pattern));
         if followers.standing() == 0 {
@@ -260,16 +256,12 @@ impl Channel {
 
     /// A connection has caught up to here; false when there is more by now.
     pub(crate) fn rejoin(&self, member: &Member, owner: &CatchUpOwner, at: Cursor) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         let caught_up = at == state.cursor;
         if caught_up {
             member.progress().serve(self.journal.stream(), owner, |progress| progress.catch_up(at));
         }
         caught_up
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
     }
 }
 
@@ -321,7 +313,7 @@ impl State {
         let number = self.numbers.get(pattern).copied().unwrap_or_else(|| self.number(pattern));
         let group = self.group(number).clone();
         let from = self.cursor;
-        lock(&group.followers).enter(|place| {
+        group.followers.lock().enter(|place| {
             member.progress().enter(stream, pattern, place, from, |pattern| member.filters(pattern));
             Follower { member: member.clone(), from }
         });

@@ -11,7 +11,7 @@ use crate::{
     event::Message,
     hub::{
         member::Member,
-        member_list::{FEW, SLICE, lock},
+        member_list::{FEW, SLICE},
         stream::{
             catch_up::catch_up,
             channel::{Batch, Channel, Follower, Group, Wanted},
@@ -42,7 +42,7 @@ impl StreamFanOut {
                 Some(Batch::Events { events, wanted, begun, end }) if are_few(&wanted) => {
                     let mut delivery = StreamDelivery::new(channel.journal(), &events, begun);
                     for (group, events) in &wanted {
-                        slices(group).for_each(|slice| delivery.give_all(&lock(&slice), *events));
+                        slices(group).for_each(|slice| delivery.give_all(&slice.lock(), *events));
                     }
                     delivery.give_several(usize::MAX);
                     // Those who lag want it as well.
@@ -80,7 +80,7 @@ impl StreamFanOut {
                     channel.finish(end);
                     for slice in groups.iter().flat_map(|group| slices(group)) {
                         let members: Vec<_> =
-                            lock(&slice).iter().map(|(_, follower)| follower.member.clone()).collect();
+                            slice.lock().iter().map(|(_, follower)| follower.member.clone()).collect();
                         for member in members {
                             if member.progress().require_catch_up(stream, begun, end) {
                                 self.let_catch_up(&channel, member);
@@ -106,7 +106,7 @@ impl StreamFanOut {
         let mut delivery = StreamDelivery::new(channel.journal(), events, begun);
         for (group, events) in &wanted {
             for slice in slices(group) {
-                delivery.give_all(&lock(&slice), *events);
+                delivery.give_all(&slice.lock(), *events);
                 yield_now().await;
             }
         }
@@ -134,7 +134,7 @@ impl StreamFanOut {
 /// Whether a batch has few enough receivers to need no task of its own.
 fn are_few(wanted: &Wanted) -> bool {
     let mut room = FEW;
-    wanted.iter().all(|(group, _)| match room.checked_sub(lock(&group.followers).standing()) {
+    wanted.iter().all(|(group, _)| match room.checked_sub(group.followers.lock().standing()) {
         Some(left) => {
             room = left;
             true
@@ -146,5 +146,5 @@ fn are_few(wanted: &Wanted) -> bool {
 /// One after the other, each looked up when its turn comes: the list may grow
 /// meanwhile.
 fn slices(group: &Group) -> impl Iterator<Item = Arc<Mutex<Slab<Follower>>>> {
-    (0..).map_while(|index| lock(&group.followers).get(index))
+    (0..).map_while(|index| group.followers.lock().get(index))
 }

@@ -3,19 +3,18 @@
 //! and may answer too. So an answer counts only if it is an acknowledgement, and
 //! of the stream that was meant; any other one is passed over.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::broker::{
-    nats::reading::{headers, parser::Raw, request_replies::number},
-    publish_error::PublishError,
-    stored::Receipt,
+use crate::{
+    broker::{
+        nats::reading::{headers, parser::Raw, request_replies::number},
+        publish_error::PublishError,
+        stored::Receipt,
+    },
+    sync::Mutex,
 };
 
 /// The server's word for: no stream listens there.
@@ -71,14 +70,14 @@ impl Acks {
     /// Awaits the acknowledgement of a stream under a number.
     pub(crate) fn expect(self: &Arc<Self>, number: u64, stream: &Arc<str>) -> AwaitedAck {
         let (done, outcome) = oneshot::channel();
-        self.lock().insert(number, PendingAck { stream: stream.clone(), done, odd: None });
+        self.pending.lock().insert(number, PendingAck { stream: stream.clone(), done, odd: None });
         AwaitedAck { number, acks: self.clone(), outcome }
     }
 
     /// Takes an answer in.
     pub(crate) fn receive(&self, raw: &Raw<'_>) {
         let Some(number) = number(raw.subject) else { return };
-        let mut pending = self.lock();
+        let mut pending = self.pending.lock();
         // A second acknowledgement, or one that was given up.
         let Some(awaited) = pending.get_mut(&number) else { return };
         match read(raw, &awaited.stream) {
@@ -94,18 +93,14 @@ impl Acks {
 
     /// Whether nothing is waited for.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.pending.lock().is_empty()
     }
 
     /// The connection is gone: whether these were stored is not known.
     pub(crate) fn lost(&self) {
-        for (_, PendingAck { done, .. }) in self.lock().drain() {
+        for (_, PendingAck { done, .. }) in self.pending.lock().drain() {
             let _ = done.send(Err(PublishError::Unconfirmed));
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, PendingAck>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,7 +115,7 @@ impl AwaitedAck {
         match timeout(patience, &mut self.outcome).await {
             Ok(outcome) => outcome.unwrap_or(Err(PublishError::Unconfirmed)),
             Err(_) => {
-                let odd = self.acks.lock().remove(&self.number).and_then(|pending| pending.odd);
+                let odd = self.acks.pending.lock().remove(&self.number).and_then(|pending| pending.odd);
                 Err(odd.map_or(PublishError::Unconfirmed, PublishError::Refused))
             }
         }
@@ -129,7 +124,7 @@ impl AwaitedAck {
 
 impl Drop for AwaitedAck {
     fn drop(&mut self) {
-        self.acks.lock().remove(&self.number);
+        self.acks.pending.lock().remove(&self.number);
     }
 }
 
@@ -226,9 +221,9 @@ mod tests {
         let mut awaited = acks.expect(2, &"SHOP".into());
         acks.lost();
         let error = awaited.outcome(Duration::from_secs(5)).await.expect_err("it is lost");
-        assert!(matches!(error, PublishError::Unconfirmed) && acks.lock().is_empty());
+        assert!(matches!(error, PublishError::Unconfirmed) && acks.pending.lock().is_empty());
         let mut silent = acks.expect(3, &"SHOP".into());
         let error = silent.outcome(Duration::from_millis(1)).await.expect_err("nobody answers");
-        assert!(matches!(error, PublishError::Unconfirmed) && acks.lock().is_empty());
+        assert!(matches!(error, PublishError::Unconfirmed) && acks.pending.lock().is_empty());
     }
 }

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -17,6 +17,7 @@ use crate::{
         stored::{Page, ReadError, Stored},
     },
     classes::StreamIndex,
+    sync::Mutex,
 };
 
 /// End of a batch.
@@ -55,7 +56,7 @@ impl DirectGetReplies {
     pub(crate) fn ask(self: &Arc<Self>, stream: StreamIndex) -> AwaitedPage {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (done, answer) = oneshot::channel();
-        self.lock().insert(number, Pending { stream, page: Page::default(), done });
+        self.pending.lock().insert(number, Pending { stream, page: Page::default(), done });
         AwaitedPage { number, direct_get_replies: self.clone(), answer }
     }
 
@@ -65,7 +66,7 @@ impl DirectGetReplies {
             let digits = std::str::from_utf8(digits).ok()?;
             digits.parse::<u64>().ok()
         });
-        let mut pending = self.lock();
+        let mut pending = self.pending.lock();
         // Of a question that was given up.
         let Some(number) = number.filter(|number| pending.contains_key(number)) else { return };
         let added = headers::added(raw.headers.unwrap_or_default());
@@ -97,20 +98,16 @@ impl DirectGetReplies {
 
     /// A part of some answer was too large to be read.
     pub(crate) fn pass_over(&self) {
-        for Pending { page, .. } in self.lock().values_mut() {
+        for Pending { page, .. } in self.pending.lock().values_mut() {
             page.passed_over = true;
         }
     }
 
     /// The connection is gone, and with it what was under way.
     pub(crate) fn lost(&self) {
-        for (_, Pending { done, .. }) in self.lock().drain() {
+        for (_, Pending { done, .. }) in self.pending.lock().drain() {
             let _ = done.send(Err(ReadError::Unavailable));
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Pending>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,6 +120,6 @@ impl AwaitedPage {
 
 impl Drop for AwaitedPage {
     fn drop(&mut self) {
-        self.direct_get_replies.lock().remove(&self.number);
+        self.direct_get_replies.pending.lock().remove(&self.number);
     }
 }

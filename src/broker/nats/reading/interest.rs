@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     io::Write as _,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use tokio::{
@@ -20,6 +20,7 @@ use crate::{
         nats::reading::{denial::Denial, refused::RefusedFeeds},
     },
     subject::Pattern,
+    sync::Mutex,
 };
 
 /// Bytes of commands that may wait until the connection takes them, one of any
@@ -100,7 +101,7 @@ impl Interest {
 
     /// Wants a pattern from now on, until the feed is dropped.
     pub(crate) fn open(self: &Arc<Self>, feed: FeedId, pattern: &Pattern) -> Feed {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.wanted.insert(feed, pattern.clone());
         state.unconfirmed.insert(feed);
         if state.online {
@@ -137,7 +138,7 @@ impl Interest {
     }
 
     fn send_behind(&self, most: usize, command: &[&[u8]], payload: usize) -> Result<(), NotSent> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match () {
             () if !state.online => Err(NotSent::Offline),
             () if payload > state.payload_bytes => Err(NotSent::TooLarge { max: state.payload_bytes }),
@@ -152,7 +153,7 @@ impl Interest {
 
     /// Notes what the server takes as a payload.
     pub(crate) fn limit(&self, payload_bytes: usize) {
-        self.lock().payload_bytes = payload_bytes;
+        self.state.lock().payload_bytes = payload_bytes;
     }
 
     /// Resolves when there may be something to send.
@@ -162,7 +163,7 @@ impl Interest {
 
     /// What a new connection has to be told: everything.
     pub(crate) fn begin(&self) -> Commands {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let State { wanted, online, commands, unconfirmed, refused, .. } = &mut *state;
         *online = true;
         refused.all_tried();
@@ -178,7 +179,7 @@ impl Interest {
 
     /// What has come up since.
     pub(crate) fn take(&self) -> Commands {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if !state.commands.is_empty() {
             self.room.notify_waiters();
         }
@@ -189,7 +190,7 @@ impl Interest {
     /// The connection is gone before these were confirmed. Who follows a stream
     /// is told of the next connection in any case: something may be missing.
     pub(crate) fn offline(&self, unconfirmed: impl Iterator<Item = FeedId>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let State { wanted, online, unconfirmed: again, refused, .. } = &mut *state;
         *online = false;
         self.room.notify_waiters();
@@ -202,7 +203,7 @@ impl Interest {
     /// What the server refuses: `opening` are the feeds that it was told of last,
     /// or `all`. Returns those that it had not refused before.
     pub(crate) fn refuse(&self, denials: &[Denial], opening: &[FeedId], all: bool, now: Instant) -> Vec<FeedId> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let State { wanted, refused, .. } = &mut *state;
         if all {
             return refused.note(wanted, denials, wanted.keys().copied(), now);
@@ -212,22 +213,22 @@ impl Interest {
 
     /// Whether the server's last word on a feed was no.
     pub(crate) fn is_refused(&self, feed: FeedId) -> bool {
-        self.lock().refused.has(feed)
+        self.state.lock().refused.has(feed)
     }
 
     /// These are open; returns how many of them had been refused.
     pub(crate) fn allow(&self, feeds: &[FeedId]) -> usize {
-        self.lock().refused.forget(feeds)
+        self.state.lock().refused.forget(feeds)
     }
 
     /// When a refused feed is to be tried again.
     pub(crate) fn retry_at(&self) -> Option<Instant> {
-        self.lock().refused.next()
+        self.state.lock().refused.next()
     }
 
     /// What is tried again now; each has to be confirmed by itself.
     pub(crate) fn retry(&self, now: Instant) -> Vec<Commands> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let State { wanted, refused, .. } = &mut *state;
         let parts = refused.due(now).into_iter().map(|opening| {
             let mut bytes = Vec::new();
@@ -244,11 +245,7 @@ impl Interest {
 
     /// What a feed is about.
     pub(crate) fn subject(&self, feed: FeedId) -> Option<Pattern> {
-        self.lock().wanted.get(&feed).cloned()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().wanted.get(&feed).cloned()
     }
 }
 
@@ -259,7 +256,7 @@ fn subscribe(commands: &mut Vec<u8>, feed: FeedId, pattern: &Pattern) {
 
 impl Feeds for Interest {
     fn close(&self, feed: FeedId) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.wanted.remove(&feed);
         state.unconfirmed.remove(&feed);
         state.refused.forget(&[feed]);

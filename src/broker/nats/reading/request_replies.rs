@@ -1,10 +1,7 @@
 //! Replies of services to requests that wait for them. The first reply counts,
 //! whichever service gives it; ADR-32 says how a service tells that it failed.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::oneshot;
 
@@ -14,6 +11,7 @@ use crate::{
         request_error::RequestError,
     },
     proto::Envelope,
+    sync::Mutex,
 };
 
 /// The server's word for: nobody listens there.
@@ -47,7 +45,7 @@ impl RequestReplies {
     /// Awaits an answer under a number.
     pub(crate) fn expect(self: &Arc<Self>, number: u64) -> Awaited {
         let (done, answer) = oneshot::channel();
-        self.lock().insert(number, done);
+        self.pending.lock().insert(number, done);
         Awaited { number, request_replies: self.clone(), answer }
     }
 
@@ -65,20 +63,16 @@ impl RequestReplies {
 
     /// The connection is gone, and with it what was under way.
     pub(crate) fn lost(&self) {
-        for (_, done) in self.lock().drain() {
+        for (_, done) in self.pending.lock().drain() {
             let _ = done.send(Err(RequestError::Lost));
         }
     }
 
     fn end(&self, subject: &[u8], answer: impl FnOnce() -> Answer) {
         // A second answer, or one to a request that was given up.
-        let Some(done) = number(subject).and_then(|number| self.lock().remove(&number)) else { return };
+        let Some(done) = number(subject).and_then(|number| self.pending.lock().remove(&number)) else { return };
         // Nobody waits for it any more: so be it.
         let _ = done.send(answer());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Answer>>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,7 +90,7 @@ impl Awaited {
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        self.request_replies.lock().remove(&self.number);
+        self.request_replies.pending.lock().remove(&self.number);
     }
 }
 
@@ -152,7 +146,7 @@ mod tests {
         assert_eq!(first.answer().await, told("a"));
         assert_eq!(first.name(), "000000000000001f");
         drop(second);
-        assert!(request_replies.lock().is_empty());
+        assert!(request_replies.pending.lock().is_empty());
         let mut third = request_replies.expect(3);
         request_replies.lost();
         assert_eq!(third.answer().await, Err(RequestError::Lost));

@@ -24,7 +24,7 @@ use crate::{
     framing::Framing,
     metrics::Drop as Dropped,
     socket::Wire,
-    sync::{Mutex, MutexGuard, sleep, timeout},
+    sync::{Mutex, MutexGuard, rank, sleep, timeout},
 };
 use progress::Progress;
 use waiting::Waiting;
@@ -38,7 +38,7 @@ pub struct Outbox {
     wire: Wire,
     policy: Arc<Policy>,
     // A std lock: held for a few writes, never across an await.
-    state: Mutex<State>,
+    state: Mutex<State, { rank::OUTBOX }>,
 }
 
 #[derive(Debug)]

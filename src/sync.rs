@@ -5,6 +5,7 @@
 mod lock;
 #[cfg(feature = "model")]
 mod model;
+pub mod rank;
 
 pub use lock::{Mutex, MutexGuard, ReadGuard, RwLock, WriteGuard};
 #[cfg(feature = "model")]

@@ -6,14 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use crate::sync::Mutex;
-
-use crate::{broker::feed::FeedId, classes::StreamIndex, metrics::Metrics};
+use crate::{
+    broker::feed::FeedId,
+    classes::StreamIndex,
+    metrics::Metrics,
+    sync::{Mutex, rank},
+};
 
 /// What is not as it should be, now.
 #[derive(Debug)]
 pub struct Degraded {
-    state: Mutex<State>,
+    state: Mutex<State, { rank::DEGRADED }>,
     metrics: Arc<Metrics>,
 }
 

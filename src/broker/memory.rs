@@ -27,7 +27,7 @@ use crate::{
     },
     metrics::{BrokerEvent, Drop as Dropped, Metrics},
     subject::Pattern,
-    sync::Mutex,
+    sync::{Mutex, rank},
     trie::Trie,
 };
 use store::Store;
@@ -55,7 +55,7 @@ struct Memory {
 
 #[derive(Debug, Default)]
 struct Inner {
-    state: Mutex<State>,
+    state: Mutex<State, { rank::INTEREST }>,
     /// Something is waiting.
     arrived: Notify,
 }

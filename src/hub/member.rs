@@ -25,7 +25,7 @@ use crate::{
     },
     outbox::Outbox,
     subject::{Pattern, Subject},
-    sync::Mutex,
+    sync::{Mutex, rank},
 };
 
 /// One connection in the hub.
@@ -33,7 +33,7 @@ use crate::{
 pub(crate) struct Member {
     outbox: Arc<Outbox>,
     encoding: Encoding,
-    state: Mutex<State>,
+    state: Mutex<State, { rank::PATTERNS }>,
     progress: MemberProgress,
     overflow: OverflowNotice,
     /// The user whose patterns these are, once that is known; 0: nobody.

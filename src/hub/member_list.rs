@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::{hub::member_slot::MemberSlot, sync::Mutex};
+use crate::{
+    hub::member_slot::MemberSlot,
+    sync::{Mutex, rank},
+};
 
 /// Members per slice: a quarter of a millisecond of writes, after which others
 /// get their turn. In a model, where each member costs as much as an event, few.
@@ -17,13 +20,16 @@ pub(crate) const FEW_SLICES: usize = 8;
 /// Members that fit into them.
 pub(crate) const FEW: usize = FEW_SLICES * SLICE;
 
+/// The members of one slice, shared with a fan-out.
+pub(crate) type Standing<S> = Arc<Mutex<Slab<S>, { rank::SLICE }>>;
+
 /// A list of members in slices.
 #[derive(Debug)]
 pub(crate) struct MemberList<S>(Vec<Slice<S>>);
 
 #[derive(Debug)]
 struct Slice<S> {
-    standing: Arc<Mutex<Slab<S>>>,
+    standing: Standing<S>,
     /// As many as stand there, known without its lock.
     length: usize,
 }
@@ -75,7 +81,7 @@ impl<S> MemberList<S> {
     }
 
     /// One of the slices.
-    pub(crate) fn get(&self, index: usize) -> Option<Arc<Mutex<Slab<S>>>> {
+    pub(crate) fn get(&self, index: usize) -> Option<Standing<S>> {
         self.0.get(index).map(|slice| slice.standing.clone())
     }
 

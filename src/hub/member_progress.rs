@@ -13,12 +13,12 @@ use crate::{
     journal::Cursor,
     pattern_map::PatternMap,
     subject::{Pattern, Subject},
-    sync::Mutex,
+    sync::{Mutex, rank},
 };
 
 /// The progress of one connection in all streams that it follows.
 #[derive(Debug, Default)]
-pub(crate) struct MemberProgress(Mutex<Vec<StreamProgress>>);
+pub(crate) struct MemberProgress(Mutex<Vec<StreamProgress>, { rank::PROGRESS }>);
 
 /// The progress of one connection in one stream.
 #[derive(Debug)]

@@ -1,13 +1,16 @@
 //! The notice of dropped live events: a connection without room is told which of
 //! its subscriptions miss some, before these bring anything else.
 
-use crate::{subject::Pattern, sync::Mutex};
+use crate::{
+    subject::Pattern,
+    sync::{Mutex, rank},
+};
 
 /// Patterns whose live events were dropped and that the client is not told of yet.
 // Boxed: every connection has one, and nearly none of them anything in it.
 #[expect(clippy::box_collection, reason = "a vector would take 16 bytes more of each connection")]
 #[derive(Debug, Default)]
-pub(crate) struct OverflowNotice(Mutex<Option<Box<Vec<Pattern>>>>);
+pub(crate) struct OverflowNotice(Mutex<Option<Box<Vec<Pattern>>>, { rank::OVERFLOW }>);
 
 impl OverflowNotice {
     /// Sends, unless something was dropped before and not told yet. `send` says

@@ -22,7 +22,7 @@ use crate::{
         sequence_waiters::SequenceWaiters,
     },
     subject::Pattern,
-    sync::Mutex,
+    sync::{Mutex, rank},
 };
 
 /// Bytes of events that may be in memory beyond the window because they are not
@@ -35,7 +35,7 @@ pub(crate) struct Window {
     delivery: Delivery,
     bytes: usize,
     age: Duration,
-    state: Mutex<State>,
+    state: Mutex<State, { rank::WINDOW }>,
     /// Whether it is known what the stream is, up to a moment ago.
     ready: watch::Sender<bool>,
     /// Told when there is more to fan out.

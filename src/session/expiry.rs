@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroU64, time::Duration};
 
-use crate::sync::Mutex;
+use crate::sync::{Mutex, rank};
 
 /// An action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) struct Expiries {
     /// Milliseconds that a token holds beyond its end.
     leeway: u64,
     /// The token's end, milliseconds since 1970, and whether it was warned of.
-    list: Mutex<BTreeMap<ExpiryKey, (u64, bool)>>,
+    list: Mutex<BTreeMap<ExpiryKey, (u64, bool)>, { rank::EXPIRIES }>,
 }
 
 impl Expiries {

@@ -33,7 +33,7 @@ use crate::{
     },
     socket::ConnectionId,
     subject::Pattern,
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, rank},
 };
 
 /// Shards of the registry. Each is pinged once per interval, one after the other,
@@ -47,7 +47,7 @@ const COMMAND_TIME: Duration = Duration::from_secs(1);
 /// All connections that have said `connect`.
 #[derive(Debug)]
 pub struct Connections {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Mutex<Shard, { rank::REGISTRY }>; SHARDS],
     next: AtomicUsize,
     pub(crate) expiries: Expiries,
 }

@@ -20,7 +20,9 @@ use shuttle::{
 use tokio_util::sync::CancellationToken;
 
 pub use shuttle::future::yield_now;
-pub(crate) use shuttle::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub(crate) use shuttle::sync::{
+    RwLock as RawRwLock, RwLockReadGuard as RawReadGuard, RwLockWriteGuard as RawWriteGuard,
+};
 
 /// What takes less is over at any later step. What takes longer ends when a model says so: so nothing is put right by
 /// somebody who looks again after seconds.
@@ -86,11 +88,11 @@ impl Handle {
 
 /// A lock.
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(sync::Mutex<T>);
+pub(crate) struct RawMutex<T>(sync::Mutex<T>);
 
 /// Holds a lock.
 #[derive(Debug)]
-pub(crate) struct MutexGuard<'m, T> {
+pub(crate) struct RawMutexGuard<'m, T> {
     // In this order: others may go on once it is given back, not only before.
     held: sync::MutexGuard<'m, T>,
     _after: YieldOnDrop,
@@ -99,7 +101,7 @@ pub(crate) struct MutexGuard<'m, T> {
 #[derive(Debug)]
 struct YieldOnDrop;
 
-impl<T> Mutex<T> {
+impl<T> RawMutex<T> {
     /// A lock around something.
     pub(crate) const fn new(value: T) -> Self {
         Self(sync::Mutex::new(value))
@@ -109,13 +111,13 @@ impl<T> Mutex<T> {
     ///
     /// # Errors
     /// When somebody has panicked who had it.
-    pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        let guard = |held| MutexGuard { held, _after: YieldOnDrop };
+    pub(crate) fn lock(&self) -> LockResult<RawMutexGuard<'_, T>> {
+        let guard = |held| RawMutexGuard { held, _after: YieldOnDrop };
         self.0.lock().map(guard).map_err(|poisoned| PoisonError::new(guard(poisoned.into_inner())))
     }
 }
 
-impl<T> Deref for MutexGuard<'_, T> {
+impl<T> Deref for RawMutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -123,7 +125,7 @@ impl<T> Deref for MutexGuard<'_, T> {
     }
 }
 
-impl<T> DerefMut for MutexGuard<'_, T> {
+impl<T> DerefMut for RawMutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.held
     }

@@ -6,6 +6,7 @@ mod explore;
 mod ground;
 mod latest;
 mod live;
+mod locks;
 mod node;
 mod outbox;
 mod peer;

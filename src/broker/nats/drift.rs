@@ -12,7 +12,7 @@ use crate::{
         stored::StreamState,
         stream_error::{Difference, StreamError},
     },
-    sync::Mutex,
+    sync::{Mutex, rank},
 };
 
 /// The least time between two attempts to put a stream back: somebody else may
@@ -22,7 +22,7 @@ const REPAIR_PAUSE: Duration = Duration::from_secs(10);
 /// How one stream differs from what it has to be.
 #[derive(Debug)]
 pub(crate) struct Drift {
-    state: Mutex<State>,
+    state: Mutex<State, { rank::DRIFT }>,
     degraded: Arc<Degraded>,
 }
 

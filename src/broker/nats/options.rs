@@ -145,7 +145,7 @@ fn chooser(
 + Send
 + Sync
 + 'static {
-    let choice = Mutex::new(ServerChoice::new(Servers::new(access.servers.clone())));
+    let choice: Mutex<_> = Mutex::new(ServerChoice::new(Servers::new(access.servers.clone())));
     move |pool, _| {
         let connected = connected.swap(false, Ordering::Relaxed);
         let mut choice = choice.lock();

@@ -11,10 +11,15 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     hash::{BuildHasher as _, RandomState},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use crate::{event::Message, proto::Envelope};
+use crate::{
+    event::Message,
+    proto::Envelope,
+    sync::{Mutex, rank},
+};
 
 /// A copy waits for its second one for so long at least, and twice as long at
 /// most. Both come by one connection to the broker, one directly behind the
@@ -41,6 +46,9 @@ pub(crate) struct Handover {
     old_ended: bool,
     not_noted: u64,
 }
+
+/// A hand-over that both feeds know.
+pub(crate) type SharedHandover = Arc<Mutex<Handover, { rank::HANDOVER }>>;
 
 /// Copies that were noted within [`KEPT`].
 #[derive(Debug)]

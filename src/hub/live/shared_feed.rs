@@ -6,21 +6,21 @@ use std::sync::Arc;
 use crate::{
     event::Message,
     hub::live::{
-        handover::{Handover, Side},
+        handover::{SharedHandover, Side},
         recipients::{Recipient, Recipients},
         topic::Topic,
     },
     metrics::Metrics,
     subject::Pattern,
-    sync::Mutex,
+    sync::{Mutex, rank},
 };
 
 /// A hand-over, and on which side of it a feed is.
-pub(crate) type Part = (Side, Arc<Mutex<Handover>>);
+pub(crate) type Part = (Side, SharedHandover);
 
 /// The topics of one feed.
 #[derive(Debug, Default)]
-pub(crate) struct SharedFeed(Mutex<State>);
+pub(crate) struct SharedFeed(Mutex<State, { rank::SHARED_FEED }>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -95,7 +95,7 @@ impl SharedFeed {
     /// Begins to be the old side of a hand-over, in which all topics take part but
     /// that of the feed's own pattern: from now on their copies are noted. The
     /// keys and patterns of these.
-    pub(crate) fn begin(&self, handover: Arc<Mutex<Handover>>, own: &Pattern) -> Vec<(usize, Pattern)> {
+    pub(crate) fn begin(&self, handover: SharedHandover, own: &Pattern) -> Vec<(usize, Pattern)> {
         let mut state = self.0.lock();
         state.handover = Some((Side::Old, handover));
         let all = state.recipients.iter_mut().filter(|(_, recipient)| recipient.topic.pattern() != own);

@@ -8,12 +8,12 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::{broker::FeedId, hub::live::handover::Handover, subject::Pattern, sync::Mutex};
+use crate::{broker::FeedId, hub::live::handover::SharedHandover, subject::Pattern};
 
 /// Which feeds take over from one.
 #[derive(Debug)]
 pub(crate) struct Succession {
-    pub(crate) handover: Arc<Mutex<Handover>>,
+    pub(crate) handover: SharedHandover,
     /// Topics that have no other feed yet, by their keys: wide ones first, so
     /// that they have one when it is the turn of those that they cover.
     waiting: VecDeque<usize>,
@@ -25,7 +25,7 @@ pub(crate) struct Succession {
 }
 
 impl Succession {
-    pub(crate) fn new(handover: Arc<Mutex<Handover>>, mut topics: Vec<(usize, Pattern)>) -> Self {
+    pub(crate) fn new(handover: SharedHandover, mut topics: Vec<(usize, Pattern)>) -> Self {
         topics.sort_by_cached_key(|(_, pattern)| narrowness(pattern));
         Self {
             handover,

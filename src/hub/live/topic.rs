@@ -7,7 +7,6 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use slab::Slab;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -21,11 +20,11 @@ use crate::{
             fan_out::LiveFanOut,
         },
         member::Member,
-        member_list::{FEW_SLICES, MemberList},
+        member_list::{FEW_SLICES, MemberList, Standing},
     },
     metrics::Drop as Dropped,
     subject::Pattern,
-    sync::{Mutex, yield_now},
+    sync::{Mutex, rank, yield_now},
 };
 
 /// Members admitted before others get their turn.
@@ -35,7 +34,7 @@ const ADMITTED: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Topic {
     pattern: Pattern,
-    state: Mutex<State>,
+    state: Mutex<State, { rank::TOPIC }>,
 }
 
 #[derive(Debug, Default)]
@@ -221,7 +220,7 @@ impl Topic {
 
     /// One after the other, each looked up when its turn comes: the list may
     /// grow meanwhile.
-    fn slices(&self) -> impl Iterator<Item = Arc<Mutex<Slab<TopicMember>>>> {
+    fn slices(&self) -> impl Iterator<Item = Standing<TopicMember>> {
         (0..).map_while(|index| self.state.lock().slices.get(index))
     }
 }

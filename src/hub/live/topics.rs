@@ -18,7 +18,7 @@ use crate::{
     },
     metrics::Metrics,
     subject::Pattern,
-    sync::{Mutex, sleep, yield_now},
+    sync::{Mutex, rank, sleep, yield_now},
     tasks::Tasks,
 };
 
@@ -28,7 +28,7 @@ pub(crate) struct Topics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    state: Mutex<State>,
+    state: Mutex<State, { rank::TOPICS }>,
     broker: Arc<dyn Broker>,
     tasks: Tasks,
     metrics: Arc<Metrics>,

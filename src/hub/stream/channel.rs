@@ -18,7 +18,7 @@ use crate::{
     journal::{Cursor, Journal, Step},
     proto::Position,
     subject::Pattern,
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, rank},
     trie::Trie,
 };
 
@@ -37,7 +37,7 @@ const VISITS: usize = if cfg!(feature = "model") { 3 } else { 2_048 };
 #[derive(Debug)]
 pub(crate) struct Channel {
     journal: Arc<Journal>,
-    state: Mutex<State>,
+    state: Mutex<State, { rank::CHANNEL }>,
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ pub(crate) type Wanted = Vec<(Arc<Group>, u64)>;
 /// The followers of one pattern.
 #[derive(Debug)]
 pub(crate) struct Group {
-    pub(crate) followers: Mutex<MemberList<Follower>>,
+    pub(crate) followers: Mutex<MemberList<Follower>, { rank::FOLLOWERS }>,
 }
 
 /// A member that follows a pattern.
@@ -117,12 +117,12 @@ impl Channel {
 
     /// Everything up to here is handed out or just being handed out.
     pub(crate) fn cursor(&self) -> Cursor {
-        self.state.lock().cursor
+        self.lock().cursor
     }
 
     /// Everything up to here is handed out to all who do not lag.
     pub(crate) fn settled(&self) -> Cursor {
-        self.state.lock().settled
+        self.lock().settled
     }
 
     /// Where that is, as clients are told.
@@ -133,7 +133,7 @@ impl Channel {
     /// The next batch, which has to be [finished](Self::finish); nothing when there is
     /// nothing to hand out, or another driver has one.
     pub(crate) fn next_batch(&self) -> Option<Batch> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if state.in_progress {
             return None;
         }
@@ -172,17 +172,17 @@ impl Channel {
     /// Adds those who want one of a turn's events, in its place. Who joins
     /// meanwhile may be among them, but has it already.
     pub(crate) fn find(&self, place: usize, event: &Message, wanted: &mut Wanted) {
-        self.state.lock().find(place, event, &mut { usize::MAX }, wanted);
+        self.lock().find(place, event, &mut { usize::MAX }, wanted);
     }
 
     /// Whether a batch is being handed out.
     pub(crate) fn is_in_progress(&self) -> bool {
-        self.state.lock().in_progress
+        self.lock().in_progress
     }
 
     /// The batch is handed out.
     pub(crate) fn finish(&self, end: Cursor) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         (state.settled, state.in_progress) = (end, false);
     }
 
@@ -200,7 +200,7 @@ impl Channel {
         live: impl FnOnce(&[Cursor]),
     ) -> Result<(), (usize, NotYet)> {
         // Always in the order of the configuration, so nobody waits in a circle.
-        let mut states: Vec<_> = channels.iter().map(|(channel, _)| channel.state.lock()).collect();
+        let mut states: Vec<_> = channels.iter().map(|(channel, _)| channel.lock()).collect();
         for (index, (channel, from)) in channels.iter().enumerate() {
             let cursor = states[index].cursor;
             if cursor.generation == 0 || from.is_some_and(|from| from.generation > cursor.generation) {
@@ -228,7 +228,7 @@ impl Channel {
     /// have been told so.
     pub(crate) fn is_followed(&self, pattern: &Pattern, member: &Member) -> bool {
         // Joining holds this until both is done.
-        let _state = self.state.lock();
+        let _state = self.lock();
         member.progress().slot(self.journal.stream(), pattern).is_some()
     }
 
@@ -236,7 +236,7 @@ impl Channel {
     /// how many events the connection was still to get.
     pub(crate) fn leave(&self, pattern: &Pattern, member: &Member) -> i64 {
         let stream = self.journal.stream();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let (Some(place), Some(number)) =
             (member.progress().slot(stream, pattern), state.numbers.get(pattern).copied())
         else {
@@ -256,12 +256,17 @@ impl Channel {
 
     /// A connection has caught up to here; false when there is more by now.
     pub(crate) fn rejoin(&self, member: &Member, owner: &CatchUpOwner, at: Cursor) -> bool {
-        let state = self.state.lock();
+        let state = self.lock();
         let caught_up = at == state.cursor;
         if caught_up {
             member.progress().serve(self.journal.stream(), owner, |progress| progress.catch_up(at));
         }
         caught_up
+    }
+
+    /// Several are locked in the order of their streams.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock_in_order(self.journal.stream().0)
     }
 }
 

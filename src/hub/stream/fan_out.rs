@@ -5,13 +5,11 @@
 
 use std::sync::Arc;
 
-use slab::Slab;
-
 use crate::{
     event::Message,
     hub::{
         member::Member,
-        member_list::{FEW, SLICE},
+        member_list::{FEW, SLICE, Standing},
         stream::{
             catch_up::catch_up,
             channel::{Batch, Channel, Follower, Group, Wanted},
@@ -20,7 +18,7 @@ use crate::{
     },
     journal::Cursor,
     metrics::Metrics,
-    sync::{Mutex, yield_now},
+    sync::yield_now,
     tasks::Tasks,
 };
 
@@ -145,6 +143,6 @@ fn are_few(wanted: &Wanted) -> bool {
 
 /// One after the other, each looked up when its turn comes: the list may grow
 /// meanwhile.
-fn slices(group: &Group) -> impl Iterator<Item = Arc<Mutex<Slab<Follower>>>> {
+fn slices(group: &Group) -> impl Iterator<Item = Standing<Follower>> {
     (0..).map_while(|index| group.followers.lock().get(index))
 }

@@ -20,7 +20,7 @@ use crate::{
         nats::reading::{denial::Denial, refused::RefusedFeeds},
     },
     subject::Pattern,
-    sync::Mutex,
+    sync::{Mutex, rank},
 };
 
 /// Bytes of commands that may wait until the connection takes them, one of any
@@ -37,7 +37,7 @@ const PAYLOAD_BYTES: usize = 1024 * 1024;
 /// The feeds of one reading connection.
 #[derive(Debug)]
 pub(crate) struct Interest {
-    state: Mutex<State>,
+    state: Mutex<State, { rank::INTEREST }>,
     changed: Notify,
     /// Told when what waited was taken, or is not going to be.
     room: Notify,

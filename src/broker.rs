@@ -30,7 +30,7 @@ pub use nats::{NatsError, Report, Streams, decode_all};
 pub use publish_error::PublishError;
 pub use request_error::RequestError;
 pub use state::{BrokerState, Link};
-pub use stored::{Page, PageSize, Purpose, Query, ReadError, Receipt, Stored, StreamState};
+pub use stored::{Page, Purpose, Query, ReadError, Receipt, Stored, StreamState};
 pub use stream_error::{Difference, Differences, StreamError};
 
 use crate::{

@@ -4,6 +4,8 @@
 pub mod header_limits;
 pub mod headers;
 pub mod message;
+pub mod page_size;
 
 pub use header_limits::HeaderLimits;
 pub use message::{EVENT_BYTES, LAST_TIME, Message, Place};
+pub use page_size::PageSize;

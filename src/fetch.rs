@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     access::grants::Grants,
-    broker::{PageSize, ReadError},
+    broker::ReadError,
     classes::{Classes, StreamIndex},
     config::Limits,
     error::{Code, Refusal},
-    event::Message,
+    event::{Message, PageSize},
     journal::{Cursor, Journal, Part},
     proto::{Event, Fetch, Fetched, Position},
     quota::{QUESTION, Quotas},

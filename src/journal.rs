@@ -39,9 +39,10 @@ pub use last_values::LastValues;
 pub use reader::{Part, Reader};
 
 use crate::{
-    broker::{Broker, Feed, PageSize, ReadError, Stored},
+    broker::{Broker, Feed, ReadError, Stored},
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery},
+    event::PageSize,
     metrics::Metrics,
     proto::Position,
     subject::Pattern,

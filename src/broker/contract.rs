@@ -13,11 +13,11 @@ use crate::{
         publish_error::PublishError,
         request_error::RequestError,
         state::BrokerState,
-        stored::{Page, PageSize, Purpose, Query, ReadError, Receipt, StreamState},
+        stored::{Page, Purpose, Query, ReadError, Receipt, StreamState},
         stream_error::StreamError,
     },
     classes::{Classes, StreamIndex},
-    event::message::Message,
+    event::{PageSize, message::Message},
     proto::Envelope,
     subject::Pattern,
 };

@@ -87,15 +87,6 @@ pub enum Purpose {
     Serve,
 }
 
-/// How much one page may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct PageSize {
-    /// Events.
-    pub events: usize,
-    /// Bytes; one event more than that.
-    pub bytes: usize,
-}
-
 /// A part of the answer, in sequence order.
 #[derive(Clone, Debug, Default)]
 pub struct Page {

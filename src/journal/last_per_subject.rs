@@ -7,8 +7,8 @@ use std::{mem, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 use crate::{
-    broker::{PageSize, Query, ReadError},
-    event::Message,
+    broker::{Query, ReadError},
+    event::{Message, PageSize},
     journal::{
         source::{AHEAD, Source},
         window::Window,

@@ -6,8 +6,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
-    broker::{PageSize, ReadError},
-    event::Message,
+    broker::ReadError,
+    event::{Message, PageSize},
     event_log::{EventLog, Select},
     journal::{cursor::Cursor, shared_reads::SharedReads},
     subject::Pattern,
@@ -91,7 +91,14 @@ impl LastValues {
     fn take(&mut self, size: PageSize) -> Vec<Arc<Message>> {
         let Self { shared_reads, cursor, ahead, .. } = self;
         let generation = cursor.generation;
-        let mut page = PartialPage { events: Vec::new(), bytes: 0, size };
+        let (mut page, mut room) = (Vec::new(), size.room());
+        let mut fits = |event: &Arc<Message>| {
+            let fits = room.take(event.cost());
+            if fits {
+                page.push(event.clone());
+            }
+            fits
+        };
         let taken = shared_reads.window.view(generation, |log, floor| match ahead {
             Ahead::Unknown => None,
             Ahead::Listed(seqs, through) => {
@@ -101,7 +108,7 @@ impl LastValues {
                         return None;
                     }
                     // What is superseded by now comes later.
-                    if log.get(seq).is_some_and(|event| !page.take(event)) {
+                    if log.get(seq).is_some_and(|event| !fits(event)) {
                         return Some(false);
                     }
                     cursor.seq = seq;
@@ -113,7 +120,7 @@ impl LastValues {
             Ahead::AtHand(events, through) => {
                 while let Some(event) = events.front() {
                     let superseded = log.newest_of(&event.subject).is_some_and(|(newest, _)| newest > event.seq());
-                    if !superseded && !page.take(event) {
+                    if !superseded && !fits(event) {
                         return Some(false);
                     }
                     cursor.seq = event.seq();
@@ -128,7 +135,7 @@ impl LastValues {
             Some(None) => self.ahead = Ahead::Unknown,
             Some(Some(_)) => {}
         }
-        page.events
+        page
     }
 
     async fn look_ahead(&mut self) -> Result<(), ReadError> {
@@ -178,24 +185,4 @@ impl LastValues {
 fn list(log: &EventLog<Arc<Message>>, patterns: &[Pattern], after: u64, upto: u64) -> (VecDeque<u64>, u64) {
     let page = log.page(patterns, Select::Newest, after, upto, LISTED);
     (page.events.into_iter().map(|(seq, _)| seq).collect(), page.through)
-}
-
-/// A page that is being filled.
-struct PartialPage {
-    events: Vec<Arc<Message>>,
-    bytes: usize,
-    size: PageSize,
-}
-
-impl PartialPage {
-    /// Takes one more; false when it does not fit.
-    fn take(&mut self, event: &Arc<Message>) -> bool {
-        let bytes = self.bytes + event.cost();
-        let fits = self.events.is_empty() || (self.events.len() < self.size.events && bytes <= self.size.bytes);
-        if fits {
-            self.bytes = bytes;
-            self.events.push(event.clone());
-        }
-        fits
-    }
 }

@@ -6,8 +6,8 @@ use std::{collections::VecDeque, sync::Arc};
 use futures_util::future::try_join_all;
 
 use crate::{
-    broker::{PageSize, ReadError, Stored},
-    event::Message,
+    broker::{ReadError, Stored},
+    event::{Message, PageSize},
     journal::{last_per_subject::LastEvent, shared_reads::SharedReads, source::AHEAD},
 };
 

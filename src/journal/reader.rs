@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    broker::{PageSize, ReadError},
-    event::Message,
+    broker::ReadError,
+    event::{Message, PageSize},
     journal::{
         cursor::{Cursor, Gap, Reason},
         last_values::LastValues,

@@ -13,10 +13,10 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    broker::{PageSize, Query, ReadError, StreamState},
+    broker::{Query, ReadError, StreamState},
     clock::unix_millis,
     config::Delivery,
-    event::EVENT_BYTES,
+    event::{EVENT_BYTES, PageSize},
     journal::{
         comparison::Comparison,
         gaps::Gaps,

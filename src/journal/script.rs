@@ -10,12 +10,11 @@ use bytes::Bytes;
 
 use crate::{
     broker::{
-        Acknowledgement, Broker, BrokerState, Feed, Page, PageSize, PublishError, Purpose, Query, ReadError, Stored,
-        StreamState,
+        Acknowledgement, Broker, BrokerState, Feed, Page, PublishError, Purpose, Query, ReadError, Stored, StreamState,
     },
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery, SettingsFile as Text, load},
-    event::{EVENT_BYTES, Message, Place},
+    event::{EVENT_BYTES, Message, PageSize, Place},
     journal::{
         comparison::Comparison,
         gaps::Gaps,

@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::{
-    broker::{Page, PageSize, Query, ReadError, StreamState},
+    broker::{Page, Query, ReadError, StreamState},
     config::Delivery,
+    event::PageSize,
     journal::{
         last_per_subject::{LastEvents, LastPerSubject},
         pages::{CachedPage, Pages, SHARED},

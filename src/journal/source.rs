@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::{
-    broker::{Broker, Page, PageSize, Purpose, Query, ReadError, Stored, StreamState},
+    broker::{Broker, Page, Purpose, Query, ReadError, Stored, StreamState},
     classes::StreamIndex,
+    event::PageSize,
     sync::{Mutex, sleep},
 };
 

@@ -182,7 +182,7 @@ async fn a_position_of_another_stream_is_void() {
 async fn what_waits_for_a_slow_reader_of_values_are_sequences() {
     let plan = Plan { stored: 500, subjects: 500, kept: 10_000, latest: true, window: 1 << 20 };
     let (journal, broker) = follow(&plan).await;
-    let (all, page) = (vec![Pattern::parse("a.>").expect("a pattern")], PageSize { events: 64, bytes: 64 * 1024 });
+    let (all, page) = (vec![Pattern::parse("a.>").expect("a pattern")], PageSize::BATCH);
     let mut values = journal.snapshot(all.clone(), None).await;
     let mut held = Vec::new();
     let mut others = journal.snapshot(all.clone(), None).await;
@@ -223,8 +223,7 @@ async fn who_reads_large_events_of_many_subjects_gets_all_in_order_and_has_littl
     let pattern = vec![Pattern::parse("a.*.x").expect("a pattern")];
     let mut reader = journal.reader(pattern, Cursor { seq: 0, ..journal.head() });
     let (mut found, mut most) = (Vec::new(), 0);
-    while let Part::Events(events) = reader.next(400, PageSize { events: 64, bytes: 64 * 1024 }).await.expect("a part")
-    {
+    while let Part::Events(events) = reader.next(400, PageSize::BATCH).await.expect("a part") {
         found.extend(events.iter().map(|event| event.seq()));
         let ahead = kept.iter().zip(&others).filter(|(event, others)| event.strong_count() > **others).count();
         most = most.max(ahead);

@@ -9,9 +9,9 @@ use std::{
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    broker::{PageSize, Stored, StreamState},
+    broker::{Stored, StreamState},
     config::{self, Delivery},
-    event::Message,
+    event::{Message, PageSize},
     event_log::{EventLog, Select},
     journal::{
         cursor::{Cursor, Gap, Reason, Step},
@@ -302,10 +302,9 @@ impl Window {
             }
             return None;
         }
-        let (mut events, mut bytes, mut seq) = (Vec::new(), 0, upto);
+        let (mut events, mut room, mut seq) = (Vec::new(), size.room(), upto);
         for (at, _, event) in state.held.log.range(cursor.seq, upto) {
-            bytes += event.cost();
-            if !events.is_empty() && (events.len() == size.events || bytes > size.bytes) {
+            if !room.take(event.cost()) {
                 seq = at - 1;
                 break;
             }
@@ -340,10 +339,9 @@ impl Window {
             return Lookup::Lost(gap, Cursor { generation, seq: gap.to });
         }
         let page = state.held.log.page(patterns, Select::All, cursor.seq, upto, size.events);
-        let (mut events, mut bytes, mut through) = (Vec::new(), 0, page.through);
+        let (mut events, mut room, mut through) = (Vec::new(), size.room(), page.through);
         for (seq, event) in page.events {
-            bytes += event.cost();
-            if !events.is_empty() && bytes > size.bytes {
+            if !room.take(event.cost()) {
                 through = seq - 1;
                 break;
             }

@@ -19,8 +19,8 @@ use crate::{
     },
 };
 
-/// Bytes that an event takes beside its text: what it is kept in, on average.
-const EVENT_BYTES: usize = 512;
+/// Bytes that an event takes beside its text while it waits for its turn: what it is kept in, on average.
+const PUBLISH_BYTES: usize = 512;
 
 /// The same for each of its headers.
 const HEADER_BYTES: usize = 96;
@@ -156,5 +156,5 @@ fn cost(subject: &str, envelope: &Envelope) -> usize {
     let Envelope { id, r#type, source, content_type, headers, data, .. } = envelope;
     let texts: usize = [subject, id, r#type, source, content_type].iter().map(|text| text.len()).sum();
     let headers: usize = headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_BYTES).sum();
-    EVENT_BYTES + texts + headers + data.len()
+    PUBLISH_BYTES + texts + headers + data.len()
 }

@@ -4,10 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use notifier::{
-    broker::{self, Arrived, Broker, FeedId, Intake, Link, PageSize, Purpose, Query, RequestError},
+    broker::{self, Arrived, Broker, FeedId, Intake, Link, Purpose, Query, RequestError},
     classes::StreamIndex,
     clock::unix_millis,
-    event::Message,
+    event::{Message, PageSize},
     metrics::Metrics,
     proto::Envelope,
     subject::{Pattern, Subject},

@@ -8,9 +8,10 @@ use std::{
 };
 
 use crate::{
-    broker::stored::{Page, PageSize, Query, ReadError, Receipt, Stored, StreamState},
+    broker::stored::{Page, Query, ReadError, Receipt, Stored, StreamState},
     clock::unix_millis,
     config::{Storage, Stream},
+    event::PageSize,
     event::message::{Message, Place},
     event_log::{Bounds, EventLog, Select},
 };
@@ -171,17 +172,12 @@ impl Store {
 }
 
 /// As many as fit.
-fn page<'a>(mut kept: impl Iterator<Item = &'a Kept>, size: PageSize) -> Page {
-    let mut page = Page::default();
-    let mut bytes = 0;
-    for Kept { event, .. } in kept.by_ref().take(size.events) {
+fn page<'a>(kept: impl Iterator<Item = &'a Kept>, size: PageSize) -> Page {
+    let (mut page, mut room, mut kept) = (Page::default(), size.room(), kept.peekable());
+    while let Some(Kept { event, .. }) = kept.next_if(|kept| room.take(kept.event.cost())) {
         page.through = event.seq();
         page.events.push(Stored::new(event.seq(), Some(event.clone())));
-        bytes += event.cost();
-        if bytes >= size.bytes {
-            break;
-        }
     }
-    page.more = kept.next().is_some();
+    page.more = kept.peek().is_some();
     page
 }

@@ -10,10 +10,10 @@ use tokio::{sync::Semaphore, time::timeout};
 use crate::{
     broker::{
         nats::reading::{DirectGetReplies, Interest},
-        stored::{Page, PageSize, Purpose, Query, ReadError},
+        stored::{Page, Purpose, Query, ReadError},
     },
     classes::StreamIndex,
-    event::headers,
+    event::{PageSize, headers},
     metrics::{Metrics, StreamRequest},
 };
 

@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 use crate::{
     codec::Encoding,
     encoded_message::EncodedMessage,
-    event::Message,
+    event::{Message, PageSize},
     hub::{
         live::{
-            backlog::{Backlog, batches},
+            backlog::Backlog,
             delivery::{LiveDelivery, Tally, TopicMember},
             fan_out::LiveFanOut,
         },
@@ -147,7 +147,7 @@ impl Topic {
         }
         drop(state);
         let mut tally = Tally::default();
-        for together in batches(events) {
+        for together in PageSize::BATCH.split(events) {
             let delivery = LiveDelivery::new(&self.pattern, together, fan_out);
             self.slices().for_each(|standing| delivery.give_all(&standing.lock(), &mut tally));
             delivery.account(&mut tally);

@@ -5,13 +5,11 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    broker::PageSize,
     classes::StreamIndex,
     encoded_message::EncodedMessage,
-    event::Message,
+    event::{Message, PageSize},
     hub::{
         frames,
-        live::backlog::batches,
         member::Member,
         member_progress::{CatchUpOwner, StreamProgress},
         stream::{channel::Channel, deny_filter::DenyFilter},
@@ -22,9 +20,6 @@ use crate::{
     subject::Pattern,
     sync::{sleep, yield_now},
 };
-
-/// Events read and sent together.
-pub(crate) const TOGETHER: PageSize = PageSize { events: 64, bytes: 64 * 1024 };
 
 /// Between two attempts, while the stream cannot be read.
 pub(crate) const RETRY: Duration = Duration::from_millis(250);
@@ -42,7 +37,7 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics
             Some(reading) if reading.0 == patterns => reading,
             _ => reading.insert((patterns.clone(), channel.journal().reader(patterns.clone(), from))),
         };
-        let part = match reader.next(channel.cursor().seq, TOGETHER).await {
+        let part = match reader.next(channel.cursor().seq, PageSize::BATCH).await {
             Ok(part) => part,
             Err(_) => {
                 sleep(RETRY).await;
@@ -59,7 +54,7 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics
             }
             Part::Events(events) => {
                 let mut sent = CatchUpStep::All;
-                for together in batches(&events) {
+                for together in PageSize::BATCH.split(&events) {
                     if sent == CatchUpStep::All {
                         sent = service.send_events(together, &patterns, at, &metrics).await;
                     }

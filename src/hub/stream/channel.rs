@@ -12,8 +12,7 @@ use std::{collections::HashMap, sync::Arc};
 use slab::Slab;
 
 use crate::{
-    broker::PageSize,
-    event::Message,
+    event::{Message, PageSize},
     hub::{member::Member, member_list::MemberList, member_progress::CatchUpOwner},
     journal::{Cursor, Journal, Step},
     proto::Position,
@@ -21,12 +20,6 @@ use crate::{
     sync::{Mutex, MutexGuard, rank},
     trie::Trie,
 };
-
-/// Events handed out together: what waits together leaves as one message.
-const BATCH: PageSize = PageSize { events: 64, bytes: 64 * 1024 };
-
-// Which of them somebody wants is a set of bits.
-const _: () = assert!(BATCH.events <= u64::BITS as usize);
 
 /// Nodes of the tree of patterns that a batch may visit before it counts as long,
 /// some 100 µs: the thread that brings events reads for all clients. In a model
@@ -139,7 +132,7 @@ impl Channel {
         }
         loop {
             let begun = state.cursor;
-            match self.journal.step(begun, BATCH)? {
+            match self.journal.step(begun, PageSize::BATCH)? {
                 Step::Lost(end) => {
                     state.cursor = end;
                     if state.groups.is_empty() {

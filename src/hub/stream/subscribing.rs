@@ -17,13 +17,13 @@ use crate::{
     config::Delivery,
     encoded_message::EncodedMessage,
     error::{Code, Refusal},
-    event::Message,
+    event::{Message, PageSize},
     hub::{
         frames,
         live::topic::Topic,
         member::Member,
         stream::{
-            catch_up::{RETRY, TOGETHER},
+            catch_up::RETRY,
             channel::{Channel, NotYet},
             deny_filter::DenyFilter,
         },
@@ -221,33 +221,32 @@ impl Subscribing {
     }
 
     async fn replay(&self, events: &[Arc<Message>], snapshot: bool) -> Result<(), Stop> {
-        let mut rest = events;
-        while !rest.is_empty() {
-            let mut bytes = 0;
-            let fits = |event: &&Arc<Message>| {
-                bytes += event.cost();
-                bytes <= TOGETHER.bytes
-            };
-            let count = rest.iter().take(TOGETHER.events).take_while(fits).count().max(1);
-            let (together, more) = rest.split_at(count);
-            let allowed = DenyFilter::of(&self.member, together);
-            if !allowed.events.is_empty() {
-                let frame = self.member.encoding().replay(self.pattern.as_str(), &allowed.events, snapshot);
-                if !self.member.outbox().room().await {
-                    return Err(Stop::Gone);
-                }
-                if !self.offer(&frame, || allowed.holds(&self.member)).await {
-                    if allowed.holds(&self.member) {
-                        return Err(Stop::Gone);
-                    }
-                    // Its grants are others by now.
-                    continue;
-                }
-            }
-            rest = more;
-            self.metrics.replayed.increment(allowed.events.len() as u64);
+        for together in PageSize::BATCH.split(events) {
+            let sent = self.replay_part(together, snapshot).await?;
+            self.metrics.replayed.increment(sent as u64);
         }
         Ok(())
+    }
+
+    /// Sends events as soon as there is room, but for those that are denied. Returns how many that were.
+    async fn replay_part(&self, together: &[Arc<Message>], snapshot: bool) -> Result<usize, Stop> {
+        loop {
+            let allowed = DenyFilter::of(&self.member, together);
+            if allowed.events.is_empty() {
+                return Ok(0);
+            }
+            let frame = self.member.encoding().replay(self.pattern.as_str(), &allowed.events, snapshot);
+            if !self.member.outbox().room().await {
+                return Err(Stop::Gone);
+            }
+            if self.offer(&frame, || allowed.holds(&self.member)).await {
+                return Ok(allowed.events.len());
+            }
+            // Unless its grants are others by now, it is gone.
+            if allowed.holds(&self.member) {
+                return Err(Stop::Gone);
+            }
+        }
     }
 
     async fn tell(&self, channel: &Channel, gap: Gap) -> Result<(), Stop> {
@@ -324,7 +323,7 @@ async fn find(journal: &Journal, position: &Position) -> Result<Cursor, Stop> {
 async fn next(values: &mut LastValues) -> Result<Option<Vec<Arc<Message>>>, Stop> {
     let mut patience = Patience::new();
     loop {
-        if let Some(events) = patience.attempt(values.next(TOGETHER)).await? {
+        if let Some(events) = patience.attempt(values.next(PageSize::BATCH)).await? {
             return Ok(events);
         }
     }
@@ -333,7 +332,7 @@ async fn next(values: &mut LastValues) -> Result<Option<Vec<Arc<Message>>>, Stop
 async fn read(reader: &mut Reader, upto: Cursor) -> Result<Part, Stop> {
     let mut patience = Patience::new();
     loop {
-        if let Some(part) = patience.attempt(reader.next(upto.seq, TOGETHER)).await? {
+        if let Some(part) = patience.attempt(reader.next(upto.seq, PageSize::BATCH)).await? {
             return Ok(part);
         }
     }

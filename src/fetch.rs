@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     access::grants::Grants,
@@ -15,17 +15,15 @@ use crate::{
     journal::{Cursor, Journal, Part},
     proto::{Event, Fetch, Fetched, Position},
     quota::{QUESTION, Quotas},
+    retry,
     subject::Pattern,
 };
 
-/// For one answer, as long as a stream takes to have a leader again.
-pub const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// For one answer.
+pub const ANSWER_TIME: Duration = retry::FETCH.patience();
 
 /// Bytes of events in one answer; one event more than that.
 const ANSWER_BYTES: usize = 1024 * 1024;
-
-/// Between two attempts, while a stream cannot be read.
-const RETRY: Duration = Duration::from_millis(100);
 
 /// Reads what is stored.
 #[derive(Debug)]
@@ -158,7 +156,7 @@ async fn attempt<T>(read: impl Future<Output = Result<T, ReadError>>) -> Result<
     match read.await {
         Err(error @ (ReadError::TooManySubjects | ReadError::Refused(_))) => Err(error),
         Err(_) => {
-            sleep(RETRY).await;
+            retry::FETCH.pause().await;
             Ok(None)
         }
         Ok(done) => Ok(Some(done)),

@@ -30,7 +30,7 @@ mod last_per_subject;
 #[cfg(test)]
 mod tests;
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -45,6 +45,7 @@ use crate::{
     event::PageSize,
     metrics::Metrics,
     proto::Position,
+    retry,
     subject::Pattern,
     sync::timeout,
     tasks::Tasks,
@@ -54,14 +55,6 @@ use reconciler::{Lag, Reconciler};
 use shared_reads::SharedReads;
 use source::Source;
 use window::Window;
-
-/// How long a client that is ahead of this node waits while that gets no
-/// further, how long at most, and how often it looks whether that does: it is
-/// told when its position has come. A leader that was just elected takes in
-/// what it has step by step.
-const AHEAD: Duration = Duration::from_secs(8);
-const AHEAD_AT_MOST: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_secs(2);
 
 /// One stream, as this node knows it.
 #[derive(Debug)]
@@ -183,13 +176,13 @@ impl Journal {
     pub async fn cursor(&self, position: &Position) -> Result<Cursor, ReadError> {
         self.ready().await;
         let void = Cursor { generation: 0, seq: position.seq };
-        let latest = Instant::now() + AHEAD_AT_MOST;
-        let (mut deadline, mut furthest) = (Instant::now() + AHEAD, 0);
+        let latest = Instant::now() + retry::POSITION_AT_MOST;
+        let (mut deadline, mut furthest) = (Instant::now() + retry::POSITION.patience(), 0);
         let mut asked = false;
         loop {
             let (stream, head) = self.shared_reads.window.stream();
             if head.seq > furthest {
-                (furthest, deadline) = (head.seq, latest.min(Instant::now() + AHEAD));
+                (furthest, deadline) = (head.seq, latest.min(Instant::now() + retry::POSITION.patience()));
             }
             if position.epoch != stream.epoch.to_string() {
                 return Ok(void);
@@ -210,7 +203,9 @@ impl Journal {
                 return if reached { Err(ReadError::Timeout) } else { Ok(void) };
             }
             // Late is on time: the next round looks at everything.
-            let _ = timeout(LOOK, self.shared_reads.window.until_come(head.generation, position.seq)).await;
+            let _ =
+                timeout(retry::POSITION.interval(), self.shared_reads.window.until_come(head.generation, position.seq))
+                    .await;
         }
     }
 

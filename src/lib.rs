@@ -47,6 +47,7 @@ pub mod config;
 pub mod error;
 pub mod framing;
 pub mod pattern_map;
+pub mod retry;
 pub mod trie;
 
 pub mod clock;

@@ -24,7 +24,7 @@ const FLOORS: &[&[&str]] = &[
     &["access", "socket"],
     &["tasks", "telemetry", "tls"],
     &["classes", "encoded_message", "event", "event_log", "metrics"],
-    &["config", "error", "framing", "pattern_map", "trie"],
+    &["config", "error", "framing", "pattern_map", "retry", "trie"],
     &["clock", "close", "dial", "effort", "origin", "proto", "rate", "retry_log", "subject", "sync"],
 ];
 

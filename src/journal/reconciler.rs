@@ -24,6 +24,7 @@ use crate::{
         window::Window,
     },
     metrics::Metrics,
+    retry,
     sync::{sleep, timeout},
 };
 
@@ -36,9 +37,6 @@ const DOUBT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long an event may be on its way before it counts as missing.
 const ON_ITS_WAY: Duration = Duration::from_millis(250);
-
-/// Between two attempts, while the stream cannot be asked.
-const RETRY: Duration = Duration::from_millis(250);
 
 /// How long a leader that another one has replaced may still answer: it steps
 /// down after ten seconds without the others (nats-server, `lostQuorumInterval`).
@@ -96,7 +94,7 @@ impl Reconciler {
                 // The broker tells why.
                 Err(_) => {
                     self.window.mark_stale();
-                    sleep(RETRY.mul_f64(1.0 + fastrand::f64())).await;
+                    retry::RECONCILE.pause().await;
                 }
             }
         }
@@ -157,7 +155,7 @@ impl Reconciler {
     async fn has_lost(&self, head: u64) -> Result<bool, ReadError> {
         let begun = Instant::now();
         while begun.elapsed() < WRONG_LEADER {
-            sleep(RETRY).await;
+            retry::RECONCILE.pause().await;
             if self.source.state().await?.last >= head {
                 return Ok(false);
             }

@@ -10,7 +10,8 @@ use crate::{
     broker::{Broker, Page, Purpose, Query, ReadError, Stored, StreamState},
     classes::StreamIndex,
     event::PageSize,
-    sync::{Mutex, sleep},
+    retry,
+    sync::Mutex,
 };
 
 /// A page of a sequential read. JetStream sends it without flow control.
@@ -18,9 +19,6 @@ pub(crate) const PAGE: PageSize = PageSize { events: 1_000, bytes: 1024 * 1024 }
 
 /// Events and bytes that a reader of single subjects reads ahead.
 pub(crate) const AHEAD: PageSize = PageSize { events: 512, bytes: 256 * 1024 };
-
-/// How often a copy that lags is asked again, and how long in between.
-const LAGGING: (usize, Duration) = (40, Duration::from_millis(50));
 
 /// How often a copy is asked before the leader is.
 const PATIENT: usize = 4;
@@ -82,7 +80,7 @@ impl Source {
     /// Reads on from a sequence, at most to `last`, up to which events are or
     /// were stored. It always gets ahead.
     pub(crate) async fn range(&self, from: u64, last: u64) -> Result<SequenceRange, ReadError> {
-        for attempt in 0..LAGGING.0 {
+        for attempt in 0..retry::COPY.attempts() {
             if attempt == PATIENT {
                 // It may be one that NATS does not bring up.
                 self.distrust();
@@ -111,7 +109,7 @@ impl Source {
             // Only the leader knows whether there is nothing, or nothing yet.
             match self.broker.deleted_through(self.stream, from, last).await? {
                 Some(through) => return Ok(SequenceRange { events: Vec::new(), through }),
-                None => sleep(LAGGING.1).await,
+                None => retry::COPY.pause().await,
             }
         }
         Err(ReadError::Timeout)

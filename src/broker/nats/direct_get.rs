@@ -2,7 +2,7 @@
 //! answers, and the answer comes in on the reading connection, which no publisher
 //! can break.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, time::timeout};
@@ -15,10 +15,8 @@ use crate::{
     classes::StreamIndex,
     event::{PageSize, headers},
     metrics::{Metrics, StreamRequest},
+    retry,
 };
-
-/// Time for one page, from the request to its last event.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Reads in order for clients at the same time: a few keep a server busy.
 const SEQUENTIAL: usize = 4;
@@ -108,7 +106,7 @@ impl DirectGet {
         );
         self.metrics.stream_requests.of(kind).increment(1);
         self.interest.send(&[command.as_bytes()], question.len()).map_err(|_| ReadError::Unavailable)?;
-        timeout(ANSWER_TIME, asked.answer()).await.unwrap_or(Err(ReadError::Timeout))
+        timeout(retry::PAGE.patience(), asked.answer()).await.unwrap_or(Err(ReadError::Timeout))
     }
 }
 

@@ -2,7 +2,7 @@
 //! stream's journal, as fast as it reads, until it is up with the others again.
 //! Of `latest` subjects it gets the newest values only: that is all there is.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
     classes::StreamIndex,
@@ -17,12 +17,10 @@ use crate::{
     journal::{Cursor, Part, Reader, Reason},
     metrics::{Metrics, Undelivered},
     outbox::Offer,
+    retry,
     subject::Pattern,
-    sync::{sleep, yield_now},
+    sync::yield_now,
 };
-
-/// Between two attempts, while the stream cannot be read.
-pub(crate) const RETRY: Duration = Duration::from_millis(250);
 
 /// Catches a member up until it is level with the others, or gone.
 pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics: Arc<Metrics>) {
@@ -40,7 +38,7 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics
         let part = match reader.next(channel.cursor().seq, PageSize::BATCH).await {
             Ok(part) => part,
             Err(_) => {
-                sleep(RETRY).await;
+                retry::CATCH_UP.pause().await;
                 continue;
             }
         };

@@ -1,12 +1,9 @@
 //! A subscription on its way to be live: what it missed is replayed, as fast as
 //! the client reads, until it is up with the others and joins them.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use tokio::{sync::oneshot, time::Instant};
@@ -23,7 +20,6 @@ use crate::{
         live::topic::Topic,
         member::Member,
         stream::{
-            catch_up::RETRY,
             channel::{Channel, NotYet},
             deny_filter::DenyFilter,
         },
@@ -33,16 +29,10 @@ use crate::{
     metrics::Metrics,
     proto::Position,
     quota::{QUESTION, Quotas},
+    retry,
     subject::Pattern,
-    sync::{sleep, timeout},
+    sync::sleep,
 };
-
-/// How long a stream may be unreadable before a subscription is refused; the
-/// client tries again, perhaps elsewhere.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// While its connection lags, a subscription waits for so long between two looks.
-const LAGS: Duration = Duration::from_millis(20);
 
 /// A subscription that is not live yet.
 pub(crate) struct Subscribing {
@@ -130,7 +120,7 @@ impl Subscribing {
             match self.join(&tracks, recovered) {
                 Ok(()) => break,
                 Err((index, NotYet::Behind)) => behind = Some(index),
-                Err((_, NotYet::Lags | NotYet::Early)) => sleep(LAGS).await,
+                Err((_, NotYet::Lags | NotYet::Early)) => retry::JOIN.pause().await,
                 Err((_, NotYet::GivenUp)) => return Err(Stop::Gone),
             }
         }
@@ -312,65 +302,38 @@ fn is_latest(channel: &Channel) -> bool {
 }
 
 async fn find(journal: &Journal, position: &Position) -> Result<Cursor, Stop> {
-    let mut patience = Patience::new();
+    let mut patience = retry::SUBSCRIBE.begin();
     loop {
-        if let Some(cursor) = patience.attempt(journal.cursor(position)).await? {
+        if let Some(cursor) = patience.attempt(journal.cursor(position), is_final).await? {
             return Ok(cursor);
         }
     }
 }
 
 async fn next(values: &mut LastValues) -> Result<Option<Vec<Arc<Message>>>, Stop> {
-    let mut patience = Patience::new();
+    let mut patience = retry::SUBSCRIBE.begin();
     loop {
-        if let Some(events) = patience.attempt(values.next(PageSize::BATCH)).await? {
+        if let Some(events) = patience.attempt(values.next(PageSize::BATCH), is_final).await? {
             return Ok(events);
         }
     }
 }
 
 async fn read(reader: &mut Reader, upto: Cursor) -> Result<Part, Stop> {
-    let mut patience = Patience::new();
+    let mut patience = retry::SUBSCRIBE.begin();
     loop {
-        if let Some(part) = patience.attempt(reader.next(upto.seq, PageSize::BATCH)).await? {
+        if let Some(part) = patience.attempt(reader.next(upto.seq, PageSize::BATCH), is_final).await? {
             return Ok(part);
         }
     }
 }
 
-/// How long a stream has been unreadable, and why.
-struct Patience {
-    since: Instant,
-    failed: Option<ReadError>,
+fn is_final(error: &ReadError) -> bool {
+    *error == ReadError::TooManySubjects
 }
 
-impl Patience {
-    fn new() -> Self {
-        Self { since: Instant::now(), failed: None }
-    }
-
-    /// What was read; nothing when another attempt is to be made. The first one
-    /// may take its time, since many others may be reading too. Once one has
-    /// failed the stream is known not to answer, and none lasts beyond
-    /// [`PATIENCE`]: so all who cannot be served are told together.
-    async fn attempt<T>(&mut self, read: impl Future<Output = Result<T, ReadError>>) -> Result<Option<T>, Stop> {
-        let left = PATIENCE.saturating_sub(self.since.elapsed());
-        let error = match &self.failed {
-            None => match read.await {
-                Ok(done) => return Ok(Some(done)),
-                Err(error) => error,
-            },
-            Some(before) => match timeout(left, read).await {
-                Ok(Ok(done)) => return Ok(Some(done)),
-                Ok(Err(error)) => error,
-                Err(_) => return Err(Stop::Unreadable(before.clone())),
-            },
-        };
-        if error == ReadError::TooManySubjects || PATIENCE.saturating_sub(self.since.elapsed()) <= RETRY {
-            return Err(Stop::Unreadable(error));
-        }
-        self.failed = Some(error);
-        sleep(RETRY).await;
-        Ok(None)
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        Self::Unreadable(error)
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     error::{Code, Refusal},
     event::{Message, PageSize},
     journal::{Cursor, Journal, Part},
-    proto::{Event, Fetch, Fetched, Position},
+    proto::{Fetch, Fetched, Position},
     quota::{QUESTION, Quotas},
     retry,
     subject::Pattern,
@@ -145,7 +145,7 @@ impl Room<'_> {
         self.bytes = self.bytes.saturating_sub(event.cost());
         // What is denied takes its room too: one answer reads no more than it may hold.
         if (self.may)(event) {
-            fetched.events.push(frame(event));
+            fetched.events.push(event.clone().into());
         }
     }
 }
@@ -236,23 +236,6 @@ async fn newest(
             room.put(event, fetched);
             reached.seq = event.seq();
         }
-    }
-}
-
-/// An event as it stands in an answer.
-fn frame(message: &Message) -> Event {
-    let envelope = message.envelope.clone();
-    Event {
-        subject: message.subject.to_string(),
-        stream: message.place.as_ref().map(|place| place.stream.to_string()).unwrap_or_default(),
-        seq: message.seq(),
-        id: envelope.id,
-        time: envelope.time,
-        r#type: envelope.r#type,
-        source: envelope.source,
-        content_type: envelope.content_type,
-        headers: envelope.headers,
-        data: envelope.data,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     clock::unix_millis,
     config::Limits,
     error::{Code, Refusal},
-    event::LAST_TIME,
+    event::Message,
     metrics::Metrics,
     proto::{Envelope, Event},
     publish::{BROKER_LIMIT, EventLimits, Sender, outgoing, too_large},
@@ -68,6 +68,7 @@ impl Requests {
             let problem = "a stream keeps what is sent there, and would answer in a service's place; publish there";
             return Err(Refusal::of(Code::BadRequest, &subject, problem));
         }
+        let asked = parsed.clone();
         let message = outgoing(sender, parsed, envelope, self.event, &self.quotas)?;
         let wait = match timeout_ms {
             0 => self.most,
@@ -77,7 +78,8 @@ impl Requests {
         let answer = self.broker.request(message, wait).await;
         drop(waiting);
         match answer {
-            Ok(envelope) => Ok(event(subject, envelope)),
+            // An answer stands nowhere but in the frame that brings it.
+            Ok(envelope) => Ok(Message::new(asked, envelope).stamped(unix_millis()).into()),
             Err(error) => Err(self.refusal(&subject, error, wait)),
         }
     }
@@ -133,11 +135,4 @@ impl Drop for Waiting<'_> {
         metrics.requests_waiting.decrement(1);
         metrics.request_time.record(begun.elapsed().as_secs_f64());
     }
-}
-
-/// An answer stands nowhere but in the frame that brings it.
-fn event(subject: String, envelope: Envelope) -> Event {
-    let Envelope { id, time, r#type, source, content_type, headers, data } = envelope;
-    let time = if time == 0 || time > LAST_TIME { unix_millis() } else { time };
-    Event { subject, id, time, r#type, source, content_type, headers, data, ..Event::default() }
 }

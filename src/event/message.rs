@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use crate::{proto::Envelope, subject::Subject};
+use crate::{
+    proto::{Envelope, Event},
+    subject::Subject,
+};
 
 /// The last time that an event can have, milliseconds since the Unix epoch: the
 /// end of the year 9999, after which RFC 3339 has no way to write one.
@@ -77,5 +80,47 @@ impl Message {
     /// Its sequence in its stream; 0 where it is stored nowhere.
     pub fn seq(&self) -> u64 {
         self.place.as_ref().map_or(0, |place| place.seq)
+    }
+}
+
+/// An event as clients are told of it.
+impl From<Message> for Event {
+    fn from(Message { subject, envelope, place, arrived: _ }: Message) -> Self {
+        let Envelope { id, time, r#type, source, content_type, headers, data } = envelope;
+        let (stream, seq) = place.map(|place| (place.stream.to_string(), place.seq)).unwrap_or_default();
+        Self { subject: subject.to_string(), stream, seq, id, time, r#type, source, content_type, headers, data }
+    }
+}
+
+/// The envelope of a client's event: where that stands is for the node to tell.
+impl From<Event> for Envelope {
+    fn from(event: Event) -> Self {
+        let Event { id, time, r#type, source, content_type, headers, data, subject: _, stream: _, seq: _ } = event;
+        Self { id, time, r#type, source, content_type, headers, data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_all_of_an_event_and_say_all_but_its_place() {
+        let envelope = Envelope {
+            id: "i".into(),
+            time: 5,
+            r#type: "t".into(),
+            source: "s".into(),
+            content_type: "text/plain".into(),
+            headers: [("k".to_owned(), "v".to_owned())].into(),
+            data: "d".into(),
+        };
+        let subject = || Subject::parse("a.b").expect("a subject");
+        let place = Some(Place { stream: "S".into(), seq: 7 });
+        let event = Event::from(Message { place, ..Message::new(subject(), envelope.clone()) });
+        assert_eq!((event.subject.as_str(), event.stream.as_str(), event.seq), ("a.b", "S", 7));
+        assert_eq!(Envelope::from(event), envelope);
+        let nowhere = Event::from(Message::new(subject(), envelope));
+        assert_eq!((nowhere.stream.as_str(), nowhere.seq), ("", 0));
     }
 }

@@ -87,7 +87,7 @@ impl Standing<'_> {
             Some(ClientBody::Subscribe(subscribe)) => self.subscribe(id, subscribe),
             Some(ClientBody::Unsubscribe(unsubscribe)) => unsubscribed(id, unsubscribe),
             Some(ClientBody::Publish(publish)) => {
-                Effect::Begin(id, Beginning::Publish(publish.subject, envelope(publish.event.unwrap_or_default())))
+                Effect::Begin(id, Beginning::Publish(publish.subject, publish.event.unwrap_or_default().into()))
             }
             Some(ClientBody::Pong(_)) => Effect::Nothing,
             Some(ClientBody::Connect(_)) => {
@@ -99,7 +99,7 @@ impl Standing<'_> {
                 id,
                 Beginning::Ask(ServiceRequest {
                     subject: request.subject,
-                    envelope: envelope(request.event.unwrap_or_default()),
+                    envelope: request.event.unwrap_or_default().into(),
                     timeout_ms: request.timeout_ms,
                 }),
             ),
@@ -188,19 +188,6 @@ pub(crate) fn reply(reply_to: u64, body: Body) -> ServerFrame {
 /// A refusal as a frame.
 pub(crate) fn refusal(reply_to: u64, refusal: Refusal) -> ServerFrame {
     reply(reply_to, Body::Error(refusal.into()))
-}
-
-/// The envelope of a client's event; its place is for the node to tell.
-fn envelope(event: Event) -> Envelope {
-    Envelope {
-        id: event.id,
-        time: event.time,
-        r#type: event.r#type,
-        source: event.source,
-        content_type: event.content_type,
-        headers: event.headers,
-        data: event.data,
-    }
 }
 
 #[cfg(test)]

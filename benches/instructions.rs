@@ -19,7 +19,7 @@ use notifier::{
     encoded_message::EncodedMessage,
     event::Message,
     framing::{Framing, MessageKind},
-    hub::{Attachment, Hub, Plan, SubscribeOptions},
+    hub::{Attachment, Context, Hub, SubscribeOptions},
     metrics::Metrics,
     outbox::{Outbox, Policy},
     proto::{Envelope, ServerFrame, Subscribed, server_frame::Body},
@@ -82,18 +82,16 @@ fn hall(members: usize) -> Hall {
         let mut config = Config::default();
         config.broker.kind = BrokerKind::Memory;
         let (broker, intakes) = broker::connect(&config, &metrics, &tasks).await.expect("a broker");
-        let plan = Plan {
-            broker: broker.clone(),
-            intakes,
-            classes: broker.classes().clone(),
-            journals: Vec::new(),
+        let context = Context {
             backlog_bytes: 1 << 20,
             overflow: Overflow::Close,
             replay_events: 1,
             wildcard_shapes: 32,
             quotas: Quotas::new(&Limits::default()),
+            tasks: tasks.clone(),
+            metrics: metrics.clone(),
         };
-        let hub = Hub::new(plan, &tasks, &metrics).expect("threads");
+        let hub = Hub::new(context, broker.clone(), intakes, Vec::new()).expect("threads");
         let pattern = Pattern::parse("shop.cart.u42").expect("a pattern");
         let (mut peers, mut attached) = (Vec::new(), Vec::new());
         for _ in 0..members {

@@ -5,6 +5,7 @@
 
 mod attachment;
 mod coalescer;
+mod context;
 mod frames;
 mod live;
 mod member;
@@ -17,104 +18,67 @@ mod shapes;
 mod shared;
 mod stream;
 mod subscribe_options;
+mod tally;
 #[cfg(test)]
 mod tests;
 
 use std::{io, sync::Arc, time::Instant};
 
 pub use attachment::{Attachment, PositionHandle};
+pub use context::Context;
 pub use shapes::TooManyShapes;
 pub use subscribe_options::SubscribeOptions;
 
 use crate::{
     broker::{Arrived, Broker, Intake, Stored},
-    classes::{Classes, StreamIndex},
+    classes::StreamIndex,
     codec::Encoding,
-    config::Overflow,
     journal::Journal,
-    metrics::Metrics,
     outbox::Outbox,
     proto::Position,
-    quota::Quotas,
     sync::yield_now,
-    tasks::Tasks,
 };
 use coalescer::Coalescer;
-use live::{Route, fan_out::LiveFanOut, topics::Topics};
+use live::{Route, topics::Topics};
 use member::Member;
 use shapes::Shapes;
 use shared::Shared;
-use stream::{channel::Channel, fan_out::StreamFanOut};
+use stream::{channel::Channel, fan_out};
 
 /// Deliveries that one intake makes before others get their turn: about half a
 /// millisecond of writes.
 const TURN: usize = 64;
 
-/// The parts that a hub is made of.
-#[derive(Debug)]
-pub struct Plan {
-    /// Where live events come from.
-    pub broker: Arc<dyn Broker>,
-    /// The intakes that bring events from there.
-    pub intakes: Vec<Box<dyn Intake>>,
-    /// The delivery class of each subject.
-    pub classes: Arc<Classes>,
-    /// Of each stream, in the order of the configuration.
-    pub journals: Vec<Arc<Journal>>,
-    /// Bytes of events that may wait for one pattern with many members.
-    pub backlog_bytes: usize,
-    /// The fate of live events for a connection without room.
-    pub overflow: Overflow,
-    /// Stored events that one subscription may be sent before it is live.
-    pub replay_events: u64,
-    /// Shapes of wildcards that one user may hold; 0: as many as come.
-    pub wildcard_shapes: u32,
-    /// How much may be read for a user.
-    pub quotas: Arc<Quotas>,
-}
-
 /// All patterns that somebody on this node is subscribed to.
 #[derive(Debug)]
 pub struct Hub {
     shared: Arc<Shared>,
-    stream_fan_out: StreamFanOut,
-    fan_out: LiveFanOut,
 }
 
 impl Hub {
-    /// A hub without topics, which carries what the intakes bring. Each that
+    /// A hub without topics, which carries what the intakes of a broker bring, and hands out what
+    /// the journals hold, which are in the order of the configuration. Each intake that
     /// reads a socket has a thread of its own: what everybody waits for comes
     /// there, and must not wait behind thousands of clients who all come at once.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn new(plan: Plan, tasks: &Tasks, metrics: &Arc<Metrics>) -> io::Result<Arc<Self>> {
-        let Plan {
-            broker,
-            intakes,
-            classes,
-            journals,
-            backlog_bytes,
-            overflow,
-            replay_events,
-            wildcard_shapes,
-            quotas,
-        } = plan;
+    pub fn new(
+        context: Context,
+        broker: Arc<dyn Broker>,
+        intakes: Vec<Box<dyn Intake>>,
+        journals: Vec<Arc<Journal>>,
+    ) -> io::Result<Arc<Self>> {
+        let context = Arc::new(context);
         let shared = Shared {
-            topics: Topics::new(broker, tasks.clone(), metrics.clone()),
-            classes,
+            classes: broker.classes().clone(),
+            topics: Topics::new(broker, context.clone()),
             channels: journals.into_iter().map(|journal| Arc::new(Channel::new(journal))).collect(),
-            replay_events,
-            shapes: Shapes::new(wildcard_shapes),
-            quotas,
-            tasks: tasks.clone(),
-            metrics: metrics.clone(),
+            shapes: Shapes::new(context.wildcard_shapes),
+            context,
         };
-        let hub = Arc::new(Self {
-            shared: Arc::new(shared),
-            stream_fan_out: StreamFanOut { tasks: tasks.clone(), metrics: metrics.clone() },
-            fan_out: LiveFanOut { backlog_bytes, overflow, tasks: tasks.clone(), metrics: metrics.clone() },
-        });
+        let hub = Arc::new(Self { shared: Arc::new(shared) });
+        let tasks = &hub.shared.context.tasks;
         for intake in intakes {
             if intake.is_remote() {
                 tasks.spawn_thread("intake", hub.clone().carry(intake))?;
@@ -151,7 +115,7 @@ impl Hub {
 
     /// Carries events from the broker to their topics, for ever.
     async fn carry(self: Arc<Self>, mut intake: Box<dyn Intake>) {
-        let exclusively = intake.is_remote();
+        let (exclusively, context) = (intake.is_remote(), &self.shared.context);
         let (mut arrived, mut together) = (Arrived::default(), Vec::new());
         let mut coalescer = Coalescer::new(Instant::now());
         loop {
@@ -178,10 +142,10 @@ impl Hub {
             while let Some(feed) = arrived.take_feed(&mut together) {
                 wanted = true;
                 match self.shared.topics.route(feed) {
-                    Some(Route::Topic(topic)) => deliveries += topic.take(&mut together, &self.fan_out),
+                    Some(Route::Topic(topic)) => deliveries += topic.take(&mut together, context),
                     Some(Route::Shared(shared)) => {
-                        for (topic, mut events) in shared.sort(&together, &self.fan_out.metrics) {
-                            deliveries += topic.take(&mut events, &self.fan_out);
+                        for (topic, mut events) in shared.sort(&together, &context.metrics) {
+                            deliveries += topic.take(&mut events, context);
                             if deliveries >= TURN {
                                 deliveries = 0;
                                 yield_now().await;
@@ -228,7 +192,7 @@ impl Hub {
     async fn hand_out(&self, channel: &Arc<Channel>) -> bool {
         let mut wanted = false;
         loop {
-            let deliveries = self.stream_fan_out.run(channel, TURN);
+            let deliveries = fan_out::run(&self.shared.context, channel, TURN);
             wanted |= deliveries > 0;
             if deliveries < TURN {
                 return wanted || channel.is_in_progress();

@@ -15,7 +15,7 @@ use crate::{
     config::{AuthMode, Config, ConfigError, Limits, Span},
     control::{Calls, Control},
     fetch::Fetcher,
-    hub::{Hub, Plan},
+    hub::{Context, Hub},
     journal::Journal,
     metrics::{self, Listener, Metrics},
     outbox::Policy,
@@ -111,18 +111,16 @@ impl Node {
         let requests = Requests::new(broker.clone(), classes.clone(), limits, quotas.clone(), metrics.clone());
         let journals = Journal::all(&config, &classes, &broker, &tasks, &metrics);
         let fetcher = Arc::new(Fetcher::new(classes.clone(), journals.clone(), limits, quotas.clone()));
-        let plan = Plan {
-            broker: broker.clone(),
-            intakes,
-            classes: classes.clone(),
-            journals,
+        let context = Context {
             backlog_bytes: limits.backlog_bytes.bytes(),
             overflow: limits.live_overflow,
             replay_events: limits.replay_events,
             wildcard_shapes: limits.wildcard_shapes,
             quotas: quotas.clone(),
+            tasks: tasks.clone(),
+            metrics: metrics.clone(),
         };
-        let hub = Hub::new(plan, &tasks, &metrics)?;
+        let hub = Hub::new(context, broker.clone(), intakes, journals)?;
         let registry = Connections::new(&config.auth);
         let revocations = Arc::new(Revocations::new(config.auth.leeway.duration()));
         let read_connections = config.broker.nats.read_connections();

@@ -152,7 +152,7 @@ impl<E: Clone> Patience<E> {
     }
 }
 
-#[cfg(all(test, not(feature = "model")))]
+#[cfg(test)]
 mod tests {
     use std::{fs, future::pending};
 

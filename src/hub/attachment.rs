@@ -17,7 +17,7 @@ use crate::{
         member::Member,
         shapes::TooManyShapes,
         shared::Shared,
-        stream::{channel::Channel, subscribing::Subscribing},
+        stream::{channel::Channel, subscribed, subscribing::Subscribing},
         subscribe_options::SubscribeOptions,
     },
     metrics::Undelivered,
@@ -155,8 +155,9 @@ impl Attachment {
                 let mut positions = self.shared.positions(&self.member);
                 positions.retain(|at| followed.channels.iter().any(|channel| channel.journal().name() == at.stream));
                 let encoding = self.member.encoding();
-                self.member.outbox().push(&options.subscribed_frame(
+                self.member.outbox().push(&subscribed::frame(
                     encoding,
+                    options.reply_to,
                     pattern,
                     &followed.channels,
                     positions,
@@ -170,8 +171,14 @@ impl Attachment {
             self.follow(pattern, options, reach.live, reach.streams);
             return Ok(());
         }
-        let live =
-            Confirmation::Frame(options.subscribed_frame(self.member.encoding(), pattern, &[], Vec::new(), false));
+        let live = Confirmation::Frame(subscribed::frame(
+            self.member.encoding(),
+            options.reply_to,
+            pattern,
+            &[],
+            Vec::new(),
+            false,
+        ));
         if let Some(Subscription::Live(topic)) =
             self.subscriptions.iter().find(|subscription| subscription.pattern() == pattern)
         {
@@ -205,12 +212,10 @@ impl Attachment {
             live,
             given_up: given_up.clone(),
             refused: refused.clone(),
-            most: self.shared.replay_events,
-            quotas: self.shared.quotas.clone(),
-            metrics: self.shared.metrics.clone(),
+            context: self.shared.context.clone(),
         };
         if let Some(subscribing) = subscribing.at_once() {
-            self.shared.tasks.spawn(subscribing.run());
+            self.shared.context.tasks.spawn(subscribing.run());
         }
         let followed = StreamSubscription { pattern: pattern.clone(), live: topic, channels, given_up, refused };
         self.hold(Subscription::Stored(Box::new(followed)));
@@ -251,7 +256,7 @@ impl Attachment {
             self.subscriptions.reserve_exact(1);
         }
         self.subscriptions.push(subscription);
-        self.shared.metrics.subscriptions.increment(1);
+        self.shared.context.metrics.subscriptions.increment(1);
     }
 
     /// Unsubscribes; false when there was no such subscription.
@@ -274,11 +279,11 @@ impl Attachment {
                 let StreamSubscription { pattern, live, channels, .. } = *followed;
                 for channel in channels {
                     let pending = channel.leave(&pattern, &self.member);
-                    self.shared.metrics.pending.decrement(pending as f64);
+                    self.shared.context.metrics.pending.decrement(pending as f64);
                     // Below zero: it has got more than was handed out yet.
                     let (left, ahead) = (pending.max(0).unsigned_abs(), pending.min(0).unsigned_abs());
-                    self.shared.metrics.undelivered.of(Undelivered::GivenUp).increment(left);
-                    self.shared.metrics.owed.increment(ahead);
+                    self.shared.context.metrics.undelivered.of(Undelivered::GivenUp).increment(left);
+                    self.shared.context.metrics.owed.increment(ahead);
                 }
                 live.and_then(|topic| self.leave_topic(&topic))
             }
@@ -287,12 +292,12 @@ impl Attachment {
         match feed {
             None => shared.shapes.leave(holder, &pattern),
             // Until then the broker sends what matches it: else one after the other would make any number of copies.
-            Some(closed) => self.shared.tasks.spawn_vital("shape", async move {
+            Some(closed) => self.shared.context.tasks.spawn_vital("shape", async move {
                 closed.cancelled().await;
                 shared.shapes.leave(holder, &pattern);
             }),
         }
-        self.shared.metrics.subscriptions.decrement(1);
+        self.shared.context.metrics.subscriptions.decrement(1);
     }
 
     fn enter(&self, topic: &Topic, live: Confirmation) {

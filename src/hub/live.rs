@@ -4,7 +4,6 @@
 
 pub(crate) mod backlog;
 pub(crate) mod delivery;
-pub(crate) mod fan_out;
 mod feeds;
 mod handover;
 mod live_feed;

@@ -21,7 +21,7 @@ pub(crate) const FEW_SLICES: usize = 8;
 pub(crate) const FEW: usize = FEW_SLICES * SLICE;
 
 /// The members of one slice, shared with a fan-out.
-pub(crate) type Standing<S> = Arc<Mutex<Slab<S>, { rank::SLICE }>>;
+pub(crate) type SharedSlice<S> = Arc<Mutex<Slab<S>, { rank::SLICE }>>;
 
 /// A list of members in slices.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct MemberList<S>(Vec<Slice<S>>);
 
 #[derive(Debug)]
 struct Slice<S> {
-    standing: Standing<S>,
+    standing: SharedSlice<S>,
     /// As many as stand there, known without its lock.
     length: usize,
 }
@@ -81,7 +81,7 @@ impl<S> MemberList<S> {
     }
 
     /// One of the slices.
-    pub(crate) fn get(&self, index: usize) -> Option<Standing<S>> {
+    pub(crate) fn get(&self, index: usize) -> Option<SharedSlice<S>> {
         self.0.get(index).map(|slice| slice.standing.clone())
     }
 

@@ -8,14 +8,15 @@ use crate::{
     encoded_message::EncodedMessage,
     error::{Code, Refusal},
     hub::{
-        frames, live::topics::Topics, member::Member, shapes::Shapes, stream::channel::Channel,
-        subscribe_options::SubscribeOptions,
+        context::Context,
+        frames,
+        live::topics::Topics,
+        member::Member,
+        shapes::Shapes,
+        stream::{channel::Channel, subscribed},
     },
-    metrics::Metrics,
     proto::Position,
-    quota::Quotas,
     subject::Pattern,
-    tasks::Tasks,
 };
 
 /// The state that all connections of a hub share.
@@ -25,19 +26,15 @@ pub(crate) struct Shared {
     pub(crate) classes: Arc<Classes>,
     /// In the order of the configuration.
     pub(crate) channels: Vec<Arc<Channel>>,
-    /// Stored events that one subscription may be sent before it is live.
-    pub(crate) replay_events: u64,
     /// The shapes of wildcards that users hold.
     pub(crate) shapes: Shapes,
-    pub(crate) quotas: Arc<Quotas>,
-    pub(crate) tasks: Tasks,
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) context: Arc<Context>,
 }
 
 impl Shared {
     /// The frame that tells of a subscription that the broker refuses this node.
     pub(crate) fn refused(&self, encoding: Encoding, reply_to: u64, pattern: &Pattern) -> EncodedMessage {
-        self.metrics.errors.of(Code::BrokerRefused).increment(1);
+        self.context.metrics.errors.of(Code::BrokerRefused).increment(1);
         let message = "NATS refuses this node the subscription; it stays, and `subscribed` follows once events flow";
         let refusal = Refusal::of(Code::BrokerRefused, pattern.as_str(), message);
         frames::refused(encoding, reply_to, refusal.into())
@@ -48,7 +45,7 @@ impl Shared {
     pub(crate) fn again(&self, encoding: Encoding, pattern: &Pattern) -> EncodedMessage {
         let reached = self.classes.reach(pattern).streams;
         let channels: Vec<_> = reached.into_iter().map(|stream| self.channels[stream.0].clone()).collect();
-        SubscribeOptions::default().subscribed_frame(encoding, pattern, &channels, Vec::new(), false)
+        subscribed::frame(encoding, 0, pattern, &channels, Vec::new(), false)
     }
 
     /// Everything that the live subscriptions of a connection bring up to these

@@ -6,4 +6,5 @@ pub(crate) mod channel;
 pub(crate) mod delivery;
 pub(crate) mod deny_filter;
 pub(crate) mod fan_out;
+pub(crate) mod subscribed;
 pub(crate) mod subscribing;

@@ -14,13 +14,16 @@ use tokio::{
 use super::*;
 use crate::{
     broker,
-    config::Config,
+    config::{Config, Overflow},
     effort,
     event::Message,
+    metrics::Metrics,
     outbox::Policy,
     proto::Envelope,
+    quota::Quotas,
     socket::Wire,
     subject::{Pattern, SUBJECT_TOKENS, Subject},
+    tasks::Tasks,
     trie::Trie,
 };
 
@@ -68,18 +71,18 @@ impl Hall {
         let tasks = Tasks::new(metrics.clone());
         let (broker, intakes) = broker::connect(&config, &metrics, &tasks).await.expect("a broker");
         let classes = broker.classes().clone();
-        let plan = Plan {
-            broker: broker.clone(),
-            intakes,
-            classes: classes.clone(),
-            journals: Journal::all(&config, &classes, &broker, &tasks, &metrics),
+        let context = Context {
             backlog_bytes: usize::MAX,
             overflow: Overflow::Close,
             replay_events: u64::MAX,
             wildcard_shapes: wildcard_shapes as u32,
             quotas: Quotas::new(&config.limits),
+            tasks: tasks.clone(),
+            metrics: metrics.clone(),
         };
-        let hub = Hub::new(plan, &tasks, &metrics).expect("threads");
+        let hub =
+            Hub::new(context, broker.clone(), intakes, Journal::all(&config, &classes, &broker, &tasks, &metrics))
+                .expect("threads");
         while !hub.has_begun() {
             yield_now().await;
         }

@@ -8,8 +8,8 @@ use crate::{
     hub::SubscribeOptions,
     metrics::Refresh,
     proto::{
-        ClientFrame, Connect, Envelope, Event, Fetch, Misplaced, Position, ServerFrame, Subscribe, Subscription,
-        Unsubscribe, client_frame::Body as ClientBody, server_frame::Body,
+        ClientFrame, Connect, Envelope, Fetch, Misplaced, Position, ServerFrame, Subscribe, Subscription, Unsubscribe,
+        client_frame::Body as ClientBody, server_frame::Body,
     },
     request::ServiceRequest,
     subject::Pattern,
@@ -193,7 +193,7 @@ pub(crate) fn refusal(reply_to: u64, refusal: Refusal) -> ServerFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::{Pong, Publish, Request, Unsubscribed};
+    use crate::proto::{Event, Pong, Publish, Request, Unsubscribed};
 
     fn decide(held: usize, frame: ClientFrame) -> Effect {
         let has = |pattern: &Pattern| pattern.as_str() == "held";

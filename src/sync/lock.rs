@@ -142,7 +142,7 @@ impl<T> DerefMut for WriteGuard<'_, T> {
     }
 }
 
-#[cfg(all(test, not(feature = "model")))]
+#[cfg(test)]
 mod tests {
     use std::{sync::Arc, thread};
 

@@ -127,7 +127,7 @@ impl Held {
     }
 }
 
-#[cfg(all(test, not(feature = "model")))]
+#[cfg(test)]
 mod tests {
     use std::{fs, panic::catch_unwind, sync::Mutex as StdMutex};
 

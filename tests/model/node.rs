@@ -12,7 +12,7 @@ use notifier::{
     codec::Encoding,
     config::{Config, Limits, Overflow, Size},
     event::Message,
-    hub::{Attachment, Hub, Plan, PositionHandle, SubscribeOptions},
+    hub::{Attachment, Context, Hub, PositionHandle, SubscribeOptions},
     journal::Journal,
     outbox::{Outbox, Policy},
     proto::{Envelope, Event, Goaway, Ping, Position, ServerFrame, server_frame::Body},
@@ -99,18 +99,16 @@ impl Node {
         let classes = broker.classes().clone();
         let journals = Journal::all(&config, &classes, &broker, tasks, metrics);
         let journal = journals[0].clone();
-        let plan = Plan {
-            broker: broker.clone(),
-            intakes,
-            classes: classes.clone(),
-            journals,
+        let context = Context {
             backlog_bytes: usize::MAX,
             overflow,
             replay_events: u64::MAX,
             wildcard_shapes: 0,
             quotas: Quotas::new(&Limits::default()),
+            tasks: tasks.clone(),
+            metrics: metrics.clone(),
         };
-        let hub = Hub::new(plan, tasks, metrics).expect("a hub");
+        let hub = Hub::new(context, broker.clone(), intakes, journals).expect("a hub");
         let policy = ground.policy(queue.0, queue.1, LONG);
         Self { ground, broker, hub, rules: Arc::new(Rules::new(&config, classes)), journal, policy }
     }

@@ -11,10 +11,11 @@ use crate::{
     encoded_message::EncodedMessage,
     event::Message,
     hub::{
-        live::{fan_out::LiveFanOut, overflow::tell},
+        context::Context,
+        live::overflow::tell,
         member::{EventChecks, Member, Share},
+        tally::Tally,
     },
-    metrics::{Metrics, Undelivered},
     outbox::{Offer, Outbox},
     subject::{Pattern, Subject},
 };
@@ -41,7 +42,7 @@ impl TopicMember {
 pub(crate) struct LiveDelivery<'a> {
     pattern: &'a Pattern,
     messages: &'a [Arc<Message>],
-    fan_out: &'a LiveFanOut,
+    context: &'a Context,
     /// All events in one message.
     whole: PerEncoding<OnceCell<EncodedMessage>>,
     runs: OnceCell<Vec<Run<'a>>>,
@@ -54,30 +55,9 @@ struct Run<'a> {
     places: u64,
 }
 
-/// Counts of one delivery, for the metrics.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tally {
-    /// Messages handed to connections.
-    pub(crate) deliveries: usize,
-    /// Events that connections were to get.
-    pub(crate) owed: u64,
-    events: u64,
-    bytes: u64,
-    /// Events that they did not get, and why.
-    pub(crate) closed: u64,
-    overflowed: u64,
-    pub(crate) denied: u64,
-    pub(crate) expired: u64,
-    pub(crate) conflated: u64,
-    /// Events that another subscription of the connection brings.
-    others: u64,
-    /// Change of what waits in streams for connections that lag.
-    pub(crate) pending: i64,
-}
-
 impl<'a> LiveDelivery<'a> {
-    pub(crate) fn new(pattern: &'a Pattern, messages: &'a [Arc<Message>], fan_out: &'a LiveFanOut) -> Self {
-        Self { pattern, messages, fan_out, whole: PerEncoding::default(), runs: OnceCell::new() }
+    pub(crate) fn new(pattern: &'a Pattern, messages: &'a [Arc<Message>], context: &'a Context) -> Self {
+        Self { pattern, messages, context, whole: PerEncoding::default(), runs: OnceCell::new() }
     }
 
     /// Gives the events to all who stand there.
@@ -94,7 +74,7 @@ impl<'a> LiveDelivery<'a> {
     /// Counts what all have been given.
     pub(crate) fn account(&self, tally: &mut Tally) {
         let encoded = self.whole.values().filter(|encoded| encoded.get().is_some()).count();
-        tally.account(self.messages, encoded, &self.fan_out.metrics);
+        tally.account(self.messages, encoded, &self.context.metrics);
     }
 
     fn give(&self, member: &TopicMember, tally: &mut Tally) {
@@ -144,7 +124,7 @@ impl<'a> LiveDelivery<'a> {
     fn push(&self, member: &TopicMember, encoded: &EncodedMessage, events: usize, tally: &mut Tally) {
         let TopicMember { member, outbox, .. } = member;
         tally.owed += events as u64;
-        let taken = match self.fan_out.overflow {
+        let taken = match self.context.overflow {
             Overflow::Close => outbox.push(encoded),
             Overflow::Drop => {
                 let mut closed = false;
@@ -157,7 +137,7 @@ impl<'a> LiveDelivery<'a> {
                     }
                 });
                 if begins {
-                    self.fan_out.tasks.spawn(tell(member.clone()));
+                    self.context.tasks.spawn(tell(member.clone()));
                 }
                 if !taken {
                     tally.overflowed += events as u64;
@@ -170,47 +150,6 @@ impl<'a> LiveDelivery<'a> {
             tally.count(events, encoded.len());
         } else {
             tally.closed += events as u64;
-        }
-    }
-}
-
-impl Tally {
-    /// Notes what was handed to a connection.
-    pub(crate) fn count(&mut self, events: usize, bytes: usize) {
-        self.deliveries += 1;
-        self.events += events as u64;
-        self.bytes += bytes as u64;
-    }
-
-    /// Counts a delivery that is complete, encoded so many times, and begins
-    /// the next one.
-    pub(crate) fn account(&mut self, messages: &[Arc<Message>], encoded: usize, metrics: &Metrics) {
-        let Self { deliveries, owed, events, bytes, closed, overflowed, denied, expired, conflated, others, pending } =
-            std::mem::take(self);
-        self.deliveries = deliveries;
-        if others > 0 {
-            metrics.redundant_copies.increment(others);
-        }
-        metrics.owed.increment(owed);
-        metrics.deliveries.increment(events);
-        metrics.bytes_sent.increment(bytes);
-        metrics.batches.increment(encoded as u64);
-        for (reason, events) in [
-            (Undelivered::Closed, closed),
-            (Undelivered::Overflow, overflowed),
-            (Undelivered::Denied, denied),
-            (Undelivered::Expired, expired),
-            (Undelivered::Conflated, conflated),
-        ] {
-            if events > 0 {
-                metrics.undelivered.of(reason).increment(events);
-            }
-        }
-        if pending != 0 {
-            metrics.pending.increment(pending as f64);
-        }
-        if let Some(first) = messages.first() {
-            metrics.delivery_latency.record(first.arrived.elapsed());
         }
     }
 }

@@ -14,13 +14,14 @@ use crate::{
     encoded_message::EncodedMessage,
     event::{Message, PageSize},
     hub::{
+        context::Context,
         live::{
             backlog::Backlog,
-            delivery::{LiveDelivery, Tally, TopicMember},
-            fan_out::LiveFanOut,
+            delivery::{LiveDelivery, TopicMember},
         },
         member::Member,
-        member_list::{FEW_SLICES, MemberList, Standing},
+        member_list::{FEW_SLICES, MemberList, SharedSlice},
+        tally::Tally,
     },
     metrics::Drop as Dropped,
     subject::Pattern,
@@ -134,21 +135,21 @@ impl Topic {
     /// Takes events in. A short list of members gets them at once, and how
     /// many that were is returned; a long one through a task of its own, so
     /// that no other topic waits for it.
-    pub(crate) fn take(self: &Arc<Self>, events: &mut Vec<Arc<Message>>, fan_out: &LiveFanOut) -> usize {
+    pub(crate) fn take(self: &Arc<Self>, events: &mut Vec<Arc<Message>>, context: &Arc<Context>) -> usize {
         let mut state = self.state.lock();
         let working = state.backlog.is_some();
         if working || state.slices.len() > FEW_SLICES {
-            let dropped = state.backlog.get_or_insert_default().add(events.drain(..), fan_out.backlog_bytes);
-            fan_out.metrics.drops.of(Dropped::BrokerOverflow).increment(dropped as u64);
+            let dropped = state.backlog.get_or_insert_default().add(events.drain(..), context.backlog_bytes);
+            context.metrics.drops.of(Dropped::BrokerOverflow).increment(dropped as u64);
             if !working {
-                fan_out.tasks.spawn_vital("fan-out", self.clone().work_off(fan_out.clone()));
+                context.tasks.spawn_vital("fan-out", self.clone().work_off(context.clone()));
             }
             return 0;
         }
         drop(state);
         let mut tally = Tally::default();
         for together in PageSize::BATCH.split(events) {
-            let delivery = LiveDelivery::new(&self.pattern, together, fan_out);
+            let delivery = LiveDelivery::new(&self.pattern, together, context);
             self.slices().for_each(|standing| delivery.give_all(&standing.lock(), &mut tally));
             delivery.account(&mut tally);
         }
@@ -156,9 +157,9 @@ impl Topic {
     }
 
     /// Delivers what waits, slice by slice, until nothing waits any more.
-    async fn work_off(self: Arc<Self>, fan_out: LiveFanOut) {
+    async fn work_off(self: Arc<Self>, context: Arc<Context>) {
         while let Some(events) = self.waiting() {
-            let delivery = LiveDelivery::new(&self.pattern, &events, &fan_out);
+            let delivery = LiveDelivery::new(&self.pattern, &events, &context);
             let mut tally = Tally::default();
             for standing in self.slices() {
                 delivery.give_all(&standing.lock(), &mut tally);
@@ -220,7 +221,7 @@ impl Topic {
 
     /// One after the other, each looked up when its turn comes: the list may
     /// grow meanwhile.
-    fn slices(&self) -> impl Iterator<Item = Standing<TopicMember>> {
+    fn slices(&self) -> impl Iterator<Item = SharedSlice<TopicMember>> {
         (0..).map_while(|index| self.state.lock().slices.get(index))
     }
 }

@@ -10,16 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::{Broker, FeedId},
-    hub::live::{
-        feeds::{Left, LiveFeeds, RefusedFeed},
-        handover::SETTLE,
-        live_feed::Route,
-        topic::Topic,
+    hub::{
+        context::Context,
+        live::{
+            feeds::{Left, LiveFeeds, RefusedFeed},
+            handover::SETTLE,
+            live_feed::Route,
+            topic::Topic,
+        },
     },
-    metrics::Metrics,
     subject::Pattern,
     sync::{Mutex, rank, sleep, yield_now},
-    tasks::Tasks,
 };
 
 /// Topics by pattern, and the feeds that bring their events.
@@ -30,8 +31,7 @@ pub(crate) struct Topics(Arc<Inner>);
 struct Inner {
     state: Mutex<State, { rank::TOPICS }>,
     broker: Arc<dyn Broker>,
-    tasks: Tasks,
-    metrics: Arc<Metrics>,
+    context: Arc<Context>,
 }
 
 #[derive(Debug, Default)]
@@ -49,8 +49,8 @@ struct TopicEntry {
 }
 
 impl Topics {
-    pub(crate) fn new(broker: Arc<dyn Broker>, tasks: Tasks, metrics: Arc<Metrics>) -> Self {
-        Self(Arc::new(Inner { state: Mutex::default(), broker, tasks, metrics }))
+    pub(crate) fn new(broker: Arc<dyn Broker>, context: Arc<Context>) -> Self {
+        Self(Arc::new(Inner { state: Mutex::default(), broker, context }))
     }
 
     /// How many there are.
@@ -126,8 +126,8 @@ impl Inner {
     /// Begins to end a feed that brings others' topics, which it should not.
     fn begin_end(self: Arc<Self>, state: &mut State, feed: FeedId) {
         let all_open = state.feeds.begin_end(feed, Instant::now());
-        let tasks = self.tasks.clone();
-        tasks.spawn_vital("hand-over", self.hand_over(feed, all_open));
+        let context = self.context.clone();
+        context.tasks.spawn_vital("hand-over", self.hand_over(feed, all_open));
     }
 
     /// Gives the topics of a feed other ones, and ends it.
@@ -173,8 +173,8 @@ impl Inner {
     }
 
     fn count(&self, state: &State) {
-        self.metrics.topics.set(state.by_pattern.len() as f64);
-        self.metrics.feeds.set(state.feeds.len() as f64);
+        self.context.metrics.topics.set(state.by_pattern.len() as f64);
+        self.context.metrics.feeds.set(state.feeds.len() as f64);
     }
 }
 

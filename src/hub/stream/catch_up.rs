@@ -9,6 +9,7 @@ use crate::{
     encoded_message::EncodedMessage,
     event::{Message, PageSize},
     hub::{
+        context::Context,
         frames,
         member::Member,
         member_progress::{CatchUpOwner, StreamProgress},
@@ -23,8 +24,8 @@ use crate::{
 };
 
 /// Catches a member up until it is level with the others, or gone.
-pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics: Arc<Metrics>) {
-    let stream = channel.journal().stream();
+pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, context: Arc<Context>) {
+    let (stream, metrics) = (channel.journal().stream(), &context.metrics);
     let service = CatchUp { member: &member, stream, owner: CatchUpOwner::default() };
     let mut reading: Option<(Vec<Pattern>, Reader)> = None;
     // Otherwise another one serves it, or nobody has to.
@@ -54,7 +55,7 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, metrics
                 let mut sent = CatchUpStep::All;
                 for together in PageSize::BATCH.split(&events) {
                     if sent == CatchUpStep::All {
-                        sent = service.send_events(together, &patterns, at, &metrics).await;
+                        sent = service.send_events(together, &patterns, at, metrics).await;
                     }
                 }
                 if sent == CatchUpStep::Void {

@@ -13,10 +13,10 @@ use crate::{
     encoded_message::EncodedMessage,
     event::Message,
     hub::{
-        live::delivery::Tally,
         member::Member,
         member_progress::StreamProgress,
         stream::channel::{Follower, bit},
+        tally::Tally,
     },
     journal::{Cursor, Journal},
     metrics::Metrics,

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use crate::{
     event::Message,
     hub::{
+        context::Context,
         member::Member,
-        member_list::{FEW, SLICE, Standing},
+        member_list::{FEW, SLICE, SharedSlice},
         stream::{
             catch_up::catch_up,
             channel::{Batch, Channel, Follower, Group, Wanted},
@@ -17,116 +18,104 @@ use crate::{
         },
     },
     journal::Cursor,
-    metrics::Metrics,
     sync::yield_now,
-    tasks::Tasks,
 };
 
-/// The services that the fan-outs of all streams share.
-#[derive(Clone, Debug)]
-pub(crate) struct StreamFanOut {
-    pub(crate) tasks: Tasks,
-    pub(crate) metrics: Arc<Metrics>,
+/// Hands out what there is. Returns how many deliveries that were, zero only
+/// where nobody wants any of it; when they are `most`, there may be more.
+pub(crate) fn run(context: &Arc<Context>, channel: &Arc<Channel>, most: usize) -> usize {
+    let mut deliveries = 0;
+    while deliveries < most {
+        match channel.next_batch() {
+            None => break,
+            Some(Batch::Events { events, wanted, begun, end }) if are_few(&wanted) => {
+                let mut delivery = StreamDelivery::new(channel.journal(), &events, begun);
+                for (group, events) in &wanted {
+                    slices(group).for_each(|slice| delivery.give_all(&slice.lock(), *events));
+                }
+                delivery.give_several(usize::MAX);
+                // Those who lag want it as well.
+                deliveries += finish(context, channel, delivery, end).max(1);
+            }
+            Some(long) => {
+                context.tasks.spawn_vital("fan-out", work_off(context.clone(), channel.clone(), long));
+                deliveries += 1;
+                break;
+            }
+        }
+    }
+    deliveries
 }
 
-impl StreamFanOut {
-    /// Hands out what there is. Returns how many deliveries that were, zero only
-    /// where nobody wants any of it; when they are `most`, there may be more.
-    pub(crate) fn run(&self, channel: &Arc<Channel>, most: usize) -> usize {
-        let mut deliveries = 0;
-        while deliveries < most {
-            match channel.next_batch() {
-                None => break,
-                Some(Batch::Events { events, wanted, begun, end }) if are_few(&wanted) => {
-                    let mut delivery = StreamDelivery::new(channel.journal(), &events, begun);
-                    for (group, events) in &wanted {
-                        slices(group).for_each(|slice| delivery.give_all(&slice.lock(), *events));
-                    }
-                    delivery.give_several(usize::MAX);
-                    // Those who lag want it as well.
-                    deliveries += self.finish(channel, delivery, end).max(1);
-                }
-                Some(long) => {
-                    self.tasks.spawn_vital("fan-out", self.clone().work_off(channel.clone(), long));
-                    deliveries += 1;
-                    break;
-                }
+/// Hands out until there is nothing left.
+async fn work_off(context: Arc<Context>, channel: Arc<Channel>, first: Batch) {
+    let stream = channel.journal().stream();
+    let mut next = Some(first);
+    while let Some(next_batch) = next {
+        match next_batch {
+            Batch::Events { events, wanted, begun, end } => {
+                hand_out(&context, &channel, &events, wanted, begun, end).await;
             }
-        }
-        deliveries
-    }
-
-    /// Hands out until there is nothing left.
-    async fn work_off(self, channel: Arc<Channel>, first: Batch) {
-        let stream = channel.journal().stream();
-        let mut next = Some(first);
-        while let Some(next_batch) = next {
-            match next_batch {
-                Batch::Events { events, wanted, begun, end } => {
-                    self.hand_out(&channel, &events, wanted, begun, end).await;
+            Batch::Crowded { events, begun, end } => {
+                let mut wanted = Vec::new();
+                for (place, event) in events.iter().enumerate() {
+                    channel.find(place, event, &mut wanted);
+                    yield_now().await;
                 }
-                Batch::Crowded { events, begun, end } => {
-                    let mut wanted = Vec::new();
-                    for (place, event) in events.iter().enumerate() {
-                        channel.find(place, event, &mut wanted);
-                        yield_now().await;
-                    }
-                    self.hand_out(&channel, &events, wanted, begun, end).await;
-                }
-                Batch::Lost { groups, begun, end } => {
-                    // Each member reaches the gap while catching up and is told there.
-                    channel.finish(end);
-                    for slice in groups.iter().flat_map(|group| slices(group)) {
-                        let members: Vec<_> =
-                            slice.lock().iter().map(|(_, follower)| follower.member.clone()).collect();
-                        for member in members {
-                            if member.progress().require_catch_up(stream, begun, end) {
-                                self.let_catch_up(&channel, member);
-                            }
+                hand_out(&context, &channel, &events, wanted, begun, end).await;
+            }
+            Batch::Lost { groups, begun, end } => {
+                // Each member reaches the gap while catching up and is told there.
+                channel.finish(end);
+                for slice in groups.iter().flat_map(|group| slices(group)) {
+                    let members: Vec<_> = slice.lock().iter().map(|(_, follower)| follower.member.clone()).collect();
+                    for member in members {
+                        if member.progress().require_catch_up(stream, begun, end) {
+                            let_catch_up(&context, &channel, member);
                         }
-                        yield_now().await;
                     }
+                    yield_now().await;
                 }
             }
-            next = channel.next_batch();
         }
+        next = channel.next_batch();
     }
+}
 
-    /// Does one turn, and lets others have theirs meanwhile.
-    async fn hand_out(
-        &self,
-        channel: &Arc<Channel>,
-        events: &[Arc<Message>],
-        wanted: Wanted,
-        begun: Cursor,
-        end: Cursor,
-    ) {
-        let mut delivery = StreamDelivery::new(channel.journal(), events, begun);
-        for (group, events) in &wanted {
-            for slice in slices(group) {
-                delivery.give_all(&slice.lock(), *events);
-                yield_now().await;
-            }
-        }
-        while delivery.give_several(SLICE) {
+/// Does one turn, and lets others have theirs meanwhile.
+async fn hand_out(
+    context: &Arc<Context>,
+    channel: &Arc<Channel>,
+    events: &[Arc<Message>],
+    wanted: Wanted,
+    begun: Cursor,
+    end: Cursor,
+) {
+    let mut delivery = StreamDelivery::new(channel.journal(), events, begun);
+    for (group, events) in &wanted {
+        for slice in slices(group) {
+            delivery.give_all(&slice.lock(), *events);
             yield_now().await;
         }
-        self.finish(channel, delivery, end);
     }
+    while delivery.give_several(SLICE) {
+        yield_now().await;
+    }
+    finish(context, channel, delivery, end);
+}
 
-    fn finish(&self, channel: &Arc<Channel>, mut delivery: StreamDelivery<'_>, end: Cursor) -> usize {
-        delivery.account(&self.metrics);
-        channel.finish(end);
-        for member in delivery.lagging {
-            self.let_catch_up(channel, member);
-        }
-        delivery.tally.deliveries
+fn finish(context: &Arc<Context>, channel: &Arc<Channel>, mut delivery: StreamDelivery<'_>, end: Cursor) -> usize {
+    delivery.account(&context.metrics);
+    channel.finish(end);
+    for member in delivery.lagging {
+        let_catch_up(context, channel, member);
     }
+    delivery.tally.deliveries
+}
 
-    fn let_catch_up(&self, channel: &Arc<Channel>, member: Arc<Member>) {
-        self.metrics.lagging.increment(1);
-        self.tasks.spawn(catch_up(channel.clone(), member, self.metrics.clone()));
-    }
+fn let_catch_up(context: &Arc<Context>, channel: &Arc<Channel>, member: Arc<Member>) {
+    context.metrics.lagging.increment(1);
+    context.tasks.spawn(catch_up(channel.clone(), member, context.clone()));
 }
 
 /// Whether a batch has few enough receivers to need no task of its own.
@@ -143,6 +132,6 @@ fn are_few(wanted: &Wanted) -> bool {
 
 /// One after the other, each looked up when its turn comes: the list may grow
 /// meanwhile.
-fn slices(group: &Group) -> impl Iterator<Item = Standing<Follower>> {
+fn slices(group: &Group) -> impl Iterator<Item = SharedSlice<Follower>> {
     (0..).map_while(|index| group.followers.lock().get(index))
 }

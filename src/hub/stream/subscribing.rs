@@ -16,19 +16,20 @@ use crate::{
     error::{Code, Refusal},
     event::{Message, PageSize},
     hub::{
+        context::Context,
         frames,
         live::topic::Topic,
         member::Member,
         stream::{
             channel::{Channel, NotYet},
             deny_filter::DenyFilter,
+            subscribed,
         },
         subscribe_options::SubscribeOptions,
     },
     journal::{Cursor, Gap, Journal, LastValues, Part, Reader, Reason},
-    metrics::Metrics,
     proto::Position,
-    quota::{QUESTION, Quotas},
+    quota::QUESTION,
     retry,
     subject::Pattern,
     sync::sleep,
@@ -47,11 +48,7 @@ pub(crate) struct Subscribing {
     pub(crate) given_up: CancellationToken,
     /// Set when it comes to nothing.
     pub(crate) refused: Arc<AtomicBool>,
-    /// Events that it may be sent before it is live.
-    pub(crate) most: u64,
-    /// How much may be read for its user.
-    pub(crate) quotas: Arc<Quotas>,
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) context: Arc<Context>,
 }
 
 /// Reason for which a subscription does not become live.
@@ -104,7 +101,7 @@ impl Subscribing {
             live.await.map_err(|_| Stop::Gone)?;
         }
         let mut recovered = !self.options.after.is_empty() && !self.options.snapshot;
-        let mut left = self.most;
+        let mut left = self.context.replay_events;
         let mut tracks = Vec::new();
         for channel in self.channels.clone() {
             channel.journal().ready().await;
@@ -124,7 +121,7 @@ impl Subscribing {
                 Err((_, NotYet::GivenUp)) => return Err(Stop::Gone),
             }
         }
-        self.metrics.replay_time.record(begun.elapsed());
+        self.context.metrics.replay_time.record(begun.elapsed());
         Ok(())
     }
 
@@ -165,7 +162,7 @@ impl Subscribing {
     /// be: nothing is lost by it, where a refusal would only have the client ask
     /// again.
     async fn afford(&self, reads: u64) {
-        let wait = self.quotas.charge(self.options.account, reads);
+        let wait = self.context.quotas.charge(self.options.account, reads);
         if !wait.is_zero() {
             sleep(wait).await;
         }
@@ -182,7 +179,7 @@ impl Subscribing {
                 *recovered = false;
                 self.tell(channel, gap).await?;
                 *reader = channel.journal().reader(self.patterns(), upto);
-                *left = self.most;
+                *left = self.context.replay_events;
             }
             // While there is no room nothing is read: what waits is a position.
             if upto.is_beyond(reader.cursor()) && !self.member.outbox().room().await {
@@ -192,7 +189,7 @@ impl Subscribing {
             let mut reads = QUESTION * reader.take_pages();
             match part {
                 Part::End => {
-                    self.quotas.charge(self.options.account, reads);
+                    self.context.quotas.charge(self.options.account, reads);
                     return Ok(());
                 }
                 Part::Lost(gap) => {
@@ -213,7 +210,7 @@ impl Subscribing {
     async fn replay(&self, events: &[Arc<Message>], snapshot: bool) -> Result<(), Stop> {
         for together in PageSize::BATCH.split(events) {
             let sent = self.replay_part(together, snapshot).await?;
-            self.metrics.replayed.increment(sent as u64);
+            self.context.metrics.replayed.increment(sent as u64);
         }
         Ok(())
     }
@@ -262,8 +259,9 @@ impl Subscribing {
         let live = |cursors: &[Cursor]| {
             let positions =
                 joining.iter().zip(cursors).map(|((channel, _), cursor)| channel.position(*cursor)).collect();
-            let frame = self.options.subscribed_frame(
+            let frame = subscribed::frame(
                 self.member.encoding(),
+                self.options.reply_to,
                 &self.pattern,
                 &self.channels,
                 positions,
@@ -286,7 +284,7 @@ impl Subscribing {
             topic.leave(&self.member);
         }
         let code = if *error == ReadError::TooManySubjects { Code::BadRequest } else { Code::BrokerUnavailable };
-        self.metrics.errors.of(code).increment(1);
+        self.context.metrics.errors.of(code).increment(1);
         let refusal = Refusal::of(code, self.pattern.as_str(), message);
         self.member.outbox().push(&frames::refused(self.member.encoding(), self.options.reply_to, refusal.into()));
     }

@@ -1,0 +1,29 @@
+//! The answer to a subscribe.
+
+use std::sync::Arc;
+
+use crate::{
+    codec::Encoding,
+    config::Delivery,
+    encoded_message::EncodedMessage,
+    hub::{frames, stream::channel::Channel},
+    proto::{Position, Subscribed},
+    subject::Pattern,
+};
+
+/// The answer, for the moment at which the subscription is live: with the streams that it reaches, and how far it is
+/// in them.
+pub(crate) fn frame(
+    encoding: Encoding,
+    reply_to: u64,
+    pattern: &Pattern,
+    channels: &[Arc<Channel>],
+    positions: Vec<Position>,
+    recovered: bool,
+) -> EncodedMessage {
+    let deliveries = channels.iter().map(|channel| channel.journal().delivery());
+    // The strongest of what its subjects promise.
+    let delivery = deliveries.reduce(|a, b| if b == Delivery::Durable { b } else { a }).unwrap_or(Delivery::Live);
+    let delivery = delivery.label().to_owned();
+    frames::subscribed(encoding, reply_to, Subscribed { subject: pattern.to_string(), delivery, positions, recovered })
+}

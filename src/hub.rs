@@ -104,7 +104,7 @@ impl Hub {
 
     /// Whether every stream is followed, or was at some time.
     pub fn has_begun(&self) -> bool {
-        self.shared.channels.iter().all(|channel| channel.journal().has_begun())
+        self.shared.channels.iter().all(|channel| channel.journal().window().has_begun())
     }
 
     /// Everything that the live subscriptions of a connection bring up to these
@@ -128,7 +128,7 @@ impl Hub {
             }
             for feed in std::mem::take(&mut arrived.opened) {
                 if let Some(stream) = feed.stream() {
-                    self.shared.channels[stream.0].journal().opened();
+                    self.shared.channels[stream.0].journal().window().mark_stale();
                     continue;
                 }
                 for topic in self.shared.topics.opened(feed) {
@@ -173,7 +173,7 @@ impl Hub {
         for channel in &self.shared.channels {
             let stream = channel.journal().stream();
             let of_it = stored.extract_if(.., |(index, _)| *index == stream).map(|(_, stored)| stored);
-            if channel.journal().take(of_it) {
+            if channel.journal().window().take(of_it) {
                 wanted |= self.hand_out(channel).await;
             }
         }
@@ -183,7 +183,7 @@ impl Hub {
     /// Hands out what a journal has read by itself, for ever.
     async fn follow(self: Arc<Self>, channel: Arc<Channel>) {
         loop {
-            channel.journal().advanced().await;
+            channel.journal().window().advanced.notified().await;
             self.hand_out(&channel).await;
         }
     }

@@ -18,6 +18,7 @@ mod losses;
 mod merge;
 mod pages;
 mod cursor;
+mod read_method;
 mod reader;
 mod window;
 mod removals;
@@ -39,10 +40,9 @@ pub use last_values::LastValues;
 pub use reader::{Part, Reader};
 
 use crate::{
-    broker::{Broker, Feed, ReadError, Stored},
+    broker::{Broker, Feed, ReadError},
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery},
-    event::PageSize,
     metrics::Metrics,
     proto::Position,
     retry,
@@ -121,35 +121,9 @@ impl Journal {
         self.shared_reads.window.delivery()
     }
 
-    /// Takes in what the tail brought. True when there is more to fan out.
-    pub fn take(&self, arrived: impl IntoIterator<Item = Stored>) -> bool {
-        self.shared_reads.window.take(arrived)
-    }
-
-    /// The tail is open, perhaps again: something may have been lost.
-    pub fn opened(&self) {
-        self.shared_reads.window.mark_stale();
-    }
-
-    /// Waits until there is more to fan out than the tail has brought itself.
-    pub async fn advanced(&self) {
-        self.shared_reads.window.advanced.notified().await;
-    }
-
-    /// What comes after a cursor for whoever fans out, about so much. What was
-    /// not asked for yet stays in memory.
-    pub fn step(&self, cursor: Cursor, size: PageSize) -> Option<Step> {
-        self.shared_reads.window.step(cursor, size)
-    }
-
-    /// Whether it was ever known what the stream is.
-    pub fn has_begun(&self) -> bool {
-        self.shared_reads.window.has_begun()
-    }
-
-    /// Whether it is known what the stream is.
-    pub fn is_ready(&self) -> bool {
-        self.shared_reads.window.is_ready()
+    /// The newest events of the stream, in memory.
+    pub(crate) fn window(&self) -> &Window {
+        &self.shared_reads.window
     }
 
     /// Waits until it is known what the stream is.

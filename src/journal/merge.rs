@@ -11,9 +11,6 @@ use crate::{
     journal::{last_per_subject::LastEvent, shared_reads::SharedReads, source::AHEAD},
 };
 
-/// Subjects that are read one by one. Beyond, reading all in order is cheaper.
-pub(crate) const SUBJECTS: usize = 64;
-
 /// Reads of one reader at the same time.
 const AT_ONCE: usize = 8;
 

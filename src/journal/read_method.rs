@@ -1,7 +1,8 @@
 //! The decision how a reader reads on: from the window, by subject, or in order. Free of I/O: where something has to be
 //! asked first, the decision says so, and is made again with the answer.
 
-use crate::journal::merge;
+/// Changed subjects that are read one by one. Beyond, reading all in order is cheaper.
+const SUBJECTS: usize = 64;
 
 /// What a reader knows when it decides.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +81,7 @@ impl ReadMethod {
             _ if whole || crowded => Self::InOrder,
             ChangedSubjects::Unknown => Self::AskSubjects,
             ChangedSubjects::Known(0) => Self::Nothing,
-            ChangedSubjects::Known(count) if count <= merge::SUBJECTS => Self::BySubject,
+            ChangedSubjects::Known(count) if count <= SUBJECTS => Self::BySubject,
             ChangedSubjects::Known(_) | ChangedSubjects::Untold => Self::InOrder,
         }
     }
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn below_the_window_it_is_read_in_the_way_that_costs_least() {
         use ChangedSubjects::{Known, Unknown, Untold};
-        let most = merge::SUBJECTS;
+        let most = SUBJECTS;
         // The first sequence of the stream where 5 is read; latest, whole, crowded, what has changed.
         let rows = [
             (7, true, true, true, Known(1), ReadMethod::Expired),

@@ -11,9 +11,11 @@ use crate::{
     event::{Message, PageSize},
     journal::{
         cursor::{Cursor, Gap, Reason},
+        last_per_subject::LastEvents,
         last_values::LastValues,
         lookup::Lookup,
-        merge::{self, Merge},
+        merge::Merge,
+        read_method::{AskedStream, ChangedSubjects, ReadMethod, ReaderFacts},
         reader_count::CountedReader,
         shared_reads::SharedReads,
         source::AHEAD,
@@ -187,7 +189,7 @@ impl Reader {
     async fn older(&mut self, floor: u64, size: PageSize) -> Result<Option<Part>, ReadError> {
         self.pages += 1;
         match &mut self.older {
-            None => self.plan(floor).await,
+            None => self.begin_older(floor).await,
             Some(Older::Last { values, upto }) => {
                 let upto = *upto;
                 let next = values.next(size).await;
@@ -259,57 +261,60 @@ impl Reader {
         }
     }
 
-    /// Decides how to read.
-    async fn plan(&mut self, floor: u64) -> Result<Option<Part>, ReadError> {
+    /// Decides how to read below what is in memory.
+    async fn begin_older(&mut self, floor: u64) -> Result<Option<Part>, ReadError> {
         self.metrics.window_misses.increment(1);
-        let latest = self.shared_reads.is_latest();
         self.counted.get_or_insert_with(|| self.shared_reads.reader_count.enter());
+        let (latest, begun) = (self.shared_reads.is_latest(), self.cursor.seq);
         let state = self.shared_reads.state().await?;
-        let first = state.first;
-        if first > self.cursor.seq + 1 {
-            let gap = expired(self.cursor.seq, first.min(floor + 1));
-            self.cursor.seq = (first - 1).min(floor);
-            // Of values only the newest matters.
-            return Ok((!latest).then_some(gap));
-        }
-        let in_order = self.shared_reads.is_whole(&self.patterns)
-            || self.shared_reads.pays_in_order(&state, self.cursor.seq, floor);
-        if latest {
-            let values = LastValues::new(self.shared_reads.clone(), self.patterns.clone(), self.cursor, floor);
-            self.older = Some(Older::Last { values: Box::new(values), upto: floor });
-            return Ok(None);
-        }
-        if in_order {
-            self.older = Some(Older::in_order(floor));
-            return Ok(None);
-        }
-        let newest = match self.shared_reads.last_per_subject(&self.patterns).await {
-            Ok(newest) if !newest.incomplete => newest,
-            // What hides the newest of a subject hides all of it.
-            Ok(_) => {
-                self.older = Some(Older::in_order(floor));
-                return Ok(None);
-            }
-            Err(error) if error == ReadError::TooManySubjects || error.is_of_the_copy() => {
-                self.older = Some(Older::in_order(floor));
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
+        let mut asked = AskedStream {
+            whole: self.shared_reads.is_whole(&self.patterns),
+            crowded: self.shared_reads.pays_in_order(&state, begun, floor),
+            changed: ChangedSubjects::Unknown,
         };
-        let (begun, upto) = (self.cursor.seq, newest.upto);
-        let changed: Vec<_> = newest.found.into_iter().filter(|found| found.seq > begun).collect();
-        if changed.is_empty() {
-            // Unless retention took it just now.
-            let first = self.shared_reads.state_now().await?.first;
-            self.cursor.seq = upto.max(begun);
-            return Ok(gap(begun, first.min(upto + 1)).map(Part::Lost));
+        let facts = |asked| ReaderFacts { after: begun, floor, first: state.first, latest, asked: Some(asked) };
+        let (mut changed, mut upto) = (Vec::new(), floor);
+        let mut method = ReadMethod::of(facts(asked));
+        if method == ReadMethod::AskSubjects {
+            asked.changed = ChangedSubjects::Untold;
+            if let Some(newest) = self.changed_subjects().await? {
+                (changed, upto) = (newest.found, newest.upto);
+                changed.retain(|found| found.seq > begun);
+                asked.changed = ChangedSubjects::Known(changed.len());
+            }
+            method = ReadMethod::of(facts(asked));
         }
-        self.older = Some(if changed.len() <= merge::SUBJECTS {
-            Older::Merge { merge: Merge::new(changed, begun), begun, upto }
-        } else {
-            Older::in_order(upto)
-        });
+        self.older = match method {
+            ReadMethod::Expired => {
+                let gap = expired(begun, state.first.min(floor + 1));
+                self.cursor.seq = (state.first - 1).min(floor);
+                // Of values only the newest matters.
+                return Ok((!latest).then_some(gap));
+            }
+            ReadMethod::Nothing => {
+                // Unless retention took it just now.
+                let first = self.shared_reads.state_now().await?.first;
+                self.cursor.seq = upto.max(begun);
+                return Ok(gap(begun, first.min(upto + 1)).map(Part::Lost));
+            }
+            ReadMethod::LastValues => {
+                let values = LastValues::new(self.shared_reads.clone(), self.patterns.clone(), self.cursor, floor);
+                Some(Older::Last { values: Box::new(values), upto: floor })
+            }
+            ReadMethod::BySubject => Some(Older::Merge { merge: Merge::new(changed, begun), begun, upto }),
+            _ => Some(Older::in_order(upto)),
+        };
         Ok(None)
+    }
+
+    /// The newest event of each subject below what is in memory; nothing where the stream cannot tell all of them.
+    async fn changed_subjects(&self) -> Result<Option<LastEvents>, ReadError> {
+        match self.shared_reads.last_per_subject(&self.patterns).await {
+            // What hides the newest of a subject hides all of it.
+            Ok(newest) => Ok((!newest.incomplete).then_some(newest)),
+            Err(error) if error == ReadError::TooManySubjects || error.is_of_the_copy() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -6,9 +6,9 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    broker,
+    broker::{self, Stored},
     config::{SettingsFile, load},
-    event::Message,
+    event::{Message, PageSize},
     proto::Envelope,
     subject::Subject,
 };
@@ -193,7 +193,7 @@ async fn what_waits_for_a_slow_reader_of_values_are_sequences() {
     let first = values.next(page).await.expect("values").expect("a page");
     assert_eq!(first.len(), 64);
     for seq in 1..=500 {
-        journal.take([store(&broker, subject(&plan, seq)).await]);
+        journal.window().take([store(&broker, subject(&plan, seq)).await]);
     }
     let left = held.iter().filter(|event| event.strong_count() > 0).count();
     assert_eq!(left, first.len(), "the page that was taken, and no other");
@@ -210,7 +210,7 @@ async fn who_reads_large_events_of_many_subjects_gets_all_in_order_and_has_littl
     let plan = Plan { stored: 0, subjects: 150, kept: 1_000, latest: false, window: 0 };
     let (journal, broker) = follow(&plan).await;
     for seq in 1..=400 {
-        journal.take([store_large(&broker, subject(&plan, seq), BYTES).await]);
+        journal.window().take([store_large(&broker, subject(&plan, seq), BYTES).await]);
     }
     let mut kept = Vec::new();
     for seq in 1..=400 {
@@ -271,7 +271,7 @@ proptest! {
                     Move::Store(seq) => {
                         let stored = store(&broker, subject(&plan, seq)).await;
                         kept.insert(subject(&plan, seq), stored.seq);
-                        journal.take([stored]);
+                        journal.window().take([stored]);
                     }
                     Move::Take(size) => match values.next(size).await {
                         Ok(events) => take(&events.unwrap_or_default())?,

@@ -18,6 +18,7 @@ use crate::{
         held::{Held, WindowProgress},
         lookup::Lookup,
         losses::Losses,
+        read_method::{ReadMethod, ReaderFacts},
         reorder_buffer::ReorderBuffer,
         sequence_waiters::SequenceWaiters,
     },
@@ -324,15 +325,16 @@ impl Window {
         if cursor.seq >= upto {
             return Lookup::End;
         }
-        let floor = state.held.log.floor();
-        if cursor.seq < floor && floor >= state.stream.first {
-            return Lookup::Older(floor);
-        }
-        if cursor.seq < floor && self.delivery != Delivery::Latest {
-            // Of what is older the stream has nothing left either.
-            let to = (state.stream.first - 1).min(head);
-            let gap = Gap { from: cursor.seq + 1, to, reason: Reason::Expired };
-            return Lookup::Lost(gap, Cursor { generation, seq: to });
+        let (floor, first) = (state.held.log.floor(), state.stream.first);
+        let latest = self.delivery == Delivery::Latest;
+        match ReadMethod::of(ReaderFacts { after: cursor.seq, floor, first, latest, asked: None }) {
+            ReadMethod::Window => {}
+            ReadMethod::Expired => {
+                let to = (first - 1).min(head);
+                let gap = Gap { from: cursor.seq + 1, to, reason: Reason::Expired };
+                return Lookup::Lost(gap, Cursor { generation, seq: to });
+            }
+            _ => return Lookup::Older(floor),
         }
         let (upto, lost) = state.losses.after(cursor.seq, upto);
         if let Some(gap) = lost {

@@ -132,7 +132,7 @@ impl Channel {
         }
         loop {
             let begun = state.cursor;
-            match self.journal.step(begun, PageSize::BATCH)? {
+            match self.journal.window().step(begun, PageSize::BATCH)? {
                 Step::Lost(end) => {
                     state.cursor = end;
                     if state.groups.is_empty() {

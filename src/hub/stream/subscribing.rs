@@ -71,7 +71,7 @@ impl Subscribing {
     /// otherwise it is still to be [run](Self::run).
     pub(crate) fn at_once(self) -> Option<Self> {
         let simple = self.options.is_plain() && self.live.is_none();
-        let ready = |channel: &Arc<Channel>| channel.journal().is_ready() && !is_latest(channel);
+        let ready = |channel: &Arc<Channel>| channel.journal().window().is_ready() && !is_latest(channel);
         if !simple || !self.channels.iter().all(ready) {
             return Some(self);
         }

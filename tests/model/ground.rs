@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use notifier::{
+    framing::{Framing, MessageKind},
     metrics::Metrics,
     outbox::{Outbox, Policy},
     socket::{Flaw, Pipe, Wire},

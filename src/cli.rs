@@ -6,7 +6,6 @@ mod check;
 mod dev;
 mod exit;
 mod explain;
-mod resume;
 mod health;
 mod internal;
 mod sample;

@@ -1,5 +1,7 @@
 //! A client of the protocol, for the command line and for tests.
 
+pub mod resume;
+
 use std::{collections::VecDeque, io, net::SocketAddr, path::PathBuf};
 
 use hyper::Uri;

@@ -8,16 +8,19 @@ use clap::Args;
 use crate::{
     cli::{
         exit::{failed, say},
-        resume::Following,
         settings::EncodingArg,
     },
-    client::{Client, ClientError},
+    client::{
+        Client, ClientError,
+        resume::{Relevance, ResumableSubscription},
+    },
     codec::Encoding,
     proto::{
         self, ClientFrame, Connect, Event, Fetch, Gap, Position, Publish, ServerFrame, Subscription,
         client_frame::Body as ClientBody, server_frame::Body,
     },
     socket::SocketError,
+    subject::{BadSubject, Pattern},
     tls::Trust,
 };
 
@@ -46,8 +49,8 @@ pub(crate) struct PubArgs {
 #[derive(Args, Debug)]
 pub(crate) struct SubArgs {
     /// Subject or pattern, as shop.cart.* or shop.>
-    #[arg(required = true)]
-    patterns: Vec<String>,
+    #[arg(required = true, value_parser = pattern)]
+    patterns: Vec<Pattern>,
     #[command(flatten)]
     node: NodeArgs,
     /// One JSON object per event and line, for pipes.
@@ -87,6 +90,10 @@ pub(crate) struct HistoryArgs {
 /// A position as `/v1/fetch` takes it. No name of a stream has a slash.
 fn position(text: &str) -> Result<Position, String> {
     text.parse().map_err(|problem: proto::BadPosition| problem.to_string())
+}
+
+fn pattern(text: &str) -> Result<Pattern, BadSubject> {
+    Pattern::parse(text)
 }
 
 #[derive(Args, Debug)]
@@ -217,13 +224,18 @@ fn lost(gap: &Gap) -> String {
 }
 
 pub(crate) async fn subscribe(args: SubArgs) -> ExitCode {
-    let mut following = Following::new(&args.patterns, &args.after, args.snapshot);
+    let asked = |pattern: &Pattern| match args.snapshot {
+        true => ResumableSubscription::with_snapshot(pattern.clone()),
+        false => ResumableSubscription::after(pattern.clone(), &args.after),
+    };
+    let mut subscriptions: Vec<_> = args.patterns.iter().map(asked).collect();
     let mut left = args.count.unwrap_or(u64::MAX);
     loop {
-        let end = match args.node.connect(following.resume()).await {
-            Ok(client) => print(client, &args, &mut following, &mut left).await,
+        let end = match args.node.connect(subscriptions.iter().map(ResumableSubscription::request).collect()).await {
+            Ok(client) => print(client, &args, &mut subscriptions, &mut left).await,
             Err(why) => Err(why),
         };
+        subscriptions.iter_mut().for_each(ResumableSubscription::disconnected);
         match end {
             Ok(()) => return ExitCode::SUCCESS,
             // The range of the code decides, as for every client.
@@ -241,7 +253,7 @@ pub(crate) async fn subscribe(args: SubArgs) -> ExitCode {
 async fn print(
     mut client: Client,
     args: &SubArgs,
-    following: &mut Following,
+    subscriptions: &mut [ResumableSubscription],
     left: &mut u64,
 ) -> Result<(), ClientError> {
     let mut show = |event: &Event| {
@@ -254,14 +266,19 @@ async fn print(
     loop {
         let more = match client.next().await?.body {
             Some(Body::Event(event)) => {
-                following.received(&event);
-                show(&event)
+                // Each one moves its cursor, so none may be left out.
+                let new =
+                    subscriptions.iter_mut().fold(false, |new, each| new | (each.received(&event) == Relevance::New));
+                !new || show(&event)
             }
-            Some(Body::Replay(replay)) => {
-                following.replayed(&replay);
-                replay.events.iter().all(&mut show)
-            }
+            Some(Body::Replay(replay)) => match named(subscriptions, &replay.subject) {
+                Some(each) => {
+                    replay.events.iter().filter(|event| each.replayed(event) == Relevance::New).all(&mut show)
+                }
+                None => true,
+            },
             Some(Body::Gap(gap)) => {
+                named(subscriptions, &gap.subject).into_iter().for_each(|each| each.gap(&gap));
                 let _ = failed(lost(&gap));
                 true
             }
@@ -270,7 +287,7 @@ async fn print(
                 true
             }
             Some(Body::Subscribed(subscribed)) => {
-                following.is_live(&subscribed);
+                named(subscriptions, &subscribed.subject).into_iter().for_each(|each| each.subscribed(&subscribed));
                 if !args.json {
                     let places: String = subscribed.positions.iter().map(|position| format!(" {position}")).collect();
                     say(format!("# {} is live ({}){places}", subscribed.subject, subscribed.delivery));
@@ -278,7 +295,7 @@ async fn print(
                 true
             }
             Some(Body::Ping(ping)) => {
-                following.checked(&ping.positions);
+                subscriptions.iter_mut().for_each(|each| each.checkpoint(&ping.positions));
                 true
             }
             _ => true,
@@ -288,6 +305,10 @@ async fn print(
             return Ok(());
         }
     }
+}
+
+fn named<'a>(subscriptions: &'a mut [ResumableSubscription], subject: &str) -> Option<&'a mut ResumableSubscription> {
+    subscriptions.iter_mut().find(|each| each.pattern().as_str() == subject)
 }
 
 pub(crate) fn json(event: &Event) -> String {

@@ -60,12 +60,12 @@ tools: ## Install what the tests need (idempotent)
 	scripts/chromium.sh > /dev/null
 
 fmt: ## Format the code
-	cargo fmt
+	cargo fmt --all
 	cargo fmt --manifest-path fuzz/Cargo.toml
 	cargo fmt --manifest-path bench/Cargo.toml
 
 fmt-check:
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo fmt --check --manifest-path bench/Cargo.toml
 

@@ -13,12 +13,10 @@ use std::{
 use bytes::Bytes;
 use notifier::{
     codec::Encoding,
-    proto::{
-        ClientFrame, Connect, Pong, ServerFrame, Subscription as Wanted, client_frame::Body as ClientBody,
-        server_frame::Body,
-    },
+    proto::{ClientFrame, Connect, Pong, ServerFrame, client_frame::Body as ClientBody, server_frame::Body},
     socket::{ClientSocket, SocketError},
 };
+use notifier_verify::verdict::Verdict;
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
@@ -32,6 +30,9 @@ pub const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Silent for two heartbeats, and a little more on a busy machine: dead.
 const SILENCE: Duration = HEARTBEAT.saturating_mul(2).saturating_add(Duration::from_millis(500));
+
+/// A frame that does not come in this world, or for no subscription of the client.
+const UNEXPECTED: &str = "unexpected frame";
 
 /// For an upgrade; a node that takes longer is cut off or stopped.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
@@ -61,8 +62,8 @@ pub struct State {
     pub welcomes: u64,
     /// How its connections ended.
     pub ends: BTreeMap<String, u64>,
-    /// Frames that a faithful node does not send in this world.
-    pub wrong: Vec<String>,
+    /// What a correct node does not say in this world.
+    pub wrong: Verdict,
     /// The longest time without news from the stream.
     pub longest_silence: Duration,
     news: Instant,
@@ -81,7 +82,7 @@ impl ChaosClient {
             node: None,
             welcomes: 0,
             ends: BTreeMap::new(),
-            wrong: Vec::new(),
+            wrong: Verdict::default(),
             longest_silence: Duration::ZERO,
             news: Instant::now(),
         }));
@@ -211,12 +212,8 @@ impl Life {
 impl State {
     /// Asks for everything, from where each subscription stands.
     fn connect(&self) -> Connect {
-        let wanted = |subscription: &Subscription| Wanted {
-            subject: subscription.pattern.as_str().to_owned(),
-            after: subscription.cursor().cloned().into_iter().collect(),
-            snapshot: false,
-        };
-        Connect { subscriptions: self.subscriptions.iter().map(wanted).collect(), ..Connect::default() }
+        let subscriptions = self.subscriptions.iter().map(|each| each.checked.rule.request()).collect();
+        Connect { subscriptions, ..Connect::default() }
     }
 
     /// Takes a frame in; returns why the connection has to end, if so.
@@ -227,49 +224,39 @@ impl State {
                 self.welcomes += 1;
             }
             Body::Event(event) => {
-                for subscription in &mut self.subscriptions {
-                    subscription.event(&event);
-                }
+                self.subscriptions.iter_mut().for_each(|each| each.event(&event, &mut self.wrong));
                 self.news();
             }
             Body::Replay(replay) => {
-                if let Some(subscription) = self.subscription(&replay.subject) {
-                    for event in &replay.events {
-                        subscription.replayed(event);
-                    }
-                }
+                self.of(&replay.subject, |each, wrong| {
+                    replay.events.iter().for_each(|event| each.replayed(event, wrong));
+                });
                 self.news();
             }
             Body::Subscribed(subscribed) => {
-                if let Some(subscription) = self.subscription(&subscribed.subject) {
-                    subscription.subscribed(&subscribed);
-                }
+                self.of(&subscribed.subject, |each, wrong| each.subscribed(&subscribed, wrong));
             }
-            Body::Gap(gap) => {
-                if let Some(subscription) = self.subscription(&gap.subject) {
-                    subscription.gap(&gap);
-                }
-            }
+            Body::Gap(gap) => self.of(&gap.subject, |each, wrong| each.checked.gap(&gap, wrong)),
             Body::Ping(ping) => {
-                for subscription in &mut self.subscriptions {
-                    subscription.checkpoint(&ping.positions);
-                }
+                self.subscriptions
+                    .iter_mut()
+                    .for_each(|each| each.checked.checkpoint(&ping.positions, &mut self.wrong));
             }
             Body::Goaway(_) => return Some("goaway".into()),
             // A subscription that cannot be served now is asked for again, elsewhere.
             Body::Error(error) if error.retryable => return Some(format!("error {}", error.code)),
             Body::Unsubscribed(unsubscribed) => return Some(format!("unsubscribed: {}", unsubscribed.reason)),
-            other => self.wrong.push(format!("{other:?}")),
+            other => self.wrong.find(UNEXPECTED, || format!("{other:?}")),
         }
         None
     }
 
-    fn subscription(&mut self, subject: &str) -> Option<&mut Subscription> {
-        let found = self.subscriptions.iter_mut().find(|subscription| subscription.pattern.as_str() == subject);
-        if found.is_none() {
-            self.wrong.push(format!("a frame for {subject}, which nobody asked for"));
+    /// Hands the subscription of a frame to `take`.
+    fn of(&mut self, subject: &str, take: impl FnOnce(&mut Subscription, &mut Verdict)) {
+        match self.subscriptions.iter_mut().find(|each| each.pattern() == subject) {
+            Some(subscription) => take(subscription, &mut self.wrong),
+            None => self.wrong.find(UNEXPECTED, || format!("for {subject}, which nobody asked for")),
         }
-        found
     }
 
     fn news(&mut self) {
@@ -280,23 +267,12 @@ impl State {
     fn disconnected(&mut self, end: &str) {
         self.node = None;
         *self.ends.entry(end.to_owned()).or_default() += 1;
-        for subscription in &mut self.subscriptions {
-            subscription.disconnected();
-        }
-    }
-
-    /// What a faithful node would not have done to it.
-    pub fn complaints(&self) -> Vec<String> {
-        let of_subscription = |subscription: &Subscription| {
-            let named = |wrong| format!("{}: {wrong}", subscription.pattern);
-            subscription.wrong.iter().map(named).collect::<Vec<_>>()
-        };
-        self.wrong.iter().cloned().chain(self.subscriptions.iter().flat_map(of_subscription)).collect()
+        self.subscriptions.iter_mut().for_each(|each| each.checked.rule.disconnected());
     }
 
     /// Whether it is interested in every event.
     pub fn takes_all(&self) -> bool {
-        self.subscriptions.iter().any(|subscription| subscription.pattern.as_str() == "chaos.>")
+        self.subscriptions.iter().any(|subscription| subscription.pattern() == "chaos.>")
     }
 
     /// Whether every subscription is live and has all up to here.

@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 use notifier::codec::Encoding;
+use notifier_verify::judge::judge;
 use serde_json::{Value, json};
 
 use super::{
-    checker::{Verdict, check},
     client::ChaosClient,
     cluster::SERVERS,
     faults::{Lane, brokers::Brokers, edge::Edge},
     http,
-    ledger::Ledger,
     network::Network,
     nodes::Node,
     patience::until,
-    publisher::Publisher,
+    publisher::{Publisher, STREAM},
     schedule::{Fault, Planned},
-    subscription::{STREAM, Subscription},
+    stored,
+    subscription::Subscription,
     world::{World, turn},
 };
 
@@ -39,21 +39,21 @@ async fn what_is_acknowledged_survives_every_fault_of_the_brokers() {
     let can_cut = world.network.can_cut();
     let publisher = Publisher::start(world.jetstream().clone(), 1, 300);
     for fault in Fault::BROKER.iter().filter(|fault| can_cut || !fault.cuts()) {
-        let before = publisher.acknowledged().by_seq.len();
+        let before = publisher.acknowledged().ledger.count();
         let mut brokers = Brokers { cluster: &mut world.cluster };
         let outcome = brokers.inflict(&planned(*fault, 5)).await;
         println!("{fault:?}: {outcome:?}");
         assert!(outcome.is_ok(), "{fault:?}: {outcome:?}");
-        let more = || async { (publisher.acknowledged().by_seq.len() > before + 100).then_some(()) };
+        let more = || async { (publisher.acknowledged().ledger.count() > before + 100).then_some(()) };
         until("events that are acknowledged again", more).await;
     }
     let acknowledged = publisher.finish().await;
     world.cluster.until_healthy(Some(STREAM)).await;
     let (_, state) = world.cluster.leader(STREAM).await;
-    let ledger = Ledger::read(world.jetstream(), STREAM, state.last).await;
-    assert_eq!(check(&ledger, &acknowledged.by_seq, &[]), Verdict::default());
-    assert_eq!(acknowledged.contradictions, Vec::<String>::new());
-    let (stored, promised, repeated) = (ledger.events.len(), acknowledged.by_seq.len(), acknowledged.repeated);
+    let ledger = stored::read(world.jetstream(), STREAM, state.last).await;
+    let verdict = judge(&ledger, &acknowledged.ledger, &[]);
+    assert!(verdict.is_sound(), "{verdict}");
+    let (stored, promised, repeated) = (ledger.count(), acknowledged.ledger.count(), acknowledged.repeated);
     println!("{stored} stored, {promised} acknowledged, {repeated} attempts repeated");
     assert_eq!(stored as u64, state.last, "the stream has no holes");
     assert!(promised > 500, "{promised}");

@@ -7,14 +7,12 @@
 #![cfg(target_os = "linux")] // signals, /proc, addresses of 127/8, namespaces
 #![allow(unreachable_pub)] // a test binary has no outside
 
-mod checker;
 mod client;
 mod cluster;
 mod faults;
 mod harness;
 mod http;
 mod jetstream;
-mod ledger;
 mod netns;
 mod network;
 mod nodes;
@@ -25,6 +23,7 @@ mod report;
 mod run;
 mod schedule;
 mod sockets;
+mod stored;
 mod subscription;
 mod world;
 

@@ -13,7 +13,7 @@ use super::{
     network::{Network, Place},
     patience::until,
     process::Process,
-    subscription::STREAM,
+    publisher::STREAM,
 };
 
 const CLIENTS: u16 = 8080;

@@ -3,7 +3,6 @@
 //! id until it is.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -12,6 +11,8 @@ use std::{
 };
 
 use bytes::Bytes;
+use notifier::subject::Subject;
+use notifier_verify::ledger::{Ledger, Owed};
 use serde::Deserialize;
 use tokio::{
     sync::Semaphore,
@@ -20,6 +21,9 @@ use tokio::{
 };
 
 use super::{jetstream::JetStream, patience::PATIENCE};
+
+/// The only stream of this world.
+pub const STREAM: &str = "CHAOS";
 
 /// Groups of subjects, and subjects of each.
 pub const GROUPS: usize = 8;
@@ -43,14 +47,12 @@ pub struct Publisher {
 /// What JetStream has promised to keep.
 #[derive(Clone, Debug, Default)]
 pub struct Acknowledged {
-    /// Sequence to event.
-    pub by_seq: BTreeMap<u64, u64>,
+    /// The promised events.
+    pub ledger: Ledger,
     /// Acknowledgements that said: I had it already.
     pub duplicates: u64,
     /// Attempts that were not acknowledged.
     pub repeated: u64,
-    /// Acknowledgements that cannot both be true.
-    pub contradictions: Vec<String>,
 }
 
 /// The data of each event.
@@ -144,6 +146,7 @@ async fn until_acknowledged(
     subject: &str,
     body: Bytes,
 ) {
+    let stored = Subject::parse(subject).expect("a subject");
     loop {
         let answer = jetstream.publish(subject, &id(event), body.clone()).await;
         {
@@ -151,10 +154,7 @@ async fn until_acknowledged(
             match answer {
                 Ok(ack) => {
                     acknowledged.duplicates += u64::from(ack.duplicate);
-                    if let Some(other) = acknowledged.by_seq.insert(ack.seq, event) {
-                        let seq = ack.seq;
-                        acknowledged.contradictions.push(format!("{seq} was promised to {other} and to {event}"));
-                    }
+                    acknowledged.ledger.store(STREAM, Owed::Each, &stored, ack.seq, event);
                     return;
                 }
                 Err(_) => acknowledged.repeated += 1,

@@ -13,21 +13,25 @@ use std::{
 };
 
 use notifier::{codec::Encoding, proto::Position};
+use notifier_verify::{
+    judge::{Log, judge},
+    ledger::Ledger,
+    verdict::Verdict,
+};
 use tokio::time::sleep;
 
 use super::{
-    checker::{Log, Verdict, check},
     client::ChaosClient,
     faults::{brokers::Brokers, edge::Edge, inflict_all},
     jetstream::JetStream,
-    ledger::Ledger,
     network::Network,
     nodes::Node,
     patience::{PATIENCE, until, within},
-    publisher::{Acknowledged, GROUPS, Publisher, SUBJECTS_OF_A_GROUP, subject},
+    publisher::{Acknowledged, GROUPS, Publisher, STREAM, SUBJECTS_OF_A_GROUP, subject},
     report::{Diary, Table},
     schedule::{Fault, Schedule},
-    subscription::{STREAM, Subscription},
+    stored,
+    subscription::Subscription,
     world::World,
 };
 
@@ -95,7 +99,7 @@ pub async fn run(settings: Settings) {
     for client in &world.clients {
         until(&format!("all subscriptions of {}", client.name), || async {
             let state = client.state();
-            assert_eq!(state.complaints(), Vec::<String>::new(), "{}, before any fault", client.name);
+            assert!(state.wrong.is_sound(), "{}, before any fault: {}", client.name, state.wrong);
             state.has_reached(0).then_some(())
         })
         .await;
@@ -132,9 +136,10 @@ pub async fn run(settings: Settings) {
     world.cluster.until_healthy(None).await;
     let (_, state) = world.cluster.leader(STREAM).await;
     let behind = behind(&world.clients, state.last).await;
-    let ledger = Ledger::read(world.jetstream(), STREAM, state.last).await;
+    let stored = stored::read(world.jetstream(), STREAM, state.last).await;
     let logs: Vec<Log> = world.clients.iter().flat_map(logs).collect();
-    let verdict = check(&ledger, &acknowledged.by_seq, &logs);
+    let mut verdict = judge(&stored, &acknowledged.ledger, &logs);
+    world.clients.iter().for_each(|client| verdict.merge(&client.name, &client.state().wrong));
     let evidence = Evidence {
         healed: world.nodes.iter().find(|node| node.loses() > 0).expect("one loses").healed().await,
         consumers: world.cluster.consumers().await.max(most_consumers.get()),
@@ -143,8 +148,8 @@ pub async fn run(settings: Settings) {
         diary: diary.into_inner(),
         thorough: time >= THOROUGH,
     };
-    evidence.report(&world.clients, &logs, &ledger, &acknowledged);
-    assert_eq!(evidence.failures(&world.clients, &acknowledged), Vec::<String>::new());
+    evidence.report(&world.clients, &logs, &stored, &acknowledged);
+    assert_eq!(evidence.failures(), Vec::<String>::new());
 }
 
 /// What a client is interested in: literals and wildcards, alone and
@@ -176,7 +181,7 @@ async fn latecomers(
 ) -> Vec<ChaosClient> {
     sleep(after).await;
     let seen: Vec<Position> =
-        clients.iter().filter_map(|client| client.state().subscriptions[0].cursor().cloned()).collect();
+        clients.iter().filter_map(|client| client.state().subscriptions[0].checked.rule.positions().pop()).collect();
     let mut latecomers = Vec::new();
     for number in 0..6 {
         let position = random.choice(&seen).expect("clients that are live").clone();
@@ -210,11 +215,12 @@ async fn behind(clients: &[ChaosClient], last: u64) -> Vec<String> {
     for client in clients {
         let state = client.state();
         for subscription in state.subscriptions.iter().filter(|subscription| !subscription.has_reached(last)) {
-            let (at, live) = (subscription.cursor().map_or(0, |cursor| cursor.seq), subscription.is_live());
+            let rule = &subscription.checked.rule;
+            let (at, live) = (rule.reached(STREAM), rule.is_live());
             let (name, node, ends) = (&client.name, state.node, &state.ends);
             behind.push(format!(
-                "{name} {}: at {at} of {last}, live: {live}, on node {node:?}, connections ended {ends:?}",
-                subscription.pattern
+                "{name} {}: at {at:?} of {last}, live: {live}, on node {node:?}, connections ended {ends:?}",
+                subscription.pattern()
             ));
         }
     }
@@ -237,13 +243,14 @@ struct Evidence {
 }
 
 impl Evidence {
-    fn report(&self, clients: &[ChaosClient], logs: &[Log], ledger: &Ledger, acknowledged: &Acknowledged) {
+    fn report(&self, clients: &[ChaosClient], logs: &[Log], stored: &Ledger, acknowledged: &Acknowledged) {
+        let [stored, promised] = [stored, &acknowledged.ledger].map(|ledger| ledger.count());
         let states: Vec<_> = clients.iter().map(ChaosClient::state).collect();
         let subscriptions = || states.iter().flat_map(|state| &state.subscriptions);
         let mut table = Table::default();
-        table.row("events stored", ledger.events.len());
-        table.row("events acknowledged", acknowledged.by_seq.len());
-        table.row("stored without acknowledgement", ledger.events.len().saturating_sub(acknowledged.by_seq.len()));
+        table.row("events stored", stored);
+        table.row("events acknowledged", promised);
+        table.row("stored without acknowledgement", stored.saturating_sub(promised));
         table.row("publish attempts repeated", acknowledged.repeated);
         table.row("publish attempts that were duplicates", acknowledged.duplicates);
         table.row("clients", clients.len());
@@ -275,14 +282,10 @@ impl Evidence {
         println!("{table}{}", self.verdict);
     }
 
-    fn failures(&self, clients: &[ChaosClient], acknowledged: &Acknowledged) -> Vec<String> {
+    fn failures(&self) -> Vec<String> {
         let mut failures: Vec<String> = self.behind.iter().map(|behind| format!("behind: {behind}")).collect();
-        if self.verdict != Verdict::default() {
+        if !self.verdict.is_sound() {
             failures.push(format!("the verdict is\n{}", self.verdict));
-        }
-        failures.extend(acknowledged.contradictions.iter().cloned());
-        for client in clients {
-            failures.extend(client.state().complaints().iter().map(|wrong| format!("{}: {wrong}", client.name)));
         }
         if self.consumers > 0 {
             failures.push(format!("{} consumers exist; nobody may need one", self.consumers));

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     client::ChaosClient, cluster::Cluster, jetstream::JetStream, network::Network, nodes::Node, patience::until,
-    subscription::STREAM,
+    publisher::STREAM,
 };
 
 /// One world at a time: two of them on one machine would only slow each other

@@ -35,6 +35,7 @@ fn the_version_of_rust_is_the_same_everywhere() {
     for (path, pattern) in [
         ("Cargo.toml", r#"(?m)^rust-version = "(.*)"$"#),
         ("bench/Cargo.toml", r#"(?m)^rust-version = "(.*)"$"#),
+        ("verify/Cargo.toml", r#"(?m)^rust-version = "(.*)"$"#),
         ("deploy/Dockerfile", r"(?m)^FROM rust:([0-9.]+)-"),
         ("README.md", r"Rust (\d[0-9.]*\d)"),
         ("CONTRIBUTING.md", r"Rust (\d[0-9.]*\d)"),

@@ -9,9 +9,9 @@ use crate::{
     cluster::{Cluster, SERVERS},
     http,
     patience::{PATIENCE, until, within},
+    publisher::STREAM,
     report::Outcome,
     schedule::{Fault, Planned},
-    subscription::STREAM,
 };
 
 pub struct Brokers<'w> {

@@ -84,32 +84,39 @@ fn a_file_imports_only_from_floors_below_and_never_its_parent() {
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    circles(|path| path.join("::"));
+    for root in ["src", "verify/src", "bench/src", "tests/chaos"] {
+        circles(root, |path| path.join("::"));
+    }
 }
 
 #[test]
 fn no_rooms_of_the_hub_import_each_other_in_a_circle() {
     // A room is a file with the files below it: what is stored is above what is live.
-    circles(|path| match path {
+    circles("src", |path| match path {
         [floor, room, ..] if floor == "hub" => format!("hub::{room}"),
         path => path.join("::"),
     });
 }
 
-/// Fails where parts of the source, each of the files with one name, import each other by any detour.
-fn circles(name: impl Fn(&[String]) -> String) {
+/// Fails where parts of a crate, each of the files with one name, import each other by any detour.
+fn circles(root: &str, name: impl Fn(&[String]) -> String) {
     let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for path in sources() {
-        let part = name(&module(&path));
-        let targets: Vec<_> = imports(&code(&path)).iter().map(|import| name(target(import))).collect();
-        // A file that names itself is no circle where the part has others.
-        graph.entry(part.clone()).or_default().extend(targets.into_iter().filter(|target| *target != part));
+    for path in files(root) {
+        let module = module_in(root, &path);
+        let part = name(&module);
+        let imports = paths(&code(&path), &module);
+        let targets = imports.iter().map(|import| target_in(root, import)).filter(|target| {
+            // Outside `src` a part may name the whole that it is a part of.
+            root == "src" || !module.starts_with(target)
+        });
+        let targets: Vec<_> = targets.map(&name).filter(|target| *target != part).collect();
+        graph.entry(part).or_default().extend(targets);
     }
     for start in graph.keys() {
         let mut reached = BTreeSet::new();
         let mut next: Vec<&String> = graph[start].iter().collect();
         while let Some(part) = next.pop() {
-            assert!(part != start, "{start} imports itself by way of others");
+            assert!(part != start, "{start} in {root} imports itself by way of others");
             if reached.insert(part) {
                 next.extend(graph.get(part).into_iter().flatten());
             }
@@ -136,16 +143,26 @@ fn outside_crates_are_named_where_they_belong() {
 #[test]
 fn locks_are_those_of_sync() {
     // Poison has one answer there, and models can order what is locked.
-    let of_std = |import: &Vec<String>| matches!(import[..], [ref sync, ref name, ..] if sync == "sync" && (name == "Mutex" || name == "RwLock"));
-    let wrong: Vec<_> = sources()
-        .into_iter()
-        .filter(|path| module(path)[0] != "sync" && paths(&code(path), "std::").iter().any(of_std))
-        .collect();
+    let of_std = |import: &Vec<String>| {
+        matches!(import[..], [ref sync, ref name, ..] if sync == "sync" && (name == "Mutex" || name == "RwLock"))
+    };
+    let names_std = |path: &PathBuf| {
+        let mut found = Vec::new();
+        behind("std::", &code(path), &[], &mut found);
+        found.iter().any(of_std)
+    };
+    let outside = |path: &PathBuf| module(path)[0] != "sync";
+    let wrong: Vec<_> = sources().into_iter().filter(outside).filter(names_std).collect();
     assert_eq!(wrong, Vec::<PathBuf>::new());
 }
 
 /// Every file of `src`, but the list of modules and what is generated.
 fn sources() -> Vec<PathBuf> {
+    files("src")
+}
+
+/// The same for another folder.
+fn files(root: &str) -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -157,14 +174,18 @@ fn sources() -> Vec<PathBuf> {
         }
     }
     let mut found = Vec::new();
-    walk(Path::new("src"), &mut found);
+    walk(Path::new(root), &mut found);
     found.sort();
     found
 }
 
 /// `src/hub/member.rs` is `[hub, member]`.
 fn module(path: &Path) -> Vec<String> {
-    let inner = path.strip_prefix("src").expect("in src").with_extension("");
+    module_in("src", path)
+}
+
+fn module_in(root: &str, path: &Path) -> Vec<String> {
+    let inner = path.strip_prefix(root).expect("in the folder").with_extension("");
     inner.iter().map(|part| part.to_str().expect("UTF-8").to_owned()).collect()
 }
 
@@ -184,18 +205,26 @@ fn code(path: &Path) -> String {
 
 /// Every `crate::a::b` path to a module of a floor.
 fn imports(code: &str) -> Vec<Vec<String>> {
-    let mut found = paths(code, "crate::");
+    let mut found = paths(code, &[]);
     found.retain(|import| FLOORS.iter().any(|floor| floor.contains(&import[0].as_str())));
     found
 }
 
-/// Every path behind a root, those in braces spelled out.
-fn paths(code: &str, root: &str) -> Vec<Vec<String>> {
+/// Every `crate::a::b` and `super::a::b` path of a module, from the root.
+fn paths(code: &str, module: &[String]) -> Vec<Vec<String>> {
     let mut found = Vec::new();
-    for start in code.match_indices(root).map(|(at, root)| at + root.len()) {
-        expand(&code[start..], &mut Vec::new(), &mut found);
+    let parent = module.split_last().map_or(&[][..], |(_, parent)| parent);
+    for (word, prefix) in [("crate::", &[][..]), ("super::", parent)] {
+        behind(word, code, prefix, &mut found);
     }
     found
+}
+
+/// Every path behind a word, those in braces spelled out, with a prefix in front.
+fn behind(word: &str, code: &str, prefix: &[String], found: &mut Vec<Vec<String>>) {
+    for start in code.match_indices(word).map(|(at, word)| at + word.len()) {
+        expand(&code[start..], &mut prefix.to_vec(), found);
+    }
 }
 
 /// Reads `a::{b, c::d}` at the start of `text`; returns what is left.
@@ -237,8 +266,12 @@ fn names_parent(module: &[String], import: &[String]) -> bool {
 
 /// The part of a path that is a file.
 fn target(import: &[String]) -> &[String] {
+    target_in("src", import)
+}
+
+fn target_in<'i>(root: &str, import: &'i [String]) -> &'i [String] {
     let is_file =
-        |parts: &[String]| Path::new("src").join(parts.iter().collect::<PathBuf>()).with_extension("rs").exists();
+        |parts: &[String]| Path::new(root).join(parts.iter().collect::<PathBuf>()).with_extension("rs").exists();
     let deepest = (1..=import.len()).rev().find(|length| is_file(&import[..*length])).unwrap_or(1);
     &import[..deepest]
 }

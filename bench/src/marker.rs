@@ -86,6 +86,13 @@ impl Scanner {
         }
         usize::from(bytes[at..].last() == SIGN.first())
     }
+
+    /// The sequence of the marker in a payload.
+    pub fn number(&self, payload: &[u8]) -> Option<u64> {
+        let mut number = None;
+        self.scan(payload, |marker| number = Some(marker.sequence));
+        number
+    }
 }
 
 fn hex(digits: &[u8]) -> Option<u64> {

@@ -3,15 +3,19 @@
 
 mod book;
 mod callers;
+mod chance;
 mod guest;
+mod house;
 mod judge;
-mod ledger;
 mod life;
+mod live_events;
 mod plot;
+mod requests;
 mod sample;
 mod socket;
 mod sources;
 mod standing;
+mod subjects;
 mod trend;
 mod world;
 

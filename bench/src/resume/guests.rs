@@ -1,6 +1,7 @@
 //! Thousands of clients, each with a pattern and a position of its own, that check what they are sent.
 
 use std::{
+    mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -10,9 +11,15 @@ use std::{
 };
 
 use notifier::{
-    client::{Client, ClientError},
+    client::{Client, ClientError, resume::Relevance},
     codec::Encoding,
-    proto::{Connect, Event, Position, Subscription, server_frame::Body},
+    proto::{Connect, Position, server_frame::Body},
+    subject::{BadSubject, Pattern},
+};
+use notifier_verify::{
+    numbers::{Numbers, Step},
+    subscription::CheckedSubscription,
+    verdict::{DUPLICATED, FOREIGN, LOST, Verdict},
 };
 use tokio::{
     runtime::{self, Runtime},
@@ -37,21 +44,24 @@ const NICE: i32 = 10;
 #[derive(Clone, Debug)]
 struct Guest {
     number: usize,
-    position: Option<Position>,
+    subscription: CheckedSubscription,
 }
 
 /// What all have seen, together.
 #[derive(Debug, Default)]
 struct Seen {
-    /// The number that the next event of each client must carry.
-    next: Vec<AtomicU64>,
     live: AtomicU64,
-    lost: AtomicU64,
-    doubled: AtomicU64,
-    /// Clients who resumed and were told that they have missed something.
-    unrecovered: AtomicU64,
+    account: Mutex<Account>,
     /// Why clients did not become live.
     failures: Mutex<Vec<String>>,
+}
+
+/// What all have received.
+#[derive(Debug, Default)]
+struct Account {
+    /// Of each client.
+    numbers: Vec<Numbers>,
+    verdict: Verdict,
 }
 
 /// All clients.
@@ -65,28 +75,16 @@ pub(super) struct Guests {
     stored: Vec<u64>,
 }
 
-/// What went wrong.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Harm {
-    pub(super) lost: u64,
-    pub(super) doubled: u64,
-    pub(super) unrecovered: u64,
-}
-
-impl Harm {
-    pub(super) fn none(self) -> bool {
-        self.lost + self.doubled + self.unrecovered == 0
-    }
-}
-
 impl Guests {
     pub(super) fn new(count: usize) -> Outcome<Self> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .because(|| "cannot start the clients".into())?;
-        let seen = Seen { next: (0..count).map(|_| AtomicU64::new(0)).collect(), ..Seen::default() };
-        let guests = (0..count).map(|number| Guest { number, position: None }).collect();
+        let account = Account { numbers: vec![Numbers::default(); count], ..Account::default() };
+        let seen = Seen { account: Mutex::new(account), ..Seen::default() };
+        let guests =
+            (0..count).map(Guest::new).collect::<Result<_, _>>().because(|| "a client has no pattern".into())?;
         Ok(Self { runtime, guests, sessions: Vec::new(), seen: Arc::new(seen), stored: vec![0; count] })
     }
 
@@ -127,14 +125,17 @@ impl Guests {
     pub(super) fn fence(&mut self, line: &mut Line) -> Outcome<()> {
         self.store(line, 1, 1)?;
         let begun = Instant::now();
-        let missing =
-            || self.stored.iter().zip(&self.seen.next).map(|(due, next)| due - next.load(Relaxed)).sum::<u64>();
+        let missing = || {
+            let numbers = &self.seen.account().numbers;
+            self.stored.iter().zip(numbers).map(|(due, numbers)| due.saturating_sub(numbers.due())).sum::<u64>()
+        };
         behind(&self.runtime, async {
             while missing() > 0 && begun.elapsed() < PATIENCE {
                 sleep(Duration::from_millis(5)).await;
             }
         });
-        self.seen.lost.fetch_add(missing(), Relaxed);
+        let missing = missing();
+        self.seen.account().verdict.find_many(LOST, missing, || format!("after {} s", PATIENCE.as_secs()));
         Ok(())
     }
 
@@ -152,15 +153,13 @@ impl Guests {
     }
 
     /// A position of theirs, while they are away.
-    pub(super) fn position(&self) -> Option<&Position> {
-        self.guests.first()?.position.as_ref()
+    pub(super) fn position(&self) -> Option<Position> {
+        self.guests.first()?.subscription.rule.positions().pop()
     }
 
     /// What went wrong since this was asked last.
-    pub(super) fn harm(&self) -> Harm {
-        let Seen { lost, doubled, unrecovered, .. } = &*self.seen;
-        let [lost, doubled, unrecovered] = [lost, doubled, unrecovered].map(|count| count.swap(0, Relaxed));
-        Harm { lost, doubled, unrecovered }
+    pub(super) fn verdict(&self) -> Verdict {
+        mem::take(&mut self.seen.account().verdict)
     }
 }
 
@@ -186,6 +185,10 @@ impl Seen {
         Some(Failure::new(format!("{} clients did not come in: {first}", failures.len())))
     }
 
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn failures(&self) -> MutexGuard<'_, Vec<String>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -204,22 +207,30 @@ async fn attend(mut guest: Guest, url: Arc<str>, seen: Arc<Seen>) -> Guest {
 
 async fn session(guest: &mut Guest, url: &str, seen: &Seen, live: &mut bool) -> Result<(), ClientError> {
     let scanner = Scanner::default();
-    let resumes = guest.position.is_some();
-    let subject = format!("shop.cart.u{}.>", guest.number);
-    let subscription = Subscription { subject, after: guest.position.iter().cloned().collect(), snapshot: false };
-    let connect = Connect { subscriptions: vec![subscription], ..Connect::default() };
+    guest.subscription.rule.disconnected();
+    let connect = Connect { subscriptions: vec![guest.subscription.rule.request()], ..Connect::default() };
     let (mut client, _) = Client::connect(url, Encoding::Proto, connect).await?;
     loop {
-        match client.next().await?.body {
-            Some(Body::Event(event)) => take(guest, &scanner, seen, &event),
-            Some(Body::Replay(replay)) => replay.events.iter().for_each(|event| take(guest, &scanner, seen, event)),
+        let body = client.next().await?.body;
+        let mut account = seen.account();
+        match body {
+            Some(Body::Event(event)) => {
+                let relevance = guest.subscription.rule.received(&event);
+                account.take(guest.number, relevance, scanner.number(&event.data));
+            }
+            Some(Body::Replay(replay)) => {
+                for event in &replay.events {
+                    let relevance = guest.subscription.rule.replayed(event);
+                    account.take(guest.number, relevance, scanner.number(&event.data));
+                }
+            }
             Some(Body::Subscribed(subscribed)) => {
-                guest.position = subscribed.positions.into_iter().next();
+                guest.subscription.subscribed(&subscribed, &mut account.verdict);
                 *live = true;
                 seen.live.fetch_add(1, Relaxed);
-                seen.unrecovered.fetch_add(u64::from(resumes && !subscribed.recovered), Relaxed);
             }
-            Some(Body::Ping(ping)) if !ping.positions.is_empty() => guest.position = ping.positions.into_iter().next(),
+            Some(Body::Gap(gap)) => guest.subscription.gap(&gap, &mut account.verdict),
+            Some(Body::Ping(ping)) => guest.subscription.checkpoint(&ping.positions, &mut account.verdict),
             Some(Body::Error(error)) => {
                 return Err(ClientError::Refused { code: error.code, message: error.message });
             }
@@ -228,18 +239,26 @@ async fn session(guest: &mut Guest, url: &str, seen: &Seen, live: &mut bool) -> 
     }
 }
 
-fn take(guest: &mut Guest, scanner: &Scanner, seen: &Seen, event: &Event) {
-    let next = &seen.next[guest.number];
-    scanner.scan(&event.data, |marker| {
-        let due = next.load(Relaxed);
-        if marker.sequence < due {
-            seen.doubled.fetch_add(1, Relaxed);
-        } else {
-            seen.lost.fetch_add(marker.sequence - due, Relaxed);
-            next.store(marker.sequence + 1, Relaxed);
+impl Guest {
+    fn new(number: usize) -> Result<Self, BadSubject> {
+        let pattern = Pattern::parse(&format!("shop.cart.u{number}.>"))?;
+        Ok(Self { number, subscription: CheckedSubscription::new(pattern) })
+    }
+}
+
+impl Account {
+    /// Takes the next event of a client. Those that the cursor tells apart count too: here nobody has a reason to send
+    /// one twice.
+    fn take(&mut self, client: usize, relevance: Relevance, number: Option<u64>) {
+        let Self { numbers, verdict } = self;
+        let case = || format!("u{client}: number {number:?}, {relevance:?}");
+        match (relevance, number.map(|number| numbers[client].take(number))) {
+            (Relevance::New, Some(Step::Next)) => {}
+            (Relevance::New, Some(Step::Skipped(skipped))) => {
+                verdict.find_many(LOST, skipped.end - skipped.start, case)
+            }
+            (Relevance::Foreign, _) | (_, None) => verdict.find(FOREIGN, case),
+            _ => verdict.find(DUPLICATED, case),
         }
-    });
-    if let Some(position) = &mut guest.position {
-        position.seq = position.seq.max(event.seq);
     }
 }

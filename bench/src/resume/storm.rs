@@ -4,11 +4,12 @@
 use std::{thread, time::Duration};
 
 use notifier::proto::Position;
+use notifier_verify::verdict::Verdict;
 
 use super::{
     Amounts,
     bystanders::Bystanders,
-    guests::{Guests, Harm},
+    guests::Guests,
     world::{Bill, Node, World},
 };
 use crate::{
@@ -36,7 +37,7 @@ struct Storm {
     bill: Bill,
     before: f64,
     during: f64,
-    harm: Harm,
+    verdict: Verdict,
     faults: Faults,
     /// Events that there were to replay.
     missed: u64,
@@ -47,7 +48,7 @@ pub(super) fn run(world: &World<'_>, line: &mut Line, amounts: &Amounts) -> Outc
     let mut rows = Vec::new();
     let mut sound = true;
     let mut note = |name: &str, storm: &Storm| {
-        sound &= storm.harm.none() && storm.faults.none() && storm.bill.replayed == storm.missed;
+        sound &= storm.verdict.is_sound() && storm.faults.none() && storm.bill.replayed == storm.missed;
         rows.push(row(name, amounts, storm));
         eprintln!("{name}: {:.2} s", storm.seconds);
     };
@@ -97,7 +98,7 @@ pub(super) fn run(world: &World<'_>, line: &mut Line, amounts: &Amounts) -> Outc
          after its start and had asked NATS: {}.",
         filled.reads()
     );
-    let position = guests.position().cloned().ok_or_else(|| Failure::new("the clients have no position"))?;
+    let position = guests.position().ok_or_else(|| Failure::new("the clients have no position"))?;
     Ok((position, sound))
 }
 
@@ -118,16 +119,14 @@ fn storm(
     let during = bystanders.p99().unwrap_or_default();
     let faults = bystanders.leave()?;
     guests.fence(line)?;
-    Ok(Storm { seconds, bill, before, during, harm: guests.harm(), faults, missed })
+    Ok(Storm { seconds, bill, before, during, verdict: guests.verdict(), faults, missed })
 }
 
 fn row(name: &str, amounts: &Amounts, storm: &Storm) -> Vec<String> {
-    let Storm { seconds, bill, before, during, harm, faults, missed } = storm;
-    let mut wrong = Vec::new();
+    let Storm { seconds, bill, before, during, verdict, faults, missed } = storm;
+    let mut wrong: Vec<_> =
+        verdict.findings().iter().map(|(kind, finding)| format!("{} {kind}", finding.count)).collect();
     for (what, count) in [
-        ("lost", harm.lost),
-        ("doubled", harm.doubled),
-        ("not recovered", harm.unrecovered),
         ("not replayed", missed.saturating_sub(bill.replayed)),
         ("replayed in vain", bill.replayed.saturating_sub(*missed)),
         ("lost by bystanders", faults.lost + faults.duplicated + faults.reordered + faults.closed),

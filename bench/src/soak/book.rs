@@ -1,4 +1,4 @@
-//! What all clients have seen together: counts, and what must not happen with its first case.
+//! What all clients have seen together: counts, the verdict, and what an outage of NATS explains.
 
 use std::{
     collections::BTreeMap,
@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use notifier_verify::verdict::Verdict;
+
 use crate::clock::{self, SECOND};
 
 /// What an outage explains may show for so long after its end: a request waits 5 s for its answer.
@@ -16,22 +18,9 @@ const AFTERMATH: u64 = 10 * SECOND;
 /// What happened, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    pages: Mutex<Pages>,
+    counts: Mutex<BTreeMap<&'static str, u64>>,
+    verdict: Mutex<Verdict>,
     weather: Weather,
-}
-
-#[derive(Debug, Default)]
-struct Pages {
-    counts: BTreeMap<&'static str, u64>,
-    faults: BTreeMap<&'static str, Fault>,
-}
-
-/// What must not happen, and did.
-#[derive(Clone, Debug)]
-pub(super) struct Fault {
-    pub(super) count: u64,
-    /// The first time it did.
-    pub(super) first: String,
 }
 
 /// Until when the absence of NATS explains things, on [`clock`].
@@ -39,19 +28,24 @@ pub(super) struct Fault {
 pub(super) struct Weather(AtomicU64);
 
 impl Book {
-    fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What must not happen, and did.
+    pub(super) fn verdict(&self) -> MutexGuard<'_, Verdict> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What may happen, and how often it did.
+    pub(super) fn counts(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something that may happen has happened.
     pub(super) fn count(&self, what: &'static str) {
-        *self.pages().counts.entry(what).or_default() += 1;
+        *self.counts().entry(what).or_default() += 1;
     }
 
     /// Something that must not happen has happened.
     pub(super) fn fault(&self, what: &'static str, how: impl FnOnce() -> String) {
-        let mut pages = self.pages();
-        pages.faults.entry(what).or_insert_with(|| Fault { count: 0, first: how() }).count += 1;
+        self.verdict().find(what, how);
     }
 
     /// The same, unless NATS was away, or too slow, at some moment since `since`.
@@ -61,16 +55,6 @@ impl Book {
         } else {
             self.fault(what, how);
         }
-    }
-
-    /// What may happen, and how often it did.
-    pub(super) fn counts(&self) -> BTreeMap<&'static str, u64> {
-        self.pages().counts.clone()
-    }
-
-    /// What must not happen, and did.
-    pub(super) fn faults(&self) -> BTreeMap<&'static str, Fault> {
-        self.pages().faults.clone()
     }
 
     /// When NATS goes and when it is back.

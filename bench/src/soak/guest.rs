@@ -1,21 +1,12 @@
 //! One client over all its connections: it comes, subscribes, publishes, asks, stops reading, leaves or is cut off, and
 //! comes back with its cursors. All that it is sent is checked.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use notifier::{
-    access::auth::Signer,
     codec::Encoding,
-    proto::{
-        ClientFrame, Connect, Event, Fetch, Pong, Publish, Refresh, Request, ServerFrame, Subscribe, Unsubscribe,
-        client_frame::Body as Said, server_frame::Body,
-    },
-    subject::{Pattern, Subject},
+    proto::{ClientFrame, Connect, Event, Pong, ServerFrame, client_frame::Body as Said, server_frame::Body},
+    subject::{BadSubject, Pattern, Subject},
 };
 use tokio::{
     sync::watch,
@@ -23,16 +14,17 @@ use tokio::{
 };
 
 use super::{
-    book::Book,
-    ledger::Ledger,
+    chance::{Chance, Temper, Way},
+    house::{Ends, House},
+    live_events::LiveEvents,
+    requests::{Asked, fetch, publish, refresh, request, subscribe, unsubscribe},
     socket::{End, Socket},
-    sources::{ASK, ASK_IN_VAIN, GROUPS, SUBJECTS, VALUES},
-    standing::{Standing, is_stored, number},
-    world::claims,
+    standing::{self, Standing},
+    subjects::{ASK, ASK_IN_VAIN, DURABLE, GROUPS, LATEST},
 };
 use crate::{
     clock::{self, SECOND},
-    marker::{self, Marker, Scanner},
+    marker::Scanner,
 };
 
 /// Silent for two heartbeats of 5 s, and a little more on a busy machine: dead.
@@ -41,89 +33,23 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// For an answer, nanoseconds: a resume that cannot be read is refused after 10 s.
 const ANSWER: u64 = 15 * SECOND;
 
-/// For the answer to a Close.
-const FAREWELL: Duration = Duration::from_secs(5);
-
-/// Between two things that a client does, on average.
-const ACTION: Duration = Duration::from_secs(8);
-
-/// Tokens hold for so many seconds, from and to; clients are warned 5 s ahead.
-const TOKEN: (u64, u64) = (15, 90);
-
-/// However hasty everything is: the warning has to come before the end.
-const LEAST_TOKEN: f64 = 7.0;
-
 /// Subscriptions of a client at most, besides its own subject.
 const MOST: usize = 5;
-
-/// Bytes of what clients publish.
-const PAYLOAD: usize = 200;
-
-/// What all guests share.
-#[derive(Debug)]
-pub(super) struct House {
-    pub(super) listen: SocketAddr,
-    pub(super) issuer: Signer,
-    pub(super) book: Book,
-    pub(super) ledger: Ledger,
-    /// How much shorter than usual everything is.
-    pub(super) haste: f64,
-}
-
-/// The ends of the streams, once nothing is published any more. Then guests come, stay until they have everything, and
-/// leave for good.
-pub(super) type Ends = Vec<(&'static str, u64)>;
-
-/// How a guest lives.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Temper {
-    /// Stays for minutes.
-    Steady,
-    /// Stays for seconds.
-    Hasty,
-    /// Wants much, and stops reading now and then.
-    Slow,
-}
-
-/// How a connection is to end.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Way {
-    Polite,
-    Cut,
-    /// It brings no new token.
-    Expiry,
-}
-
-/// What waits for an answer.
-#[derive(Debug)]
-enum Asked {
-    Subscribe,
-    Unsubscribe,
-    /// An event of its own subject, which is stored.
-    Own,
-    Say,
-    Request,
-    RequestInVain,
-    Fetch,
-    Refresh,
-}
 
 #[derive(Debug)]
 pub(super) struct Guest {
     house: Arc<House>,
     ends: watch::Receiver<Option<Ends>>,
     user: String,
-    temper: Temper,
-    /// Some subjects are denied to guests of this role.
-    restricted: bool,
+    /// The subject that it alone publishes on.
+    subject: Subject,
     encoding: Encoding,
-    random: fastrand::Rng,
+    chance: Chance,
     scanner: Scanner,
     standings: Vec<Standing>,
     /// Number of the next event that it publishes on its own subject, and whether it was published already.
     own: (u64, bool),
-    /// Of the live subjects of this connection: the number that must come next, and when the last one came.
-    live: HashMap<String, (u64, u64)>,
+    live: LiveEvents,
     asked: BTreeMap<u64, (Asked, u64)>,
     id: u64,
     way: Way,
@@ -132,36 +58,37 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    pub(super) fn new(house: Arc<House>, ends: watch::Receiver<Option<Ends>>, number: usize, seed: u64) -> Self {
-        let temper = match number % 25 {
-            0 => Temper::Slow,
-            1..=12 => Temper::Hasty,
-            _ => Temper::Steady,
-        };
+    /// Fails for no number: each makes a subject.
+    pub(super) fn new(
+        house: Arc<House>,
+        ends: watch::Receiver<Option<Ends>>,
+        number: usize,
+        seed: u64,
+    ) -> Result<Self, BadSubject> {
+        let user = format!("u{number}");
         let mut guest = Self {
+            subject: Subject::parse(&format!("soak.own.{user}"))?,
+            encoding: Encoding::OFFERED[number / 25 % 2],
+            chance: Chance::new(number, seed, house.haste),
             house,
             ends,
-            user: format!("u{number}"),
-            temper,
-            restricted: number.is_multiple_of(8),
-            encoding: Encoding::OFFERED[number / 25 % 2],
-            random: fastrand::Rng::with_seed(seed),
+            user,
             scanner: Scanner::default(),
             standings: Vec::new(),
             own: (0, false),
-            live: HashMap::new(),
+            live: LiveEvents::default(),
             asked: BTreeMap::new(),
             id: 0,
             way: Way::Polite,
             stalled: false,
         };
         guest.begin_anew();
-        guest
+        Ok(guest)
     }
 
     /// Lives until it has everything that there is.
     pub(super) async fn live(mut self) {
-        let mut pause = Duration::from_secs_f64(20.0 / self.house.haste).mul_f64(self.random.f64());
+        let mut pause = self.chance.arrival();
         loop {
             tokio::select! {
                 () = sleep(pause) => {}
@@ -174,21 +101,21 @@ impl Guest {
             self.judge(end.err().unwrap_or(End::Left), begun);
             self.disconnected();
             if done {
-                self.standings.iter().for_each(|standing| standing.audit(&self.house.ledger, &self.house.book));
+                self.standings.iter().for_each(|standing| standing.close(&self.house));
                 return;
             }
-            pause = self.pause();
+            pause = self.chance.pause();
         }
     }
 
     /// One connection. `Ok` when it has everything; else how it ended.
     async fn connection(&mut self) -> Result<(), End> {
-        let (until, mut action) = (self.stay(), self.next_action());
-        let narrow = self.temper == Temper::Slow;
+        let (until, mut action) = (self.stay(), Instant::now() + self.chance.action());
+        let narrow = self.chance.temper == Temper::Slow;
         let mut socket = Socket::open(self.house.listen, self.encoding, narrow).await?;
         let connect = Connect {
             token: self.token(),
-            subscriptions: self.standings.iter().map(Standing::wanted).collect(),
+            subscriptions: self.standings.iter().map(Standing::request).collect(),
             ..Connect::default()
         };
         socket.send(&[ClientFrame { id: 0, body: Some(Said::Connect(connect)) }]).await?;
@@ -200,7 +127,7 @@ impl Guest {
                 && self.asked.is_empty()
                 && self.standings.iter().all(|standing| standing.has_reached(ends))
             {
-                return socket.leave(FAREWELL).await;
+                return socket.leave().await;
             }
             let mut answers = Vec::new();
             tokio::select! {
@@ -211,8 +138,8 @@ impl Guest {
                     }
                 }
                 () = sleep_until(action), if ends.is_none() => {
-                    action = self.next_action();
-                    if self.temper == Temper::Slow {
+                    action = Instant::now() + self.chance.action();
+                    if self.chance.temper == Temper::Slow {
                         self.stall().await;
                         heard = Instant::now();
                     } else {
@@ -224,7 +151,7 @@ impl Guest {
                         socket.cut();
                         return Err(End::Left);
                     }
-                    return Err(socket.leave(FAREWELL).await.err().unwrap_or(End::Left));
+                    return Err(socket.leave().await.err().unwrap_or(End::Left));
                 }
                 () = sleep_until(heard + SILENCE) => return Err(End::Silent),
                 _ = self.ends.changed() => {}
@@ -237,60 +164,32 @@ impl Guest {
     async fn stall(&mut self) {
         self.stalled = true;
         self.house.book.count("stops of reading");
-        let span = Duration::from_secs_f64(0.3 + 6.0 * self.random.f64());
+        let span = self.chance.stall();
         // It reads again at once when it is time to leave.
         let _ = timeout_at(Instant::now() + span, self.ends.wait_for(Option::is_some)).await;
     }
 
     /// Until when this connection is to stay.
     fn stay(&mut self) -> Instant {
-        self.way = match self.random.u8(..) {
-            0..=25 => Way::Expiry,
-            26..=140 => Way::Cut,
-            _ => Way::Polite,
-        };
+        self.way = self.chance.way();
         if self.ends.borrow().is_some() {
             self.way = Way::Polite;
         }
-        let mean = match self.temper {
-            Temper::Steady => 180.0,
-            Temper::Hasty => 18.0,
-            Temper::Slow => 60.0,
-        };
-        Instant::now() + self.around(mean)
-    }
-
-    /// How long to stay away; now and then until the window in memory has passed.
-    fn pause(&mut self) -> Duration {
-        let mean = if self.random.u8(..) < 12 { 40.0 } else { 2.0 };
-        self.around(mean)
-    }
-
-    fn next_action(&mut self) -> Instant {
-        Instant::now() + self.around(ACTION.as_secs_f64())
-    }
-
-    /// Something whose mean is `seconds`; often less, seldom much more.
-    fn around(&mut self, seconds: f64) -> Duration {
-        let span = -seconds / self.house.haste * (1.0 - self.random.f64()).ln();
-        Duration::from_secs_f64(span.min(5.0 * seconds))
+        Instant::now() + self.chance.stay()
     }
 
     fn token(&mut self) -> String {
-        let now = clock::unix();
-        let role = if self.restricted { "guest" } else { "customer" };
-        let lasts = self.random.u64(TOKEN.0..TOKEN.1) as f64 / self.house.haste;
-        let until = now + lasts.max(LEAST_TOKEN) as u64;
-        self.house.issuer.mint(&claims(&self.user, role, until)).unwrap_or_default()
+        let role = if self.chance.restricted { "guest" } else { "customer" };
+        self.house.token(&self.user, role, self.chance.token())
     }
 
     /// Its own subject, and what it wants besides; nothing is known of any of it.
     fn begin_anew(&mut self) {
         self.standings = Vec::new();
-        let own = format!("soak.own.{}", self.user);
-        let wants = 1 + self.random.usize(..3);
-        let wanted: Vec<String> = std::iter::once(own).chain((0..wants).map(|_| self.wish())).collect();
-        for pattern in wanted {
+        let own = self.subject.to_string();
+        let wishes = 1 + self.chance.random.usize(..3);
+        let wishes: Vec<String> = (0..wishes).map(|_| self.chance.wish()).collect();
+        for pattern in std::iter::once(own).chain(wishes) {
             self.add(&pattern);
         }
     }
@@ -298,30 +197,11 @@ impl Guest {
     /// Takes up a subscription, unless there is one like it.
     fn add(&mut self, pattern: &str) -> Option<&Standing> {
         let pattern = Pattern::parse(pattern).ok()?;
-        if self.standings.iter().any(|standing| standing.pattern.as_str() == pattern.as_str()) {
+        if self.standings.iter().any(|standing| standing.pattern() == pattern.as_str()) {
             return None;
         }
-        self.standings.push(Standing::new(pattern));
+        self.standings.push(Standing::new(&self.user, pattern));
         self.standings.last()
-    }
-
-    /// Literal and wildcard, live, durable and latest, and such as overlap.
-    fn wish(&mut self) -> String {
-        if self.temper == Temper::Slow {
-            return if self.random.bool() { "soak.d.>" } else { "soak.l.>" }.into();
-        }
-        // What is denied as a whole would be refused.
-        let group = self.random.usize(usize::from(self.restricted)..GROUPS);
-        let subject = self.random.usize(..SUBJECTS);
-        match self.random.u8(..12) {
-            0..=3 => format!("soak.d.{group}.{subject}"),
-            4 => format!("soak.d.{group}.*"),
-            5..=7 => format!("soak.l.{group}.{subject}"),
-            8 => format!("soak.l.{group}.*"),
-            9 => format!("soak.v.{}", self.random.usize(..VALUES)),
-            10 => "soak.v.*".into(),
-            _ => format!("soak.*.{}.*", self.random.usize(..GROUPS)),
-        }
     }
 
     fn ask(&mut self, asked: Asked, body: Said) -> ClientFrame {
@@ -332,51 +212,41 @@ impl Guest {
 
     /// Does one thing.
     fn act(&mut self, out: &mut Vec<ClientFrame>) {
-        match self.random.u8(..8) {
+        match self.chance.random.u8(..8) {
             0 => {
-                let wish = self.wish();
+                let wish = self.chance.wish();
                 if self.standings.len() <= MOST
                     && let Some(standing) = self.add(&wish)
                 {
-                    let subscribe = subscribe(standing);
-                    out.push(self.ask(Asked::Subscribe, subscribe));
+                    let wanted = standing.request();
+                    out.push(self.ask(Asked::Subscribe, subscribe(wanted)));
                 }
             }
             1 => {
-                let choice = self.random.usize(..self.standings.len());
-                if let Some(standing) = self.standings.get_mut(choice.max(1)).filter(|standing| standing.live) {
+                let choice = self.chance.random.usize(..self.standings.len());
+                if let Some(standing) = self.standings.get_mut(choice.max(1)).filter(|standing| standing.is_live()) {
                     standing.leaving = true;
-                    let subject = standing.pattern.as_str().into();
-                    out.push(self.ask(Asked::Unsubscribe, Said::Unsubscribe(Unsubscribe { subject })));
+                    let unsubscribe = unsubscribe(standing.pattern());
+                    out.push(self.ask(Asked::Unsubscribe, unsubscribe));
                 }
             }
             2 => {
                 // From where it stands, on the same connection: what is stored begins anew.
-                let choice = self.random.usize(..self.standings.len());
+                let choice = self.chance.random.usize(..self.standings.len());
                 let standing = &mut self.standings[choice];
-                if standing.live && !standing.leaving && standing.is_stored() {
-                    standing.live = false;
-                    let subscribe = subscribe(standing);
-                    out.push(self.ask(Asked::Subscribe, subscribe));
+                if standing.is_live() && !standing.leaving && standing.is_stored() {
+                    standing.disconnected();
+                    let wanted = standing.request();
+                    out.push(self.ask(Asked::Subscribe, subscribe(wanted)));
                 }
             }
             3 => self.publish_own(out),
-            4 => {
-                let publish = publish("soak.say.all", String::new(), 0);
-                out.push(self.ask(Asked::Say, publish));
-            }
-            5 => {
-                let request = request(ASK, 0);
-                out.push(self.ask(Asked::Request, request));
-            }
-            6 => {
-                let request = request(ASK_IN_VAIN, 500);
-                out.push(self.ask(Asked::RequestInVain, request));
-            }
+            4 => out.push(self.ask(Asked::Say, publish("soak.say.all", String::new(), 0))),
+            5 => out.push(self.ask(Asked::Request, request(ASK, 0))),
+            6 => out.push(self.ask(Asked::RequestInVain, request(ASK_IN_VAIN, 500))),
             _ => {
-                let subject = format!("soak.d.{}.*", self.random.usize(..GROUPS));
-                let fetch = Fetch { subject, limit: 20, ..Fetch::default() };
-                out.push(self.ask(Asked::Fetch, Said::Fetch(fetch)));
+                let subject = format!("soak.d.{}.*", self.chance.random.usize(..GROUPS));
+                out.push(self.ask(Asked::Fetch, fetch(subject)));
             }
         }
     }
@@ -385,12 +255,11 @@ impl Guest {
     fn publish_own(&mut self, out: &mut Vec<ClientFrame>) {
         if !self.asked.values().any(|(asked, _)| matches!(asked, Asked::Own)) {
             let (number, repeated) = self.own;
-            let subject = format!("soak.own.{}", self.user);
             if repeated {
-                self.house.ledger.repeats(&subject, number);
+                self.house.ledger().repeat(&self.subject, number);
             }
             self.own.1 = true;
-            let publish = publish(&subject, format!("{}-{number}", self.user), number);
+            let publish = publish(self.subject.as_str(), format!("{}-{number}", self.user), number);
             out.push(self.ask(Asked::Own, publish));
         }
     }
@@ -398,21 +267,23 @@ impl Guest {
     /// Takes one frame in; what it is to be answered with goes to `out`.
     fn take(&mut self, frame: ServerFrame, out: &mut Vec<ClientFrame>) -> Result<(), End> {
         let house = self.house.clone();
-        let (book, ledger) = (&house.book, &house.ledger);
+        let book = &house.book;
         let asked = self.asked.remove(&frame.reply_to);
         match frame.body {
             None | Some(Body::Welcome(_)) => {}
             Some(Body::Event(event)) => self.event(&event),
             Some(Body::Replay(replay)) => {
-                let Some(standing) = standing(&mut self.standings, &replay.subject, book) else { return Ok(()) };
+                let Some(standing) = standing::find(&mut self.standings, &replay.subject, &house) else {
+                    return Ok(());
+                };
                 for event in &replay.events {
-                    if let Some(number) = number(&self.scanner, event) {
-                        standing.stored(event, number, ledger, book);
+                    if let Some(number) = self.scanner.number(&event.data) {
+                        standing.replayed(event, number, &house);
                     }
                 }
             }
             Some(Body::Subscribed(subscribed)) => {
-                if let Some(standing) = standing(&mut self.standings, &subscribed.subject, book) {
+                if let Some(standing) = standing::find(&mut self.standings, &subscribed.subject, &house) {
                     standing.subscribed(&subscribed, book);
                 }
                 if asked.is_some() {
@@ -421,20 +292,18 @@ impl Guest {
                 }
             }
             Some(Body::Unsubscribed(unsubscribed)) if unsubscribed.reason.is_empty() => {
-                self.standings.retain(|standing| standing.pattern.as_str() != unsubscribed.subject);
+                self.standings.retain(|standing| standing.pattern() != unsubscribed.subject);
                 // Which of several patterns delivers what is under way may have changed.
                 self.live.clear();
             }
             Some(Body::Ping(ping)) => {
-                for standing in self.standings.iter_mut().filter(|standing| standing.live) {
-                    standing.checkpoint(&ping.positions, book);
-                }
+                self.standings.iter_mut().for_each(|standing| standing.checkpoint(&ping.positions, book));
                 out.push(ClientFrame { id: 0, body: Some(Said::Pong(Pong {})) });
             }
             Some(Body::TokenExpiring(_)) => {
                 if self.way != Way::Expiry {
                     let token = self.token();
-                    out.push(self.ask(Asked::Refresh, Said::Refresh(Refresh { token })));
+                    out.push(self.ask(Asked::Refresh, refresh(token)));
                 }
             }
             Some(Body::Published(_)) => {
@@ -469,28 +338,18 @@ impl Guest {
 
     fn event(&mut self, event: &Event) {
         let book = &self.house.book;
-        let Some(number) = number(&self.scanner, event) else {
+        let Some(number) = self.scanner.number(&event.data) else {
             return book.fault("an event of nobody", || format!("{event:?}"));
         };
-        if is_stored(event) {
-            let Ok(subject) = Subject::parse(&event.subject) else { return };
-            let ours = self.standings.iter_mut().filter(|standing| standing.live && standing.pattern.matches(&subject));
-            ours.for_each(|standing| standing.stored(event, number, &self.house.ledger, book));
-            return;
+        if [DURABLE, LATEST].contains(&&*event.stream) {
+            return self.standings.iter_mut().for_each(|standing| standing.received(event, number, &self.house));
         }
         book.count("live events received");
-        let now = clock::now();
         let told = || format!("{}: {} number {number}", self.user, event.subject);
-        if self.restricted && event.subject.starts_with("soak.l.0.") {
+        if self.chance.restricted && event.subject.starts_with("soak.l.0.") {
             book.fault("denied and delivered", told);
         }
-        if let Some((next, last)) = self.live.insert(event.subject.clone(), (number + 1, now)) {
-            if number > next {
-                book.unless_outage(last, "live, lost", || format!("{}, expected {next}", told()));
-            } else if number < next {
-                book.unless_outage(last, "live, twice or out of order", || format!("{}, expected {next}", told()));
-            }
-        }
+        self.live.take(&event.subject, number, book, told);
     }
 
     /// What an end means: some are meant to be.
@@ -501,7 +360,9 @@ impl Guest {
             End::Closed { code: 4007, .. } if self.way == Way::Expiry || self.stalled => {
                 book.count("closed: the token had expired");
             }
-            End::Closed { code: 4002, .. } if self.temper == Temper::Slow => book.count("closed: read too slowly"),
+            End::Closed { code: 4002, .. } if self.chance.temper == Temper::Slow => {
+                book.count("closed: read too slowly")
+            }
             End::Closed { code: 4003, .. } if self.stalled => book.count("closed: read too slowly"),
             // NATS may hold up what the client asked before its new token, and a busy machine the client itself.
             End::Closed { code: 4003 | 4007, .. } | End::Silent => {
@@ -515,7 +376,10 @@ impl Guest {
 
     fn told(&self, end: &End, begun: u64) -> String {
         let [after, minute] = [clock::seconds(clock::now() - begun), clock::seconds(clock::now()) / 60.0];
-        format!("{} ({:?}, {:?}), after {after:.1} s, at {minute:.1} min: {end}", self.user, self.temper, self.way)
+        format!(
+            "{} ({:?}, {:?}), after {after:.1} s, at {minute:.1} min: {end}",
+            self.user, self.chance.temper, self.way
+        )
     }
 
     fn disconnected(&mut self) {
@@ -528,34 +392,9 @@ impl Guest {
         self.live.clear();
         self.stalled = false;
         self.standings.retain(|standing| !standing.leaving);
-        self.standings.iter_mut().for_each(|standing| standing.live = false);
-        if self.random.u8(..) < 25 && self.ends.borrow().is_none() {
+        self.standings.iter_mut().for_each(Standing::disconnected);
+        if self.chance.random.u8(..) < 25 && self.ends.borrow().is_none() {
             self.begin_anew();
         }
     }
-}
-
-fn standing<'a>(standings: &'a mut [Standing], subject: &str, book: &Book) -> Option<&'a mut Standing> {
-    let found = standings.iter_mut().find(|standing| standing.pattern.as_str() == subject);
-    if found.is_none() {
-        book.fault("a subscription of nobody", || subject.into());
-    }
-    found
-}
-
-fn subscribe(standing: &Standing) -> Said {
-    let wanted = standing.wanted();
-    Said::Subscribe(Subscribe { subject: wanted.subject, after: wanted.after, snapshot: wanted.snapshot })
-}
-
-fn publish(subject: &str, id: String, sequence: u64) -> Said {
-    let mut data = Vec::new();
-    marker::write_payload(&mut data, Marker { sequence, time: clock::now() }, PAYLOAD);
-    let event = Event { id, data: data.into(), ..Event::default() };
-    Said::Publish(Publish { subject: subject.into(), event: Some(event) })
-}
-
-fn request(subject: &str, timeout_ms: u64) -> Said {
-    let event = Event { data: "{}".into(), ..Event::default() };
-    Said::Request(Request { subject: subject.into(), event: Some(event), timeout_ms })
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use super::{Course, guest::House, sample::Sample, trend::Trend};
+use super::{Course, house::House, sample::Sample, trend::Trend};
 use crate::{failure::Outcome, operator::Metrics, table};
 
 /// What must not grow, its unit for people, and how many make one.
@@ -197,15 +197,16 @@ impl Found<'_> {
         let rows: Vec<Vec<String>> =
             counts.iter().map(|(what, count)| vec![(*what).into(), count.to_string()]).collect();
         text.push_str(&table::grid("What clients saw", &["".into(), "times".into()], &rows));
-        let faults = self.house.book.faults();
-        if faults.is_empty() {
+        let verdict = self.house.book.verdict();
+        if verdict.is_sound() {
             text.push_str(
                 "\nNothing lost, nothing twice, nothing out of order; no close and no refusal without a cause.\n",
             );
         }
-        for (what, fault) in &faults {
-            let _ = writeln!(text, "\n- **{what}: {} times**, first: {}", fault.count, fault.first);
+        for (kind, finding) in verdict.findings() {
+            let first = finding.cases.first().map_or("", String::as_str);
+            let _ = writeln!(text, "\n- **{kind}: {} times**, first: {first}", finding.count);
         }
-        faults.is_empty()
+        verdict.is_sound()
     }
 }

@@ -17,10 +17,11 @@ use super::{
     Course,
     book::{Book, Weather},
     callers,
-    guest::{Guest, House},
-    ledger::Ledger,
+    guest::Guest,
+    house::House,
     sources::Sources,
-    world::{DURABLE, LATEST, World, issuer},
+    subjects::{DURABLE, LATEST},
+    world::{World, issuer},
 };
 use crate::failure::{Because as _, Failure, Outcome};
 
@@ -37,13 +38,7 @@ pub(super) struct Life {
 impl Life {
     /// Returns when services publish and the first clients set out.
     pub(super) fn begin(world: &World<'_>, course: &Course, random: &mut fastrand::Rng) -> Outcome<Self> {
-        let house = Arc::new(House {
-            listen: world.listen,
-            issuer: issuer()?,
-            book: Book::default(),
-            ledger: Ledger::default(),
-            haste: course.haste,
-        });
+        let house = Arc::new(House::new(world.listen, issuer()?, course.haste));
         let (stop, stopped) = oneshot::channel();
         let (begun, begins) = mpsc::channel();
         let (all, nats, clients, seed) = (house.clone(), world.nats, course.clients, random.u64(..));
@@ -57,12 +52,13 @@ impl Life {
                 let mut everybody = JoinSet::new();
                 everybody.spawn(callers::call(all.clone(), ends.clone()));
                 for number in 0..clients {
-                    everybody.spawn(Guest::new(all.clone(), ends.clone(), number, random.u64(..)).live());
+                    let guest = Guest::new(all.clone(), ends.clone(), number, random.u64(..));
+                    everybody.spawn(guest.because(|| "a client has no subject".into())?.live());
                 }
                 let _ = begun.send(());
                 let _ = stopped.await;
                 timeout(PATIENCE, sources.finish()).await.because(|| "not all is acknowledged".into())??;
-                let end = |stream| (stream, all.ledger.end(stream));
+                let end = |stream| (stream, all.ledger().end(stream));
                 tell.send_replace(Some(vec![end(DURABLE), end(LATEST)]));
                 leave(&mut everybody, &all.book).await
             })

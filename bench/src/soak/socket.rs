@@ -17,6 +17,9 @@ use crate::frame::{self, BINARY, TEXT};
 /// Opcode of a Close.
 const CLOSE: u8 = 8;
 
+/// For the answer to a Close.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// Bytes that the kernel keeps for a client that is to be slow.
 const NARROW: u32 = 4096;
 
@@ -116,8 +119,8 @@ impl Socket {
         }
     }
 
-    /// Closes as the standard wants it, and waits at most for `patience` until the node has done so too.
-    pub(super) async fn leave(mut self, patience: Duration) -> Result<(), End> {
+    /// Closes as the standard wants it, and waits until the node has done so too.
+    pub(super) async fn leave(mut self) -> Result<(), End> {
         self.write(&frame::from_client(CLOSE, &1000u16.to_be_bytes())).await?;
         let farewell = async {
             loop {
@@ -129,7 +132,7 @@ impl Socket {
             }
         };
         let silent = || Err(End::Lost("a Close is not answered".into()));
-        tokio::time::timeout(patience, farewell).await.unwrap_or_else(|_| silent())
+        tokio::time::timeout(FAREWELL, farewell).await.unwrap_or_else(|_| silent())
     }
 
     /// Is gone, with a reset.

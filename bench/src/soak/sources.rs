@@ -6,6 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use async_nats::{Client, ConnectOptions, HeaderMap, Request};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use notifier::subject::Subject;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -13,29 +14,14 @@ use tokio::{
 };
 
 use super::{
-    guest::House,
-    world::{DURABLE, LATEST},
+    house::House,
+    subjects::{ASK, ASK_IN_VAIN, DURABLE, LATEST, VALUES, grouped, owed},
 };
 use crate::{
     clock,
     failure::{Because as _, Failure, Outcome},
     marker::{self, Marker},
 };
-
-/// Groups of subjects, of the durable ones and of the live ones.
-pub(super) const GROUPS: usize = 8;
-
-/// Subjects of each group.
-pub(super) const SUBJECTS: usize = 5;
-
-/// `latest` subjects.
-pub(super) const VALUES: usize = 20;
-
-/// Answered.
-pub(super) const ASK: &str = "soak.ask.ok";
-
-/// Heard, and never answered.
-pub(super) const ASK_IN_VAIN: &str = "soak.ask.never";
 
 /// Between two events of one subject.
 const DURABLE_EVERY: Duration = Duration::from_millis(500);
@@ -61,7 +47,7 @@ pub(super) struct Sources {
 /// Publishes on one subject.
 struct Source {
     client: Client,
-    subject: String,
+    subject: Subject,
     random: fastrand::Rng,
     next: u64,
 }
@@ -75,16 +61,19 @@ impl Sources {
         let (stop, stopped) = watch::channel(false);
         let (mut publishing, mut answering) = (JoinSet::new(), JoinSet::new());
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut source = |subject: String| Source { client: client.clone(), subject, random: random.fork(), next: 0 };
+        let mut source = |subject: String| -> Outcome<Source> {
+            let subject = Subject::parse(&subject).because(|| format!("{subject} cannot be published"))?;
+            Ok(Source { client: client.clone(), subject, random: random.fork(), next: 0 })
+        };
         for number in 0..VALUES {
-            let mut value = source(format!("soak.v.{number}"));
+            let mut value = source(format!("soak.v.{number}"))?;
             value.store(LATEST, house).await;
             publishing.spawn(value.stored(LATEST, VALUE_EVERY, house.clone(), stopped.clone()));
         }
-        for (group, number) in all() {
-            let durable = source(format!("soak.d.{group}.{number}"));
+        for (group, number) in grouped() {
+            let durable = source(format!("soak.d.{group}.{number}"))?;
             publishing.spawn(durable.stored(DURABLE, DURABLE_EVERY, house.clone(), stopped.clone()));
-            publishing.spawn(source(format!("soak.l.{group}.{number}")).live(stopped.clone()));
+            publishing.spawn(source(format!("soak.l.{group}.{number}"))?.live(stopped.clone()));
         }
         let mut questions = client.subscribe(ASK).await.because(cannot)?;
         let unanswered = client.subscribe(ASK_IN_VAIN).await.because(cannot)?;
@@ -114,11 +103,6 @@ impl Sources {
     }
 }
 
-/// All subjects that stand in groups.
-fn all() -> impl Iterator<Item = (usize, usize)> {
-    (0..GROUPS).flat_map(|group| (0..SUBJECTS).map(move |number| (group, number)))
-}
-
 impl Source {
     fn payload(&mut self) -> Bytes {
         let mut payload = Vec::new();
@@ -134,16 +118,16 @@ impl Source {
         headers.insert("Nats-Msg-Id", format!("{}-{}", self.subject, self.next));
         loop {
             let request = Request::new().headers(headers.clone()).payload(payload.clone()).timeout(Some(ACKNOWLEDGED));
-            if let Ok(answer) = self.client.send_request(self.subject.clone(), request).await
+            if let Ok(answer) = self.client.send_request(self.subject.to_string(), request).await
                 && let Ok(answer) = serde_json::from_slice::<serde_json::Value>(&answer.payload)
                 && let Some(seq) = answer["seq"].as_u64().filter(|seq| *seq > 0)
             {
+                house.ledger().store(stream, owed(stream), &self.subject, seq, self.next);
                 self.next += 1;
-                house.ledger.stored(stream, &self.subject, seq);
                 return;
             }
             house.book.weather().clouds();
-            house.ledger.repeats(&self.subject, self.next);
+            house.ledger().repeat(&self.subject, self.next);
             house.book.count("publishes repeated for want of an acknowledgement");
             sleep(RETRY).await;
         }
@@ -178,7 +162,7 @@ impl Source {
             }
             let payload = self.payload();
             // Refused only when the client is gone for good, which shows elsewhere.
-            let _ = self.client.publish(self.subject.clone(), payload).await;
+            let _ = self.client.publish(self.subject.to_string(), payload).await;
             self.next += 1;
         }
     }

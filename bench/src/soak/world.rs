@@ -18,12 +18,6 @@ use crate::{
     rig::{Ground, empty_folder},
 };
 
-/// The durable stream.
-pub(super) const DURABLE: &str = "SOAK";
-
-/// The stream of `latest` subjects.
-pub(super) const LATEST: &str = "VALUES";
-
 /// Shared by the issuer and the node.
 const SECRET: &str = "a secret of thirty-two bytes....";
 

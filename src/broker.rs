@@ -41,12 +41,12 @@ use crate::{
     tasks::Tasks,
 };
 
-/// Starts connecting, and goes on for ever; see [`Broker::state`]. What arrives
-/// comes out of the intakes, which somebody has to keep reading.
+/// Starts connecting, and goes on for ever; see [`Broker::state`]. Events come
+/// out of the intakes, which the caller has to keep reading.
 ///
 /// # Errors
-/// When the settings cannot be used: an unreadable credentials file, a URL that
-/// is none. A server that is away is no error.
+/// When the settings cannot be used: an unreadable credentials file, a
+/// malformed URL. A server that is away does not count as an error.
 pub async fn connect(config: &Config, metrics: &Arc<Metrics>, tasks: &Tasks) -> Result<Connection, BrokerError> {
     let classes = Arc::new(Classes::of(config)?);
     Ok(match config.broker.kind {
@@ -58,7 +58,7 @@ pub async fn connect(config: &Config, metrics: &Arc<Metrics>, tasks: &Tasks) -> 
 /// Why a broker cannot even be looked for.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    /// The prefix of a stream, or a pattern, is none.
+    /// The prefix of a stream, or a pattern, is malformed.
     #[error("a stream's republish_prefix, or the pattern of a rule in subjects: it {0}")]
     Subject(#[from] BadSubject),
     /// The settings of NATS cannot be used.

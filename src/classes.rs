@@ -1,5 +1,5 @@
-//! What each subject promises, and which streams a pattern reaches: the
-//! configured rules, made ready to be asked. Free of I/O.
+//! Classes: the delivery that each subject promises, and the streams that a
+//! pattern reaches. The configured rules, made ready to be asked. Free of I/O.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub enum Class {
     Stored(StreamIndex),
 }
 
-/// What a pattern may bring: subjects of several classes.
+/// The reach of a pattern: subjects of several classes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
     /// Some of its subjects may be live.
@@ -50,7 +50,7 @@ impl Classes {
     /// Takes over rules that [`Config::validate`] has found to hold.
     ///
     /// # Errors
-    /// When a pattern is none.
+    /// When a pattern is malformed.
     pub fn of(config: &Config) -> Result<Self, BadSubject> {
         let place = |name: &String| config.streams.iter().position(|stream| stream.name == *name);
         let mut rules = Vec::new();
@@ -74,7 +74,7 @@ impl Classes {
     /// Parses a subject that clients may name, or get events of.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault of the text.
     pub fn subject(&self, text: &str) -> Result<Subject, BadSubject> {
         Subject::parse_within(text, self.tokens)
     }
@@ -82,7 +82,7 @@ impl Classes {
     /// Parses a subject or pattern that clients may name.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault of the text.
     pub fn pattern(&self, text: &str) -> Result<Pattern, BadSubject> {
         Pattern::parse_within(text, self.tokens)
     }
@@ -92,7 +92,8 @@ impl Classes {
         self.rules.iter().find(|(pattern, _)| pattern.matches(subject)).map_or(Class::Live, |(_, class)| *class)
     }
 
-    /// What a pattern may bring. It may say more than there is, never less.
+    /// The reach of a pattern. It may name more than the pattern brings, never
+    /// less.
     pub fn reach(&self, pattern: &Pattern) -> Reach {
         let mut reach = Reach::default();
         for (ruled, class) in self.rules.iter().filter(|(ruled, _)| ruled.overlaps(pattern)) {
@@ -112,7 +113,7 @@ impl Classes {
         reach
     }
 
-    /// What the subjects of a stream promise.
+    /// The class of the subjects of a stream.
     pub fn delivery(&self, stream: StreamIndex) -> Delivery {
         self.streams[stream.0].0
     }

@@ -21,7 +21,7 @@ const PATH: &str = "/v1/ws";
 /// Why a client gives up.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The address is none.
+    /// The text is not the address of a node.
     #[error("`{0}` is no address of a node; write it as ws://host:8080 or wss://host")]
     Address(String),
     /// The host's name is not known.
@@ -29,7 +29,7 @@ pub enum ClientError {
     Resolve {
         /// The host.
         host: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The file with the token cannot be read.
@@ -37,13 +37,13 @@ pub enum ClientError {
     Token {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The connection failed or was closed.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The node sent what is no frame.
+    /// The node sent bytes that are not a frame.
     #[error("the node sent what is no frame: {0}")]
     Frame(#[from] BadFrame),
     /// The node refused.
@@ -51,7 +51,7 @@ pub enum ClientError {
     Refused {
         /// The error code.
         code: String,
-        /// What the node says.
+        /// The node's message.
         message: String,
     },
 }

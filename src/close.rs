@@ -27,7 +27,7 @@ macro_rules! close_reasons {
                 match self { $(Self::$name => $label,)+ }
             }
 
-            /// What it means, for people.
+            /// The meaning, for people.
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
             }

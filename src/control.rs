@@ -89,8 +89,8 @@ pub enum CommandRejected {
 }
 
 impl Control {
-    /// Control of one node. What it is asked for waits until it
-    /// [runs](Self::run), with what comes out here.
+    /// Control of one node. Its commands wait in a queue until it
+    /// [runs](Self::run), with the second part of this result.
     pub fn new(
         node: String,
         broker: Arc<dyn Broker>,
@@ -137,7 +137,7 @@ impl Control {
         told.await.map_err(|_| CommandRejected::Busy)
     }
 
-    /// A revocation that begins now and is kept for so long.
+    /// A revocation that begins now and is kept for `kept`.
     pub fn revocation(what: Revoked, issuer: Option<IssuerName>, kept: Duration) -> Revocation {
         let at = unix_seconds();
         Revocation { what, issuer, at, until: at.saturating_add(kept.as_secs()) }
@@ -157,7 +157,7 @@ impl Control {
             tokio::select! {
                 Some((order, issuer, tell)) = calls.recv() => {
                     let control = self.clone();
-                    // Whoever asked may have gone.
+                    // The caller may have gone.
                     self.tasks.spawn(async move { drop(tell.send(control.serve(order, issuer).await)) });
                 }
                 heard = receive(&mut subscription) => self.handle(heard).await,

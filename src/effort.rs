@@ -29,7 +29,7 @@ mod counted {
         STEPS.get()
     }
 
-    /// What something gives, and how many steps it takes on this thread.
+    /// The result of `act`, and the steps that it takes on this thread.
     pub(crate) fn of<R>(act: impl FnOnce() -> R) -> (R, usize) {
         let before = taken();
         let result = act();

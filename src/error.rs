@@ -7,7 +7,7 @@ use crate::{close::CloseReason, proto, subject::SUBJECT_BYTES};
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident, $label:literal, $status:literal, $retryable:literal;)+) => {
-        /// What kind of refusal it is.
+        /// The kinds of refusal.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code {
             $($(#[doc = $doc])+ $name,)+
@@ -32,7 +32,7 @@ macro_rules! codes {
                 match self { $(Self::$name => $retryable,)+ }
             }
 
-            /// What it means, for people.
+            /// The meaning, for people.
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
             }
@@ -125,13 +125,13 @@ impl Code {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.label())]
 pub struct Refusal {
-    /// What kind of refusal it is.
+    /// The kind of refusal.
     pub code: Code,
     /// For people: names the thing and the remedy.
     pub message: String,
     /// The subject it concerns, where there is one.
     pub subject: Option<String>,
-    /// What a service calls its own error, where it is one.
+    /// The service's own code for its error, where the refusal is one.
     pub service_code: Option<String>,
     /// How long to wait before the same may succeed, where that is known.
     pub retry_after: Option<Duration>,
@@ -143,7 +143,7 @@ impl Refusal {
         Self { code, message: message.into(), subject: None, service_code: None, retry_after: None }
     }
 
-    /// A refusal of what is no subject or pattern; `why` says what is wrong with it.
+    /// A refusal of a malformed subject or pattern; `why` tells the fault.
     pub fn bad_subject(subject: &str, why: impl fmt::Display) -> Self {
         Self::of(Code::BadSubject, subject, format!("the subject {why}"))
     }
@@ -156,7 +156,8 @@ impl Refusal {
 
     /// A refusal of something done with a subject.
     pub fn of(code: Code, subject: &str, message: impl Into<String>) -> Self {
-        // What cannot be a subject is shown in part: it may be of any length.
+        // A text that is not a subject may have any length, so only its
+        // beginning is shown.
         let shown = subject.chars().take(SUBJECT_BYTES).collect();
         Self { code, message: message.into(), subject: Some(shown), service_code: None, retry_after: None }
     }

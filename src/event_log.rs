@@ -35,7 +35,8 @@ const PAGE_WORK: usize = 65_536;
 /// more an index is made first, some 100 ns for each.
 const FEW: usize = 8;
 
-/// How much a log keeps. `usize::MAX` is no bound. The newest event always stays.
+/// How much a log keeps. `usize::MAX` sets no bound. The newest event always
+/// stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Bytes of all events, as [`EventLog::append`] was told them.
@@ -138,7 +139,7 @@ impl<V> EventLog<V> {
         self.events.len()
     }
 
-    /// Whether there is no event.
+    /// Whether the log is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -203,12 +204,12 @@ impl<V> EventLog<V> {
         self.events.range(after, upto).map(|(seq, entry)| (seq, &entry.subject, &entry.value))
     }
 
-    /// Events with `after` < sequence <= `upto` whose subject matches any of the
-    /// patterns, in order, at most `most`, each once. `through` is `upto` when
-    /// there is no more; otherwise it is at or behind the last event, and the
-    /// next page begins there. A page ends early, even without an event, where
-    /// it would take more than a few milliseconds; it always gets ahead unless
-    /// `most` is 0.
+    /// Events with `after` < sequence <= `upto` whose subject matches any of
+    /// the patterns, in order, at most `most`, each once. `through` is `upto`
+    /// when the page has all of them. Otherwise it is at or behind the last
+    /// event, and the next page begins there. A page ends early, even without
+    /// an event, where it would take more than a few milliseconds; `through`
+    /// always advances unless `most` is 0.
     ///
     /// Nothing is known about what comes above [`head`](Self::head): an `upto`
     /// beyond it makes `through` promise too much.

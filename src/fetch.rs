@@ -44,8 +44,8 @@ impl Fetcher {
         Self { classes, journals, most: limits.fetch_events, event_bytes, quotas }
     }
 
-    /// Bytes of data in the largest answer to who asks for so many events at
-    /// most; 0: as many as there may be.
+    /// Bytes of data in the largest answer of at most `limit` events; 0: of as
+    /// many as there may be.
     pub fn answer_bytes(&self, limit: u32) -> usize {
         let most = ANSWER_BYTES.saturating_add(self.event_bytes);
         match usize::try_from(limit) {
@@ -125,12 +125,12 @@ impl Fetcher {
 /// Whether an event may be told.
 type May<'m> = &'m (dyn Fn(&Message) -> bool + Sync);
 
-/// What an answer has room for.
+/// The room of an answer.
 struct Room<'m> {
     events: usize,
     bytes: usize,
     may: May<'m>,
-    /// What was read for it, as quotas count.
+    /// The reads for it, as quotas count.
     reads: &'m mut u64,
 }
 
@@ -143,15 +143,15 @@ impl Room<'_> {
         self.events -= 1;
         *self.reads += 1;
         self.bytes = self.bytes.saturating_sub(event.cost());
-        // What is denied takes its room too: one answer reads no more than it may hold.
+        // A denied event takes its room too: one answer reads no more than it may hold.
         if (self.may)(event) {
             fetched.events.push(event.clone().into());
         }
     }
 }
 
-/// What was read; nothing where another attempt may mend it, to be made when
-/// this returns. It is for the caller to say for how long.
+/// The result of a read; none where another attempt may succeed, which may
+/// begin when this returns. The caller decides for how long to try.
 async fn attempt<T>(read: impl Future<Output = Result<T, ReadError>>) -> Result<Option<T>, ReadError> {
     match read.await {
         Err(error @ (ReadError::TooManySubjects | ReadError::Refused(_))) => Err(error),
@@ -189,7 +189,7 @@ async fn history(
     // A void position is told at once: its page may have no room for events.
     'page: while room.is_left() || end.generation != journal.head().generation {
         let size = PageSize { events: room.events, bytes: room.bytes };
-        // What is read already is not read again.
+        // The reader continues where it was.
         let part = attempt(reader.next(upto, size)).await;
         *room.reads += QUESTION * reader.take_pages();
         let Some(part) = part? else { continue };

@@ -93,7 +93,7 @@ impl Node {
     /// are accepted once the node [runs](Self::run).
     ///
     /// # Errors
-    /// See [`NodeError`]; a broker that is away is none.
+    /// See [`NodeError`]; a broker that is away does not count as one.
     pub async fn bind(config: Config) -> Result<Self, NodeError> {
         config.validate()?;
         let limits = &config.limits;

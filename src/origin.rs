@@ -19,7 +19,7 @@ pub struct Origin {
     port: Option<u16>,
 }
 
-/// Why a text is no origin.
+/// Why a text is not an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadOrigin {
     /// There is no `://`.
@@ -28,10 +28,10 @@ pub enum BadOrigin {
     /// Something follows the port.
     #[error("has a path, a query or a user; an origin is scheme, host and port alone, as https://shop.example:8443")]
     Rest,
-    /// The host is none, or is written in Unicode.
+    /// The host is missing, or written in Unicode.
     #[error("has no host that a browser sends; write it in ASCII (punycode), as https://xn--bcher-kva.example")]
     Host,
-    /// The port is none.
+    /// The port is not a port.
     #[error("has no port between 1 and 65535 behind the colon")]
     Port,
 }
@@ -128,7 +128,7 @@ impl Rule {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins(Vec<Rule>);
 
-/// What the list says of an `Origin`.
+/// The answer of the list to an `Origin`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is the node's own; nothing has to be told to the browser.
@@ -143,7 +143,7 @@ impl Origins {
     /// Reads the list: origins, `https://*.shop.example`, `null`, or `*`.
     ///
     /// # Errors
-    /// The entry that is none, and why.
+    /// The entry that is not an origin, and why.
     pub fn parse<'t>(entries: impl IntoIterator<Item = &'t str>) -> Result<Self, (&'t str, BadOrigin)> {
         let rule = |entry: &'t str| match entry {
             "*" => Ok(Rule::Any),
@@ -172,8 +172,9 @@ impl Origins {
         self.0.is_empty()
     }
 
-    /// What the list says of a page of `origin` that asks the node called
-    /// `host`. With a list, a node's own origin has to be on it as well.
+    /// The answer of the list to a page of `origin` that asks the node under
+    /// the name `host`. With a list, a node's own origin has to be on it as
+    /// well.
     pub fn judge(&self, origin: &str, host: Option<&str>) -> Verdict {
         if self.is_any() || (origin == "null" && self.0.contains(&Rule::Null)) {
             return Verdict::Listed;

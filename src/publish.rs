@@ -39,8 +39,8 @@ pub struct Publisher {
 pub enum Sent {
     /// Nothing stores it: it is published.
     Live(Published),
-    /// It is published once this resolves. Whoever does not wait for that leaves
-    /// it to its fate.
+    /// The event is stored once this resolves. A caller that does not wait will
+    /// not learn whether it was.
     Stored(BoxFuture<'static, Result<Published, Refusal>>),
 }
 

@@ -15,9 +15,9 @@ use crate::{
     error::{Code, Refusal},
 };
 
-/// What a question to a stream costs, and a page that is read at NATS for it,
-/// in events: one round trip at the broker is worth some ten events that are
-/// handed out of memory.
+/// The cost of a question to a stream, and of a page that is read at NATS for
+/// it, in events: one round trip at the broker is worth some ten events that
+/// are handed out of memory.
 pub(crate) const QUESTION: u64 = 10;
 
 /// The rates of each user.
@@ -33,7 +33,7 @@ pub struct Quotas {
     start: Instant,
 }
 
-/// Whom something counts for; by default nobody in particular.
+/// The account that something counts for; by default nobody's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account(u64);
 
@@ -50,13 +50,13 @@ impl Quotas {
         })
     }
 
-    /// Whom a user's doings count for.
+    /// The account of a user.
     pub fn account(&self, user: Option<UserKey<'_>>) -> Account {
         // 0 stands for nobody.
         Account(user.map_or(0, |user| self.hasher.hash_one(user).max(1)))
     }
 
-    /// Whether a user may send one more event or request of so many bytes.
+    /// Counts one more event or request of `bytes` bytes, or refuses it.
     ///
     /// # Errors
     /// `rate_limited`.
@@ -74,7 +74,7 @@ impl Quotas {
         })
     }
 
-    /// Whether a user may ask so many streams a question. What is read for it is
+    /// Counts a question to `streams` streams, or refuses it. Its reads are
     /// [charged](Self::charge) later.
     ///
     /// # Errors
@@ -86,9 +86,9 @@ impl Quotas {
         })
     }
 
-    /// Counts what was read for a user. Returns how long they should wait before
-    /// more: none until half of the burst is used, so that who waits leaves room
-    /// for who is refused instead.
+    /// Counts reads for a user. Returns how long they should wait before more:
+    /// no time until half of the burst is used, so that those who wait leave
+    /// room for those who are refused instead.
     pub fn charge(&self, account: Account, reads: u64) -> Duration {
         match account {
             Account(0) => Duration::ZERO,

@@ -18,14 +18,14 @@ pub struct TokenBucket {
 }
 
 impl Rate {
-    /// So many per second on average, and so many at once. At least one each.
+    /// `per_second` on average, and `burst` at once; at least one each.
     pub fn new(per_second: u64, burst: u64) -> Self {
         let mut rate = Self { per_second: per_second.max(1), burst: 0 };
         rate.burst = rate.cost(burst.max(1));
         rate
     }
 
-    /// The nanoseconds that so many are worth.
+    /// The nanoseconds that `units` are worth.
     fn cost(self, units: u64) -> u64 {
         // Above 18 GB at once, too much whatever the rate.
         units.saturating_mul(1_000_000_000) / self.per_second
@@ -67,9 +67,9 @@ impl TokenBucket {
         Ok(())
     }
 
-    /// Takes note of some that happen whatever they come to. Returns how long to
-    /// wait until half of the burst is free again: who waits for so long leaves
-    /// room for those who [do not wait](Self::take).
+    /// Counts units that are used in any case. Returns how long to wait until
+    /// half of the burst is free again: callers that wait leave room for those
+    /// who [do not](Self::take).
     pub fn charge(&mut self, units: u64, now: Duration, rate: Rate) -> Duration {
         let now = nanos(now);
         self.used = self.used.max(now).saturating_add(rate.cost(units));
@@ -148,7 +148,7 @@ mod tests {
         let rate = Rate::new(1 << 20, 1 << 10);
         let mut meter = TokenBucket::default();
         let passed = (0..2_000).take_while(|_| meter.count(1, Duration::ZERO, rate)).count();
-        // What is rounded down is less than one part in nine hundred.
+        // The rounding takes less than one part in nine hundred.
         assert!((1_024..1_030).contains(&passed), "{passed}");
         assert!(!TokenBucket::default().count(u64::MAX, Duration::ZERO, rate));
     }

@@ -16,7 +16,7 @@ const PAUSE_AT_MOST: Duration = Duration::from_secs(600);
 /// several servers fail for a few in turns.
 const REASONS: usize = 16;
 
-/// What has been told of attempts that fail.
+/// The reasons that were logged for attempts that fail.
 #[derive(Debug, Default)]
 pub struct RetryLog {
     told: Vec<ToldReason>,

@@ -25,7 +25,7 @@ pub const SUBJECT_TOKENS: usize = 32;
 // A shape has a bit for each.
 const _: () = assert!(SUBJECT_TOKENS <= u32::BITS as usize);
 
-/// Why a text is no subject or pattern.
+/// Why a text is not a subject or pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSubject {
     /// Nothing there.
@@ -43,7 +43,8 @@ pub enum BadSubject {
     /// White space, control, bidirectional or other unprintable characters.
     #[error("has the character {0:?}; letters, digits and printable ASCII are allowed")]
     BadCharacter(char),
-    /// A mark at the start of a token, or behind what is no letter.
+    /// A mark at the start of a token, or behind a character that is not a
+    /// letter.
     #[error("has the mark {0:?} without a letter in front of it")]
     StrayMark(char),
     /// `*` or `>` inside a longer token.
@@ -67,7 +68,7 @@ impl Subject {
         Self::parse_within(text, SUBJECT_TOKENS)
     }
 
-    /// Parses a concrete subject of at most so many tokens.
+    /// Parses a concrete subject of at most `tokens` tokens.
     pub fn parse_within(text: &str, tokens: usize) -> Result<Self, BadSubject> {
         if check(text, tokens)? {
             return Err(BadSubject::Wildcard);
@@ -97,7 +98,7 @@ impl Pattern {
         Self::parse_within(text, SUBJECT_TOKENS)
     }
 
-    /// Parses a subject or pattern of at most so many tokens.
+    /// Parses a subject or pattern of at most `tokens` tokens.
     pub fn parse_within(text: &str, tokens: usize) -> Result<Self, BadSubject> {
         check(text, tokens)?;
         Ok(Self(text.into()))
@@ -149,7 +150,7 @@ impl Pattern {
         Shape::of(&self.0)
     }
 
-    /// The subject, where there is no wildcard.
+    /// The subject, unless the pattern has a wildcard.
     pub fn literal(&self) -> Option<Subject> {
         let wildcard = self.0.split('.').any(|token| matches!(token, "*" | ">"));
         (!wildcard).then(|| Subject(self.0.clone()))

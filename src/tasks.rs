@@ -96,7 +96,7 @@ impl Tasks {
     }
 
     fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
-        // What it comes to is known by the tracker.
+        // The tracker learns how the task ends.
         drop(self.runtime.spawn(self.tracker.track_future(task)));
     }
 

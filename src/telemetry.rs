@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
-/// What libraries may say below their warnings is noise to an operator:
+/// Levels of libraries. Below their warnings they write noise to an operator:
 /// async-nats, for one, logs each of its events at INFO.
 const QUIET: &str = "async_nats=warn,hyper=warn,rustls=warn";
 

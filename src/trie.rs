@@ -1,7 +1,7 @@
-//! Which values stand under the patterns that match a subject: one descent
-//! through the tokens instead of a comparison with every pattern. Tokens
-//! between two branches stand in one node, so that a pattern adds two nodes at
-//! most, whatever its length.
+//! Values by pattern, looked up by subject: one descent through the tokens
+//! instead of a comparison with every pattern. Tokens between two branches
+//! stand in one node, so that a pattern adds two nodes at most, whatever its
+//! length.
 
 mod node_map;
 
@@ -29,9 +29,9 @@ struct TrieNode<V> {
     here: Vec<V>,
     /// Values of patterns that end there with `>`.
     tail: Vec<V>,
-    /// What follows with `*`.
+    /// The node behind `*`.
     any: Option<Box<TrieNode<V>>>,
-    /// What follows with other tokens.
+    /// The nodes behind other tokens.
     children: NodeMap<TrieNode<V>>,
 }
 
@@ -102,7 +102,7 @@ impl<V> TrieNode<V> {
         if tail { &mut self.tail } else { &mut self.here }
     }
 
-    /// The node in which these tokens end, made where there is none.
+    /// The node in which these tokens end, made where it is missing.
     fn grow(&mut self, mut tokens: &str) -> &mut Self {
         let mut node = self;
         loop {
@@ -123,7 +123,7 @@ impl<V> TrieNode<V> {
         }
     }
 
-    /// Makes a branch behind so many bytes of the run.
+    /// Makes a branch behind the first `at` bytes of the run.
     fn split(&mut self, at: usize) {
         let upper = Self::new(&self.run[..at]);
         let mut lower = mem::replace(self, upper);
@@ -204,8 +204,8 @@ impl<V> TrieNode<V> {
         found.or_else(|| self.tail.iter().find(|value| fits(value)))
     }
 
-    /// What of a subject's or a pattern's tokens comes behind the run; nothing where the run
-    /// does not match.
+    /// The tokens of a subject or pattern that come behind the run; none where the run does not
+    /// match.
     fn pass<'t>(&self, mut tokens: &'t str) -> Option<&'t str> {
         if self.run.is_empty() {
             return Some(tokens);
@@ -248,7 +248,7 @@ fn alike(run: &str, tokens: &str) -> usize {
     bytes.saturating_sub(1)
 }
 
-/// What follows the whole tokens that take so many bytes.
+/// The tokens behind the whole tokens that take `bytes` bytes.
 fn behind(tokens: &str, bytes: usize) -> &str {
     match bytes {
         0 => tokens,
@@ -263,7 +263,7 @@ mod tests {
     use super::*;
     use crate::subject::strategies::{pattern, subject};
 
-    /// What an allocation takes beyond its bytes, at most.
+    /// The most that an allocation takes beyond its bytes.
     const ALLOCATION: usize = 16;
 
     /// Bytes on the heap.

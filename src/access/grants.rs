@@ -1,7 +1,7 @@
-//! Who may do what. The configured grants of somebody's roles, filled with
-//! their claims, say which subjects they may subscribe to, publish to and ask;
-//! subjects of the messaging system, and those that streams republish on, are
-//! out of reach whatever is granted. Free of I/O.
+//! Grants: the rules of an identity. The configured grants of its roles, filled
+//! with its claims, say which subjects it may subscribe to, publish to and
+//! request; subjects of the messaging system, and those that streams republish
+//! on, are out of reach whatever is granted. Free of I/O.
 
 mod cover;
 mod explanation;
@@ -100,7 +100,8 @@ impl Grants {
         Self(Arc::new(Granted { classes, identity, effective_grants }))
     }
 
-    /// Whose they are. Claims were needed to grant, and are gone.
+    /// The identity that has the grants. Claims were needed to grant, and are
+    /// gone.
     pub fn identity(&self) -> &Identity {
         &self.0.identity
     }
@@ -227,7 +228,7 @@ impl Grants {
     }
 }
 
-/// Whose grants a message speaks of.
+/// The identity whose grants a message is about.
 struct Whose<'i>(&'i Identity);
 
 impl fmt::Display for Whose<'_> {

@@ -17,7 +17,7 @@ pub struct Identity {
     pub roles: Vec<String>,
     /// Identifier of the token (`jti`), where it has one.
     pub token_id: Option<String>,
-    /// Who issued the token (`iss`); nothing when anonymous.
+    /// The issuer of the token (`iss`); none when anonymous.
     pub issuer: Option<String>,
     /// When it was issued (`iat`), seconds since 1970, where it says so.
     pub issued_at: Option<u64>,
@@ -32,7 +32,7 @@ pub struct Identity {
 /// `u1` of two issuers is two users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UserKey<'a> {
-    /// Who issued the token (`iss`).
+    /// The issuer of the token (`iss`).
     pub issuer: &'a str,
     /// The user there, never empty.
     pub user: &'a str,
@@ -43,7 +43,7 @@ pub struct UserKey<'a> {
 pub struct UserFilter<'a> {
     /// The user; nothing: everybody.
     pub user: Option<&'a str>,
-    /// Who gave out the name; nothing: whatever issuer.
+    /// The issuer that gave out the name; none: any issuer.
     pub issuer: Option<&'a str>,
 }
 

@@ -16,7 +16,7 @@ use crate::{access::identity::Identity, sync::RwLock};
 use fingerprint::fingerprint;
 
 /// Revocations that are kept at most: some 15 MB with names of usual length.
-/// More is no longer an exception; let tokens live shorter instead.
+/// Above that, revoking has become the rule: let tokens live shorter instead.
 const MOST: usize = 65_536;
 
 /// The tokens that a revocation covers.
@@ -32,12 +32,12 @@ pub enum Revoked {
 /// One revocation.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Revocation {
-    /// Whose tokens.
+    /// The tokens that are revoked.
     #[serde(flatten)]
     pub what: Revoked,
-    /// Who issued them; absent: whatever issuer, as where there is one and in
-    /// what nodes say that know of none here. Those pass over it, and revoke
-    /// the name with every issuer.
+    /// The issuer of the tokens; absent: any issuer, as where only one is
+    /// configured, and in revocations of nodes that do not know this field.
+    /// Those nodes ignore it, and revoke the name for every issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<IssuerName>,
     /// When, seconds since 1970.
@@ -61,7 +61,7 @@ pub struct Revocations {
     known: watch::Sender<bool>,
 }
 
-/// Whose tokens, and of which issuer, or of any.
+/// The tokens that are revoked, and their issuer, or any.
 type Key = (Revoked, Option<IssuerName>);
 
 /// From when to when one stands.
@@ -71,7 +71,7 @@ struct KeptRevocation {
     at: u64,
     /// Seconds since 1970.
     until: u64,
-    /// What tells it from others; part of the [digest](Revocations::digest).
+    /// Differs for each revocation; part of the [digest](Revocations::digest).
     fingerprint: u64,
 }
 
@@ -82,8 +82,9 @@ impl Revocations {
         Self { list: RwLock::default(), leeway: leeway.as_secs(), known: watch::Sender::new(false) }
     }
 
-    /// Adds one. What is there stands for the longer of both terms, so that
-    /// nodes may learn of the same in any order. True when it says something new.
+    /// Adds a revocation. One that is there already is kept for the longer of
+    /// both terms, so that nodes may learn of the same in any order. Returns
+    /// whether anything changed.
     ///
     /// # Errors
     /// [`Full`].
@@ -312,7 +313,7 @@ mod tests {
             serde_json::to_value(of("us", user("u1", 1, 2))).expect("JSON"),
             json!({"user": "u1", "issuer": "us", "at": 1, "until": 2})
         );
-        // What a later version adds is passed over, as one before passes over the issuer.
+        // Fields of a later version are ignored, as an earlier version ignores the issuer.
         let later = json!({"user": "u1", "at": 1, "until": 2, "later": true});
         assert_eq!(serde_json::from_value::<Revocation>(later).expect("it reads"), user("u1", 1, 2));
     }

@@ -30,7 +30,8 @@ pub(crate) struct Budget {
 #[derive(Debug, Default)]
 struct HeldBytes {
     total: u64,
-    /// Who holds nothing is not there, so there are never more than connections.
+    /// A key that holds nothing has no entry, so there are never more entries
+    /// than connections.
     by_key: HashMap<u64, u64>,
 }
 
@@ -67,8 +68,9 @@ impl Budget {
         self.most
     }
 
-    /// Holds some more, as soon as there is room. What holds nothing gets what
-    /// it asks for however small its share: one answer always fits.
+    /// Holds `bytes` more, as soon as there is room. A holder that holds
+    /// nothing gets any number, however small its share: one answer always
+    /// fits.
     pub(crate) async fn take(&self, holder: Holder, bytes: u64) -> Result<(), Exhausted> {
         let mut why = Exhausted::Total;
         let taken = async {

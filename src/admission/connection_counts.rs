@@ -18,7 +18,7 @@ pub(crate) struct ConnectionCounts {
 }
 
 impl ConnectionCounts {
-    /// At most so many of each; 0: as many as come.
+    /// Counts with at most `most` connections per key; 0: no limit.
     pub(crate) fn new(most: u32) -> Self {
         Self { most, shards: std::array::from_fn(|_| Mutex::default()) }
     }

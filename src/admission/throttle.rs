@@ -11,8 +11,8 @@ use crate::{
 /// Keys whose meters share a lock, and compete for its places.
 const WAYS: usize = 8;
 
-/// With its places the table remembers 32,768 keys in half a megabyte. Who has
-/// more addresses than that is limited by what the node takes in all.
+/// With its places the table remembers 32,768 keys in half a megabyte. An
+/// attacker with more addresses is limited by the rates of the whole node.
 const SETS: usize = 4_096;
 
 /// A rate for each key.
@@ -35,7 +35,7 @@ struct Slot {
 }
 
 impl Throttle {
-    /// So many per second and key, and so many at once; 0 per second: no limit.
+    /// `per_second` for each key, and `burst` at once; 0 per second: no limit.
     pub(crate) fn new(per_second: u64, burst: u64) -> Self {
         let rate = (per_second > 0).then(|| Rate::new(per_second, burst));
         let sets = if rate.is_some() { SETS } else { 0 };
@@ -47,7 +47,7 @@ impl Throttle {
         self.with(key, |meter, rate| meter.admit(now, rate)).unwrap_or(true)
     }
 
-    /// Whether the key may, so many at once.
+    /// Takes `units` at once for a key.
     ///
     /// # Errors
     /// How long until it may.
@@ -60,12 +60,12 @@ impl Throttle {
         self.with(key, |meter, rate| meter.charge(units, now, rate)).unwrap_or_default()
     }
 
-    /// What was [taken](Self::take) did not happen.
+    /// Returns units that were [taken](Self::take) and not used.
     pub(crate) fn give_back(&self, key: u64, units: u64) {
         let _ = self.with(key, |meter, rate| meter.give_back(units, rate));
     }
 
-    /// Does something with the meter of a key; nothing where there is no limit.
+    /// Runs `act` on the meter of a key, unless the throttle has no limit.
     fn with<R>(&self, key: u64, act: impl FnOnce(&mut TokenBucket, Rate) -> R) -> Option<R> {
         let rate = self.rate?;
         let mut set = self.sets[key as usize % SETS].lock();

@@ -1,5 +1,5 @@
-//! What a node takes in from its broker: the events of all its feeds, in the
-//! order of their arrival, as many at a time as are there.
+//! Arrivals: the events that a node takes in from its broker, of all its feeds,
+//! in the order of their arrival, as many at a time as are there.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::{
     event::message::Message,
 };
 
-/// What one look at the broker brought.
+/// The arrivals of one read of the broker.
 #[derive(Debug, Default)]
 pub struct Arrived {
     /// Feeds that are open now: what is published from here on arrives.
@@ -19,7 +19,7 @@ pub struct Arrived {
     pub refused: Vec<FeedId>,
     /// Events of all feeds; the order within a feed is the order of arrival.
     pub(crate) events: VecDeque<(FeedId, Arc<Message>)>,
-    /// What streams have stored, in the order of arrival.
+    /// Events of streams, in the order of arrival.
     pub stored: Vec<(StreamIndex, Stored)>,
     /// Whether `events` stand feed by feed, being taken.
     sorted: bool,

@@ -1,5 +1,5 @@
-//! What is attempted at the broker and fails, now: connections, streams, and reads of
-//! streams. For the log and for operators; a reason here never holds a secret.
+//! Attempts at the broker that fail now: connections, streams, and reads of streams. For the log
+//! and for operators; a reason here never holds a secret.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,11 +32,11 @@ struct State {
     failed: BTreeMap<Attempted, Failed>,
     /// One for all, since all fail together: a reason is told once and not by each.
     log: RetryLog,
-    /// What the broker has refused lately, in its words.
+    /// Refusals of the broker lately, in its words.
     said: Vec<(Instant, String)>,
 }
 
-/// What an attempt is for.
+/// The purpose of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Attempted {
     /// The connection that publishes.
@@ -58,11 +58,11 @@ pub(crate) enum Attempted {
 /// Why an attempt has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cause {
-    /// Who was asked, without credentials; empty where that is told by the problem.
+    /// The server, without credentials; empty where the problem names it.
     pub(crate) server: String,
-    /// What is wrong.
+    /// The problem.
     pub(crate) problem: String,
-    /// What to do about it; empty where the problem says so.
+    /// The remedy; empty where the problem tells it.
     pub(crate) remedy: &'static str,
 }
 
@@ -83,15 +83,15 @@ struct Failed {
 /// A reason for which attempts fail, for operators.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failing {
-    /// What they are for, by name.
+    /// Names of the attempts.
     pub what: BTreeSet<String>,
     /// Which server was tried last, where it is about one.
     pub server: String,
-    /// What is wrong.
+    /// The problem.
     pub problem: String,
-    /// What to do about it, where the problem does not say so.
+    /// The remedy, where the problem does not tell it.
     pub remedy: &'static str,
-    /// How often the one that has failed most often has.
+    /// The attempts of the name that has failed most often.
     pub attempts: u64,
     /// When the next attempt is made; nothing where it is under way.
     pub next: Option<Duration>,
@@ -148,7 +148,7 @@ impl Attempts {
         state.log.is_due(said, now)
     }
 
-    /// What the broker has said lately that names a subject.
+    /// The last refusal of the broker that names a subject.
     pub(crate) fn said_of(&self, subject: &str) -> Option<String> {
         let now = Instant::now();
         let state = self.state.lock();
@@ -162,7 +162,8 @@ impl Attempts {
         self.state.lock().log.is_due(reason, Instant::now())
     }
 
-    /// What fails now, one for each remedy; `streams` are their names.
+    /// The attempts that fail now, one entry for each remedy; `streams` are the
+    /// names of streams.
     pub fn failing(&self, streams: &[String]) -> Vec<Failing> {
         let now = Instant::now();
         let mut failing: Vec<Failing> = Vec::new();

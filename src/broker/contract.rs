@@ -1,4 +1,4 @@
-//! What every broker does, and all that the floors above know of one.
+//! The contract of a broker: everything that the floors above know of one.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -22,10 +22,10 @@ use crate::{
     subject::Pattern,
 };
 
-/// A connection to a broker. What it delivers comes out of its [`Intake`]s.
+/// A connection to a broker. Its events come out of its [`Intake`]s.
 #[async_trait]
 pub trait Broker: fmt::Debug + Send + Sync {
-    /// What each subject promises.
+    /// The class of each subject.
     fn classes(&self) -> &Arc<Classes>;
 
     /// Whether the broker is there, now and as it changes.
@@ -41,10 +41,10 @@ pub trait Broker: fmt::Debug + Send + Sync {
         self.open(pattern)
     }
 
-    /// Follows a stream: once the feed is open, all that is stored arrives. What
-    /// gets lost on the way shows as a hole in its sequences, or, if it was the
-    /// last, by comparison with [`Self::stream_state`]. An intake tells again
-    /// that the feed is open whenever something may have been lost.
+    /// Follows a stream: once the feed is open, every stored event arrives. An
+    /// event that is lost on the way shows as a hole in the sequences, or, if
+    /// it was the last, by comparison with [`Self::stream_state`]. An intake
+    /// tells again that the feed is open whenever something may have been lost.
     fn tail(&self, stream: StreamIndex) -> Feed;
 
     /// Publishes one event that nothing stores.
@@ -69,8 +69,8 @@ pub trait Broker: fmt::Debug + Send + Sync {
         self.submit(stream, message).await?.await
     }
 
-    /// Reads a page of what a stream keeps. Whoever answers may lag behind the
-    /// stream: only what [`Page::through`] covers is certain.
+    /// Reads a page of a stream. The server that answers may lag behind the
+    /// stream: only sequences that [`Page::through`] covers are certain.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -89,7 +89,7 @@ pub trait Broker: fmt::Debug + Send + Sync {
     /// See [`ReadError`].
     async fn read_leader(&self, stream: StreamIndex, from: u64) -> Result<Page, ReadError>;
 
-    /// What a stream is now, certain as of the question.
+    /// The state of a stream, certain as of the question.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -103,8 +103,9 @@ pub trait Broker: fmt::Debug + Send + Sync {
     /// See [`ReadError`].
     async fn deleted_through(&self, stream: StreamIndex, from: u64, to: u64) -> Result<Option<u64>, ReadError>;
 
-    /// What a stream is now, and all its sequences behind the first without an
-    /// event, ascending. As long as there are: whoever asks knows how many.
+    /// The state of a stream, and all its sequences behind the first without an
+    /// event, ascending. The list has no bound: the caller knows the number of
+    /// holes beforehand.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -120,8 +121,9 @@ pub trait Broker: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// Asks whoever listens on a subject, and waits at most so long for the first
-    /// answer. Where services cannot be reached, nobody listens.
+    /// Asks the services on a subject, and waits at most `wait` for the first
+    /// answer. A broker that cannot reach services answers as if nobody
+    /// listened.
     ///
     /// # Errors
     /// See [`RequestError`].
@@ -145,8 +147,8 @@ pub type Acknowledgement = BoxFuture<'static, Result<Receipt, PublishError>>;
 /// with one intake.
 #[async_trait]
 pub trait Intake: fmt::Debug + Send {
-    /// Waits until something has arrived. What nobody reads stays with the
-    /// broker as long as that has room.
+    /// Waits until something has arrived. Events that are not read stay with
+    /// the broker as long as it has room.
     async fn next(&mut self, arrived: &mut Arrived);
 
     /// Whether it reads a socket, so that each look wakes somebody up.

@@ -1,5 +1,5 @@
-//! What the broker does not give this node although it is there: subscriptions
-//! that it refuses, and streams that are no longer as they have to be.
+//! Degradations: subscriptions that a connected broker refuses this node, and
+//! streams that are no longer as they have to be.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use crate::{
     sync::{Mutex, rank},
 };
 
-/// What is not as it should be, now.
+/// The degradations that hold now.
 #[derive(Debug)]
 pub struct Degraded {
     state: Mutex<State, { rank::DEGRADED }>,
@@ -57,13 +57,13 @@ impl Degraded {
         self.state.lock().refused.iter().filter(|feed| feed.is_pattern()).count()
     }
 
-    /// The streams that the broker does not let this node follow. What they store
-    /// is read from them instead, and comes late.
+    /// The streams that the broker does not let this node follow. Their events
+    /// are read from the stream instead, and come late.
     pub fn streams(&self) -> Vec<StreamIndex> {
         self.state.lock().refused.iter().filter_map(|feed| feed.stream()).collect()
     }
 
-    /// What the broker refuses of what the node needs for itself.
+    /// The node's own feeds that the broker refuses.
     pub fn own(&self) -> Vec<&'static str> {
         self.state.lock().refused.iter().filter_map(|feed| feed.purpose()).collect()
     }

@@ -1,4 +1,5 @@
-//! What this node wants of its broker: a pattern, or a stream.
+//! Feeds: subscriptions of this node at its broker, to a pattern or to a
+//! stream.
 
 use std::{
     fmt,
@@ -18,16 +19,17 @@ pub struct FeedId(pub(crate) u64);
 /// it. No node opens as many feeds.
 const STREAM_SHIFT: u32 = 48;
 
-/// What is no feed: answers to what this node asked a server.
+/// The id of answers to what this node asked a server. The ids from here on
+/// belong to subscriptions of the node's own, not to feeds.
 const ANSWERS: u64 = 1 << 62;
 
-/// What is no feed either: answers to what clients asked services.
+/// Answers to what clients asked services.
 const REPLIES: u64 = ANSWERS | 1;
 
-/// Nor is this: what streams say of what this node publishes.
+/// Answers of streams to what this node publishes.
 const ACKS: u64 = ANSWERS | 2;
 
-/// What the connection that publishes is subscribed to.
+/// The subscriptions of the connection that publishes.
 const CONTROL: u64 = ANSWERS | 3;
 const INBOX: u64 = ANSWERS | 4;
 
@@ -57,7 +59,7 @@ impl FeedId {
         self.0 < 1 << STREAM_SHIFT
     }
 
-    /// What a feed of the node's own is for.
+    /// The purpose of one of the node's own subscriptions.
     pub(crate) fn purpose(self) -> Option<&'static str> {
         match self.0 {
             ANSWERS => Some("reads of streams"),
@@ -95,7 +97,7 @@ pub struct Feed {
     at: Arc<dyn Feeds>,
 }
 
-/// What can end a feed.
+/// The owner of feeds, which ends them.
 pub(crate) trait Feeds: fmt::Debug + Send + Sync {
     /// Its events are not wanted any more.
     fn close(&self, feed: FeedId);

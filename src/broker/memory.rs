@@ -183,7 +183,7 @@ impl Memory {
         let State { streams, waiting, bytes, .. } = &mut *state;
         let MemoryStream { store, followed } = &mut streams[stream.0];
         let (receipt, event) = store.add(message, id);
-        // What there is no room for is missed, and read from the stream later.
+        // An event without room here is missed, and read from the stream later.
         if let Some(event) = event.filter(|_| *followed && *bytes < WAITING_BYTES) {
             *bytes += event.cost();
             waiting.stored.push((stream, Stored::new(receipt.seq, Some(event))));

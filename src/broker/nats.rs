@@ -98,7 +98,7 @@ struct Nats {
     streams: Arc<[Arc<str>]>,
     /// Where each of them republishes.
     tails: Vec<Pattern>,
-    /// What each of them has to be.
+    /// The settings that each of them has to have.
     wanted: Vec<Wanted>,
     /// Whether it is known to be so.
     settled: Vec<AtomicBool>,
@@ -131,7 +131,7 @@ pub(crate) async fn connect(
     let nats = &config.broker.nats;
     tracing::info!(servers = options::shown(nats), "connecting to NATS");
     let connections = nats.read_connections();
-    // What is stored leaves by one more, on which nothing but acknowledgements comes in.
+    // Stored events leave by one more connection, on which nothing but acknowledgements comes in.
     let stores = !config.streams.is_empty();
     let state = Arc::new(BrokerState::away(1 + connections + usize::from(stores), metrics.clone()));
     let client = options::connect(&access, nats, metrics, &state).await?;
@@ -255,7 +255,7 @@ impl Broker for Nats {
                         settled.store(true, Ordering::Relaxed);
                         break;
                     }
-                    // Why there is no connection is told where it is made.
+                    // The connection tells why it is away.
                     Err(StreamError::Away) => self.failures.attempts().clear(what),
                     Err(error) if error.retryable() => {
                         let cause = Cause::of(&self.failures.explained(error));

@@ -28,15 +28,15 @@ pub enum RequestError {
     /// The answer is larger than what clients may be sent.
     #[error("the answer is too large")]
     AnswerTooLarge,
-    /// The answer claims to be an envelope and is none.
+    /// The answer claims to be an envelope and cannot be read as one.
     #[error("the answer is no envelope")]
     Unreadable,
     /// The service answered with an error (NATS ADR-32).
     #[error("the service answers {code}: {text}")]
     Service {
-        /// What it calls the error.
+        /// The service's name for the error.
         code: String,
-        /// What it says of it.
+        /// The service's text.
         text: String,
     },
 }

@@ -36,9 +36,9 @@ impl Link {
 /// One of the connections that the broker consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BrokerPart {
-    /// What this node publishes goes there.
+    /// The connection that publishes.
     Publishing,
-    /// Events come from there, or acknowledgements.
+    /// A connection that reads events, or acknowledgements.
     Reading(usize),
 }
 
@@ -60,7 +60,7 @@ impl BrokerState {
         Self::new(Link::Up, 0, metrics)
     }
 
-    /// A broker of so many connections, at most 64, none of them there yet.
+    /// A broker of `parts` connections, at most 64, all of them away.
     pub(crate) fn away(parts: usize, metrics: Arc<Metrics>) -> Self {
         Self::new(Link::Starting, u64::MAX >> (64 - parts.clamp(1, 64)), metrics)
     }
@@ -71,12 +71,12 @@ impl BrokerState {
         Self { link, away, degraded, attempts: Arc::default(), metrics }
     }
 
-    /// What it does not give although it is there.
+    /// The degradations of a connected broker.
     pub fn degraded(&self) -> &Arc<Degraded> {
         &self.degraded
     }
 
-    /// What is attempted there and fails.
+    /// The attempts that fail.
     pub fn attempts(&self) -> &Arc<Attempts> {
         &self.attempts
     }

@@ -1,5 +1,5 @@
-//! What streams keep, and how it is asked for: the same questions to JetStream
-//! and to the streams of this process.
+//! Stored events and the questions about them: the same for JetStream and for
+//! the streams of this process.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
 pub struct Stored {
     /// From 1, without holes as the stream stores them.
     pub seq: u64,
-    /// What is stored there; nothing when it can be no event for clients.
+    /// The event; none when it cannot be one for clients.
     pub event: Option<Arc<Message>>,
     /// Whether its headers say that the stream has dropped older events for it:
     /// a rollup, or the marker of a subject whose events have ended.
@@ -27,7 +27,7 @@ impl Stored {
     }
 }
 
-/// What a stream is at one moment.
+/// The state of a stream at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamState {
     /// When it was created, nanoseconds since the Unix epoch: another one says
@@ -68,7 +68,7 @@ pub enum Query {
     /// The newest event of each subject that a pattern matches, as they were
     /// at the sequence `upto`, of those from the sequence `from` on.
     Newest {
-        /// What matches.
+        /// The patterns, any of which has to match.
         patterns: Vec<Pattern>,
         /// Events behind it do not count.
         upto: u64,
@@ -77,7 +77,7 @@ pub enum Query {
     },
 }
 
-/// What a page is read for.
+/// The purpose of reading a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The node follows the stream: what it lacks, every client waits for, so
@@ -90,7 +90,8 @@ pub enum Purpose {
 /// A part of the answer, in sequence order.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// What there is. A sequence that is missing between others is not stored.
+    /// The events that are stored. A sequence that is missing between others is
+    /// not stored.
     pub events: Vec<Stored>,
     /// How far the answer reaches: every sequence that is asked for, up to
     /// here, is among `events`. 0 when nothing was found.

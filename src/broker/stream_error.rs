@@ -50,7 +50,7 @@ pub enum StreamError {
     /// The server is too old.
     #[error("nats-server {found} is too old for stored events; install 2.11 or newer, better 2.12")]
     Outdated {
-        /// What the server says it is.
+        /// The server's version, in its words.
         found: String,
     },
     /// The stream does not exist.
@@ -78,7 +78,7 @@ pub enum StreamError {
     Unreadable {
         /// Where the request went.
         subject: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
 }
@@ -99,11 +99,11 @@ pub struct Differences(pub Vec<Difference>);
 pub struct Difference {
     /// Its name in JetStream.
     pub setting: &'static str,
-    /// What it is.
+    /// The value that it has.
     pub found: String,
-    /// What it has to be.
+    /// The value that it has to have.
     pub wanted: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 

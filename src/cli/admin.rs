@@ -23,7 +23,7 @@ pub(crate) enum AdminVerb {
         node: InternalNodeArgs,
         #[command(flatten)]
         whom: TargetArgs,
-        /// Who issued the token of the user, or the token; needed where several
+        /// Issuer of the user's token, or of the token; needed where several
         /// issuers are configured.
         #[arg(long, value_name = "NAME", conflicts_with = "connection")]
         issuer: Option<String>,
@@ -41,7 +41,7 @@ pub(crate) enum AdminVerb {
         /// The user.
         #[arg(long)]
         user: String,
-        /// Who issued the user's token; needed where several issuers are configured.
+        /// Issuer of the user's token; needed where several issuers are configured.
         #[arg(long, value_name = "NAME")]
         issuer: Option<String>,
         /// Why, for the log.
@@ -80,7 +80,7 @@ pub(crate) struct InternalNodeArgs {
     /// The internal address of any node.
     #[arg(long, value_name = "ADDR", env = "NOTIFIER_SERVER__INTERNAL_LISTEN", default_value = "127.0.0.1:9090")]
     internal: SocketAddr,
-    /// What the internal listener wants to see, if it does.
+    /// Token of the internal listener, if that asks for one.
     #[arg(long, value_name = "TOKEN", env = "NOTIFIER_SERVER__INTERNAL_TOKEN", hide_env_values = true)]
     internal_token: Option<String>,
 }

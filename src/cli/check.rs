@@ -22,7 +22,7 @@ pub(crate) fn check(settings: &SettingsArgs) -> ExitCode {
     }
 }
 
-/// What only the files say that the settings name.
+/// Errors of the files that the settings name.
 fn unusable(config: &Config) -> Option<ConfigError> {
     let metrics = Metrics::new().ok()?;
     Auth::new(&config.auth, Arc::new(metrics)).err()

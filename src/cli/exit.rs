@@ -1,4 +1,4 @@
-//! What a verb says last, and its exit code.
+//! The last line of a verb, and its exit code.
 
 use std::{
     fmt::Display,
@@ -11,7 +11,8 @@ use crate::{config::ConfigError, node::NodeError};
 /// Exit code for a configuration that does not hold (`EX_CONFIG` of sysexits.h).
 const BAD_CONFIG: u8 = 78;
 
-/// One line on standard output. Whoever closed it has heard enough.
+/// Writes one line to standard output. A reader that has closed it has heard
+/// enough.
 pub(crate) fn say(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }

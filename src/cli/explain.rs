@@ -34,7 +34,7 @@ pub(crate) struct ExplainArgs {
     /// Their token. Without it, roles and claims, somebody without a token.
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["role", "claim", "issuer"])]
     token: Option<String>,
-    /// Who issued the token of somebody whose token is not at hand; needed where
+    /// Issuer of the token of somebody whose token is not at hand; needed where
     /// several issuers are configured.
     #[arg(long, value_name = "NAME")]
     issuer: Option<String>,
@@ -47,10 +47,10 @@ pub(crate) struct ExplainArgs {
     /// Print JSON, as the node's own answer to operators.
     #[arg(long)]
     json: bool,
-    /// What they want to do: `subscribe`, `publish` or `request`.
+    /// Action: `subscribe`, `publish` or `request`.
     #[arg(value_parser = verb)]
     verb: Action,
-    /// With which subject or pattern.
+    /// Subject or pattern of the action.
     subject: String,
 }
 
@@ -76,10 +76,11 @@ pub(crate) async fn explain(args: &ExplainArgs) -> ExitCode {
 }
 
 impl ExplainArgs {
-    /// What they may do of whom the flags tell; without any, somebody without a token.
+    /// The grants of the identity that the flags describe; without flags, of a client without a
+    /// token.
     async fn grants(&self, config: &Config, classes: Arc<Classes>) -> Result<Grants, Box<dyn Error>> {
         if self.token.is_some() {
-            // What was revoked only nodes know.
+            // Only nodes know the revocations.
             let metrics = Arc::new(Metrics::new()?);
             let (auth, keepers) = Auth::new(&config.auth, metrics.clone())?;
             let tasks = Tasks::new(metrics);
@@ -97,7 +98,7 @@ impl ExplainArgs {
         let claims: Map<String, Value> =
             self.claim.iter().map(|ClaimArg(key, value)| (key.clone(), value.clone())).collect();
         let user = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
-        // Whoever has a token has one that ends.
+        // A client with a token has one that ends.
         let expires_at = Some(u64::MAX);
         let issuer = self.issuer(config)?;
         Ok(rules.grant(Identity {
@@ -110,7 +111,7 @@ impl ExplainArgs {
         })?)
     }
 
-    /// Whose token they have: of several issuers the one that is named.
+    /// The issuer of the token: of several the one that is named.
     fn issuer(&self, config: &Config) -> Result<Option<String>, String> {
         let known = || config.auth.issuers.iter().map(|issuer| &issuer.issuer);
         match &self.issuer {

@@ -38,7 +38,7 @@ pub(crate) struct PubArgs {
     /// Identifier of the event.
     #[arg(long)]
     id: Option<String>,
-    /// What happened, as shop.cart.changed.
+    /// Type of the event, as shop.cart.changed.
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
     /// Media type of the data.
@@ -56,7 +56,7 @@ pub(crate) struct SubArgs {
     /// One JSON object per event and line, for pipes.
     #[arg(long)]
     json: bool,
-    /// End after so many events.
+    /// End after this many events.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// Resume behind this position of a stream; repeat it for several.
@@ -82,7 +82,7 @@ pub(crate) struct HistoryArgs {
     /// The newest event of each subject instead of all.
     #[arg(long)]
     last: bool,
-    /// End after so many events.
+    /// End after this many events.
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
 }

@@ -66,7 +66,7 @@ impl SettingsArgs {
             }),
         };
         let file = self.config.as_deref().map(SettingsFile::read).transpose()?;
-        // A variable that is not UTF-8 is none of ours: our values are text.
+        // A variable that is not UTF-8 is not ours: our values are text.
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let config = config::load(file.as_ref(), environment, &flags)?;

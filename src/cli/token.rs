@@ -49,7 +49,7 @@ pub(crate) struct TokenArgs {
     /// A role; repeat it for several.
     #[arg(long, value_name = "NAME")]
     role: Vec<String>,
-    /// Another claim, KEY=VALUE: a value that is no JSON is text. Repeat it for several.
+    /// Another claim, KEY=VALUE: a value that is not JSON is text. Repeat it for several.
     #[arg(long = "claim", value_name = "KEY=VALUE")]
     claims: Vec<ClaimArg>,
     /// How long the token holds.
@@ -80,7 +80,7 @@ impl FromStr for ClaimArg {
     }
 }
 
-/// Why there is no token.
+/// Why a token cannot be made.
 #[derive(Debug, thiserror::Error)]
 enum TokenCommandError {
     #[error(transparent)]

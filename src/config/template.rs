@@ -15,17 +15,17 @@ const NAME_LENGTH: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Template {
     text: Box<str>,
-    /// The pattern, where there is no blank.
+    /// The pattern, of a template without blanks.
     fixed: Option<Pattern>,
 }
 
 /// Reason for which a text is not a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadTemplate {
-    /// What is written around the blanks is no pattern.
+    /// The text around the blanks does not make a pattern.
     #[error(transparent)]
     Pattern(#[from] BadSubject),
-    /// Braces that are no blank.
+    /// Braces that do not make a blank.
     #[error(
         "has `{0}`, which is no blank; write {{claim}} as a whole token, the claim's name being 1 to {NAME_LENGTH} \
          letters, digits, `-` or `_`"

@@ -23,9 +23,9 @@ pub(crate) const TOGETHER: usize = 128;
 pub struct NodeMessage {
     /// Which running node says so; a restart makes another one of it.
     pub from: String,
-    /// Who gave out the names in the order; absent: whatever issuer. It stands
-    /// beside the order because nodes that know of none pass over it here, and
-    /// do it for every issuer.
+    /// The issuer that gave out the names in the command; absent: any issuer.
+    /// The field stands beside the command because nodes that do not know it
+    /// ignore it here, and apply the command for every issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<IssuerName>,
     /// The command.
@@ -52,7 +52,7 @@ pub enum Command {
     List {
         /// Of this user only.
         user: Option<Name>,
-        /// At most so many.
+        /// The most that are listed.
         most: usize,
     },
     /// Say what you have revoked, if it comes to something else.

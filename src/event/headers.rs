@@ -16,8 +16,8 @@ pub const ENVELOPE: &str = "application/vnd.notifier.v1.envelope+protobuf";
 /// JetStream's de-duplication identifier. It is compared over a whole stream,
 /// so that of a client's event is made by the node.
 pub const MSG_ID: &str = "Nats-Msg-Id";
-/// What a client calls its event, percent-encoded. Only nodes write it, so it is
-/// understood in this spelling alone.
+/// The client's own id of its event, percent-encoded. Only nodes write this
+/// header, so only this spelling is understood.
 pub const CLIENT_ID: &str = "Notifier-Id";
 /// Makes of a message an order to JetStream (ADR-51): it publishes the event
 /// itself when that is due, to the subject that the order names.
@@ -42,12 +42,12 @@ impl HeaderReader {
 
     /// Puts an event together from its headers and payload. Where a header
     /// stands several times, call `headers` so that the last one comes last:
-    /// it counts, because what a server adds it appends. What a client calls its
-    /// event counts most; the names of NATS and HTTP, spelled as here, count more
+    /// the last one counts, because a server appends its own. The client's own
+    /// id counts most; the names of NATS and HTTP, spelled as here, count more
     /// than other spellings and `ce-*`, in whatever order they come.
     ///
     /// # Errors
-    /// When the payload claims to be an envelope and is none.
+    /// When the payload claims to be an envelope and cannot be read as one.
     pub fn read<'h>(
         &self,
         headers: impl Iterator<Item = (&'h str, &'h str)>,

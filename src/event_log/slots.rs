@@ -1,5 +1,6 @@
-//! Events in sequence order, in one piece of memory. What leaves from the
-//! middle leaves a hole; holes never outnumber the events. Free of I/O.
+//! Events in sequence order, in one piece of memory. An event that is taken
+//! from the middle leaves a hole; holes never outnumber the events. Free of
+//! I/O.
 
 use std::collections::VecDeque;
 
@@ -13,7 +14,7 @@ const SPARE: usize = 64;
 pub(crate) struct Entry<V> {
     /// Where it happened.
     pub(crate) subject: Subject,
-    /// What it counts.
+    /// The bytes that the event counts.
     pub(crate) bytes: usize,
     /// The event.
     pub(crate) value: V,
@@ -57,7 +58,7 @@ impl<V> Slots<V> {
         self.len
     }
 
-    /// What they count together.
+    /// The bytes that all events count.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

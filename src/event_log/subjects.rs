@@ -95,7 +95,7 @@ impl SubjectIndex {
         self.subjects.range::<str, _>((Bound::Included(key), Bound::Unbounded))
     }
 
-    /// Whether there is no subject.
+    /// Whether the list of subjects is empty.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.subjects.is_empty()
@@ -200,7 +200,8 @@ fn place(pattern: &str, subject: &str, key: &mut String) -> SubjectPlace {
 fn behind(subject: &str, star: Option<usize>, key: &mut String) -> SubjectPlace {
     let Some(end) = star else { return SubjectPlace::Behind };
     key.clear();
-    // What follows a dot in ASCII ends all that begins with the same tokens.
+    // In ASCII `/` follows the dot, and so every subject that begins with the
+    // same tokens.
     key.extend([&subject[..end], "/"]);
     SubjectPlace::Before
 }

@@ -181,7 +181,7 @@ fn the_first_values_of_very_many_are_found_without_a_look_at_all() {
     }
 }
 
-/// Whatever is asked for: the bound counts what is looked at, not what is found.
+/// The bound counts the events that are looked at, not those that are found.
 #[test]
 fn no_page_looks_at_more_than_it_may() {
     let log = crowd();

@@ -1,6 +1,6 @@
-//! The JSON form of a client's frames, as they are read: what nobody knows is
-//! passed over, because a newer client may send it. A field that stands one
-//! level too high is no such thing: it would be lost without a word.
+//! The JSON form of a client's frames, as they are read: unknown fields are
+//! passed over, because a newer client may send them. A field that stands one
+//! level too high is refused instead: it would be lost without a word.
 
 use std::{fmt, marker::PhantomData};
 
@@ -13,14 +13,15 @@ use crate::proto::generated::{
     ClientFrame, Connect, Fetch, Pong, Publish, Refresh, Request, Subscribe, Unsubscribe, client_frame::Body,
 };
 
-/// What a client may say of an event. `subject` is a field of the frames
-/// themselves, and `stream` and `seq` are passed over inside an event as well.
+/// The fields of an event that clients may set. `subject` is a field of the
+/// frames themselves, and `stream` and `seq` are passed over inside an event as
+/// well.
 const EVENT: &[&str] = &["data", "dataBase64", "id", "type", "source", "contentType", "headers", "time"];
 
-/// What a position is made of.
+/// The fields of a position.
 const POSITION: &[&str] = &["stream", "epoch", "seq"];
 
-/// What one of `connect.subscriptions` is made of. A client's name and version
+/// The fields of one of `connect.subscriptions`. A client's name and version
 /// change nothing, wherever they stand.
 const SUBSCRIPTION: &[&str] = &["subject", "after", "snapshot"];
 
@@ -70,7 +71,7 @@ trait JsonBody: Default + Into<Body> {
     fn read<'de, M: MapAccess<'de>>(&mut self, field: usize, map: &mut M) -> Result<(), M::Error>;
 }
 
-/// What a key is to a body.
+/// The meaning of a key in a body.
 enum BodyKey {
     Field(usize),
     Deeper(&'static str),

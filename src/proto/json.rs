@@ -312,7 +312,7 @@ mod tests {
             // As deep as it may be, and with more beside it.
             (format!("[[],{}]", nested(DATA_DEPTH - 1)), true),
             (format!("[[],{}]", nested(DATA_DEPTH)), false),
-            // What closes in a string closes nothing.
+            // A bracket in a string closes nothing.
             (format!("[[\"]]\",{}]]", nested(DATA_DEPTH - 1)), false),
         ];
         for (data, embedded) in rows {

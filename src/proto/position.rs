@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr};
 
 use crate::proto::generated::Position;
 
-/// What every sequence in a position is below: beyond it JSON parsers do not tell
-/// one from the next.
+/// The limit of sequences in positions: from here on JSON parsers do not tell
+/// one number from the next.
 const SEQ_LIMIT: u64 = 1 << 53;
 
 impl Position {
@@ -16,7 +16,7 @@ impl Position {
     }
 }
 
-/// A text that is no position.
+/// A text that is not a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is no position; write it as STREAM/EPOCH/SEQ")]
 pub struct BadPosition;

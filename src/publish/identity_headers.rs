@@ -10,17 +10,17 @@ use crate::{access::identity::Identity, socket::ConnectionId};
 /// The user, empty for somebody without a token. Always there: what comes
 /// without it was not sent by a client.
 pub(crate) const USER: &str = "Notifier-User";
-/// Who issued the user's token: only together they say who it is. Absent for
-/// somebody without a token.
+/// The issuer of the user's token: a user is a name and its issuer. Absent for
+/// clients without a token.
 pub(crate) const ISSUER: &str = "Notifier-Issuer";
 /// Roles, joined by commas; absent where there are none.
 pub(crate) const ROLES: &str = "Notifier-Roles";
 /// The WebSocket connection, as `welcome.connection`; absent over HTTP.
 pub(crate) const CONNECTION: &str = "Notifier-Connection";
 
-/// What is percent-encoded, and all that is not ASCII, as in CloudEvents'
-/// headers. A space is, because whoever reads a header trims it: ` root` must
-/// not become `root`. A comma is, because it stands between roles.
+/// Characters that are percent-encoded, beside all that are not ASCII, as in
+/// CloudEvents' headers. A space is, because readers of headers trim it: `
+/// root` must not become `root`. A comma is, because it stands between roles.
 const SPECIAL: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b',');
 
 /// Adds the identity of the sender, over whatever stands there.

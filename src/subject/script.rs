@@ -1,6 +1,6 @@
-//! What words are written with beside letters and digits: marks, as the vowel
-//! signs and tones of Hindi, Thai or Tamil, and accents that follow their
-//! letter. And what shows nothing of itself. Free of I/O.
+//! Characters of words beside letters and digits: marks, as the vowel signs and
+//! tones of Hindi, Thai or Tamil, and accents that follow their letter. And
+//! characters that are invisible. Free of I/O.
 
 use icu_properties::{
     CodePointMapData, CodePointSetData,
@@ -8,7 +8,7 @@ use icu_properties::{
 };
 
 /// Whether a character is a mark that stands by its letter (Mn) or takes room
-/// beside it (Mc). Marks that enclose a letter (Me) are no part of words.
+/// beside it (Mc). Marks that enclose a letter (Me) do not belong to words.
 pub(crate) fn is_mark(character: char) -> bool {
     let category = CodePointMapData::<GeneralCategory>::new().get(character);
     matches!(category, GeneralCategory::NonspacingMark | GeneralCategory::SpacingMark)

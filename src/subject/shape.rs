@@ -2,8 +2,8 @@
 //! wildcards. For one subject at most one pattern of a shape matches, and the
 //! subject says which that is.
 
-/// Wildcards of a pattern. What two patterns of one shape differ in are tokens
-/// that are no wildcards.
+/// Wildcards of a pattern. Two patterns of one shape differ only in tokens that
+/// are not wildcards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// A bit for each token that is `*`, the first token lowest.
@@ -29,8 +29,8 @@ impl Shape {
         (shape.stars != 0 || shape.tail).then_some(shape)
     }
 
-    /// Writes the one pattern of this shape that matches a subject of so many
-    /// tokens; false when there is none.
+    /// Writes the one pattern of this shape that matches a subject of `tokens`
+    /// tokens; false where none does.
     pub(crate) fn write(self, subject: &str, tokens: usize, pattern: &mut String) -> bool {
         let own = usize::from(self.tokens);
         if tokens < own || (tokens > own && !self.tail) {

@@ -1,4 +1,4 @@
-//! What is a subject, and which pattern matches what.
+//! Texts that are subjects, and patterns that match them.
 
 use proptest::prelude::*;
 

@@ -1,5 +1,5 @@
 //! The same for models. A step is what happens between two points at which another task may go on: before a lock is
-//! taken, before and after it is given back, and wherever a task waits. What tokio's channels and notifications do is
+//! taken, before and after it is given back, and wherever a task waits. A call of tokio's channels and notifications is
 //! one step each.
 
 use std::{
@@ -24,8 +24,8 @@ pub(crate) use shuttle::sync::{
     RwLock as RawRwLock, RwLockReadGuard as RawReadGuard, RwLockWriteGuard as RawWriteGuard,
 };
 
-/// What takes less is over at any later step. What takes longer ends when a model says so: so nothing is put right by
-/// somebody who looks again after seconds.
+/// A shorter wait is over at any later step. A longer one ends when a model says so: so nothing is put right by a task
+/// that looks again after seconds.
 const SOON: Duration = Duration::from_secs(1);
 
 shuttle::lazy_static! {
@@ -134,7 +134,7 @@ impl<T> DerefMut for RawMutexGuard<'_, T> {
 impl Drop for YieldOnDrop {
     fn drop(&mut self) {
         if !thread::panicking() {
-            // Whoever looks at something shared lets others go on before.
+            // A look at something shared lets others go on before.
             AtomicBool::new(false).load(Ordering::SeqCst);
         }
     }

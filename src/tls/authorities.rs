@@ -1,5 +1,5 @@
-//! Whom this node trusts where it is the client: the authorities of a file, or
-//! the system's.
+//! The certificate authorities that this node trusts as a client: those of a
+//! file, or the system's.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::tls::pem::read_pem;
 pub struct BadAuthorities {
     /// Which file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The problem of the file.
     pub problem: String,
 }
 

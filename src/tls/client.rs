@@ -14,7 +14,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::tls::{authorities::authorities, pem::read_pem};
 
-/// Whose certificates a client takes.
+/// The authorities whose certificates a client accepts.
 #[derive(Clone, Debug, Default)]
 pub enum Trust {
     /// Those that the system's authorities vouch for.

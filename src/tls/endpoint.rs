@@ -1,5 +1,5 @@
 //! The TLS side of one listener: makes handshakes with the newest certificate,
-//! and takes a changed one without touching who is connected.
+//! and takes a changed one without touching connections.
 
 use std::{fmt, io, path::Path, sync::Arc};
 
@@ -44,7 +44,7 @@ impl Endpoint {
         Ok(Some(Arc::new(Self { listener, settings: settings.clone(), current, metrics: metrics.clone() })))
     }
 
-    /// Makes one handshake. Whoever calls bounds its time.
+    /// Makes one handshake. The caller bounds its time.
     ///
     /// # Errors
     /// When the client gives up, or speaks no TLS that is taken.
@@ -52,7 +52,7 @@ impl Endpoint {
         TlsStream::accept(stream, self.current().config).await
     }
 
-    /// What is wrong with the certificate in use; nothing while clients can take it.
+    /// The problem of the certificate in use; none while clients can accept it.
     pub fn problem(&self) -> Option<String> {
         let key = format!("{}.cert_file", section(self.listener));
         self.current().has_expired().then(|| {

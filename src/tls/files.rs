@@ -47,7 +47,7 @@ struct File {
     bytes: Vec<u8>,
 }
 
-/// What the files say.
+/// The parsed content of the files.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: Arc<ServerConfig>,
@@ -88,8 +88,8 @@ impl Files {
         hasher.finish()
     }
 
-    /// What they say. With `optional`, who has no certificate is let in too,
-    /// and is told apart later.
+    /// Parses the files. With `optional`, clients without a certificate are let
+    /// in too, and told apart later.
     pub(crate) fn load(&self, optional: bool) -> Result<Loaded, TlsError> {
         let chain = self.certificate.certificates()?;
         let expires = self.certificate.expiry(&chain)?;

@@ -60,7 +60,7 @@ impl Records {
     /// A session whose handshake is still to come.
     ///
     /// # Errors
-    /// What is wrong with the settings.
+    /// When the settings do not fit together.
     pub(crate) fn new(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
         let session = UnbufferedServerConnection::new(config)?;
         let (incoming, plain, outgoing) = Default::default();
@@ -129,8 +129,8 @@ impl Records {
             self.incoming = scratch[used.map_err(invalid)?..end].to_vec();
             Ok(())
         });
-        // An alert, or an answer of the protocol's own. What does not leave now
-        // leaves in front of whatever is written next.
+        // An alert, or an answer of the protocol's own. Bytes that do not leave
+        // now leave in front of the next write.
         let _ = self.flush(socket);
         processed
     }
@@ -207,7 +207,8 @@ impl Records {
             let length = writing(session, incoming, outgoing, |traffic, _| {
                 traffic.encrypt(bytes, sealed).map_err(io::Error::other)
             })?;
-            // What the protocol has to say goes first; there hardly ever is any.
+            // Records of the protocol itself go first; there hardly ever are
+            // any.
             let sent = match self.flush(socket).and_then(|()| socket.try_write(&sealed[..length])) {
                 Ok(sent) => sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,

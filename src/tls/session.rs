@@ -38,7 +38,8 @@ impl Session {
     /// does not keep a worker. `Ok(0)` means that the peer will send no more.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing is there yet; what the system says; what is no TLS.
+    /// `WouldBlock` when nothing is there yet; the error of the system; `InvalidData` for bytes
+    /// that are not TLS.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.records.lock().try_read(&self.socket, buffer)
     }

@@ -12,7 +12,8 @@ use crate::access::{
 /// have 256, and of headers.
 const NAME_BYTES: usize = 128;
 
-/// The end of the year 9999, seconds since 1970. What ends later never does.
+/// The end of the year 9999, seconds since 1970. A token that ends later never
+/// ends.
 const FAR: u64 = 253_402_300_799;
 
 /// Most roles of one token.

@@ -110,8 +110,8 @@ impl Document {
         Ok(Self { host: bare, port, authority, path, tls })
     }
 
-    /// What it says now. Takes as long as the other side does: the caller has
-    /// a clock.
+    /// Fetches the document as it is now. The other side decides how long this
+    /// takes, so the caller bounds it.
     ///
     /// # Errors
     /// See [`FetchError`].
@@ -149,7 +149,7 @@ impl Document {
         tokio::select! {
             answer = &mut answer => answer,
             ended = connection => match ended {
-                // What it brought before is still to be looked at.
+                // The answer that came before the end still counts.
                 Ok(()) => answer.await,
                 Err(error) => Err(FetchError::Http(error)),
             },

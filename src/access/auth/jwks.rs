@@ -16,7 +16,7 @@ use crate::access::auth::keys::{Key, Keys, RejectedKey, Requirements};
 const KEYS: usize = 64;
 
 /// Longest key, bytes of JSON: one with a chain of certificates has some ten
-/// thousand. What is read of a text can take sixteen times as much.
+/// thousand. Parsed, a text can take sixteen times as much.
 const KEY_BYTES: usize = 32 * 1024;
 
 #[derive(Deserialize)]

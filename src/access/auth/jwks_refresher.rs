@@ -155,7 +155,8 @@ impl FailedFetch {
     }
 }
 
-/// After so many failures in a row: ever longer, but no longer than usual.
+/// The pause after a number of failures in a row: ever longer, but no longer
+/// than usual.
 fn pause(failures: u32, cooldown: Duration, refresh: Duration) -> Duration {
     cooldown.saturating_mul(1 << failures.min(16)).min(refresh)
 }

@@ -145,7 +145,8 @@ fn possible(numbers: &AlgorithmParameters) -> Result<&'static [Signed], Rejected
     use Signed::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     match numbers {
         AlgorithmParameters::RSA(rsa) => {
-            // Six bits a letter; a leading zero byte is none of the number's.
+            // A letter is six bits; a leading zero byte does not belong to the
+            // number.
             let zeros = rsa.n.bytes().take_while(|letter| *letter == b'A').count();
             let bits = (rsa.n.len() - zeros) * 6;
             if bits < RSA_BITS { Err(RejectedKey::Weak) } else { Ok(&[RS256, RS384, RS512, PS256, PS384, PS512]) }
@@ -153,7 +154,7 @@ fn possible(numbers: &AlgorithmParameters) -> Result<&'static [Signed], Rejected
         AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P256 => Ok(&[ES256]),
         AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P384 => Ok(&[ES384]),
         AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => Ok(&[EdDSA]),
-        // A secret that is published is none.
+        // A secret that is published protects nothing.
         _ => Err(RejectedKey::Kind),
     }
 }

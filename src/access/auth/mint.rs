@@ -19,7 +19,7 @@ pub struct Signer {
 /// Why a token cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
-    /// The text is no private key.
+    /// The text does not hold a private key.
     #[error("this is no private key in PEM (PKCS#8; for RSA also PKCS#1)")]
     Key,
     /// The key is of another kind.
@@ -34,7 +34,7 @@ impl Signer {
     /// With a shared secret.
     ///
     /// # Errors
-    /// When the algorithm is none for secrets.
+    /// When the algorithm does not sign with secrets.
     pub fn secret(secret: &[u8], algorithm: Algorithm) -> Result<Self, MintError> {
         match algorithm.family() {
             Family::Hmac => Ok(Self { algorithm, key: EncodingKey::from_secret(secret), id: None }),
@@ -45,7 +45,7 @@ impl Signer {
     /// With a private key in PEM; without an algorithm the usual one of the key.
     ///
     /// # Errors
-    /// When it is no key, or one of another kind.
+    /// When the text does not hold a key, or holds one of another kind.
     pub fn private(pem: &[u8], algorithm: Option<Algorithm>) -> Result<Self, MintError> {
         let read = |algorithm: Algorithm| match algorithm.family() {
             Family::Rsa => EncodingKey::from_rsa_pem(pem).ok(),

@@ -69,8 +69,8 @@ impl TokenError {
         }
     }
 
-    /// What the client is told. Only what may be different later is worth
-    /// another try.
+    /// The refusal that the client receives. It is retryable only where a later
+    /// try can end differently.
     pub(crate) fn refusal(&self) -> Refusal {
         let code = match self {
             Self::KeysUnavailable => Code::KeysUnavailable,

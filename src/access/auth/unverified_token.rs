@@ -15,12 +15,12 @@ pub(crate) struct UnverifiedToken {
     pub(crate) algorithm: Algorithm,
     /// The name of the key.
     pub(crate) key: Option<String>,
-    /// Whose it claims to be.
+    /// The issuer that the token names.
     pub(crate) issuer: String,
 }
 
-/// The header. Whatever else stands there (`jku`, `jwk`, `x5u`, `x5c`) would
-/// let a token bring its own key, and is not looked at.
+/// The header. Its other members (`jku`, `jwk`, `x5u`, `x5c`) would let a token
+/// bring its own key, and are ignored.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -36,10 +36,11 @@ struct Claims {
 }
 
 impl UnverifiedToken {
-    /// Reads a token of at most so many bytes.
+    /// Reads a token of at most `most` bytes.
     ///
     /// # Errors
-    /// What stands against it already (RFC 7519 section 7.2, RFC 8725 section 3).
+    /// Each reason to reject the token before its signature is verified (RFC
+    /// 7519 section 7.2, RFC 8725 section 3).
     pub(crate) fn read(token: &str, most: usize) -> Result<Self, TokenError> {
         if token.len() > most {
             return Err(TokenError::TooLarge(most));
@@ -59,7 +60,7 @@ impl UnverifiedToken {
         if header.typ.is_some_and(|typ| !is_access_token(&typ)) {
             return Err(TokenError::Type);
         }
-        // `none` is no algorithm of ours either.
+        // `none` is not among our algorithms either.
         let algorithm = Algorithm::deserialize(Value::String(header.alg)).map_err(|_| TokenError::Algorithm)?;
         let claims: Value = part(claims).ok_or(TokenError::Malformed)?;
         let claims = Claims::deserialize(claims).map_err(|_| TokenError::Claim("iss".into()))?;

@@ -34,7 +34,8 @@ pub(crate) fn covers<'p>(granted: impl IntoIterator<Item = &'p Pattern>, asked: 
 
 /// Whether one or more tokens that nobody names are covered, however many.
 fn covers_tail<'p>(left: Vec<impl Iterator<Item = &'p str>>) -> bool {
-    // Exactly so many; and more than so many.
+    // Which numbers of tokens are covered exactly; and above which number all
+    // are.
     let (mut exactly, mut above) = ([false; SUBJECT_TOKENS + 1], usize::MAX);
     for rest in left {
         let (mut stars, mut tail, mut names) = (0, false, false);

@@ -17,14 +17,14 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
-    /// Who; empty when anonymous.
+    /// The user; empty when anonymous.
     pub user: String,
-    /// Who issued their token.
+    /// The issuer of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     /// Their roles.
     pub roles: Vec<String>,
-    /// What they want to do.
+    /// The action that is explained.
     pub verb: Action,
     /// With which subject.
     pub subject: String,
@@ -42,27 +42,27 @@ pub struct Explanation {
     pub rules: Vec<Said>,
 }
 
-/// What one line of the grants said.
+/// One rule of the grants, and its effect on the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Said {
     /// Role of the grant.
     pub role: String,
-    /// Whose tokens the grant is for, where it names issuers.
+    /// The issuers whose tokens the grant is for, where the grant names any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub issuers: Vec<String>,
     /// The list in it.
     pub list: &'static str,
     /// The line as it is written.
     pub template: String,
-    /// What came of it, unless a claim is missing.
+    /// The template filled with the claims, unless a claim is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
-    /// What it said.
+    /// Its effect on the request.
     pub effect: Effect,
 }
 
-/// What one line says to a request.
+/// The effect of one rule on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
@@ -80,7 +80,7 @@ pub enum Effect {
     ClaimMissing,
 }
 
-/// What the lines that concern somebody say to a request.
+/// The effects of all rules that concern an identity on a request.
 pub(crate) fn said(
     effective_grants: &EffectiveGrants,
     identity: &Identity,

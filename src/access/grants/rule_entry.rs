@@ -50,11 +50,11 @@ pub(crate) struct RuleEntry {
     pub(crate) template: Template,
 }
 
-/// Every entry of some grants. Of `several` issuers, what does not say whose it
-/// is belongs to none of them.
+/// Every entry of some grants. Where there are several issuers, an entry
+/// without an issuer belongs to none of them.
 ///
 /// # Errors
-/// When one is no template, which validation has ruled out.
+/// When an entry is not a template, which validation has ruled out.
 pub(crate) fn entries(grants: &[Grant], several: bool) -> Result<Vec<RuleEntry>, BadTemplate> {
     let mut entries = Vec::new();
     for grant in grants {
@@ -113,8 +113,8 @@ impl RuleEntry {
     }
 }
 
-/// The value of a claim of an identity, as text: numbers are written out, anything
-/// else is no token.
+/// The value of a claim of an identity, as text: numbers are written out, any
+/// other value makes no token.
 pub(crate) fn claim(identity: &Identity, name: &str) -> Option<String> {
     match identity.claims.get(name) {
         Some(Value::String(text)) => Some(text.clone()),

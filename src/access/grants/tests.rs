@@ -202,7 +202,8 @@ fn the_user_stands_for_sub_where_the_token_has_none() {
         (who(json!({"oid": "u42", "sub": null})), "shop.cart.u42.a", None),
         (who(json!({"oid": "u42", "sub": "s1"})), "shop.cart.s1.a", None),
         (who(json!({"oid": "u42", "sub": "s1"})), "shop.cart.u42.a", Some(Code::Forbidden)),
-        // Nobody's token lacks something here: it gives nothing, and is no reason to keep them out.
+        // An anonymous identity lacks the claims: a rule with claims gives nothing, and does not
+        // keep anybody out.
         (Identity::anonymous(), "shop.cart.u42.a", Some(Code::Forbidden)),
     ] {
         let answer = rules.grant(identity).expect("granted").subscribe(subject);
@@ -227,7 +228,7 @@ fn of_several_issuers_a_grant_that_names_none_gives_nothing() {
     config.grants.push(grant("anonymous", &[]));
     config.auth.mode = Some(AuthMode::Jwt);
     config.auth.issuers = vec![issuer("us"), issuer("them")];
-    // What validation refuses must not grant either.
+    // Entries that validation refuses must not grant either.
     let rules = Rules::new(&config, Arc::default());
     let of = |issuer: &str| Identity {
         issuer: Some(issuer.into()),

@@ -1,6 +1,5 @@
-//! What tells one revocation from others, for nodes that compare their lists:
-//! the same on every build and version, unlike what the standard library hashes
-//! with. Pure.
+//! Fingerprints of revocations, by which nodes compare their lists: the same on
+//! every build and version, unlike the hashes of the standard library. Pure.
 
 use aws_lc_rs::digest::{Context, SHA256};
 

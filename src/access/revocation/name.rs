@@ -1,6 +1,6 @@
-//! Whom an operator means: the name of a user, a token, a connection or an
-//! issuer, short enough to be kept and sent around. Nodes of before may have
-//! admitted users whose names this one refuses, so invisible characters pass.
+//! Names in commands of operators: of a user, a token, a connection or an
+//! issuer, short enough to be kept and sent around. Earlier versions admitted
+//! users whose names are refused today, so invisible characters pass.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::config::ISSUER_BYTES;
 /// Bytes of a name: those that users and tokens may have.
 pub const NAME_BYTES: usize = 128;
 
-/// A name of 1 to so many bytes without control characters.
+/// A name of 1 to `BYTES` bytes without control characters.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(try_from = "String")]
 pub struct BoundedName<const BYTES: usize>(String);
@@ -22,7 +22,7 @@ pub type Name = BoundedName<NAME_BYTES>;
 /// The name of an issuer (`iss`).
 pub type IssuerName = BoundedName<ISSUER_BYTES>;
 
-/// The text is no name.
+/// The text is too long for a name, empty, or has control characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a name has 1 to {0} bytes and no control characters")]
 pub struct NoName(usize);

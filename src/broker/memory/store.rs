@@ -19,8 +19,8 @@ use crate::{
 /// Subjects whose newest events are told at once, as nats-server does it.
 const SUBJECTS: usize = 1_024;
 
-/// Identifiers that are known at the same time, some 16 MiB of them: what is
-/// repeated after so many others is stored again.
+/// Identifiers that are known at the same time, some 16 MiB of them: an event
+/// that is repeated after as many others is stored again.
 const IDS: usize = 65_536;
 
 /// One stream.

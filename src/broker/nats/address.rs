@@ -18,7 +18,7 @@ pub(crate) struct Address {
     pub(crate) port: u16,
     /// The scheme asks for TLS.
     pub(crate) tls: bool,
-    /// Who we are to this server, where the address says so.
+    /// The node's identity at this server, where the address names one.
     pub(crate) identity: Option<NatsIdentity>,
 }
 
@@ -26,7 +26,7 @@ impl Address {
     /// Parses an address; the scheme may be left out.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The problem of the address, in words.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let whole = if text.contains("://") { text.to_owned() } else { format!("nats://{text}") };
         let url = Url::parse(&whole).map_err(|error| error.to_string())?;

@@ -2,8 +2,8 @@
 
 use crate::{event::headers, proto::Envelope};
 
-/// The header block of an event, with `more` behind what the event says. What
-/// clients may write and what a node adds holds no line's end.
+/// The header block of an event, with `more` behind the event's own headers.
+/// Neither values of clients nor those that a node adds hold the end of a line.
 pub(crate) fn block(envelope: &Envelope, more: &[(&str, &str)]) -> String {
     let mut block = String::from("NATS/1.0\r\n");
     let written = headers::written(envelope);

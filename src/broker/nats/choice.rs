@@ -25,7 +25,8 @@ pub(crate) struct ServerChoice {
     tried: Option<(ServerAddr, Instant)>,
 }
 
-/// What to try next, and what was tried before, if that has failed.
+/// The server to try next, and the one that was tried before, if that has
+/// failed.
 #[derive(Debug)]
 pub(crate) struct NextServer {
     pub(crate) target: Option<ReconnectToServer>,

@@ -1,5 +1,5 @@
-//! Who the node is to NATS, read again for each connection: whoever rotates a
-//! secret replaces its file, and no node has to be restarted for it.
+//! Credentials of the node at NATS, read again for each connection: an operator
+//! replaces the file of a secret, and no node has to be restarted.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::{
     sync::Mutex,
 };
 
-/// Who the node is.
+/// The node's credentials.
 pub(crate) struct Credentials {
     settings: config::Nats,
     state: Mutex<State>,
@@ -25,9 +25,10 @@ struct State {
 }
 
 impl Credentials {
-    /// What the settings say, of which the secrets were read when they were loaded.
-    /// The client that publishes is one for all servers: where the settings say
-    /// nothing, the first address that does counts.
+    /// The credentials in the settings, whose secrets were read when the
+    /// settings were loaded. The client that publishes has one identity for all
+    /// servers: where the settings name none, that of the first address with
+    /// one counts.
     ///
     /// # Errors
     /// See [`NatsError`].

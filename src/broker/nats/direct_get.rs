@@ -46,7 +46,7 @@ pub(crate) struct DirectGet {
 }
 
 impl DirectGet {
-    /// Asks at most so many questions at the same time.
+    /// Asks at most `most` questions at the same time.
     pub(crate) fn new(
         interest: Arc<Interest>,
         direct_get_replies: Arc<DirectGetReplies>,

@@ -28,10 +28,10 @@ pub(crate) struct Drift {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What was told last.
+    /// The differences that were told last.
     told: Vec<Difference>,
-    /// What is worth knowing; nothing before the first look, as the start has told
-    /// it then.
+    /// Remarks on the stream; none before the first look, since the start has
+    /// told them then.
     notes: Option<Vec<String>>,
     repaired: Option<Instant>,
 }

@@ -1,4 +1,4 @@
-//! Why there is no connecting to NATS.
+//! Errors of the settings of NATS.
 
 use std::path::PathBuf;
 
@@ -10,12 +10,12 @@ use crate::{
 /// Why connecting cannot even begin, or has not come about.
 #[derive(Debug, thiserror::Error)]
 pub enum NatsError {
-    /// A server address that is none.
+    /// A text that is not a server address.
     #[error("broker.nats.urls: `{url}` is no server address, write it as nats://host:4222: {problem}")]
     Url {
         /// The address.
         url: ServerUrl,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// The file of a secret cannot be read.
@@ -26,10 +26,10 @@ pub enum NatsError {
     Credentials {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         source: std::io::Error,
     },
-    /// The nkey is none.
+    /// The text is not a nkey seed.
     #[error("broker.nats.nkey: it is no seed of a user (`SU..`): {0}")]
     Seed(nkeys::error::Error),
     /// A file with certificates or keys cannot be used.
@@ -37,10 +37,10 @@ pub enum NatsError {
     Tls {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
-    /// The prefix of reply subjects, or of a stream, is none.
+    /// The prefix of reply subjects, or of a stream, is not a subject.
     #[error("broker.nats.inbox_prefix, or a stream's republish_prefix: the subject {0}")]
     Subject(BadSubject),
     /// The client refuses the settings.
@@ -51,9 +51,9 @@ pub enum NatsError {
     Away {
         /// The servers.
         urls: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
-        /// What to do about it.
+        /// The remedy.
         remedy: &'static str,
     },
 }

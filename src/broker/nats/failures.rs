@@ -15,10 +15,10 @@ use crate::{
     classes::StreamIndex,
 };
 
-/// What explains a silence where the connection is not subscribed to replies.
+/// The reason for a silence where the connection is not subscribed to replies.
 const INBOX_REFUSED: &str = "the subscription to replies: a permission, or max_subscriptions";
 
-/// What is told of streams that cannot be used.
+/// Failures of streams that cannot be used, told once each.
 #[derive(Debug)]
 pub(crate) struct StreamFailures {
     state: Arc<BrokerState>,
@@ -45,7 +45,7 @@ impl StreamFailures {
     /// Tells whether a stream can be read, or asked for its state.
     ///
     /// # Errors
-    /// What it was given, as callers know it.
+    /// The error of `read`, as callers know it.
     pub(crate) fn judge<T>(
         &self,
         what: Attempted,

@@ -1,5 +1,5 @@
-//! Who this node is towards NATS: the settings, and what the protocol asks
-//! for. Free of I/O but for reading the credentials file.
+//! The node's identity at NATS: the settings, and the proof that the protocol
+//! asks for. Free of I/O but for reading the credentials file.
 
 use std::{io, path::Path};
 
@@ -54,8 +54,8 @@ pub(crate) struct Proof {
 }
 
 impl NatsIdentity {
-    /// What the settings say. The configuration has checked that at most one
-    /// way is set.
+    /// The identity in the settings. The configuration has checked that at most
+    /// one way is set.
     pub(crate) fn of(nats: &config::Nats) -> Result<Self, NatsError> {
         if let (Some(user), Some(password)) = (&nats.user, &nats.password) {
             return Ok(Self::User { user: user.clone(), password: password.reveal().to_owned() });
@@ -111,7 +111,7 @@ impl NatsIdentity {
         Ok(auth)
     }
 
-    /// What to send to a server that has sent this nonce.
+    /// The proof for a server that has sent this nonce.
     ///
     /// # Errors
     /// When the key cannot sign.

@@ -33,9 +33,9 @@ const ROUNDS: usize = 5;
 pub struct Report {
     /// Whether it was created.
     pub created: bool,
-    /// What was changed.
+    /// The settings that were changed.
     pub changes: Vec<Difference>,
-    /// What is worth knowing.
+    /// Remarks for operators.
     pub notes: Vec<String>,
     /// How far it has come.
     pub state: StreamState,
@@ -79,7 +79,7 @@ pub(crate) async fn ensure_streams(jetstream: &JetStream, wanted: &Wanted, apply
         let Described { config, state: State { stream: state, .. } } = match api::info(jetstream, name).await {
             Ok(described) => described,
             Err(StreamError::Missing) if apply => {
-                // Whoever was first, the next round tells whether it is the right one.
+                // Another node may have been first; the next round compares the stream in any case.
                 created |= api::create(jetstream, &wanted.settings).await?;
                 continue;
             }
@@ -100,7 +100,7 @@ pub(crate) async fn ensure_streams(jetstream: &JetStream, wanted: &Wanted, apply
     Err(StreamError::Contested)
 }
 
-/// What is read of a stream to compare it.
+/// The parts of a stream's description that are compared.
 #[derive(Deserialize)]
 #[serde(try_from = "Value")]
 struct Described {

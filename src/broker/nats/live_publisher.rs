@@ -38,7 +38,7 @@ const TOGETHER: usize = WAITING_BYTES as usize / LARGE;
 pub(crate) struct LivePublisher {
     client: Client,
     room: Arc<Semaphore>,
-    /// What large events take of it, once the client has them.
+    /// The room of large events, once the client has them.
     handed: mpsc::Sender<OwnedSemaphorePermit>,
 }
 
@@ -76,7 +76,7 @@ impl LivePublisher {
         let subject = message.subject.as_str().to_owned();
         self.client.publish_with_headers(subject, written(&message), message.envelope.data).await?;
         if let Some(room) = room {
-            // There are no more permits than places; nobody takes it when the node ends.
+            // The queue has a place for each permit; at the node's end nobody takes it.
             let _ = self.handed.try_send(room);
         }
         Ok(())

@@ -35,7 +35,7 @@ use crate::{
     sync::Mutex,
 };
 
-/// What both kinds of connection are made with.
+/// The parts of the settings that both kinds of connection need.
 #[derive(Clone, Debug)]
 pub(crate) struct NatsAccess {
     pub(crate) name: String,
@@ -113,7 +113,7 @@ fn servers(nats: &config::Nats) -> Vec<ServerAddr> {
     nats.urls.iter().filter_map(|url| url.reveal().parse().ok()).collect()
 }
 
-/// What every client is made with.
+/// The options of every client.
 fn options(access: &NatsAccess, nats: &config::Nats) -> ConnectOptions {
     let credentials = access.credentials.clone();
     let auth = move |nonce: Vec<u8>| {

@@ -252,8 +252,9 @@ pub(crate) fn tell(attempts: &Attempts, what: Attempted, cause: &Cause, wait: Du
     tracing::warn!(server, problem, remedy, attempts = failed, next_in, "no connection to NATS; trying again");
 }
 
-/// What a server's bytes say, as text, its last line being how they end the
-/// stream if they do, and the events among it. Without I/O, for the fuzz target.
+/// A server's bytes as text, and the events among them. The last line of the
+/// text is the error that ends the stream, if one does. Without I/O, for the
+/// fuzz target.
 pub fn decode_all<'p>(
     pieces: impl Iterator<Item = &'p [u8]>,
     event_bytes: usize,

@@ -1,6 +1,6 @@
-//! What to do when a connection to NATS does not come about, by what is said of
-//! it: this node's own words and those of the client library, which keeps no
-//! other account of why. Free of I/O.
+//! Remedies for connections to NATS that fail, found by words of the problem:
+//! this node's own and those of the client library, which keeps no other
+//! account of why. Free of I/O.
 
 /// Parts of a problem in small letters, and the remedy; the first row that fits counts.
 const REMEDIES: [(&[&str], &str); 14] = [
@@ -65,7 +65,7 @@ const REMEDIES: [(&[&str], &str); 14] = [
     ),
 ];
 
-/// What is said of a server that ends a connection.
+/// The problem of a server that ends a connection.
 pub(crate) const LOST: &str = "it closed the connection";
 
 /// A problem in the words that the connections to read from have for it, and
@@ -82,7 +82,7 @@ pub(crate) fn plain(problem: &str) -> String {
     .to_owned()
 }
 
-/// What to do about what is said; something can always be done.
+/// The remedy for a problem; there always is one.
 pub(crate) fn remedy(problem: &str) -> &'static str {
     let problem = problem.to_ascii_lowercase();
     let fits = |parts: &[&str]| parts.iter().any(|part| problem.contains(part));

@@ -29,7 +29,7 @@ use crate::{
 pub(crate) struct Services {
     interest: Arc<Interest>,
     request_replies: Arc<RequestReplies>,
-    /// What answers come to, without the number.
+    /// The prefix of the subjects that answers come to; a number follows.
     inbox: String,
     /// All of that.
     everything: Pattern,

@@ -39,7 +39,8 @@ const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
 pub(crate) struct StreamPublisher {
     interest: Arc<Interest>,
     acks: Arc<Acks>,
-    /// What acknowledgements come to, without the number.
+    /// The prefix of the subjects that acknowledgements come to; a number
+    /// follows.
     inbox: String,
     /// All of that.
     _feed: Feed,

@@ -13,7 +13,7 @@ use rustls::{
 
 use super::*;
 
-/// A socket that takes and gives so many bytes at a time, each in turn; 0 is "would block".
+/// A socket that takes and gives these numbers of bytes, one after the other; 0 is "would block".
 struct Piecemeal {
     pieces: Vec<usize>,
     reads: Cell<usize>,

@@ -1,4 +1,4 @@
-//! Who asks for what, and the answer.
+//! Requests of identities, and the answer to each.
 
 /// All of it, some of it (the rest is filtered out), or the code of the refusal
 /// and a part of its message.
@@ -14,9 +14,9 @@ pub(super) enum Expected {
 }
 use Expected::{Bad, Denied, Literal, No, Reserved, Some as Part, Yes};
 
-/// Who, what, with which subject, and the answer.
+/// Identity, action, subject, and the answer.
 pub(super) const DECISIONS: &[(&str, &str, &str, Expected)] = &[
-    // What everybody has, and what only those without a token have.
+    // Rules for everybody, and rules for those without a token.
     ("nobody", "subscribe", "shop.price.a", Yes),
     ("nobody", "subscribe", "shop.price.*", Yes),
     ("nobody", "subscribe", "shop.price.>", No("clients without a token")),
@@ -136,7 +136,7 @@ pub(super) const DECISIONS: &[(&str, &str, &str, Expected)] = &[
     ("fenced", "publish", "shop.u9.a", Denied),
     ("fenced", "publish", "shop.u8.a", Yes),
     ("fenced", "publish", "x.y.z", Denied),
-    // What only several grants cover together.
+    // Patterns that only several grants cover together.
     ("layers", "subscribe", "log.a", Yes),
     ("layers", "subscribe", "log.>", Yes),
     ("layers", "subscribe", "log.*.>", Yes),
@@ -172,7 +172,7 @@ pub(super) const DECISIONS: &[(&str, &str, &str, Expected)] = &[
     ("root", "request", "a.b", Yes),
     ("literal", "subscribe", "$SYS.a", Reserved),
     ("literal", "subscribe", "_INBOX.a", Reserved),
-    // What is no subject.
+    // Texts that are not subjects.
     ("root", "subscribe", "", Bad),
     ("root", "subscribe", "a b", Bad),
     ("root", "subscribe", "a\tb", Bad),

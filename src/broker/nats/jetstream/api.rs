@@ -30,7 +30,7 @@ const PASSING: u64 = 503;
 #[derive(Clone, Debug)]
 pub(crate) struct JetStream {
     client: Client,
-    /// What its requests begin with: `$JS.API`, or that of a domain or an import (ADR-19 calls it a custom prefix).
+    /// The prefix of its requests: `$JS.API`, or that of a domain or an import (ADR-19 calls it a custom prefix).
     prefix: Arc<str>,
 }
 

@@ -1,5 +1,6 @@
-//! What separates a stream from what it has to be, and what may be done about
-//! it: nothing that loses events or takes away what others rely on. Free of I/O.
+//! The plan for a stream: its differences from the configuration, and the
+//! changes that mend them. No change loses events or takes away what others
+//! rely on. Free of I/O.
 
 use std::{fmt::Display, time::Duration};
 
@@ -16,14 +17,14 @@ use crate::{
     subject::Pattern,
 };
 
-/// What is to be done, and what is worth knowing.
+/// The next step, and remarks for operators.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) step: PlanStep,
     pub(crate) notes: Vec<String>,
 }
 
-/// What is to be done.
+/// The step that a stream needs.
 #[derive(Debug, PartialEq)]
 pub(crate) enum PlanStep {
     /// Nothing.
@@ -65,7 +66,8 @@ pub(crate) fn drift(wanted: &Wanted, found: &Settings) -> Plan {
     Plan { step: step(settings, changes, problems), notes }
 }
 
-/// What decides whether events reach the node at once, can be read and are stored.
+/// The settings that decide whether events reach the node at once, can be read
+/// and are stored.
 fn essentials(
     wanted: &Settings,
     settings: &mut Settings,
@@ -107,7 +109,7 @@ fn sort(found: Found, changes: &mut Vec<Difference>, problems: &mut Vec<Differen
     }
 }
 
-/// What a stream is for its lifetime.
+/// The settings that a stream has for its lifetime.
 fn nature(wanted: &Settings, found: &Settings, problems: &mut Vec<Difference>) {
     let another = "use another stream, or recreate this one";
     if found.mirror.is_some() {
@@ -129,8 +131,8 @@ fn nature(wanted: &Settings, found: &Settings, problems: &mut Vec<Difference>) {
     }
 }
 
-/// What is published and stored where nobody is subscribed would be acknowledged
-/// and reach nobody.
+/// Events that are stored where nobody is subscribed would be acknowledged and
+/// reach nobody.
 fn transformed(wanted: &Settings, found: &Settings) -> Option<Difference> {
     let transform = found.subject_transform.as_ref()?;
     let remedy = "events published there are stored under subjects that the configuration does not name, and reach \
@@ -189,7 +191,7 @@ fn republish(wanted: &Settings, settings: &mut Settings) -> Option<Found> {
     Some(Err(difference("republish", shown(found), shown(wanted), remedy)))
 }
 
-/// One limit: below 1 is none.
+/// One limit: a value below 1 sets none.
 struct Limit<'s> {
     setting: &'static str,
     found: &'s mut i64,
@@ -245,7 +247,8 @@ impl Limit<'_> {
     }
 }
 
-/// Who publishes decides how large events are; this is only worth knowing.
+/// The publishers decide how large events are, so a larger limit is only worth
+/// a remark.
 fn message_size(wanted: &Settings, found: &Settings) -> Option<String> {
     let size = |bytes: i64| Size::from(bytes.unsigned_abs());
     let relayed = size(wanted.max_message_size);

@@ -19,7 +19,8 @@ pub(crate) struct Settings {
     /// Nanoseconds; 0: for ever.
     #[serde(default)]
     pub(crate) max_age: i64,
-    /// This and the next three: below 1 is no limit.
+    /// The bytes of the stream. Here and in the next three a value below 1 sets
+    /// no limit.
     #[serde(default = "unlimited")]
     pub(crate) max_bytes: i64,
     #[serde(default = "unlimited", rename = "max_msgs")]
@@ -43,7 +44,7 @@ pub(crate) struct Settings {
     pub(crate) sealed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mirror: Option<Value>,
-    /// What becomes of an event's subject before it is stored.
+    /// The change of an event's subject before it is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) subject_transform: Option<Transform>,
     #[serde(flatten)]

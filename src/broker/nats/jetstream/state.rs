@@ -45,13 +45,13 @@ struct Told {
     cluster: ClusterState,
 }
 
-/// What its configuration says of what it keeps.
+/// The parts of a stream's configuration that say how much it keeps.
 #[derive(Default, Deserialize)]
 struct Retention {
     /// Where it was made to begin.
     #[serde(default)]
     first_seq: u64,
-    /// Below 1 is no limit.
+    /// A value below 1 sets no limit.
     #[serde(default)]
     max_msgs_per_subject: i64,
     /// Whether an event above that limit is refused, and takes no other's place.
@@ -157,7 +157,7 @@ mod tests {
             // It has an event before, so it was not made so.
             (r#"{"first_seq":1000}"#, 4, (1, 0)),
             (r#"{"max_msgs_per_subject":-1}"#, 4, (0, 0)),
-            // What is above the limit takes no other's place.
+            // An event above the limit takes no other's place.
             (r#"{"max_msgs_per_subject":2,"discard_new_per_subject":true}"#, 4, (0, 0)),
         ];
         for (config, first, expected) in rows {

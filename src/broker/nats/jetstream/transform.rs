@@ -1,6 +1,6 @@
 //! Streams that store events under other subjects than those they are published
-//! on. Whoever is subscribed gets what is stored, by the subject that it is
-//! stored under. Free of I/O.
+//! on. Subscribers get a stored event by the subject that it is stored under.
+//! Free of I/O.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,10 +10,10 @@ use crate::subject::Pattern;
 /// A transform of subjects, as JetStream writes it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Transform {
-    /// What is transformed; nothing for everything.
+    /// The subjects that are transformed; empty: all.
     #[serde(default, rename = "src")]
     source: String,
-    /// What becomes of it.
+    /// The subjects that they become.
     #[serde(default, rename = "dest")]
     destination: String,
 }
@@ -27,7 +27,7 @@ impl Transform {
     /// Whether some event that is published on one of these subjects may be
     /// stored under none of them.
     pub(crate) fn takes_away(&self, subjects: &[Pattern]) -> bool {
-        // What cannot be read may be everything.
+        // A source that cannot be read may cover everything.
         let taken = Pattern::parse(self.source())
             .map_or(true, |source| subjects.iter().any(|subject| subject.overlaps(&source)));
         taken && !self.stays_within(subjects)
@@ -75,9 +75,8 @@ fn tokens(destination: &str) -> Vec<&str> {
     tokens
 }
 
-/// What is worth knowing of a stream that takes in events of others, by its
-/// `sources`: what it stores under subjects that the configuration does not name for it is there,
-/// and nobody is given it.
+/// Remarks on a stream that takes in events of others, by its `sources`: events that it stores
+/// under subjects that the configuration does not name for it are there, and reach nobody.
 pub(crate) fn notes(sources: Option<&Value>, subjects: &[Pattern]) -> Vec<String> {
     let sources = sources.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let mut notes = Vec::new();

@@ -1,4 +1,4 @@
-//! What a stream of the configuration has to be in JetStream.
+//! The settings that a stream of the configuration has to have in JetStream.
 
 use crate::{
     broker::nats::{

@@ -1,7 +1,8 @@
-//! What was published into streams and is not acknowledged yet (ADR-1). Whoever
-//! listens on the subject of a stored event sees where its acknowledgement goes
-//! and may answer too. So an answer counts only if it is an acknowledgement, and
-//! of the stream that was meant; any other one is passed over.
+//! Events that were published into streams and are not acknowledged yet
+//! (ADR-1). A subscriber of a stored event's subject sees where its
+//! acknowledgement goes and may answer too. So an answer counts only if it is
+//! an acknowledgement, and of the stream that was meant; any other one is
+//! passed over.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -110,7 +111,7 @@ impl AwaitedAck {
         format!("{:016x}", self.number)
     }
 
-    /// Waits so long for the acknowledgement.
+    /// Waits at most `patience` for the acknowledgement.
     pub(crate) async fn outcome(&mut self, patience: Duration) -> AckOutcome {
         match timeout(patience, &mut self.outcome).await {
             Ok(outcome) => outcome.unwrap_or(Err(PublishError::Unconfirmed)),
@@ -128,7 +129,7 @@ impl Drop for AwaitedAck {
     }
 }
 
-/// What an answer says of the event; or, of one that says nothing, why.
+/// The outcome that an answer reports for the event; or why it reports none.
 fn read(raw: &Raw<'_>, stream: &str) -> Result<AckOutcome, String> {
     if raw.payload.is_empty() && raw.headers.and_then(headers::status).is_some_and(|(status, _)| status == NOBODY) {
         return Ok(Err(PublishError::NoStream));

@@ -1,6 +1,7 @@
-//! What a server says of a subscription that it refuses. It says so to the
-//! connection and not in reply to the command, before the `PONG` to a `PING` that
-//! followed; and unasked, when a permission is taken back. Free of I/O.
+//! Denials: errors of a server about a subscription that it refuses. A denial
+//! goes to the connection and not in reply to the command, before the `PONG` to
+//! a `PING` that followed; and unasked, when a permission is taken back. Free
+//! of I/O.
 
 /// A subscription that is refused, as far as the server says which one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,11 +14,11 @@ pub(crate) enum Denial {
     Limit,
 }
 
-/// What nats-server says of a missing permission; the subject follows, quoted as
-/// Go quotes, and where a permission was taken back the number.
+/// The words of nats-server for a missing permission; the subject follows,
+/// quoted as Go quotes, and where a permission was taken back the number.
 const PERMISSION: &str = "Permissions Violation for Subscription to ";
 
-/// What it says where `max_subscriptions` is reached, its own or the account's.
+/// Its words where `max_subscriptions` is reached, its own or the account's.
 const LIMIT: &str = "maximum subscriptions exceeded";
 
 /// The subscription that an error speaks of; nothing where it is about something else.

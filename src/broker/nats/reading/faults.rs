@@ -17,13 +17,13 @@ const VARIABLE: &str = "NOTIFIER_TEST_DROP_REPUBLISHED";
 pub(crate) struct Faults(Option<Arc<(u64, AtomicU64)>>);
 
 impl Faults {
-    /// Nothing: this is no build of tests.
+    /// No faults: this build is not for tests.
     #[cfg(not(feature = "faults"))]
     pub(crate) fn wanted() -> Self {
         Self::default()
     }
 
-    /// What the environment asks for.
+    /// The faults that the environment asks for.
     #[cfg(feature = "faults")]
     pub(crate) fn wanted() -> Self {
         let every = std::env::var(VARIABLE).ok().and_then(|every| every.parse().ok()).filter(|every| *every > 0);

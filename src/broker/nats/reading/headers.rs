@@ -54,9 +54,9 @@ fn line_end(bytes: &[u8]) -> Option<usize> {
     memchr_iter(b'\r', bytes).find(|at| bytes.get(at + 1) == Some(&b'\n'))
 }
 
-/// What a server says of a stored message, and of an answer's end, in headers
-/// that it APPENDS to the publisher's. So the last value of a name counts, and
-/// whatever stands before, readable or not, is the publisher's.
+/// Headers of a server about a stored message, and about the end of an answer.
+/// The server APPENDS them to the publisher's: so the last value of a name
+/// counts, and any value before it, readable or not, is the publisher's.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Added<'b> {
     /// Where it is stored.

@@ -31,7 +31,7 @@ const WAITING_BYTES: usize = 8 * 1024 * 1024;
 /// carries in a part of the time that a write may take.
 const ROOM_BYTES: usize = 1024 * 1024;
 
-/// What servers take as a payload unless they say otherwise.
+/// The payload that servers accept unless they say otherwise.
 const PAYLOAD_BYTES: usize = 1024 * 1024;
 
 /// The feeds of one reading connection.
@@ -41,7 +41,7 @@ pub(crate) struct Interest {
     changed: Notify,
     /// Told when what waited was taken, or is not going to be.
     room: Notify,
-    /// Who waits for room, one after the other.
+    /// Queue of those that wait for room.
     turn: Semaphore,
 }
 
@@ -59,7 +59,7 @@ struct State {
     refused: RefusedFeeds,
 }
 
-/// What to send, and which feeds are open once it has been obeyed.
+/// Bytes to send, and the feeds that are open once the server has obeyed.
 #[derive(Debug, Default)]
 pub(crate) struct Commands {
     pub(crate) bytes: Vec<u8>,
@@ -75,7 +75,7 @@ pub(crate) enum NotSent {
     Full,
     /// The server would end the connection for it.
     TooLarge {
-        /// What it takes, bytes.
+        /// The bytes that the server accepts.
         max: usize,
     },
 }
@@ -111,8 +111,8 @@ impl Interest {
         Feed::new(feed, self.clone())
     }
 
-    /// Has a command with a payload of so many bytes sent on the connection,
-    /// behind what was wanted before.
+    /// Has a command with a payload of `payload` bytes sent on the connection,
+    /// behind earlier commands.
     ///
     /// # Errors
     /// See [`NotSent`].
@@ -161,7 +161,7 @@ impl Interest {
         self.changed.notified().await;
     }
 
-    /// What a new connection has to be told: everything.
+    /// The commands for a new connection: all feeds.
     pub(crate) fn begin(&self) -> Commands {
         let mut state = self.state.lock();
         let State { wanted, online, commands, unconfirmed, refused, .. } = &mut *state;
@@ -177,7 +177,7 @@ impl Interest {
         Commands { bytes: std::mem::take(commands), opening: std::mem::take(unconfirmed).into_iter().collect() }
     }
 
-    /// What has come up since.
+    /// The commands since the last call.
     pub(crate) fn take(&self) -> Commands {
         let mut state = self.state.lock();
         if !state.commands.is_empty() {
@@ -187,8 +187,9 @@ impl Interest {
         Commands { bytes: std::mem::take(&mut state.commands), opening }
     }
 
-    /// The connection is gone before these were confirmed. Who follows a stream
-    /// is told of the next connection in any case: something may be missing.
+    /// Notes that the connection ended before these feeds were confirmed. A
+    /// feed of a stream is announced as open again on the next connection in
+    /// any case, since something may be missing.
     pub(crate) fn offline(&self, unconfirmed: impl Iterator<Item = FeedId>) {
         let mut state = self.state.lock();
         let State { wanted, online, unconfirmed: again, refused, .. } = &mut *state;
@@ -200,8 +201,8 @@ impl Interest {
         refused.all_tried();
     }
 
-    /// What the server refuses: `opening` are the feeds that it was told of last,
-    /// or `all`. Returns those that it had not refused before.
+    /// Notes feeds that the server refuses: `opening` are the last ones that it
+    /// was told of, or `all`. Returns those that it had not refused before.
     pub(crate) fn refuse(&self, denials: &[Denial], opening: &[FeedId], all: bool, now: Instant) -> Vec<FeedId> {
         let mut state = self.state.lock();
         let State { wanted, refused, .. } = &mut *state;
@@ -226,7 +227,8 @@ impl Interest {
         self.state.lock().refused.next()
     }
 
-    /// What is tried again now; each has to be confirmed by itself.
+    /// The commands for refused feeds that are tried again now; each has to be
+    /// confirmed by itself.
     pub(crate) fn retry(&self, now: Instant) -> Vec<Commands> {
         let mut state = self.state.lock();
         let State { wanted, refused, .. } = &mut *state;
@@ -243,7 +245,7 @@ impl Interest {
         parts.collect()
     }
 
-    /// What a feed is about.
+    /// The subject of a feed.
     pub(crate) fn subject(&self, feed: FeedId) -> Option<Pattern> {
         self.state.lock().wanted.get(&feed).cloned()
     }

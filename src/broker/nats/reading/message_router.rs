@@ -122,7 +122,7 @@ impl MessageRouter {
         let time = added.time.and_then(vocabulary::unix_millis).unwrap_or(read_time.unix_millis);
         let at = StoredAt { index, seq: added.seq?, unix_millis: time };
         let subject = added.subject.unwrap_or_default();
-        // What only servers have written says nothing to clients.
+        // Headers that only servers have written say nothing to clients.
         let headers = raw.headers.filter(|_| added.others || self.forwards_servers);
         let stored = self.kept(&Raw { subject, headers, ..*raw }, at, read_time);
         Some(Stored { ends_older: added.ends_older, ..stored })
@@ -156,7 +156,7 @@ impl MessageRouter {
             // The system's own subjects match a leading wildcard, but are nobody's events.
             Ok(subject) if subject.is_reserved() => self.dropped(Dropped::ReservedSubject),
             Ok(subject) => Some(subject),
-            // What a stream republishes has more tokens than what it stores.
+            // A republished subject has more tokens than the stored one.
             Err(_) if Subject::parse(text).is_ok_and(|subject| self.classes.republishes(&subject)) => {
                 self.dropped(Dropped::ReservedSubject)
             }
@@ -208,7 +208,7 @@ impl MessageRouter {
         } else if feed == FeedId::REPLIES {
             self.pending_requests.request_replies.too_large(subject);
         } else if feed == FeedId::ACKS {
-            // No stream says so much.
+            // No stream acknowledges at such length.
         } else {
             self.metrics.drops.of(Dropped::TooLarge).increment(1);
         }

@@ -24,15 +24,15 @@ use crate::{
     dial::dial,
 };
 
-/// From the first packet to the server's answer to who we are, for both kinds of
-/// connection; what clients of the NATS project allow. What a cluster tells of
-/// itself may be out of reach, and takes as long.
+/// From the first packet to the server's answer to our `CONNECT`, for both
+/// kinds of connection; clients of the NATS project allow the same. Addresses
+/// that a cluster announces may be out of reach, and then take all of it.
 pub(crate) const CONNECT_TIME: Duration = Duration::from_secs(2);
 
 /// How long the server may leave our commands unread.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 
-/// Bytes taken from the socket at once. What one read brings is grouped by
+/// Bytes taken from the socket at once. The events of one read are grouped by
 /// feed, so a large one means fewer writes to clients while much is waiting.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -198,7 +198,8 @@ impl NatsConnection {
         let Either::Left(stream) = self.stream else { return Ok(self) };
         let name = ServerName::try_from(certified.to_owned()).map_err(|_| ConnectionError::Name)?;
         let stream = TlsConnector::from(connect_options.tls.clone()).connect(name, stream).await?;
-        // What came in the clear after the first line was not said by the server that we now know.
+        // Bytes in the clear behind the first line did not come from the server that is certified
+        // now.
         Ok(Self { stream: Either::Right(Box::new(stream)), buffer: BytesMut::new(), parser: self.parser })
     }
 

@@ -1,6 +1,5 @@
-//! What a NATS server says to a client, cut out of a stream of bytes: `INFO`,
-//! `MSG`, `HMSG`, `PING`, `PONG`, `+OK`, `-ERR` (NATS client protocol). Free
-//! of I/O.
+//! The NATS client protocol, cut out of a stream of bytes as a client receives
+//! it: `INFO`, `MSG`, `HMSG`, `PING`, `PONG`, `+OK`, `-ERR`. Free of I/O.
 //!
 //! Tolerant where a publisher can put anything (subjects and headers are bytes
 //! here), strict where the server itself speaks: a line or length that it
@@ -14,7 +13,7 @@ const LINE_BYTES: usize = 64 * 1024;
 /// Longest header block that is read; NATS counts it as a part of the payload.
 pub(crate) const HEADER_BYTES: usize = 64 * 1024;
 
-/// What the server says.
+/// One operation of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Op<'b> {
     /// A message for one of our subscriptions.
@@ -25,13 +24,14 @@ pub(crate) enum Op<'b> {
         sid: u64,
         subject: &'b [u8],
     },
-    /// Who the server is, as JSON; also unasked, when its cluster changes.
+    /// The server's description of itself, as JSON; also unasked, when its
+    /// cluster changes.
     Info(&'b [u8]),
     /// To be answered by `PONG`.
     Ping,
     /// The answer to our `PING`.
     Pong,
-    /// What it holds against us.
+    /// The server's objection.
     Error(&'b [u8]),
     /// Nothing of interest.
     Ok,
@@ -163,7 +163,7 @@ fn arguments(line: &[u8], headers: bool) -> Result<Arguments<'_>, BadStream> {
         *numbers.get_mut(count).ok_or(BadStream::Arguments)? = word;
         count += 1;
     }
-    // What stands before the lengths is a reply subject, which an event has no use for.
+    // The word before the lengths is a reply subject, which events do not use.
     let lengths = &numbers[..count];
     let (total, rest) = lengths.split_last().ok_or(BadStream::Arguments)?;
     let (block, rest) = if headers {

@@ -24,7 +24,7 @@ const TOGETHER: usize = 1_000;
 /// Of those that have to be tried one by one.
 const ALONE: usize = 64;
 
-/// What the server refuses of what is wanted.
+/// The feeds that the server refuses.
 #[derive(Debug)]
 pub(crate) struct RefusedFeeds {
     feeds: BTreeMap<FeedId, Retry>,
@@ -171,7 +171,8 @@ mod tests {
         assert!(refused.due(now).is_empty() && refused.next().is_some_and(|at| at > now));
         assert_eq!(refused.due(now + RETRY), [ids([1, 3])]);
         assert_eq!((refused.next(), refused.has(FeedId(1))), (None, false), "it is under way");
-        // One is refused again, which is no news, and the other one is not.
+        // The first feed is refused again, so nothing is new, and the other one
+        // is confirmed.
         assert!(refused.note(&wanted, &denials[..1], opening(), now).is_empty());
         assert!(refused.has(FeedId(1)) && !refused.has(FeedId(3)));
         assert_eq!((refused.forget(&ids([2, 3])), degraded.patterns()), (1, 1));

@@ -18,7 +18,7 @@ use crate::broker::{
 };
 
 /// When a server announces that it is leaving, this node goes to another one
-/// within so long; nats-server lets clients be for 10 s before it closes the
+/// within this time; nats-server lets clients be for 10 s before it closes the
 /// first (`lame_duck_grace_period`).
 const LAME_DUCK_TIME: Duration = Duration::from_secs(2);
 
@@ -60,8 +60,8 @@ pub(crate) enum News {
     Refused { said: Vec<String>, feeds: Vec<FeedId> },
     /// So many feeds are open that it had refused.
     Allowed(usize),
-    /// What it holds against us; where that ends the connection, it says so by
-    /// closing it.
+    /// The server's objection; where it ends the connection, the server says so
+    /// by closing it.
     Error(String),
 }
 
@@ -143,7 +143,7 @@ impl Session {
                 for _ in 0..pings {
                     self.connection.write(b"PONG\r\n").await?;
                 }
-                // Busy reading is no reason to leave new subscribers waiting.
+                // A busy connection must not leave new subscribers waiting.
                 self.send(interest.take()).await?;
                 if self.retry.is_some_and(|at| at <= self.heard) {
                     self.try_again(interest).await?;
@@ -201,7 +201,8 @@ impl Session {
                 (None, _) => news.push(News::Error(readable(text))),
                 (Some(denial), waiting) => {
                     said.push(readable(text));
-                    // What it is about is told by which commands it has answered.
+                    // The commands that were answered so far tell which feed
+                    // this is about.
                     waiting.map_or(&mut denials, |asked| &mut asked.denials).push(denial);
                 }
             },

@@ -15,7 +15,7 @@ fn wanted(fields: &str) -> Wanted {
     Wanted::of(&configured(fields), Delivery::Durable, 1024)
 }
 
-/// What is wanted by `fields`, but for some settings that JetStream says are others.
+/// The settings that `fields` ask for, with others that JetStream reports otherwise.
 fn found(fields: &str, others: &Value) -> Settings {
     let mut settings = serde_json::to_value(wanted(fields).settings).expect("JSON");
     for (key, value) in others.as_object().expect("an object") {
@@ -51,7 +51,8 @@ fn a_stream_that_a_node_makes_keeps_no_more_than_its_disk_can_bear() {
         ("storage = \"memory\"", 256 << 20),
         ("max_bytes = \"5MiB\"", 5 << 20),
         ("max_bytes = \"0\"", -1),
-        // Who only checks asks for no more than who makes it.
+        // A node that only checks asks for no more than a node that creates the
+        // stream.
         ("manage = false", 1 << 30),
     ] {
         assert_eq!(wanted(fields).settings.max_bytes, max_bytes, "{fields}");
@@ -125,7 +126,7 @@ fn what_is_missing_or_too_low_is_added_and_nothing_else_touched() {
         (DAY, json!({"num_replicas": 1}), &["num_replicas"], json!({"num_replicas": 3})),
         ("", json!({"max_age": 5}), &["max_age"], json!({"max_age": 0})),
         ("", json!({"max_msgs_per_subject": 5}), &["max_msgs_per_subject"], json!({"max_msgs_per_subject": -1})),
-        // What is higher stays where something else is raised.
+        // A higher value stays where another setting is raised.
         (
             DAY,
             json!({"max_msgs": 99, "max_age": 0, "duplicate_window": 1}),

@@ -44,7 +44,7 @@ pub use listen::{ListenError, listen};
 
 use crate::{
     admission::{Admission, Permit},
-    config,
+    config::{self, Secret},
     error::{Code, Refusal},
     metrics::AcceptFailure,
     services::NodeServices,
@@ -54,6 +54,7 @@ use crate::{
 };
 use address::Addresses;
 use cors::{Cors, RequestOrigin};
+use credentials::RequestCredentials;
 use keep_alive::{KeepAlive, Persistence};
 use portions::Portions;
 use reject::reject;
@@ -87,6 +88,7 @@ pub struct Server {
     addresses: Addresses,
     farewells: Arc<Semaphore>,
     cors: Cors,
+    credentials: RequestCredentials,
     tls: Option<Arc<Endpoint>>,
     live_page: bool,
     keep_alive: KeepAlive,
@@ -98,16 +100,17 @@ impl Server {
         sessions: Arc<Sessions>,
         admission: Arc<Admission>,
         settings: &config::Server,
-        cookie: Option<String>,
+        auth: &config::Auth,
         tls: Option<Arc<Endpoint>>,
     ) -> Arc<Self> {
         let session = sessions.services.clone();
         let farewells = Arc::new(Semaphore::new(FAREWELLS));
         let addresses = Addresses::new(settings.trusted_proxies.clone(), settings.forwarded_header);
-        let cors = Cors::new(settings, cookie);
+        let cors = Cors::new(settings, auth.cookie.is_some());
+        let credentials = RequestCredentials::new(auth);
         let keep_alive = KeepAlive::new(session.limits.keep_alive_time.duration());
         let live_page = settings.live_page;
-        Arc::new(Self { session, sessions, admission, addresses, farewells, cors, tls, live_page, keep_alive })
+        Arc::new(Self { session, sessions, admission, addresses, farewells, cors, credentials, tls, live_page, keep_alive })
     }
 
     /// Accepts connections until the node leaves; the listener is closed then.
@@ -243,24 +246,24 @@ impl Server {
 
     async fn route(
         self: &Arc<Self>,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         peer: IpAddr,
         permit: Arc<Permit>,
     ) -> Response<Full<Bytes>> {
-        let page = self.cors.page(request.headers());
-        if let Some(name) = self.cors.cookie() {
-            cookie::adopt(name, &page, &mut request);
-        }
-        let answered = match (&page, self.cors.preflight(&request)) {
+        let origin = self.cors.origin(request.headers());
+        let answered = match (&origin, self.cors.preflight(&request)) {
             (RequestOrigin::Refused, _) => Err(self.cors.refusal(request.headers())),
             (_, Some(preflight)) => Ok(preflight),
-            _ => self.answer(request, peer, permit).await,
+            _ => {
+                let token = self.credentials.token(&request, &origin);
+                self.answer(request, peer, permit, token).await
+            }
         };
         let mut response = answered.unwrap_or_else(|refused| {
             self.session.metrics.errors.of(refused.code()).increment(1);
             refused.into_response()
         });
-        self.cors.add_headers(&page, &mut response);
+        self.cors.add_headers(&origin, &mut response);
         response
     }
 
@@ -269,21 +272,17 @@ impl Server {
         request: Request<Incoming>,
         peer: IpAddr,
         permit: Arc<Permit>,
+        token: Option<Secret>,
     ) -> Result<Response<Full<Bytes>>, Refused> {
         let client = self.addresses.of(request.headers(), peer);
+        let visit = || Visit::new(self.admission.clone(), client);
         match request.uri().path() {
-            "/v1/ws" => upgrade::upgrade(request, &self.sessions, client, permit),
+            "/v1/ws" => upgrade::upgrade(request, &self.sessions, client, permit, token),
             _ if let Err(closed) = self.admission.request(client) => Err(self.admission.refusal(closed).into()),
-            path if path.starts_with(http::PUBLISH) => {
-                http::publish(request, &self.session, Visit::new(self.admission.clone(), client)).await
-            }
-            path if path.starts_with(http::REQUEST) => {
-                http::request(request, &self.session, Visit::new(self.admission.clone(), client)).await
-            }
-            path if path.starts_with(stored::LAST) => {
-                stored::last(request, &self.session, Visit::new(self.admission.clone(), client)).await
-            }
-            stored::FETCH => stored::fetch(request, &self.session, Visit::new(self.admission.clone(), client)).await,
+            path if path.starts_with(http::PUBLISH) => http::publish(request, &self.session, token, visit()).await,
+            path if path.starts_with(http::REQUEST) => http::request(request, &self.session, token, visit()).await,
+            path if path.starts_with(stored::LAST) => stored::last(request, &self.session, token, visit()).await,
+            stored::FETCH => stored::fetch(request, &self.session, token, visit()).await,
             "/" if self.live_page => Ok(live_page(&request)),
             _ => Err(Refusal::new(Code::NotFound, "there is nothing here; clients connect to /v1/ws").into()),
         }

@@ -12,22 +12,11 @@ use crate::server::cors::RequestOrigin;
 /// tell no `Origin` (Fetch Metadata).
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Puts the token of the cookie called `name` where any other token stands, for
-/// whoever admits the request. A token that stands there already counts more.
-pub(crate) fn adopt<B>(name: &str, page: &RequestOrigin, request: &mut Request<B>) {
-    if request.headers().contains_key(header::AUTHORIZATION) || !is_known(page, request) {
-        return;
-    }
-    let Some(mut token) = value(name, request.headers()).and_then(bearer) else { return };
-    token.set_sensitive(true);
-    request.headers_mut().insert(header::AUTHORIZATION, token);
-}
-
 /// Whether the page that asks may use the user's cookie. A browser tells no
 /// `Origin` when a page reads from its own origin, and when any page shows an
 /// image or follows a link; newer ones tell these apart.
-fn is_known<B>(page: &RequestOrigin, request: &Request<B>) -> bool {
-    match page {
+pub(crate) fn is_usable<B>(origin: &RequestOrigin, request: &Request<B>) -> bool {
+    match origin {
         RequestOrigin::Own | RequestOrigin::Listed(_) => true,
         RequestOrigin::Refused => false,
         RequestOrigin::Untold => {
@@ -38,20 +27,16 @@ fn is_known<B>(page: &RequestOrigin, request: &Request<B>) -> bool {
     }
 }
 
-fn bearer(value: &str) -> Option<HeaderValue> {
-    format!("Bearer {value}").try_into().ok()
-}
-
 /// The value of the one cookie of that name (RFC 6265 5.4). Where there are
 /// several, a page of another host has perhaps slipped one in: none counts.
-fn value<'h>(name: &str, headers: &'h HeaderMap) -> Option<&'h str> {
+pub(crate) fn value<'h>(name: &str, headers: &'h HeaderMap) -> Option<&'h str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
     match (values.next(), values.next()) {
         (Some(value), None) => {
             let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
-            (!unquoted.is_empty()).then_some(unquoted)
+            Some(unquoted.trim()).filter(|value| !value.is_empty())
         }
         _ => None,
     }
@@ -61,27 +46,24 @@ fn value<'h>(name: &str, headers: &'h HeaderMap) -> Option<&'h str> {
 mod tests {
     use super::*;
 
-    const LISTED: RequestOrigin = RequestOrigin::Listed(HeaderValue::from_static("https://shop.example"));
-
-    /// The token that is admitted for a request with these headers.
-    fn adopted(method: &Method, page: &RequestOrigin, headers: &[(&str, &str)]) -> Option<String> {
+    /// A request with these headers.
+    fn request(method: &Method, headers: &[(&str, &str)]) -> Request<()> {
         let mut request = Request::builder().method(method);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut request = request.body(()).expect("a request");
-        adopt("session", page, &mut request);
-        request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().expect("text").to_owned())
+        request.body(()).expect("a request")
     }
 
     #[test]
     fn the_one_cookie_of_the_name_is_the_token() {
         let rows = [
-            ("session=a.b.c", Some("Bearer a.b.c")),
-            ("other=1; session=a.b.c; more=2", Some("Bearer a.b.c")),
-            ("session=\"a.b.c\"", Some("Bearer a.b.c")),
-            ("session=a=b", Some("Bearer a=b")),
+            ("session=a.b.c", Some("a.b.c")),
+            ("other=1; session=a.b.c; more=2", Some("a.b.c")),
+            ("session=\"a.b.c\"", Some("a.b.c")),
+            ("session=a=b", Some("a=b")),
             ("session=", None),
+            ("session=\" \"", None),
             ("session", None),
             ("Session=a", None),
             ("xsession=a", None),
@@ -91,23 +73,24 @@ mod tests {
             ("", None),
         ];
         for (cookie, token) in rows {
-            let headers: &[_] = &[("cookie", cookie)];
-            assert_eq!(adopted(&Method::GET, &LISTED, headers).as_deref(), token, "{cookie}");
+            let request = request(&Method::GET, &[("cookie", cookie)]);
+            assert_eq!(value("session", request.headers()), token, "{cookie}");
         }
-        let two: &[_] = &[("cookie", "session=a"), ("cookie", "session=b")];
-        assert_eq!(adopted(&Method::GET, &LISTED, two), None);
+        let two = request(&Method::GET, &[("cookie", "session=a"), ("cookie", "session=b")]);
+        assert_eq!(value("session", two.headers()), None);
     }
 
     #[test]
     fn a_cookie_counts_only_for_pages_that_are_known() {
-        let cookie = ("cookie", "session=a");
+        let listed = &RequestOrigin::Listed(HeaderValue::from_static("https://shop.example"));
         type Row<'r> = (&'r Method, &'r RequestOrigin, &'r [(&'r str, &'r str)], bool);
-        let rows: [Row<'_>; 11] = [
+        let rows: [Row<'_>; 12] = [
             (&Method::POST, &RequestOrigin::Own, &[], true),
-            (&Method::POST, &LISTED, &[], true),
-            (&Method::POST, &LISTED, &[("sec-fetch-site", "cross-site")], true),
+            (&Method::POST, listed, &[], true),
+            (&Method::POST, listed, &[("sec-fetch-site", "cross-site")], true),
             (&Method::GET, &RequestOrigin::Refused, &[], false),
             (&Method::GET, &RequestOrigin::Untold, &[], true),
+            (&Method::HEAD, &RequestOrigin::Untold, &[], true),
             (&Method::GET, &RequestOrigin::Untold, &[("sec-fetch-site", "same-origin")], true),
             (&Method::GET, &RequestOrigin::Untold, &[("sec-fetch-site", "none")], true),
             (&Method::GET, &RequestOrigin::Untold, &[("sec-fetch-site", "same-site")], false),
@@ -115,17 +98,8 @@ mod tests {
             (&Method::POST, &RequestOrigin::Untold, &[], false),
             (&Method::POST, &RequestOrigin::Untold, &[("sec-fetch-site", "same-origin")], false),
         ];
-        for (method, page, headers, counts) in rows {
-            let token = adopted(method, page, &[headers, &[cookie]].concat());
-            assert_eq!(token.is_some(), counts, "{method} {page:?} {headers:?}");
+        for (method, origin, headers, counts) in rows {
+            assert_eq!(is_usable(origin, &request(method, headers)), counts, "{method} {origin:?} {headers:?}");
         }
-    }
-
-    #[test]
-    fn a_token_in_the_header_counts_more() {
-        let headers: &[_] = &[("cookie", "session=a"), ("authorization", "Bearer b")];
-        assert_eq!(adopted(&Method::GET, &LISTED, headers).as_deref(), Some("Bearer b"));
-        let headers: &[_] = &[("cookie", "session=a"), ("authorization", "Basic b")];
-        assert_eq!(adopted(&Method::GET, &LISTED, headers).as_deref(), Some("Basic b"));
     }
 }

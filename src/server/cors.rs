@@ -39,8 +39,8 @@ const ALWAYS: [(HeaderName, &str); 4] = [
 #[derive(Debug)]
 pub(crate) struct Cors {
     origins: Origins,
-    /// Name of the cookie that may hold the token, where one may.
-    cookie: Option<String>,
+    /// Whether a cookie may hold the token, so that pages may send theirs.
+    with_cookies: bool,
     hsts: Option<HeaderValue>,
 }
 
@@ -59,18 +59,18 @@ pub(crate) enum RequestOrigin {
 
 impl Cors {
     /// As the settings say; they have been checked.
-    pub(crate) fn new(server: &config::Server, cookie: Option<String>) -> Self {
+    pub(crate) fn new(server: &config::Server, with_cookies: bool) -> Self {
         let entries = server.allowed_origins.iter().map(String::as_str);
         let age = server.hsts.map(|age| format!("max-age={}", age.duration().as_secs()));
         Self {
             origins: Origins::parse(entries).unwrap_or_default(),
-            cookie,
+            with_cookies,
             hsts: age.and_then(|age| age.try_into().ok()),
         }
     }
 
-    /// Where a request comes from.
-    pub(crate) fn page(&self, headers: &HeaderMap) -> RequestOrigin {
+    /// The origin of the page that makes a request.
+    pub(crate) fn origin(&self, headers: &HeaderMap) -> RequestOrigin {
         let Some(origin) = headers.get(header::ORIGIN) else { return RequestOrigin::Untold };
         let alone = headers.get_all(header::ORIGIN).iter().count() == 1;
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -79,11 +79,6 @@ impl Cors {
             Ok(Verdict::Listed) if alone => RequestOrigin::Listed(origin.clone()),
             _ => RequestOrigin::Refused,
         }
-    }
-
-    /// Name of the cookie that may hold the token.
-    pub(crate) fn cookie(&self) -> Option<&str> {
-        self.cookie.as_deref()
     }
 
     /// The answer to a page that may not.
@@ -116,7 +111,7 @@ impl Cors {
     }
 
     /// Adds what a browser has to know to an answer.
-    pub(crate) fn add_headers(&self, page: &RequestOrigin, response: &mut Response<Full<Bytes>>) {
+    pub(crate) fn add_headers(&self, origin: &RequestOrigin, response: &mut Response<Full<Bytes>>) {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return;
         }
@@ -130,10 +125,10 @@ impl Cors {
         }
         // What is cached for one page must not be shown to another.
         headers.append(header::VARY, HeaderValue::from_static("origin"));
-        let RequestOrigin::Listed(origin) = page else { return };
+        let RequestOrigin::Listed(origin) = origin else { return };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
-        if self.cookie.is_some() {
+        if self.with_cookies {
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
     }

@@ -6,30 +6,48 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     access::{Access, grants::Grants},
-    config::Secret,
+    config::{self, Secret},
     error::Code,
-    server::{response::Refused, visit::Visit},
-    services::NodeServices,
+    server::{cookie, cors::RequestOrigin, response::Refused, visit::Visit},
 };
 
-/// The token of a request: the one in `Authorization: Bearer`, where that of a
-/// cookie has been put too (`cookie`), else that of the query where `auth.query_parameter` says so.
-pub(crate) fn token<B>(request: &Request<B>, access: &Access) -> Option<Secret> {
-    let query = || in_query(request.uri().query()?, access.query_parameter()?);
-    bearer(request.headers()).or_else(query)
+/// The places of a token in a request, as the settings name them.
+#[derive(Debug)]
+pub(crate) struct RequestCredentials {
+    /// Name of the cookie that may hold the token.
+    cookie: Option<String>,
+    /// Name of the query parameter that may hold the token.
+    query_parameter: Option<String>,
 }
 
-/// Admits the client that makes a request, which counts for its user from now on.
+impl RequestCredentials {
+    /// As the settings say; they have been checked.
+    pub(crate) fn new(auth: &config::Auth) -> Self {
+        Self { cookie: auth.cookie.clone(), query_parameter: auth.query_parameter.clone() }
+    }
+
+    /// The token of a request, from the first place that has one: the header
+    /// `Authorization: Bearer`; the cookie, if the request has no `Authorization`
+    /// of any scheme and its page may use the user's cookie; the query parameter.
+    pub(crate) fn token<B>(&self, request: &Request<B>, origin: &RequestOrigin) -> Option<Secret> {
+        let in_cookie = || {
+            let name = self.cookie.as_deref()?;
+            let authorized = request.headers().contains_key(header::AUTHORIZATION);
+            let may = !authorized && cookie::is_usable(origin, request);
+            may.then(|| cookie::value(name, request.headers())).flatten().map(|token| token.to_owned().into())
+        };
+        let in_query = || in_query(request.uri().query()?, self.query_parameter.as_deref()?);
+        bearer(request.headers()).or_else(in_cookie).or_else(in_query)
+    }
+}
+
+/// Admits the client that presents a token, or none. It counts for its user from
+/// now on.
 ///
 /// # Errors
 /// The refusal to tell; `unauthorized` says how to do better (RFC 6750 section 3).
-pub(crate) async fn admit<B>(
-    request: &Request<B>,
-    services: &NodeServices,
-    visit: &mut Visit,
-) -> Result<Grants, Refused> {
-    let token = token(request, &services.access);
-    let admitted = services.access.admit(token.as_ref().map(Secret::reveal)).await;
+pub(crate) async fn admit(token: Option<Secret>, access: &Access, visit: &mut Visit) -> Result<Grants, Refused> {
+    let admitted = access.admit(token.as_ref().map(Secret::reveal)).await;
     let grants = admitted.map_err(|refusal| {
         let challenge = if token.is_some() { "Bearer error=\"invalid_token\"" } else { "Bearer" };
         match refusal.code {
@@ -55,21 +73,65 @@ fn in_query(query: &str, name: &str) -> Option<Secret> {
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::HeaderValue;
+
     use super::*;
+
+    const LISTED: RequestOrigin = RequestOrigin::Listed(HeaderValue::from_static("https://shop.example"));
+
+    /// The token that is found with this query and these headers, for a page of this origin.
+    fn found(query: &str, headers: &[(&str, &str)], origin: &RequestOrigin) -> Option<String> {
+        let places = RequestCredentials { cookie: Some("session".into()), query_parameter: Some("token".into()) };
+        let mut request = Request::builder().uri(format!("/v1/ws?{query}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).expect("a request");
+        places.token(&request, origin).map(|token| token.reveal().to_owned())
+    }
 
     #[test]
     fn a_token_is_found_where_it_may_be() {
-        let header = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, value.parse().expect("a value"));
-            bearer(&headers).map(|token| token.reveal().to_owned())
-        };
+        let header = |value| found("", &[("authorization", value)], &LISTED);
         assert_eq!(header("Bearer a.b.c").as_deref(), Some("a.b.c"));
         assert_eq!(header("bEARER  a.b.c ").as_deref(), Some("a.b.c"));
         assert_eq!(header("Basic dTpw"), None);
         assert_eq!(header("a.b.c"), None);
-        let query = |query| in_query(query, "token").map(|token| token.reveal().to_owned());
+        let query = |query| found(query, &[], &LISTED);
         assert_eq!(query("subject=a&token=a.b%2Ec").as_deref(), Some("a.b.c"));
         assert_eq!(query("tokens=a&mytoken=b&token"), None);
+        let cookie = |value| found("", &[("cookie", value)], &LISTED);
+        assert_eq!(cookie("session=a.b.c").as_deref(), Some("a.b.c"));
+        assert_eq!(cookie("token=a.b.c"), None);
+    }
+
+    #[test]
+    fn the_header_counts_before_the_cookie_and_the_cookie_before_the_query() {
+        const QUERY: &str = "token=query";
+        const COOKIE: (&str, &str) = ("cookie", "session=cookie");
+        const BEARER: (&str, &str) = ("authorization", "Bearer header");
+        const BASIC: (&str, &str) = ("authorization", "Basic dTpw");
+        type Row<'r> = (&'r str, &'r [(&'r str, &'r str)], &'r RequestOrigin, Option<&'r str>);
+        let rows: [Row<'_>; 9] = [
+            (QUERY, &[COOKIE, BEARER], &LISTED, Some("header")),
+            (QUERY, &[BEARER], &LISTED, Some("header")),
+            ("", &[COOKIE, BEARER], &LISTED, Some("header")),
+            (QUERY, &[COOKIE], &LISTED, Some("cookie")),
+            (QUERY, &[COOKIE], &RequestOrigin::Refused, Some("query")),
+            ("", &[COOKIE], &RequestOrigin::Refused, None),
+            (QUERY, &[COOKIE, BASIC], &LISTED, Some("query")),
+            ("", &[COOKIE, BASIC], &LISTED, None),
+            (QUERY, &[("cookie", "session=")], &LISTED, Some("query")),
+        ];
+        for (query, headers, origin, token) in rows {
+            assert_eq!(found(query, headers, origin).as_deref(), token, "{query} {headers:?} {origin:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_not_configured_is_not_looked_at() {
+        let nowhere = RequestCredentials { cookie: None, query_parameter: None };
+        let request = Request::builder().uri("/v1/ws?token=a&session=a").header("cookie", "session=a; token=a");
+        assert!(nowhere.token(&request.body(()).expect("a request"), &LISTED).is_none());
     }
 }

@@ -10,6 +10,7 @@ use hyper::{
 
 use crate::{
     access::grants::Grants,
+    config::Secret,
     error::{Code, Refusal},
     event::headers::{HeaderReader, MSG_ID, is_media_type},
     proto::{self, Envelope, server_frame::Body},
@@ -42,9 +43,10 @@ const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 pub(crate) async fn publish(
     request: Request<Incoming>,
     services: &NodeServices,
+    token: Option<Secret>,
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
-    let Post { grants, subject, envelope } = read(request, PUBLISH, services, &mut visit).await?;
+    let Post { grants, subject, envelope } = read(request, PUBLISH, services, token, &mut visit).await?;
     let sender = Sender { grants: &grants, connection: None };
     let published = services.publisher.publish(sender, &subject, envelope).await?;
     response::frame(Body::Published(published), visit).await
@@ -54,10 +56,11 @@ pub(crate) async fn publish(
 pub(crate) async fn request(
     request: Request<Incoming>,
     services: &NodeServices,
+    token: Option<Secret>,
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     let timeout_ms = patience(request.uri().query().unwrap_or_default(), services.access.query_parameter())?;
-    let Post { grants, subject, envelope } = read(request, REQUEST, services, &mut visit).await?;
+    let Post { grants, subject, envelope } = read(request, REQUEST, services, token, &mut visit).await?;
     let sender = Sender { grants: &grants, connection: None };
     let event = services.requests.ask(sender, ServiceRequest { subject, envelope, timeout_ms }).await?;
     response::frame(Body::Response(proto::Response { event: Some(event) }), visit).await
@@ -87,13 +90,14 @@ async fn read(
     request: Request<Incoming>,
     path: &str,
     services: &NodeServices,
+    token: Option<Secret>,
     visit: &mut Visit,
 ) -> Result<Post, Refused> {
     if request.method() != Method::POST {
         let refusal = Refusal::new(Code::MethodNotAllowed, "an event is sent with POST");
         return Err(Refused::from(refusal).with(header::ALLOW, "POST"));
     }
-    let grants = credentials::admit(&request, services, visit).await?;
+    let grants = credentials::admit(token, &services.access, visit).await?;
     let (head, body) = request.into_parts();
     let subject = subject_path::subject(head.uri.path(), path)?;
     plain(&head.headers)?;

@@ -5,6 +5,7 @@ use http_body_util::Full;
 use hyper::{Method, Request, Response, body::Incoming, header};
 
 use crate::{
+    config::Secret,
     error::{Code, Refusal},
     proto::{Fetch, server_frame::Body},
     server::{
@@ -28,10 +29,11 @@ pub(crate) const LAST: &str = "/v1/last/";
 pub(crate) async fn fetch(
     request: Request<Incoming>,
     services: &NodeServices,
+    token: Option<Secret>,
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
-    let grants = credentials::admit(&request, services, &mut visit).await?;
+    let grants = credentials::admit(token, &services.access, &mut visit).await?;
     let fetch = service_request(request.uri().query().unwrap_or_default(), services.access.query_parameter())?;
     // Before anything is read: what nobody takes is held until then.
     visit.reserve(room(services.fetcher.answer_bytes(fetch.limit))).await?;
@@ -43,10 +45,11 @@ pub(crate) async fn fetch(
 pub(crate) async fn last(
     request: Request<Incoming>,
     services: &NodeServices,
+    token: Option<Secret>,
     mut visit: Visit,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     read_only(&request)?;
-    let grants = credentials::admit(&request, services, &mut visit).await?;
+    let grants = credentials::admit(token, &services.access, &mut visit).await?;
     let subject = subject_path::subject(request.uri().path(), LAST)?;
     // One subject, and not the newest of some.
     Subject::parse(&subject).map_err(|why| Refusal::bad_subject(&subject, why))?;

@@ -15,18 +15,22 @@ use hyper::{
 use crate::{
     admission::Permit,
     codec::Encoding,
+    config::Secret,
     error::{Code, Refusal},
-    server::{credentials, response::Refused},
+    server::response::Refused,
     session::{self, Sessions},
     socket,
 };
 
-/// Answers an upgrade request; the session starts once the answer is sent.
+/// Answers an upgrade request; the session starts once the answer is sent. The
+/// token of the request is judged with `connect`: a browser would not be told
+/// why its upgrade failed.
 pub(crate) fn upgrade(
     mut request: Request<Incoming>,
     sessions: &Arc<Sessions>,
     client: IpAddr,
     permit: Arc<Permit>,
+    token: Option<Secret>,
 ) -> Result<Response<Full<Bytes>>, Refused> {
     check(&request)?;
     let services = &sessions.services;
@@ -39,8 +43,6 @@ pub(crate) fn upgrade(
     let Some((response, upgrade)) = socket::accept(&mut request) else {
         return Err(bad("the WebSocket key is missing"));
     };
-    // Judged with `connect`: a browser would not be told why its upgrade failed.
-    let token = credentials::token(&request, &services.access);
     let sessions = sessions.clone();
     services.tasks.spawn(async move {
         if let Some((wire, ahead)) = upgrade.wire().await {

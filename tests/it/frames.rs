@@ -26,15 +26,15 @@ pub const CONNECT_TIMEOUT: End = (4005, "connect_timeout");
 pub const MESSAGE_TIMEOUT: End = (4006, "message_timeout");
 
 pub const JSON: &str = "notifier.v1.json";
-const PROTO: &str = "notifier.v1.proto";
+pub const PROTO: &str = "notifier.v1.proto";
 
 /// `ClientBatch { frames: [ClientFrame { connect: Connect {} }] }`
-const PROTO_CONNECT: [u8; 4] = [0x0a, 0x02, 0x12, 0x00];
+pub const PROTO_CONNECT: [u8; 4] = [0x0a, 0x02, 0x12, 0x00];
 
 pub const FIN: u8 = 0x80;
 pub const CONTINUATION: u8 = 0;
 pub const TEXT: u8 = 1;
-const BINARY: u8 = 2;
+pub const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
 const PONG: u8 = 10;

@@ -13,6 +13,7 @@ mod broker_outage;
 mod browsers;
 mod contract;
 mod covered;
+mod credentials;
 mod drain;
 mod durable;
 mod exactly_once;

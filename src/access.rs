@@ -35,7 +35,6 @@ const KNOWN_TIME: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Access {
     auth: Auth,
-    query_parameter: Option<String>,
     rules: Rules,
     revocations: Arc<Revocations>,
     metrics: Arc<Metrics>,
@@ -58,13 +57,7 @@ impl Access {
         for jwks_refresher in keepers {
             tasks.spawn_vital("keys of an issuer", jwks_refresher.keep());
         }
-        Ok(Self {
-            auth,
-            query_parameter: config.auth.query_parameter.clone(),
-            rules: Rules::new(config, classes),
-            revocations,
-            metrics: metrics.clone(),
-        })
+        Ok(Self { auth, rules: Rules::new(config, classes), revocations, metrics: metrics.clone() })
     }
 
     /// Whether the keys of every issuer have been here once.
@@ -75,11 +68,6 @@ impl Access {
     /// For operators: how it is with the keys of each issuer.
     pub fn state(&self) -> Value {
         self.auth.state()
-    }
-
-    /// The query parameter that may hold a token, where one may.
-    pub fn query_parameter(&self) -> Option<&str> {
-        self.query_parameter.as_deref()
     }
 
     /// Admits whoever presents a token, or nothing.

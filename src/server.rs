@@ -10,6 +10,9 @@ mod credentials;
 mod cookie;
 mod descriptors;
 mod reject;
+mod route;
+mod router;
+mod routes;
 mod http;
 mod internal;
 mod keep_alive;
@@ -25,9 +28,7 @@ mod internal_auth;
 
 use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -44,8 +45,7 @@ pub use listen::{ListenError, listen};
 
 use crate::{
     admission::{Admission, Permit},
-    config::{self, Secret},
-    error::{Code, Refusal},
+    config,
     metrics::AcceptFailure,
     services::NodeServices,
     session::Sessions,
@@ -53,13 +53,10 @@ use crate::{
     tls::Endpoint,
 };
 use address::Addresses;
-use cors::{Cors, RequestOrigin};
-use credentials::RequestCredentials;
 use keep_alive::{KeepAlive, Persistence};
 use portions::Portions;
 use reject::reject;
-use response::Refused;
-use visit::Visit;
+use router::Router;
 
 /// How long to wait when the process has no descriptor left. Trying again at
 /// once would burn a core without making one free.
@@ -69,28 +66,16 @@ const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(200);
 /// are just closed.
 const FAREWELLS: usize = 64;
 
-/// The page of `server.live_page`.
-const LIVE_PAGE: &str = include_str!("../demo/live.html");
-
-/// Nothing is loaded from anywhere, whatever an event contains; and no other
-/// page shows this one in a frame, which only a header can say.
-const LIVE_PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-                                img-src data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
-                                frame-ancestors 'none'";
-
 /// The clients' side of a node.
 #[derive(Debug)]
 pub struct Server {
-    session: Arc<NodeServices>,
-    sessions: Arc<Sessions>,
+    services: Arc<NodeServices>,
     /// Counts the connections of any kind.
     admission: Arc<Admission>,
     addresses: Addresses,
     farewells: Arc<Semaphore>,
-    cors: Cors,
-    credentials: RequestCredentials,
+    router: Router,
     tls: Option<Arc<Endpoint>>,
-    live_page: bool,
     keep_alive: KeepAlive,
 }
 
@@ -103,19 +88,17 @@ impl Server {
         auth: &config::Auth,
         tls: Option<Arc<Endpoint>>,
     ) -> Arc<Self> {
-        let session = sessions.services.clone();
         let farewells = Arc::new(Semaphore::new(FAREWELLS));
         let addresses = Addresses::new(settings.trusted_proxies.clone(), settings.forwarded_header);
-        let cors = Cors::new(settings, auth.cookie.is_some());
-        let credentials = RequestCredentials::new(auth);
-        let keep_alive = KeepAlive::new(session.limits.keep_alive_time.duration());
-        let live_page = settings.live_page;
-        Arc::new(Self { session, sessions, admission, addresses, farewells, cors, credentials, tls, live_page, keep_alive })
+        let services = sessions.services.clone();
+        let router = Router::new(sessions, admission.clone(), settings, auth);
+        let keep_alive = KeepAlive::new(services.limits.keep_alive_time.duration());
+        Arc::new(Self { services, admission, addresses, farewells, router, tls, keep_alive })
     }
 
     /// Accepts connections until the node leaves; the listener is closed then.
     pub async fn run(self: Arc<Self>, listener: TcpListener) {
-        while let Some(accepted) = self.session.leaving.run_until_cancelled(listener.accept()).await {
+        while let Some(accepted) = self.services.leaving.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer.ip()),
                 Err(error) => self.pause_after_error(&error).await,
@@ -124,14 +107,14 @@ impl Server {
     }
 
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: IpAddr) {
-        let tasks = &self.session.tasks;
+        let tasks = &self.services.tasks;
         // Whom a proxy speaks for, its requests say.
         let address = (!self.addresses.is_proxy(peer)).then_some(peer);
         match self.admission.enter(address) {
             Ok(permit) => tasks.spawn(self.clone().serve_connection(stream, peer, Arc::new(permit))),
             Err(closed) => {
-                self.session.metrics.errors.of(closed.code()).increment(1);
-                self.session.metrics.accepts_failed.of(closed.failure()).increment(1);
+                self.services.metrics.errors.of(closed.code()).increment(1);
+                self.services.metrics.accepts_failed.of(closed.failure()).increment(1);
                 // Who waits for a TLS handshake would not understand it, and one more is what there is no room for.
                 if let (None, Ok(permit)) = (&self.tls, self.farewells.clone().try_acquire_owned()) {
                     let refusal = self.admission.refusal(closed);
@@ -147,7 +130,7 @@ impl Server {
     async fn pause_after_error(&self, error: &io::Error) {
         const ENFILE: i32 = 23;
         const EMFILE: i32 = 24;
-        let failures = &self.session.metrics.accepts_failed;
+        let failures = &self.services.metrics.accepts_failed;
         if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) {
             failures.of(AcceptFailure::Descriptors).increment(1);
             tracing::error!(%error, "no file descriptor left for a client; raise the limit (ulimit -n)");
@@ -174,7 +157,7 @@ impl Server {
         peer: IpAddr,
         permit: Arc<Permit>,
     ) {
-        let NodeServices { limits, leaving, metrics, .. } = &*self.session;
+        let NodeServices { limits, leaving, metrics, .. } = &*self.services;
         let secured = secure::secured(&endpoint, stream, limits.handshake_time.duration());
         match leaving.run_until_cancelled(secured).await {
             Some(Ok(stream)) => self.speak(stream, peer, permit).await,
@@ -188,14 +171,15 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let NodeServices { limits, leaving, .. } = &*self.session;
+        let NodeServices { limits, leaving, .. } = &*self.services;
         let progress = &HttpProgress::new();
-        let service = service_fn(|request| {
+        let service = service_fn(|request: Request<Incoming>| {
             let (server, permit) = (self.clone(), permit.clone());
             async move {
                 progress.asked();
                 let persistence = Persistence::of(&request);
-                let mut answer = server.route(request, peer, permit).await;
+                let client = server.addresses.of(request.headers(), peer);
+                let mut answer = server.router.answer(request, client, permit).await;
                 server.keep_alive.tell(persistence, leaving.is_cancelled(), &mut answer);
                 progress.answered();
                 Ok::<_, Infallible>(answer.map(|body| Portions::new(body, progress.clone())))
@@ -231,72 +215,16 @@ impl Server {
 
     fn note_end(&self, ended: hyper::Result<()>) {
         if ended.is_err_and(|error| error.is_parse()) {
-            self.session.metrics.accepts_failed.of(AcceptFailure::BadHead).increment(1);
+            self.services.metrics.accepts_failed.of(AcceptFailure::BadHead).increment(1);
         }
     }
 
     fn note_overdue(&self, overdue: Overdue) {
-        let metrics = &self.session.metrics;
+        let metrics = &self.services.metrics;
         match overdue {
             Overdue::Head => metrics.accepts_failed.of(AcceptFailure::HandshakeTime).increment(1),
             Overdue::Answer => metrics.answers_given_up.increment(1),
             Overdue::Idle => {}
         }
     }
-
-    async fn route(
-        self: &Arc<Self>,
-        request: Request<Incoming>,
-        peer: IpAddr,
-        permit: Arc<Permit>,
-    ) -> Response<Full<Bytes>> {
-        let origin = self.cors.origin(request.headers());
-        let answered = match (&origin, self.cors.preflight(&request)) {
-            (RequestOrigin::Refused, _) => Err(self.cors.refusal(request.headers())),
-            (_, Some(preflight)) => Ok(preflight),
-            _ => {
-                let token = self.credentials.token(&request, &origin);
-                self.answer(request, peer, permit, token).await
-            }
-        };
-        let mut response = answered.unwrap_or_else(|refused| {
-            self.session.metrics.errors.of(refused.code()).increment(1);
-            refused.into_response()
-        });
-        self.cors.add_headers(&origin, &mut response);
-        response
-    }
-
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        peer: IpAddr,
-        permit: Arc<Permit>,
-        token: Option<Secret>,
-    ) -> Result<Response<Full<Bytes>>, Refused> {
-        let client = self.addresses.of(request.headers(), peer);
-        let visit = || Visit::new(self.admission.clone(), client);
-        match request.uri().path() {
-            "/v1/ws" => upgrade::upgrade(request, &self.sessions, client, permit, token),
-            _ if let Err(closed) = self.admission.request(client) => Err(self.admission.refusal(closed).into()),
-            path if path.starts_with(http::PUBLISH) => http::publish(request, &self.session, token, visit()).await,
-            path if path.starts_with(http::REQUEST) => http::request(request, &self.session, token, visit()).await,
-            path if path.starts_with(stored::LAST) => stored::last(request, &self.session, token, visit()).await,
-            stored::FETCH => stored::fetch(request, &self.session, token, visit()).await,
-            "/" if self.live_page => Ok(live_page(&request)),
-            _ => Err(Refusal::new(Code::NotFound, "there is nothing here; clients connect to /v1/ws").into()),
-        }
-    }
-}
-
-fn live_page(request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(LIVE_PAGE));
-    if request.method() != Method::GET {
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    }
-    let html = header::HeaderValue::from_static("text/html; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, html);
-    let policy = header::HeaderValue::from_static(LIVE_PAGE_POLICY);
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    response
 }

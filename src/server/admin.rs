@@ -4,9 +4,7 @@
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Method, Request, Response, body::Incoming, header};
+use hyper::{Method, Request, body::Incoming, header};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -22,7 +20,7 @@ use crate::{
     server::{
         body,
         query::parameters,
-        response::{self, Refused},
+        response::{self, HttpResponse, Refused},
     },
     session::Connections,
     socket::ConnectionId,
@@ -98,7 +96,7 @@ impl Admin {
     }
 
     /// Answers a request below `/admin/`.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         let answered = match request.uri().path() {
             "/admin/disconnect" => self.disconnect(request).await,
             "/admin/reevaluate" => self.reevaluate(request).await,
@@ -113,7 +111,7 @@ impl Admin {
     }
 
     /// `POST {user | tokenId | connection, issuer?, revoke?, reason?}`.
-    async fn disconnect(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
+    async fn disconnect(&self, request: Request<Incoming>) -> Result<HttpResponse, Refused> {
         let Disconnect { user, issuer, connection, token_id, revoke, reason } = read(request).await?;
         let issuer = match (&connection, issuer) {
             (None, issuer) => self.issuer(issuer)?,
@@ -149,7 +147,7 @@ impl Admin {
     }
 
     /// `POST {user, issuer?, withinMs?, reason?}`.
-    async fn reevaluate(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
+    async fn reevaluate(&self, request: Request<Incoming>) -> Result<HttpResponse, Refused> {
         let Reevaluate { user, issuer, within_ms, reason } = read(request).await?;
         let issuer = self.issuer(issuer)?;
         let within_ms = within_ms.unwrap_or(self.within.as_millis() as u64);
@@ -162,7 +160,7 @@ impl Admin {
     }
 
     /// `GET ?user=&issuer=`. Without an issuer it lists all of that name.
-    async fn connections(&self, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
+    async fn connections(&self, request: &Request<Incoming>) -> Result<HttpResponse, Refused> {
         if request.method() != Method::GET {
             let refusal = Refusal::new(Code::MethodNotAllowed, "connections are listed with GET");
             return Err(Refused::from(refusal).with(header::ALLOW, "GET"));
@@ -187,7 +185,7 @@ impl Admin {
     /// `POST {token | connection, verb, subject}`: may somebody do something, and
     /// by which grant? For a connection, which is one of this node, also the
     /// patterns that it has subscribed and that the subject is among.
-    async fn explain(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
+    async fn explain(&self, request: Request<Incoming>) -> Result<HttpResponse, Refused> {
         let Explain { token, connection, verb, subject } = read(request).await?;
         let verb = verb.parse().map_err(|why: BadAction| bad(format!("`verb` {why}")))?;
         let (grants, subscribed) = match (token, connection) {
@@ -208,7 +206,7 @@ impl Admin {
                 subscribed.iter().filter(|pattern| pattern.overlaps(&asked)).map(Pattern::as_str).collect();
             explained["subscriptions"] = among.into();
         }
-        Ok(response::json(format!("{explained}\n").into()))
+        Ok(response::json(format!("{explained}\n")))
     }
 
     /// Who gave out a name that an operator means. With several issuers that has
@@ -245,13 +243,13 @@ fn total(outcome: &Outcome) -> u64 {
 }
 
 /// How many connections it concerned in all and on each node, and more.
-fn outcome_response(outcome: &Outcome, what: &str, mut more: Value) -> Response<Full<Bytes>> {
+fn outcome_response(outcome: &Outcome, what: &str, mut more: Value) -> HttpResponse {
     let nodes: Vec<Value> =
         outcome.answers.iter().map(|answer| json!({"node": answer.node, what: answer.connections})).collect();
     more[what] = total(outcome).into();
     more["nodes"] = nodes.into();
     more["broker"] = if outcome.reached { "ok" } else { "down" }.into();
-    response::json(format!("{more}\n").into())
+    response::json(format!("{more}\n"))
 }
 
 async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refused> {
@@ -272,7 +270,7 @@ async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refu
 /// Whose connections are asked for, if only somebody's.
 fn whose(query: &str) -> Result<(Option<Name>, Option<IssuerName>), Refusal> {
     let (mut user, mut issuer) = (None, None);
-    for (name, value) in parameters(query) {
+    for (name, value) in parameters(query, None) {
         let wrong = |why: NoName| bad(format!("`{name}`: {why}"));
         match name {
             "user" => user = Some(Name::try_from(value.into_owned()).map_err(wrong)?),

@@ -2,10 +2,8 @@
 //! refused. A browser tells the origin of a page by itself; another program can
 //! tell any origin, and is no danger to a user's session.
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, StatusCode,
     header::{self, HeaderName, HeaderValue},
 };
 
@@ -13,7 +11,10 @@ use crate::{
     config,
     error::{Code, Refusal},
     origin::{Origins, Verdict},
-    server::response::Refused,
+    server::{
+        response::{self, HttpResponse, Refused},
+        route::{Methods, OriginPolicy},
+    },
 };
 
 /// Headers that a page may send, besides `ce-*`.
@@ -26,14 +27,20 @@ const PREFLIGHT_AGE: &str = "7200";
 /// Characters of an origin that are shown to whoever is refused.
 const SHOWN: usize = 256;
 
-/// What every answer says: it is what its type says, and no page may frame it,
-/// embed it or learn from it where it was.
-const ALWAYS: [(HeaderName, &str); 4] = [
+/// What every answer says: it is what its type says, and no page may frame it
+/// or learn from it where it was.
+const ALWAYS: [(HeaderName, &str); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
+
+/// The pages that may embed an answer.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// The methods that a preflight for an unknown path is answered with, so that
+/// the request comes and its page can read the 404.
+const UNKNOWN_PATH: &str = "GET, POST";
 
 /// Judges origins, and adds headers to answers.
 #[derive(Debug)]
@@ -69,8 +76,12 @@ impl Cors {
         }
     }
 
-    /// The origin of the page that makes a request.
-    pub(crate) fn origin(&self, headers: &HeaderMap) -> RequestOrigin {
+    /// The origin of the page that makes a request. On a route for pages of all
+    /// origins nobody is refused, and none is told apart.
+    pub(crate) fn origin(&self, policy: OriginPolicy, headers: &HeaderMap) -> RequestOrigin {
+        if policy == OriginPolicy::Any {
+            return RequestOrigin::Untold;
+        }
         let Some(origin) = headers.get(header::ORIGIN) else { return RequestOrigin::Untold };
         let alone = headers.get_all(header::ORIGIN).iter().count() == 1;
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -89,16 +100,17 @@ impl Cors {
         Refusal::new(Code::OriginRefused, message).into()
     }
 
-    /// The answer to a browser that asks whether a page may send a request (a preflight).
-    pub(crate) fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+    /// The answer to a browser that asks whether a page may send a request (a
+    /// preflight) to a path with these methods; none: an unknown path.
+    pub(crate) fn preflight<B>(&self, request: &Request<B>, methods: Option<Methods>) -> Option<HttpResponse> {
         let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         if request.method() != Method::OPTIONS || !asks {
             return None;
         }
-        let mut response = Response::new(Full::default());
-        *response.status_mut() = StatusCode::NO_CONTENT;
+        let mut response = response::empty(StatusCode::NO_CONTENT);
         let headers = response.headers_mut();
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+        let methods = HeaderValue::from_static(methods.map_or(UNKNOWN_PATH, Methods::names));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_AGE));
         let asked = request.headers().get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
         let asked = asked.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
@@ -111,18 +123,24 @@ impl Cors {
     }
 
     /// Adds what a browser has to know to an answer.
-    pub(crate) fn add_headers(&self, origin: &RequestOrigin, response: &mut Response<Full<Bytes>>) {
+    pub(crate) fn add_headers(&self, policy: OriginPolicy, origin: &RequestOrigin, response: &mut HttpResponse) {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return;
         }
         let headers = response.headers_mut();
         for (name, value) in ALWAYS {
-            // The live page has a policy of its own.
+            // A page has a policy of its own.
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
         if let Some(hsts) = &self.hsts {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
+        if policy == OriginPolicy::Any {
+            headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            return;
+        }
+        headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
         // What is cached for one page must not be shown to another.
         headers.append(header::VARY, HeaderValue::from_static("origin"));
         let RequestOrigin::Listed(origin) = origin else { return };

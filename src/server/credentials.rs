@@ -26,6 +26,11 @@ impl RequestCredentials {
         Self { cookie: auth.cookie.clone(), query_parameter: auth.query_parameter.clone() }
     }
 
+    /// Name of the query parameter that may hold the token.
+    pub(crate) fn query_parameter(&self) -> Option<&str> {
+        self.query_parameter.as_deref()
+    }
+
     /// The token of a request, from the first place that has one: the header
     /// `Authorization: Bearer`; the cookie, if the request has no `Authorization`
     /// of any scheme and its page may use the user's cookie; the query parameter.

@@ -1,36 +1,28 @@
 //! What clients send over plain HTTP: events, and questions to services.
 
+use std::{borrow::Cow, sync::Arc};
+
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
-    HeaderMap, Method, Request, Response,
-    body::Incoming,
+    HeaderMap,
     header::{self, HeaderName},
 };
 
 use crate::{
     access::grants::Grants,
-    config::Secret,
     error::{Code, Refusal},
     event::headers::{HeaderReader, MSG_ID, is_media_type},
     proto::{self, Envelope, server_frame::Body},
     publish::{EVENT_LIMIT, Sender, check_name, too_large},
     request::ServiceRequest,
     server::{
-        body, credentials,
-        query::parameters,
+        body,
         response::{self, Refused},
-        subject_path,
+        route::{Answered, ClientRequest},
         visit::Visit,
     },
     services::NodeServices,
 };
-
-/// The path under which a subject is published to.
-pub(crate) const PUBLISH: &str = "/v1/publish/";
-
-/// The path under which a service is asked.
-pub(crate) const REQUEST: &str = "/v1/request/";
 
 /// The media type of a form, and of whatever else a library sends that was told
 /// nothing.
@@ -40,36 +32,25 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 
 /// `POST /v1/publish/{subject}`: the body is the event's data.
-pub(crate) async fn publish(
-    request: Request<Incoming>,
-    services: &NodeServices,
-    token: Option<Secret>,
-    mut visit: Visit,
-) -> Result<Response<Full<Bytes>>, Refused> {
-    let Post { grants, subject, envelope } = read(request, PUBLISH, services, token, &mut visit).await?;
+pub(crate) async fn publish(request: ClientRequest) -> Answered {
+    let Post { services, grants, visit, subject, envelope } = read(request).await?;
     let sender = Sender { grants: &grants, connection: None };
     let published = services.publisher.publish(sender, &subject, envelope).await?;
     response::frame(Body::Published(published), visit).await
 }
 
 /// `POST /v1/request/{subject}?timeoutMs=..`: the body is the question's data.
-pub(crate) async fn request(
-    request: Request<Incoming>,
-    services: &NodeServices,
-    token: Option<Secret>,
-    mut visit: Visit,
-) -> Result<Response<Full<Bytes>>, Refused> {
-    let timeout_ms = patience(request.uri().query().unwrap_or_default(), services.access.query_parameter())?;
-    let Post { grants, subject, envelope } = read(request, REQUEST, services, token, &mut visit).await?;
+pub(crate) async fn request(request: ClientRequest) -> Answered {
+    let timeout_ms = patience(request.parameters())?;
+    let Post { services, grants, visit, subject, envelope } = read(request).await?;
     let sender = Sender { grants: &grants, connection: None };
     let event = services.requests.ask(sender, ServiceRequest { subject, envelope, timeout_ms }).await?;
     response::frame(Body::Response(proto::Response { event: Some(event) }), visit).await
 }
 
-/// How long the client wants to wait, milliseconds; 0 where it does not say. The
-/// token, if it stands there, is no part of it.
-fn patience(query: &str, token: Option<&str>) -> Result<u64, Refusal> {
-    parameters(query).filter(|(name, _)| token != Some(*name)).try_fold(0, |_, (name, value)| {
+/// How long the client wants to wait, milliseconds; 0 where it does not say.
+fn patience<'q>(mut parameters: impl Iterator<Item = (&'q str, Cow<'q, str>)>) -> Result<u64, Refusal> {
+    parameters.try_fold(0, |_, (name, value)| {
         let milliseconds = if name == "timeoutMs" { value.parse().ok() } else { None };
         milliseconds.ok_or_else(|| {
             let pair = format!("{name}={value}");
@@ -81,31 +62,23 @@ fn patience(query: &str, token: Option<&str>) -> Result<u64, Refusal> {
 
 /// An event for a subject, and who sends it.
 struct Post {
+    services: Arc<NodeServices>,
     grants: Grants,
+    visit: Visit,
     subject: String,
     envelope: Envelope,
 }
 
-async fn read(
-    request: Request<Incoming>,
-    path: &str,
-    services: &NodeServices,
-    token: Option<Secret>,
-    visit: &mut Visit,
-) -> Result<Post, Refused> {
-    if request.method() != Method::POST {
-        let refusal = Refusal::new(Code::MethodNotAllowed, "an event is sent with POST");
-        return Err(Refused::from(refusal).with(header::ALLOW, "POST"));
-    }
-    let grants = credentials::admit(token, &services.access, visit).await?;
+async fn read(request: ClientRequest) -> Result<Post, Refused> {
+    let subject = request.subject()?;
+    let ClientRequest { request, services, grants, visit, .. } = request;
     let (head, body) = request.into_parts();
-    let subject = subject_path::subject(head.uri.path(), path)?;
     plain(&head.headers)?;
     let event_bytes = services.publisher.event_bytes();
     let time = services.limits.message_time.duration();
     let data = body::read(body, event_bytes, time, || too_large(&subject, event_bytes, EVENT_LIMIT)).await?;
     let envelope = envelope(&subject, &head.headers, data)?;
-    Ok(Post { grants, subject, envelope })
+    Ok(Post { services, grants, visit, subject, envelope })
 }
 
 /// Refuses a body that is encoded: nobody behind this node would be told.
@@ -137,13 +110,15 @@ fn envelope(subject: &str, headers: &HeaderMap, data: Bytes) -> Result<Envelope,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::query::parameters;
 
     #[test]
     fn a_token_in_the_query_is_no_parameter_of_the_question() {
-        assert_eq!(patience("timeoutMs=20&access_token=a.b.c", Some("access_token")), Ok(20));
-        assert_eq!(patience("access_token=a.b.c", Some("access_token")), Ok(0));
+        let asked = |query, token| patience(parameters(query, token));
+        assert_eq!(asked("timeoutMs=20&access_token=a.b.c", Some("access_token")), Ok(20));
+        assert_eq!(asked("access_token=a.b.c", Some("access_token")), Ok(0));
         for query in ["access_token=a.b.c", "timeoutMs=x", "timeoutMs", "timeout=1"] {
-            assert_eq!(patience(query, None).expect_err(query).code, Code::BadRequest);
+            assert_eq!(asked(query, None).expect_err(query).code, Code::BadRequest);
         }
     }
 }

@@ -13,9 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn};
+use hyper::{Request, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use metrics::Gauge;
 use serde_json::{Value, json};
@@ -38,7 +36,7 @@ use crate::{
         keep_alive::{KeepAlive, Persistence},
         portions::Portions,
         reject::reject,
-        response::{self, Refused},
+        response::{self, HttpResponse, Refused},
         secure::secured,
     },
     socket::{HttpProgress, HttpTimes, Overdue, Strict},
@@ -115,16 +113,11 @@ impl Health {
         self.beat.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
-    fn answer(&self, path: &str) -> Response<Full<Bytes>> {
+    fn answer(&self, path: &str) -> HttpResponse {
         match path {
             "/livez" => self.live(),
             "/readyz" => self.readiness(),
-            "/metrics" => {
-                let mut response = Response::new(Full::from(self.metrics.render()));
-                let text = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-                response.headers_mut().insert(header::CONTENT_TYPE, text);
-                response
-            }
+            "/metrics" => response::of_type("text/plain; version=0.0.4; charset=utf-8", self.metrics.render()),
             "/debug/state" => status(StatusCode::OK, &(self.state)()),
             _ => {
                 let paths = ["/livez", "/readyz", "/metrics", "/debug/state", ADMIN];
@@ -133,7 +126,7 @@ impl Health {
         }
     }
 
-    fn live(&self) -> Response<Full<Bytes>> {
+    fn live(&self) -> HttpResponse {
         let silent = self.start.elapsed().saturating_sub(Duration::from_millis(self.beat.load(Ordering::Relaxed)));
         if silent > STALL {
             let why = format!("the event loop has not run for {} s", silent.as_secs());
@@ -142,7 +135,7 @@ impl Health {
         status(StatusCode::OK, &json!({"live": true}))
     }
 
-    fn readiness(&self) -> Response<Full<Bytes>> {
+    fn readiness(&self) -> HttpResponse {
         let against = (self.ready)();
         let code = if against.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let mut state = (self.state)();
@@ -166,8 +159,8 @@ impl fmt::Debug for Health {
     }
 }
 
-fn status(code: StatusCode, body: &Value) -> Response<Full<Bytes>> {
-    let mut response = response::json(format!("{body}\n").into());
+fn status(code: StatusCode, body: &Value) -> HttpResponse {
+    let mut response = response::json(format!("{body}\n"));
     *response.status_mut() = code;
     response
 }
@@ -324,7 +317,7 @@ impl Front {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: IpAddr, certificate: bool) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, peer: IpAddr, certificate: bool) -> HttpResponse {
         let InternalRoutes { health, admin, internal_auth, .. } = &self.internal_routes;
         let (method, uri) = (request.method(), request.uri());
         let mut response = match internal_auth.check(method, uri, request.headers(), certificate) {

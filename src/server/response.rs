@@ -1,8 +1,10 @@
 //! Responses over HTTP. A response has the form that the same answer has on a
 //! WebSocket: one frame as JSON.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::{Response, StatusCode, header};
 
 use crate::{
@@ -10,6 +12,10 @@ use crate::{
     proto::{ServerFrame, server_frame::Body},
     server::visit::Visit,
 };
+
+/// An answer over HTTP. A body without a known length is a stream (see
+/// `portions`).
+pub(crate) type HttpResponse = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// A request that was refused, with headers that the status calls for.
 pub(crate) struct Refused {
@@ -34,7 +40,7 @@ impl Refused {
         self.refusal.code
     }
 
-    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
+    pub(crate) fn into_response(self) -> HttpResponse {
         let status = self.refusal.code.status();
         let wait = self.refusal.retry_after.map(|wait| wait.as_millis().div_ceil(1_000).max(1));
         let retry_after = self.refusal.code.retryable().then(|| wait.unwrap_or(1).to_string());
@@ -54,7 +60,7 @@ impl Refused {
 ///
 /// # Errors
 /// The refusal of one that there is no room for.
-pub(crate) async fn frame(body: Body, visit: Visit) -> Result<Response<Full<Bytes>>, Refused> {
+pub(crate) async fn frame(body: Body, visit: Visit) -> Result<HttpResponse, Refused> {
     Ok(json(visit.hold(line(&ServerFrame { reply_to: 0, body: Some(body) })).await?))
 }
 
@@ -66,11 +72,23 @@ pub(crate) fn room(data: usize) -> usize {
 }
 
 /// JSON text as the answer.
-pub(crate) fn json(body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+pub(crate) fn json(body: impl Into<Bytes>) -> HttpResponse {
+    let mut response = of_type("application/json", body);
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A whole body of a media type as the answer.
+pub(crate) fn of_type(media_type: &'static str, body: impl Into<Bytes>) -> HttpResponse {
+    let mut response = Response::new(Full::new(body.into()).boxed_unsync());
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
+    response
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> HttpResponse {
+    let mut response = Response::new(Full::default().boxed_unsync());
+    *response.status_mut() = status;
     response
 }
 

@@ -1,40 +1,21 @@
 //! What is stored, over plain HTTP: history, and newest values.
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Method, Request, Response, body::Incoming, header};
+use std::borrow::Cow;
 
 use crate::{
-    config::Secret,
     error::{Code, Refusal},
     proto::{Fetch, server_frame::Body},
     server::{
-        credentials,
-        query::parameters,
-        response::{self, Refused, room},
-        subject_path,
-        visit::Visit,
+        response::{self, room},
+        route::{Answered, ClientRequest},
     },
-    services::NodeServices,
     subject::Subject,
 };
 
-/// The path of history.
-pub(crate) const FETCH: &str = "/v1/fetch";
-
-/// The path under which the newest event of a subject is.
-pub(crate) const LAST: &str = "/v1/last/";
-
 /// `GET /v1/fetch?subject=..&after=STREAM/EPOCH/SEQ&last=true&limit=..`: one page.
-pub(crate) async fn fetch(
-    request: Request<Incoming>,
-    services: &NodeServices,
-    token: Option<Secret>,
-    mut visit: Visit,
-) -> Result<Response<Full<Bytes>>, Refused> {
-    read_only(&request)?;
-    let grants = credentials::admit(token, &services.access, &mut visit).await?;
-    let fetch = service_request(request.uri().query().unwrap_or_default(), services.access.query_parameter())?;
+pub(crate) async fn fetch(request: ClientRequest) -> Answered {
+    let fetch = page(request.parameters())?;
+    let ClientRequest { services, grants, mut visit, .. } = request;
     // Before anything is read: what nobody takes is held until then.
     visit.reserve(room(services.fetcher.answer_bytes(fetch.limit))).await?;
     let fetched = services.fetcher.fetch(&grants, fetch).await?;
@@ -42,17 +23,11 @@ pub(crate) async fn fetch(
 }
 
 /// `GET /v1/last/{subject}`: the newest event of one subject.
-pub(crate) async fn last(
-    request: Request<Incoming>,
-    services: &NodeServices,
-    token: Option<Secret>,
-    mut visit: Visit,
-) -> Result<Response<Full<Bytes>>, Refused> {
-    read_only(&request)?;
-    let grants = credentials::admit(token, &services.access, &mut visit).await?;
-    let subject = subject_path::subject(request.uri().path(), LAST)?;
+pub(crate) async fn last(request: ClientRequest) -> Answered {
+    let subject = request.subject()?;
     // One subject, and not the newest of some.
     Subject::parse(&subject).map_err(|why| Refusal::bad_subject(&subject, why))?;
+    let ClientRequest { services, grants, mut visit, .. } = request;
     let fetch = Fetch { subject: subject.clone(), last: true, limit: 1, ..Fetch::default() };
     visit.reserve(room(services.fetcher.answer_bytes(fetch.limit))).await?;
     let fetched = services.fetcher.fetch(&grants, fetch).await?;
@@ -62,21 +37,12 @@ pub(crate) async fn last(
     }
 }
 
-fn read_only(request: &Request<Incoming>) -> Result<(), Refused> {
-    if request.method() == Method::GET {
-        return Ok(());
-    }
-    let refusal = Refusal::new(Code::MethodNotAllowed, "what is stored is read with GET");
-    Err(Refused::from(refusal).with(header::ALLOW, "GET"))
-}
-
-/// The query; the token, if it stands there, is not a part of it.
-fn service_request(query: &str, token: Option<&str>) -> Result<Fetch, Refusal> {
+/// The page that a query asks for.
+fn page<'q>(parameters: impl Iterator<Item = (&'q str, Cow<'q, str>)>) -> Result<Fetch, Refusal> {
     let mut fetch = Fetch::default();
     let wrong = |message: String| Refusal::new(Code::BadRequest, message);
-    for (name, value) in parameters(query) {
+    for (name, value) in parameters {
         match name {
-            _ if token == Some(name) => {}
             "subject" => fetch.subject = value.into_owned(),
             "after" => fetch.after.push(value.parse().map_err(|_| {
                 wrong(format!("`after={value}` is no position; write it as STREAM/EPOCH/SEQ, as `positions` tells it"))
@@ -96,12 +62,12 @@ fn service_request(query: &str, token: Option<&str>) -> Result<Fetch, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::Position;
+    use crate::{proto::Position, server::query::parameters};
 
     #[test]
     fn a_query_says_what_is_wanted_or_what_is_wrong_with_it() {
-        let asked = service_request("subject=a.%3E&after=SHOP/17/42&last=true&t=x&limit=5&after=B/1/2", Some("t"))
-            .expect("a question");
+        let query = "subject=a.%3E&after=SHOP/17/42&last=true&t=x&limit=5&after=B/1/2";
+        let asked = page(parameters(query, Some("t"))).expect("a question");
         assert_eq!((asked.subject.as_str(), asked.last, asked.limit), ("a.>", true, 5));
         let position = Position { stream: "SHOP".into(), epoch: "17".into(), seq: 42 };
         assert_eq!((asked.after.len(), &asked.after[0]), (2, &position));
@@ -112,7 +78,7 @@ mod tests {
             ("last=yes", "last=yes"),
             ("subjct=a", "subjct"),
         ] {
-            let refusal = service_request(query, None).expect_err(query);
+            let refusal = page(parameters(query, None)).expect_err(query);
             assert!(refusal.code == Code::BadRequest && refusal.message.contains(named), "{query}: {refusal}");
         }
     }

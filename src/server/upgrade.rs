@@ -1,39 +1,31 @@
 //! From an HTTP request to a session: the checks of RFC 6455 section 4.2.1,
 //! made strictly, because neither the HTTP nor the WebSocket library makes them.
 
-use std::{net::IpAddr, sync::Arc};
-
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::BodyExt;
 use hyper::{
-    HeaderMap, Method, Request, Response, Version,
+    HeaderMap, Request, Version,
     body::Incoming,
     header::{self, HeaderName, HeaderValue},
 };
 
 use crate::{
-    admission::Permit,
     codec::Encoding,
-    config::Secret,
     error::{Code, Refusal},
-    server::response::Refused,
-    session::{self, Sessions},
-    socket,
+    server::{
+        response::Refused,
+        route::{Answered, ConnectionRequest},
+    },
+    session, socket,
 };
 
 /// Answers an upgrade request; the session starts once the answer is sent. The
 /// token of the request is judged with `connect`: a browser would not be told
 /// why its upgrade failed.
-pub(crate) fn upgrade(
-    mut request: Request<Incoming>,
-    sessions: &Arc<Sessions>,
-    client: IpAddr,
-    permit: Arc<Permit>,
-    token: Option<Secret>,
-) -> Result<Response<Full<Bytes>>, Refused> {
+pub(crate) fn upgrade(request: ConnectionRequest) -> Answered {
+    let ConnectionRequest { mut request, sessions, client, permit, token } = request;
     check(&request)?;
-    let services = &sessions.services;
+    let services = sessions.services.clone();
     if services.leaving.is_cancelled() {
         return Err(Refusal::new(Code::Draining, "this node is leaving; connect again to reach another one").into());
     }
@@ -43,13 +35,12 @@ pub(crate) fn upgrade(
     let Some((response, upgrade)) = socket::accept(&mut request) else {
         return Err(bad("the WebSocket key is missing"));
     };
-    let sessions = sessions.clone();
     services.tasks.spawn(async move {
         if let Some((wire, ahead)) = upgrade.wire().await {
             session::serve(wire, ahead, token, encoding, permit, sessions).await;
         }
     });
-    let mut response = response.map(|_| Full::default());
+    let mut response = response.map(BodyExt::boxed_unsync);
     if let Some(name) = echo {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
     }
@@ -58,10 +49,6 @@ pub(crate) fn upgrade(
 
 fn check(request: &Request<Incoming>) -> Result<(), Refused> {
     let headers = request.headers();
-    if request.method() != Method::GET {
-        let refusal = Refusal::new(Code::MethodNotAllowed, "a WebSocket is opened with GET");
-        return Err(Refused::from(refusal).with(header::ALLOW, "GET"));
-    }
     if request.version() != Version::HTTP_11 {
         return Err(bad("a WebSocket is opened with HTTP/1.1"));
     }

@@ -39,6 +39,7 @@ mod reading;
 mod refused;
 mod request;
 mod revocation;
+mod routes;
 mod slow_consumer;
 mod streams;
 mod subscribe;

@@ -171,7 +171,7 @@ async fn the_newest_event_of_one_subject_has_a_path_of_its_own(kind: Kind) {
         assert_eq!((got, &answer["error"]["code"]), (status, &json!(code)), "{subject}");
     }
     let answer = shop.node.post("/v1/last/cart.u1", &[], "1".into()).await;
-    assert_eq!((answer.status().as_u16(), answer.headers()["allow"].as_bytes()), (405, &b"GET"[..]));
+    assert_eq!((answer.status().as_u16(), answer.headers()["allow"].as_bytes()), (405, &b"GET, HEAD"[..]));
 }
 
 async fn a_question_that_is_wrong_is_told_what_is_wrong(kind: Kind) {
@@ -196,7 +196,7 @@ async fn a_question_that_is_wrong_is_told_what_is_wrong(kind: Kind) {
         assert!(answer.to_string().contains(named), "{query}: {answer}");
     }
     let answer = shop.node.post("/v1/fetch?subject=cart.*", &[], "1".into()).await;
-    assert_eq!((answer.status().as_u16(), answer.headers()["allow"].as_bytes()), (405, &b"GET"[..]));
+    assert_eq!((answer.status().as_u16(), answer.headers()["allow"].as_bytes()), (405, &b"GET, HEAD"[..]));
     // The same by frame; the connection stays.
     let mut client = shop.node.client().await;
     for (subject, code) in [

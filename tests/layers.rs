@@ -31,6 +31,7 @@ const FLOORS: &[&[&str]] = &[
 /// Outside crates that only these floors may name.
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("fastwebsockets", &["encoded_message", "framing", "socket"]),
+    ("flate2", &["server"]),
     ("async_nats", &["broker"]),
     ("hyper", &["access", "cli", "client", "server", "socket"]),
     ("hyper_util", &["access", "cli", "server", "socket"]),

@@ -3,6 +3,7 @@
 mod admin;
 mod request;
 mod check;
+mod client;
 mod dev;
 mod exit;
 mod explain;
@@ -56,6 +57,8 @@ enum Verb {
     Request(request::RequestArgs),
     /// Print stored events, or the newest of each subject.
     History(pubsub::HistoryArgs),
+    /// Print the browser library that this node serves, or what names it.
+    Client(client::ClientArgs),
     /// Make a token to try things out with.
     Token(token::TokenArgs),
     /// Exit 0 when the node on this machine is alive (or, with --ready, ready).
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
             Verb::Sub(args) => pubsub::subscribe(args).await,
             Verb::Request(args) => request::request(args).await,
             Verb::History(args) => pubsub::history(args).await,
+            Verb::Client(args) => client::client(&args),
             Verb::Token(args) => token::token(&args),
             Verb::Healthcheck(args) => health::healthcheck(&args).await,
             Verb::Admin(verb) => admin::admin(verb).await,

@@ -3,6 +3,8 @@
 
 mod admin;
 mod address;
+mod asset;
+mod client_library;
 mod response;
 mod body;
 mod cors;
@@ -38,6 +40,7 @@ use tokio::{
 };
 
 pub use admin::Admin;
+pub use client_library::{CLIENT_LIBRARY, client_integrity, client_version};
 pub use descriptors::{descriptors, room};
 pub use internal::{Health, InternalRoutes, InternalServer};
 pub use internal_auth::InternalAuth;

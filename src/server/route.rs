@@ -6,7 +6,7 @@ use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use hyper::{
-    Method, Request,
+    HeaderMap, Method, Request,
     body::Incoming,
     header::{self, HeaderValue},
 };
@@ -80,7 +80,7 @@ pub(crate) enum Handler {
 }
 
 /// Answers everybody, from what it holds.
-pub(crate) type PublicHandler = Box<dyn Fn() -> Answered + Send + Sync>;
+pub(crate) type PublicHandler = Box<dyn Fn(&PublicRequest<'_>) -> Answered + Send + Sync>;
 
 /// A request whose connection is to become another protocol's.
 pub(crate) struct ConnectionRequest {
@@ -91,6 +91,14 @@ pub(crate) struct ConnectionRequest {
     pub(crate) permit: Arc<Permit>,
     /// Not judged yet.
     pub(crate) token: Option<Secret>,
+}
+
+/// A request for something public.
+#[derive(Debug)]
+pub(crate) struct PublicRequest<'r> {
+    pub(crate) headers: &'r HeaderMap,
+    /// The part of the path behind that of the route.
+    pub(crate) rest: &'r str,
 }
 
 /// A request of an admitted client.

@@ -14,7 +14,7 @@ use crate::{
         cors::{Cors, RequestOrigin},
         credentials::{RequestCredentials, admit},
         response::{self, HttpResponse, Refused},
-        route::{Answered, ClientRequest, ConnectionRequest, Handler, HttpRoute, Methods, OriginPolicy},
+        route::{Answered, ClientRequest, ConnectionRequest, Handler, HttpRoute, Methods, OriginPolicy, PublicRequest},
         routes::Routes,
         visit::Visit,
     },
@@ -93,7 +93,10 @@ impl Router {
                 let sessions = self.sessions.clone();
                 return handler(ConnectionRequest { request, sessions, client, permit, token });
             }
-            Handler::Public(handler) => handler()?,
+            Handler::Public(handler) => {
+                let rest = &request.uri().path()[route_bytes..];
+                handler(&PublicRequest { headers: request.headers(), rest })?
+            }
             Handler::Client(handler) => {
                 let services = self.sessions.services.clone();
                 let mut visit = Visit::new(self.admission.clone(), client);

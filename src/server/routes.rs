@@ -1,11 +1,14 @@
 //! The table of the routes of the clients' listener, and the search in it.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 
 use crate::server::{
+    asset::Asset,
+    client_library::ClientLibrary,
     http,
-    response::of_type,
-    route::{Answered, ClientRequest, Handler, HttpRoute, Methods, OriginPolicy, RoutePath},
+    route::{Answered, ClientRequest, Handler, HttpRoute, Methods, OriginPolicy, PublicRequest, RoutePath},
     stored, upgrade,
 };
 
@@ -14,14 +17,26 @@ use RoutePath::{Below, Exact};
 /// `Cache-Control` of answers that hold for one request of one client.
 const NO_STORE: &str = "no-store";
 
+/// `Cache-Control` of files that change under their path: they are kept, and asked
+/// for by their `ETag`.
+const REVALIDATE: &str = "no-cache";
+
+/// `Cache-Control` of files that never change under their path: a year, which is
+/// what caches take for ever (RFC 8246).
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+
 /// The page of `server.live_page`.
-const LIVE_PAGE: &str = include_str!("../../demo/live.html");
+const LIVE_PAGE: &[u8] = include_bytes!("../../demo/live.html");
 
 /// Nothing is loaded from anywhere, whatever an event contains; and no other
 /// page shows this one in a frame, which only a header can say.
 const LIVE_PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                                 img-src data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
                                 frame-ancestors 'none'";
+
+/// As the script of a worker the library has a policy of its own, and connects to
+/// the node. For the script of a page the policy of the page counts.
+const LIBRARY_POLICY: &str = "default-src 'none'; connect-src *; script-src 'self'; frame-ancestors 'none'";
 
 /// The routes of the clients' listener.
 #[derive(Debug)]
@@ -39,14 +54,21 @@ impl Routes {
             client(Below("/v1/last/"), Methods::READ, |request| Box::pin(stored::last(request))),
             client(Exact("/v1/fetch"), Methods::READ, |request| Box::pin(stored::fetch(request))),
         ];
+        let library = Arc::new(ClientLibrary::new());
+        let versions = library.clone();
+        table.extend([
+            library_file(Exact("/client/v1/notifier.js"), REVALIDATE, move |request| library.current(request)),
+            library_file(Below("/client/"), IMMUTABLE, move |request| versions.of_version(request)),
+        ]);
         if live_page {
+            let page = Asset::new("text/html; charset=utf-8", LIVE_PAGE);
             table.push(HttpRoute {
                 path: Exact("/"),
                 methods: Methods::READ,
                 origins: OriginPolicy::Listed,
-                cache: "no-cache",
+                cache: REVALIDATE,
                 security: Some(LIVE_PAGE_POLICY),
-                handler: Handler::Public(Box::new(|| Ok(of_type("text/html; charset=utf-8", LIVE_PAGE)))),
+                handler: Handler::Public(Box::new(move |request| Ok(page.answer(request.headers)))),
             });
         }
         Self { table }
@@ -67,4 +89,20 @@ fn client(path: RoutePath, methods: Methods, handler: fn(ClientRequest) -> BoxFu
 /// A route of the protocol: for programs, and for the pages that are listed.
 fn api(path: RoutePath, methods: Methods, handler: Handler) -> HttpRoute {
     HttpRoute { path, methods, origins: OriginPolicy::Listed, cache: NO_STORE, security: None, handler }
+}
+
+/// A route of the browser library: for pages of all origins.
+fn library_file(
+    path: RoutePath,
+    cache: &'static str,
+    handler: impl Fn(&PublicRequest<'_>) -> Answered + Send + Sync + 'static,
+) -> HttpRoute {
+    HttpRoute {
+        path,
+        methods: Methods::READ,
+        origins: OriginPolicy::Any,
+        cache,
+        security: Some(LIBRARY_POLICY),
+        handler: Handler::Public(Box::new(handler)),
+    }
 }

@@ -7,6 +7,7 @@ mod world;
 
 mod acknowledgements;
 mod admission;
+mod assets;
 mod attacks;
 mod bounds;
 mod broker_outage;

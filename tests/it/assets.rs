@@ -1,0 +1,120 @@
+//! Files that a node serves: the live page, and the browser library for pages
+//! of any origin.
+
+use std::process::{Command, Output};
+
+use super::{
+    browsers::{asked, header},
+    world::{TestNode, tokens},
+};
+
+const EVIL: (&str, &str) = ("origin", "https://evil.example");
+const GZIP: (&str, &str) = ("accept-encoding", "br, gzip");
+const CURRENT: &str = "/client/v1/notifier.js";
+
+/// The node is one of listed origins and of cookies, which the library is free of.
+async fn node() -> TestNode {
+    TestNode::with(|config| {
+        tokens::with_secret(config);
+        config.server.live_page = true;
+        config.auth.cookie = Some("session".into());
+        config.server.allowed_origins = vec!["https://shop.example".into()];
+    })
+    .await
+}
+
+/// What `notifier client` prints.
+fn printed(arguments: &[&str]) -> Vec<u8> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_notifier"));
+    let Output { status, stdout, .. } = command.arg("client").args(arguments).output().expect("the binary runs");
+    assert!(status.success(), "{arguments:?}");
+    stdout
+}
+
+fn line(arguments: &[&str]) -> String {
+    String::from_utf8(printed(arguments)).expect("text").trim_end().to_owned()
+}
+
+#[tokio::test]
+async fn a_file_that_is_known_is_not_sent_again() {
+    let node = node().await;
+    let version = line(&["--library-version"]);
+    for path in ["/", CURRENT, &format!("/client/{version}/notifier.js")] {
+        for encoding in [&[][..], &[GZIP]] {
+            let whole = asked(&node, "GET", path, encoding).await;
+            assert_eq!(whole.status(), 200, "{path}");
+            assert_eq!(header(&whole, "content-encoding"), encoding.first().map(|_| "gzip"), "{path}");
+            let etag = header(&whole, "etag").expect("an ETag").to_owned();
+            for (method, known, status) in [
+                ("GET", etag.clone(), 304),
+                ("HEAD", etag.clone(), 304),
+                ("GET", format!("\"other\", W/{etag}"), 304),
+                ("GET", "*".into(), 304),
+                ("GET", "\"other\"".into(), 200),
+                ("HEAD", "\"other\"".into(), 200),
+            ] {
+                let headers = [encoding, &[("if-none-match", known.as_str())]].concat();
+                let answer = asked(&node, method, path, &headers).await;
+                assert_eq!(answer.status(), status, "{method} {path} {known}");
+                assert_eq!(answer.body().is_empty(), status == 304 || method == "HEAD", "{method} {path} {known}");
+                for name in ["etag", "cache-control", "content-security-policy", "access-control-allow-origin"] {
+                    assert_eq!(header(&answer, name), header(&whole, name), "{name} of {method} {path} {known}");
+                }
+                let vary = |answer: &hyper::Response<bytes::Bytes>| {
+                    let lines = answer.headers().get_all("vary").iter();
+                    lines.map(|line| line.to_str().expect("text").to_owned()).collect::<Vec<_>>()
+                };
+                assert_eq!(vary(&answer), vary(&whole));
+                assert!(vary(&whole).contains(&"accept-encoding".to_owned()), "{path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_any_origin_load_the_library_and_bring_no_credentials() {
+    let node = node().await;
+    let cookie = format!("session={}", tokens::token_of("u42", &[]));
+    for headers in [&[][..], &[EVIL], &[("origin", "null")], &[EVIL, ("cookie", &cookie)]] {
+        let answer = asked(&node, "GET", CURRENT, headers).await;
+        assert_eq!(answer.status(), 200, "{headers:?}");
+        assert_eq!(header(&answer, "content-type"), Some("text/javascript; charset=utf-8"));
+        assert_eq!(header(&answer, "access-control-allow-origin"), Some("*"), "{headers:?}");
+        assert_eq!(header(&answer, "access-control-allow-credentials"), None, "{headers:?}");
+        assert_eq!(header(&answer, "cross-origin-resource-policy"), Some("cross-origin"), "{headers:?}");
+        assert_eq!(header(&answer, "x-content-type-options"), Some("nosniff"), "{headers:?}");
+        assert_eq!(header(&answer, "vary"), Some("accept-encoding"), "{headers:?}");
+    }
+    // The page of the node itself is for its own origin.
+    assert_eq!(asked(&node, "GET", "/", &[EVIL]).await.status(), 403);
+    let preflight = asked(&node, "OPTIONS", CURRENT, &[EVIL, ("access-control-request-method", "GET")]).await;
+    assert_eq!(preflight.status(), 204);
+    assert_eq!(header(&preflight, "access-control-allow-methods"), Some("GET, HEAD"));
+    assert_eq!(header(&preflight, "access-control-allow-origin"), Some("*"));
+}
+
+#[tokio::test]
+async fn the_library_is_served_as_the_binary_prints_it_and_by_its_version_for_ever() {
+    let node = node().await;
+    let (library, version, integrity) = (printed(&[]), line(&["--library-version"]), line(&["--sri"]));
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA384, &library);
+    let digest = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, digest);
+    assert_eq!(integrity, format!("sha384-{digest}"));
+    for (path, cache) in
+        [(CURRENT, "no-cache"), (&format!("/client/{version}/notifier.js"), "public, max-age=31536000, immutable")]
+    {
+        let answer = asked(&node, "GET", path, &[]).await;
+        assert_eq!(header(&answer, "cache-control"), Some(cache), "{path}");
+        assert!(answer.body() == &library, "{path}");
+    }
+    let others = ["0.0.0/notifier.js", "v2/notifier.js", "notifier.js", "", "v1/", "v1/notifier.js/", "v1/codes.js"];
+    let own = [format!("{version}/"), format!("{version}/other.js"), format!("{version}notifier.js")];
+    for rest in others.into_iter().chain(own.iter().map(String::as_str)) {
+        let answer = asked(&node, "GET", &format!("/client/{rest}"), &[EVIL]).await;
+        assert_eq!(answer.status(), 404, "{rest}");
+        assert_eq!(header(&answer, "cache-control"), Some("no-store"), "{rest}");
+        assert_eq!(header(&answer, "access-control-allow-origin"), Some("*"), "{rest}");
+        let message = String::from_utf8_lossy(answer.body()).into_owned();
+        assert!(message.contains(&format!("{version}/notifier.js")), "{message}");
+    }
+}

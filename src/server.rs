@@ -11,6 +11,7 @@ mod cors;
 mod credentials;
 mod cookie;
 mod descriptors;
+mod health;
 mod reject;
 mod route;
 mod router;
@@ -42,7 +43,8 @@ use tokio::{
 pub use admin::Admin;
 pub use client_library::{CLIENT_LIBRARY, client_integrity, client_version};
 pub use descriptors::{descriptors, room};
-pub use internal::{Health, InternalRoutes, InternalServer};
+pub use health::Health;
+pub use internal::{InternalRoutes, InternalServer};
 pub use internal_auth::InternalAuth;
 pub use listen::{ListenError, listen};
 

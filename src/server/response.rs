@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::{Response, StatusCode, header};
+use serde_json::Value;
 
 use crate::{
     error::{Code, Refusal},
@@ -75,6 +76,13 @@ pub(crate) fn room(data: usize) -> usize {
 pub(crate) fn json(body: impl Into<Bytes>) -> HttpResponse {
     let mut response = of_type("application/json", body);
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The state of something as the answer.
+pub(crate) fn state(status: StatusCode, state: &Value) -> HttpResponse {
+    let mut response = json(format!("{state}\n"));
+    *response.status_mut() = status;
     response
 }
 

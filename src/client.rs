@@ -15,14 +15,16 @@ use crate::{
     tls::Trust,
 };
 
-/// The path of the WebSocket.
+/// The path of the WebSocket, behind that of the node's address.
 const PATH: &str = "/v1/ws";
 
 /// Why a client gives up.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The text is not the address of a node.
-    #[error("`{0}` is no address of a node; write it as ws://host:8080 or wss://host")]
+    #[error(
+        "`{0}` is no address of a node; write it as ws://host:8080, wss://host or, with server.path_prefix, wss://host/notifier"
+    )]
     Address(String),
     /// The host's name is not known.
     #[error("cannot find {host}: {source}")]
@@ -82,11 +84,11 @@ impl Client {
         connect: Connect,
         trust: &Trust,
     ) -> Result<(Self, Welcome), ClientError> {
-        let (addresses, authority, secure) = resolve(url).await?;
+        let (addresses, authority, path, secure) = resolve(url).await?;
         let subprotocol = encoding.subprotocol();
         let socket = match secure {
-            false => ClientSocket::connect(&addresses, &authority, PATH, subprotocol).await?,
-            true => ClientSocket::connect_tls(&addresses, &authority, PATH, subprotocol, trust).await?,
+            false => ClientSocket::connect(&addresses, &authority, &path, subprotocol).await?,
+            true => ClientSocket::connect_tls(&addresses, &authority, &path, subprotocol, trust).await?,
         };
         let mut client = Self { socket, encoding, received: VecDeque::new() };
         client.send(ClientFrame { id: 0, body: Some(ClientBody::Connect(connect)) }).await?;
@@ -143,8 +145,9 @@ impl Client {
     }
 }
 
-/// Where a node may be, what it is called there, and whether it speaks TLS.
-async fn resolve(url: &str) -> Result<(Vec<SocketAddr>, String, bool), ClientError> {
+/// Where a node may be, its name and the path of its WebSocket there, and whether
+/// it speaks TLS.
+async fn resolve(url: &str) -> Result<(Vec<SocketAddr>, String, String, bool), ClientError> {
     let wrong = || ClientError::Address(url.to_owned());
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let (authority, secure) = match (uri.scheme_str(), uri.authority()) {
@@ -156,5 +159,27 @@ async fn resolve(url: &str) -> Result<(Vec<SocketAddr>, String, bool), ClientErr
     let host = authority.host().trim_matches(['[', ']']).to_owned();
     let addresses =
         resolve_host(&host, port).await.map_err(|source| ClientError::Resolve { host: host.clone(), source })?;
-    Ok((addresses, authority.to_string(), secure))
+    Ok((addresses, authority.to_string(), path_of_websocket(uri.path()), secure))
+}
+
+/// The path of the WebSocket of a node that is addressed with this path: with
+/// that of its `server.path_prefix`, or with the whole of it.
+fn path_of_websocket(path: &str) -> String {
+    let path = path.trim_end_matches('/');
+    format!("{}{PATH}", path.strip_suffix(PATH).unwrap_or(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_addressed_with_its_prefix_or_with_the_path_of_its_websocket() {
+        for path in ["", "/", "/v1/ws", "/v1/ws/"] {
+            assert_eq!(path_of_websocket(path), "/v1/ws");
+        }
+        for path in ["/notifier", "/notifier/", "/notifier/v1/ws"] {
+            assert_eq!(path_of_websocket(path), "/notifier/v1/ws");
+        }
+    }
 }

@@ -169,7 +169,7 @@ impl Node {
             tls: internal_tls,
         };
         Ok(Self {
-            server: Server::new(sessions, admission.clone(), &config.server, &config.auth, tls),
+            server: Server::new(sessions, admission.clone(), &config.server, &config.auth, &health, tls),
             internal: InternalServer::start(internal, internal_routes)?,
             control: (control, calls),
             config,

@@ -91,12 +91,13 @@ impl Server {
         admission: Arc<Admission>,
         settings: &config::Server,
         auth: &config::Auth,
+        health: &Arc<Health>,
         tls: Option<Arc<Endpoint>>,
     ) -> Arc<Self> {
         let farewells = Arc::new(Semaphore::new(FAREWELLS));
         let addresses = Addresses::new(settings.trusted_proxies.clone(), settings.forwarded_header);
         let services = sessions.services.clone();
-        let router = Router::new(sessions, admission.clone(), settings, auth);
+        let router = Router::new(sessions, admission.clone(), settings, auth, health);
         let keep_alive = KeepAlive::new(services.limits.keep_alive_time.duration());
         Arc::new(Self { services, admission, addresses, farewells, router, tls, keep_alive })
     }

@@ -125,10 +125,47 @@ pub(crate) fn check_hosts(hosts: &[String]) -> Result<(), ConfigError> {
     }
 }
 
+/// Checks the path below which everything is served.
+///
+/// # Errors
+/// Names the key and the remedy.
+pub(crate) fn check_path_prefix(prefix: &str) -> Result<(), ConfigError> {
+    // Others a browser writes as escapes, or takes out of the path.
+    let is_part = |part: &str| {
+        !["", ".", ".."].contains(&part) && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+    };
+    if prefix.is_empty() || prefix.strip_prefix('/').is_some_and(|parts| parts.split('/').all(is_part)) {
+        return Ok(());
+    }
+    let problem = format!(
+        "`{prefix}` is no path to put in front; write it as \"/notifier\" or \"/live/notifier\", of letters, digits, \
+         `-`, `.`, `_` and `~`, without a slash at the end; leave it out for none"
+    );
+    refuse("server.path_prefix", problem)
+}
+
 /// Shortest token of the internal listener, characters: 16 random ones in hex
 /// are 64 bits, which nobody guesses over a network.
 const TOKEN_BYTES: usize = 16;
 
 fn refuse<T>(key: &str, problem: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError::Invalid { key: key.into(), problem: problem.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_prefix_is_taken_as_browsers_write_it_or_refused_with_the_remedy() {
+        for prefix in ["", "/notifier", "/live/notifier", "/a.b/_c~d-1", "/..."] {
+            assert!(check_path_prefix(prefix).is_ok(), "{prefix}");
+        }
+        for prefix in
+            ["/", "notifier", "/notifier/", "//notifier", "/a//b", "/a/../b", "/.", "/a b", "/a%20", "/\u{fc}", "/a?b"]
+        {
+            let said = check_path_prefix(prefix).expect_err(prefix).to_string();
+            assert!(said.starts_with("server.path_prefix") && said.contains("/live/notifier"), "{said}");
+        }
+    }
 }

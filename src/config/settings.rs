@@ -116,6 +116,13 @@ pub struct Server {
     pub strict_readiness: bool,
     /// Whether `/` shows a page with the events that arrive. For development.
     pub live_page: bool,
+    /// Path below which the clients' listener serves everything, `/v1/ws` too:
+    /// `/notifier` for a node behind a path of the site. Empty: nothing in front.
+    pub path_prefix: String,
+    /// Whether the clients' listener answers `/livez` and `/readyz` too, without
+    /// reasons, and `/` as `/readyz` unless it shows the live page. For
+    /// balancers that can check no other port than the one they send clients to.
+    pub public_probes: bool,
 }
 
 impl Default for Server {
@@ -135,6 +142,8 @@ impl Default for Server {
             heartbeat: Span::seconds(25),
             strict_readiness: false,
             live_page: false,
+            path_prefix: String::new(),
+            public_probes: false,
         }
     }
 }
@@ -265,6 +274,7 @@ impl Config {
         let Server { tls, hsts, internal_tls, internal_token, allowed_origins, .. } = &self.server;
         edge::check_origins(allowed_origins, self.auth.cookie.as_deref())?;
         edge::check_hosts(&self.server.internal_hosts)?;
+        edge::check_path_prefix(&self.server.path_prefix)?;
         edge::check_listeners(tls, *hsts, internal_tls, internal_token.as_ref())?;
         consistency::check(&self.streams, &self.subjects, self.limits.subject_tokens)
     }

@@ -69,18 +69,35 @@ impl Health {
         }
     }
 
+    /// Whether the node lives, for clients: without a reason.
+    pub(crate) fn public_liveness(&self) -> HttpResponse {
+        let live = self.silence() <= STALL;
+        response::state(status_of(live), &json!({"live": live}))
+    }
+
+    /// Whether the node is ready for clients, for them: without a reason.
+    pub(crate) fn public_readiness(&self) -> HttpResponse {
+        let ready = (self.ready)().is_empty();
+        response::state(status_of(ready), &json!({"ready": ready}))
+    }
+
+    /// Time since the last beat.
+    fn silence(&self) -> Duration {
+        self.start.elapsed().saturating_sub(Duration::from_millis(self.beat.load(Ordering::Relaxed)))
+    }
+
     fn live(&self) -> HttpResponse {
-        let silent = self.start.elapsed().saturating_sub(Duration::from_millis(self.beat.load(Ordering::Relaxed)));
-        if silent > STALL {
-            let why = format!("the event loop has not run for {} s", silent.as_secs());
-            return response::state(StatusCode::SERVICE_UNAVAILABLE, &json!({"live": false, "reasons": [why]}));
+        let silence = self.silence();
+        let mut body = json!({"live": silence <= STALL});
+        if silence > STALL {
+            body["reasons"] = json!([format!("the event loop has not run for {} s", silence.as_secs())]);
         }
-        response::state(StatusCode::OK, &json!({"live": true}))
+        response::state(status_of(silence <= STALL), &body)
     }
 
     fn readiness(&self) -> HttpResponse {
         let against = (self.ready)();
-        let code = if against.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let code = status_of(against.is_empty());
         let mut state = (self.state)();
         let mut body = json!({"ready": against.is_empty(), "reasons": against, "broker": state["broker"].take()});
         // What is well says nothing.
@@ -102,8 +119,14 @@ impl fmt::Debug for Health {
     }
 }
 
+fn status_of(well: bool) -> StatusCode {
+    if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt as _;
+
     use super::*;
 
     fn health(age: Duration, reasons: &'static [&'static str]) -> Health {
@@ -119,15 +142,29 @@ mod tests {
     #[test]
     fn a_node_whose_event_loop_stands_still_is_not_alive() {
         let health = health(STALL + Duration::from_secs(1), &[]);
-        assert_eq!(health.answer("/livez").status(), StatusCode::SERVICE_UNAVAILABLE);
+        let statuses = || [health.answer("/livez").status(), health.public_liveness().status()];
+        assert_eq!(statuses(), [StatusCode::SERVICE_UNAVAILABLE; 2]);
         health.beat();
-        assert_eq!(health.answer("/livez").status(), StatusCode::OK);
+        assert_eq!(statuses(), [StatusCode::OK; 2]);
     }
 
     #[test]
     fn a_node_is_ready_when_nothing_stands_against_it() {
-        assert_eq!(health(Duration::ZERO, &[]).answer("/readyz").status(), StatusCode::OK);
-        let leaving = health(Duration::ZERO, &["leaving"]).answer("/readyz").status();
-        assert_eq!(leaving, StatusCode::SERVICE_UNAVAILABLE);
+        let statuses = |reasons| {
+            let health = health(Duration::ZERO, reasons);
+            [health.answer("/readyz").status(), health.public_readiness().status()]
+        };
+        assert_eq!(statuses(&[]), [StatusCode::OK; 2]);
+        assert_eq!(statuses(&["leaving"]), [StatusCode::SERVICE_UNAVAILABLE; 2]);
+    }
+
+    #[tokio::test]
+    async fn the_public_hears_no_reason() {
+        let health = health(STALL + Duration::from_secs(1), &["leaving"]);
+        for (answer, text) in
+            [(health.public_liveness(), "{\"live\":false}\n"), (health.public_readiness(), "{\"ready\":false}\n")]
+        {
+            assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes(), text);
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     server::{
         cors::{Cors, RequestOrigin},
         credentials::{RequestCredentials, admit},
+        health::Health,
         response::{self, HttpResponse, Refused},
         route::{Answered, ClientRequest, ConnectionRequest, Handler, HttpRoute, Methods, OriginPolicy, PublicRequest},
         routes::Routes,
@@ -39,10 +40,11 @@ impl Router {
         admission: Arc<Admission>,
         server: &config::Server,
         auth: &config::Auth,
+        health: &Arc<Health>,
     ) -> Self {
         let cors = Cors::new(server, auth.cookie.is_some());
         Self {
-            routes: Routes::new(server.live_page),
+            routes: Routes::new(server, health),
             sessions,
             admission,
             cors,
@@ -82,7 +84,11 @@ impl Router {
             self.admission.request(client).map_err(|closed| self.admission.refusal(closed))?;
         }
         let Some((route, route_bytes)) = found else {
-            return Err(Refusal::new(Code::NotFound, "there is nothing here; clients connect to /v1/ws").into());
+            return Err(Refusal::new(
+                Code::NotFound,
+                format!("there is nothing here; clients connect to {}/v1/ws", self.routes.prefix()),
+            )
+            .into());
         };
         if !route.methods.contains(request.method()) {
             return other_method(route.methods, request.method());

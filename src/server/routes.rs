@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::server::{
-    asset::Asset,
-    client_library::ClientLibrary,
-    http,
-    route::{Answered, ClientRequest, Handler, HttpRoute, Methods, OriginPolicy, PublicRequest, RoutePath},
-    stored, upgrade,
+use crate::{
+    config,
+    server::{
+        asset::Asset,
+        client_library::ClientLibrary,
+        health::Health,
+        http,
+        response::HttpResponse,
+        route::{Answered, ClientRequest, Handler, HttpRoute, Methods, OriginPolicy, PublicRequest, RoutePath},
+        stored, upgrade,
+    },
 };
 
 use RoutePath::{Below, Exact};
@@ -41,12 +46,14 @@ const LIBRARY_POLICY: &str = "default-src 'none'; connect-src *; script-src 'sel
 /// The routes of the clients' listener.
 #[derive(Debug)]
 pub(crate) struct Routes {
+    /// Path in front of all others: `/notifier`, or nothing.
+    prefix: String,
     table: Vec<HttpRoute>,
 }
 
 impl Routes {
-    /// The routes that the settings ask for.
-    pub(crate) fn new(live_page: bool) -> Self {
+    /// The routes that the settings ask for; they have been checked.
+    pub(crate) fn new(server: &config::Server, health: &Arc<Health>) -> Self {
         let mut table = vec![
             api(Exact("/v1/ws"), Methods::GET, Handler::Connection(upgrade::upgrade)),
             client(Below("/v1/publish/"), Methods::POST, |request| Box::pin(http::publish(request))),
@@ -60,7 +67,7 @@ impl Routes {
             library_file(Exact("/client/v1/notifier.js"), REVALIDATE, move |request| library.current(request)),
             library_file(Below("/client/"), IMMUTABLE, move |request| versions.of_version(request)),
         ]);
-        if live_page {
+        if server.live_page {
             let page = Asset::new("text/html; charset=utf-8", LIVE_PAGE);
             table.push(HttpRoute {
                 path: Exact("/"),
@@ -71,13 +78,28 @@ impl Routes {
                 handler: Handler::Public(Box::new(move |request| Ok(page.answer(request.headers)))),
             });
         }
-        Self { table }
+        if server.public_probes {
+            table.push(probe("/livez", health, Health::public_liveness));
+            table.push(probe("/readyz", health, Health::public_readiness));
+            if !server.live_page {
+                table.push(probe("/", health, Health::public_readiness));
+            }
+        }
+        Self { prefix: server.path_prefix.clone(), table }
+    }
+
+    /// Path in front of all routes.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// The route of a path, and the bytes of the path up to the end of the
-    /// route's.
+    /// route's. The prefix alone is the root below it.
     pub(crate) fn find(&self, path: &str) -> Option<(&HttpRoute, usize)> {
-        self.table.iter().find_map(|route| Some((route, route.path.matched(path)?)))
+        let below = path.strip_prefix(&*self.prefix)?;
+        let below = if below.is_empty() && !self.prefix.is_empty() { "/" } else { below };
+        let (route, matched) = self.table.iter().find_map(|route| Some((route, route.path.matched(below)?)))?;
+        Some((route, path.len().min(self.prefix.len() + matched)))
     }
 }
 
@@ -104,5 +126,98 @@ fn library_file(
         cache,
         security: Some(LIBRARY_POLICY),
         handler: Handler::Public(Box::new(handler)),
+    }
+}
+
+/// A route that tells how the node is.
+fn probe(path: &'static str, health: &Arc<Health>, answer: fn(&Health) -> HttpResponse) -> HttpRoute {
+    let health = health.clone();
+    api(Exact(path), Methods::READ, Handler::Public(Box::new(move |_| Ok(answer(&health)))))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn routes(prefix: &str) -> Routes {
+        let server = config::Server { path_prefix: prefix.into(), public_probes: true, ..config::Server::default() };
+        let metrics = Arc::new(Metrics::new().expect("buckets are not empty"));
+        Routes::new(&server, &Health::new(metrics, Vec::new, || serde_json::Value::Null))
+    }
+
+    /// The path of the route that serves a path, and the rest behind it.
+    fn found<'p>(routes: &Routes, path: &'p str) -> Option<(RoutePath, &'p str)> {
+        routes.find(path).map(|(route, bytes)| (route.path, &path[bytes..]))
+    }
+
+    #[test]
+    fn the_prefix_alone_is_the_root_below_it() {
+        let routes = routes("/notifier");
+        assert_eq!(found(&routes, "/notifier"), Some((Exact("/"), "")));
+        assert_eq!(found(&routes, "/notifier/"), Some((Exact("/"), "")));
+        assert_eq!(found(&routes, "/notifier/v1/last/a/b"), Some((Below("/v1/last/"), "a/b")));
+        for path in ["", "/", "/v1/ws", "/notifierx", "/notifierv1/ws", "/notifier//", "/Notifier/v1/ws"] {
+            assert_eq!(found(&routes, path), None, "{path}");
+        }
+        assert_eq!(found(&self::routes(""), ""), None);
+    }
+
+    #[test]
+    fn no_route_hides_one_that_stands_behind_it() {
+        let routes = routes("");
+        for route in &routes.table {
+            let (Exact(path) | Below(path)) = route.path;
+            assert_eq!(found(&routes, path), Some((route.path, "")), "{path}");
+        }
+    }
+
+    const PARTS: [&str; 15] = [
+        "/", "v1", "ws", "publish", "last", "fetch", "client", "livez", "notifier", "a.b", "%2F", "..", "\u{e9}", "*",
+        "",
+    ];
+
+    /// Paths that are near those of routes, and others.
+    fn path() -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(&PARTS[..]), 0..10).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_finds_the_route_that_it_spells_and_the_rest_behind_it(
+            prefix in prop::sample::select(&["", "/notifier", "/a.b/v1"][..]),
+            path in path(),
+        ) {
+            let routes = routes(prefix);
+            let spelled = |route: &HttpRoute| match route.path {
+                Exact(exact) => path == format!("{prefix}{exact}"),
+                Below(below) => path.starts_with(&format!("{prefix}{below}")),
+            };
+            let expected = routes.table.iter().find(|route| spelled(route)).map(|route| route.path);
+            match found(&routes, &path) {
+                None => prop_assert_eq!(expected, None),
+                Some((Exact("/"), "")) if path == prefix => prop_assert!(!prefix.is_empty()),
+                Some((Exact(_), rest)) => prop_assert!(rest.is_empty() && expected.is_some()),
+                Some((Below(below), rest)) => {
+                    prop_assert_eq!(format!("{prefix}{below}{rest}"), path);
+                    prop_assert_eq!(expected, Some(Below(below)));
+                }
+            }
+        }
+
+        #[test]
+        fn a_prefix_changes_nothing_behind_it(path in path()) {
+            prop_assume!(!path.is_empty());
+            let (below, bare, behind) = (routes("/live/n"), routes(""), format!("/live/n{path}"));
+            prop_assert_eq!(found(&below, &behind), found(&bare, &path));
+        }
+
+        #[test]
+        fn no_path_is_too_odd_to_be_looked_for(path in ".*", prefix in prop::sample::select(&["", "/n"][..])) {
+            let routes = routes(prefix);
+            prop_assert!(found(&routes, &path).is_none_or(|(_, rest)| path.ends_with(rest)));
+        }
     }
 }

@@ -118,7 +118,8 @@ fn what_does_not_hold_is_named_with_its_remedy() {
     });
     assert!(twice.is_some_and(|said| said.contains("twice")));
     type Change = fn(&mut Config);
-    let others: [(Change, &str); 8] = [
+    let others: [(Change, &str); 9] = [
+        (|config| config.server.path_prefix = "notifier/".into(), "server.path_prefix"),
         (|config| config.auth.query_parameter = Some("after".into()), "auth.query_parameter"),
         (|config| config.auth.issuers.clear(), "auth.issuers"),
         (|config| config.auth.leeway = std::time::Duration::from_secs(601).into(), "auth.leeway"),

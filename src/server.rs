@@ -41,7 +41,7 @@ use tokio::{
 };
 
 pub use admin::Admin;
-pub use client_library::{CLIENT_LIBRARY, client_integrity, client_version};
+pub use client_library::{CLIENT_MODULES, client_integrity, client_version};
 pub use descriptors::{descriptors, room};
 pub use health::Health;
 pub use internal::{InternalRoutes, InternalServer};

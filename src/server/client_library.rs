@@ -1,5 +1,7 @@
 //! The browser library, which a node serves so that a page needs no build of
-//! its own: `client/dist` as it is committed, embedded.
+//! its own: modules of `client/dist` as they are committed, embedded.
+
+use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA384, digest};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -13,56 +15,62 @@ use crate::{
     },
 };
 
-/// The library: one ES module.
-pub const CLIENT_LIBRARY: &str = include_str!("../../client/dist/notifier.js");
+/// The modules that pages can use without a build, by their names, under which
+/// they load each other.
+pub const CLIENT_MODULES: [(&str, &str); 3] = [
+    ("notifier.js", include_str!("../../client/dist/notifier.js")),
+    ("elements.js", include_str!("../../client/dist/elements.js")),
+    ("bridge.js", include_str!("../../client/dist/bridge.js")),
+];
 
 /// States the version of the library.
 const PACKAGE: &str = include_str!("../../client/package.json");
 
-/// Name of the module below its version.
-const FILE: &str = "notifier.js";
-
-/// Says which bytes a page takes for the library (Subresource Integrity), as the
-/// attribute `integrity` of a script is written.
-pub fn client_integrity() -> String {
-    format!("sha384-{}", BASE64_STANDARD.encode(digest(&SHA384, CLIENT_LIBRARY.as_bytes())))
-}
+/// Made at the first request: in most processes of a machine there is none.
+static MODULES: LazyLock<Vec<(&str, Asset)>> = LazyLock::new(|| {
+    let asset = |module: &'static str| Asset::new("text/javascript; charset=utf-8", module.as_bytes());
+    CLIENT_MODULES.into_iter().map(|(name, module)| (name, asset(module))).collect()
+});
 
 /// The version of the library, as its package states it.
-pub fn client_version() -> String {
+static VERSION: LazyLock<String> = LazyLock::new(|| {
     #[derive(Deserialize)]
     struct Package {
         version: String,
     }
     serde_json::from_str(PACKAGE).map(|package: Package| package.version).unwrap_or_default()
+});
+
+/// The version of the library.
+pub fn client_version() -> &'static str {
+    &VERSION
 }
 
-/// Serves the library.
-#[derive(Debug)]
-pub(crate) struct ClientLibrary {
-    module: Asset,
-    version: String,
+/// Names the bytes that a page takes for a module (Subresource Integrity), as the
+/// attribute `integrity` of a script is written.
+pub fn client_integrity(module: &str) -> String {
+    format!("sha384-{}", BASE64_STANDARD.encode(digest(&SHA384, module.as_bytes())))
 }
 
-impl ClientLibrary {
-    pub(crate) fn new() -> Self {
-        let module = Asset::new("text/javascript; charset=utf-8", CLIENT_LIBRARY.as_bytes());
-        Self { module, version: client_version() }
-    }
+/// A module of the version that this node has: the newest that it knows to keep
+/// the contract of the path.
+pub(crate) fn current(request: &PublicRequest<'_>) -> Answered {
+    answer(request, Some(request.rest))
+}
 
-    /// The newest build that keeps the contract of a major version: the one of this node.
-    pub(crate) fn current(&self, request: &PublicRequest<'_>) -> Answered {
-        Ok(self.module.answer(request.headers))
-    }
+/// A module of the version that the path names, where that is the one of this node.
+pub(crate) fn of_version(request: &PublicRequest<'_>) -> Answered {
+    answer(request, request.rest.strip_prefix(client_version()).and_then(|rest| rest.strip_prefix('/')))
+}
 
-    /// The build of the version that the path names, if that is the one of this node.
-    pub(crate) fn of_version(&self, request: &PublicRequest<'_>) -> Answered {
-        let named = request.rest.strip_suffix(FILE).and_then(|folder| folder.strip_suffix('/'));
-        if named == Some(self.version.as_str()) {
-            return Ok(self.module.answer(request.headers));
+fn answer(request: &PublicRequest<'_>, name: Option<&str>) -> Answered {
+    match MODULES.iter().find(|(module, _)| Some(*module) == name) {
+        Some((_, asset)) => Ok(asset.answer(request.headers)),
+        None => {
+            let names = CLIENT_MODULES.map(|(name, _)| name).join(", ");
+            let message = format!("this node serves {names} below client/v1/ and client/{}/", client_version());
+            Err(Refusal::new(Code::NotFound, message).into())
         }
-        let message = format!("this node serves the library as v1/{FILE} and {}/{FILE}", self.version);
-        Err(Refusal::new(Code::NotFound, message).into())
     }
 }
 
@@ -71,8 +79,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_the_one_that_the_library_states() {
+    fn the_version_of_the_package_is_the_one_that_the_library_states() {
         let version = client_version();
-        assert!(!version.is_empty() && CLIENT_LIBRARY.contains(&format!("\"{version}\"")), "{version}");
+        let (_, library) = CLIENT_MODULES[0];
+        assert!(!version.is_empty() && library.contains(&format!("\"{version}\"")), "{version}");
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     config,
     server::{
         asset::Asset,
-        client_library::ClientLibrary,
+        client_library,
         health::Health,
         http,
         response::HttpResponse,
@@ -60,13 +60,9 @@ impl Routes {
             client(Below("/v1/request/"), Methods::POST, |request| Box::pin(http::request(request))),
             client(Below("/v1/last/"), Methods::READ, |request| Box::pin(stored::last(request))),
             client(Exact("/v1/fetch"), Methods::READ, |request| Box::pin(stored::fetch(request))),
+            library(Below("/client/v1/"), REVALIDATE, client_library::current),
+            library(Below("/client/"), IMMUTABLE, client_library::of_version),
         ];
-        let library = Arc::new(ClientLibrary::new());
-        let versions = library.clone();
-        table.extend([
-            library_file(Exact("/client/v1/notifier.js"), REVALIDATE, move |request| library.current(request)),
-            library_file(Below("/client/"), IMMUTABLE, move |request| versions.of_version(request)),
-        ]);
         if server.live_page {
             let page = Asset::new("text/html; charset=utf-8", LIVE_PAGE);
             table.push(HttpRoute {
@@ -114,11 +110,7 @@ fn api(path: RoutePath, methods: Methods, handler: Handler) -> HttpRoute {
 }
 
 /// A route of the browser library: for pages of all origins.
-fn library_file(
-    path: RoutePath,
-    cache: &'static str,
-    handler: impl Fn(&PublicRequest<'_>) -> Answered + Send + Sync + 'static,
-) -> HttpRoute {
+fn library(path: RoutePath, cache: &'static str, handler: fn(&PublicRequest<'_>) -> Answered) -> HttpRoute {
     HttpRoute {
         path,
         methods: Methods::READ,

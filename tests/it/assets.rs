@@ -96,18 +96,20 @@ async fn pages_of_any_origin_load_the_library_and_bring_no_credentials() {
 #[tokio::test]
 async fn the_library_is_served_as_the_binary_prints_it_and_by_its_version_for_ever() {
     let node = node().await;
-    let (library, version, integrity) = (printed(&[]), line(&["--library-version"]), line(&["--sri"]));
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA384, &library);
-    let digest = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, digest);
-    assert_eq!(integrity, format!("sha384-{digest}"));
-    for (path, cache) in
-        [(CURRENT, "no-cache"), (&format!("/client/{version}/notifier.js"), "public, max-age=31536000, immutable")]
-    {
-        let answer = asked(&node, "GET", path, &[]).await;
-        assert_eq!(header(&answer, "cache-control"), Some(cache), "{path}");
-        assert!(answer.body() == &library, "{path}");
+    let version = line(&["--library-version"]);
+    for file in ["notifier.js", "elements.js", "bridge.js"] {
+        let (module, integrity) = (printed(&[file]), line(&[file, "--sri"]));
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA384, &module);
+        let digest = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, digest);
+        assert_eq!(integrity, format!("sha384-{digest}"));
+        for (folder, cache) in [("v1", "no-cache"), (&version, "public, max-age=31536000, immutable")] {
+            let answer = asked(&node, "GET", &format!("/client/{folder}/{file}"), &[]).await;
+            assert_eq!(header(&answer, "cache-control"), Some(cache), "{folder} {file}");
+            assert!(answer.body() == &module, "{folder} {file}");
+        }
     }
-    let others = ["0.0.0/notifier.js", "v2/notifier.js", "notifier.js", "", "v1/", "v1/notifier.js/", "v1/codes.js"];
+    assert_eq!(printed(&[]), printed(&["notifier.js"]));
+    let others = ["0.0.0/notifier.js", "v2/notifier.js", "notifier.js", "", "v1/", "v1/notifier.js/", "v1/react.js"];
     let own = [format!("{version}/"), format!("{version}/other.js"), format!("{version}notifier.js")];
     for rest in others.into_iter().chain(own.iter().map(String::as_str)) {
         let answer = asked(&node, "GET", &format!("/client/{rest}"), &[EVIL]).await;
@@ -115,6 +117,6 @@ async fn the_library_is_served_as_the_binary_prints_it_and_by_its_version_for_ev
         assert_eq!(header(&answer, "cache-control"), Some("no-store"), "{rest}");
         assert_eq!(header(&answer, "access-control-allow-origin"), Some("*"), "{rest}");
         let message = String::from_utf8_lossy(answer.body()).into_owned();
-        assert!(message.contains(&format!("{version}/notifier.js")), "{message}");
+        assert!(message.contains("notifier.js") && message.contains(&format!("client/{version}/")), "{message}");
     }
 }

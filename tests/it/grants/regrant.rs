@@ -12,7 +12,7 @@ use notifier::{
     broker,
     codec::Encoding,
     config::Config,
-    hub::{Attachment, Hub, Plan, SubscribeOptions},
+    hub::{Attachment, Context, Hub, SubscribeOptions},
     journal::Journal,
     metrics::Metrics,
     outbox::{Offer, Outbox, Policy},
@@ -61,19 +61,18 @@ impl Hall {
         let (broker, intakes) = broker::connect(&config, &metrics, &tasks).await.expect("a broker");
         let classes = broker.classes().clone();
         let quotas = Quotas::new(&config.limits);
-        let plan = Plan {
-            broker: broker.clone(),
-            intakes,
-            classes: classes.clone(),
-            journals: Journal::all(&config, &classes, &broker, &tasks, &metrics),
+        let journals = Journal::all(&config, &classes, &broker, &tasks, &metrics);
+        let context = Context {
             backlog_bytes: 1 << 24,
             overflow: config.limits.live_overflow,
             replay_events: 1_000_000,
             wildcard_shapes: 0,
             quotas: quotas.clone(),
+            tasks: tasks.clone(),
+            metrics: metrics.clone(),
         };
         let publisher = Publisher::new(broker.clone(), classes, &config, quotas, metrics.clone());
-        let hub = Hub::new(plan, &tasks, &metrics).expect("threads");
+        let hub = Hub::new(context, broker.clone(), intakes, journals).expect("threads");
         let unfit = broker.clone();
         tasks.spawn(async move { drop(unfit.ensure_streams().await) });
         eventually("streams", || async { hub.has_begun() }).await;

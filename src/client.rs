@@ -124,7 +124,7 @@ impl Client {
                     self.received.extend(self.encoding.read_server(&message)?);
                 }
                 Some(frame @ ServerFrame { body: Some(Body::Ping(_)), .. }) => {
-                    self.send(ClientFrame { id: 0, body: Some(ClientBody::Pong(Pong {})) }).await?;
+                    self.send(ClientFrame { id: 0, body: Some(ClientBody::Pong(Pong::default())) }).await?;
                     if matches!(&frame.body, Some(Body::Ping(ping)) if !ping.positions.is_empty()) {
                         return Ok(frame);
                     }

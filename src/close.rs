@@ -46,7 +46,7 @@ close_reasons! {
     Lost = 1006, "lost";
     /// A text message that is not UTF-8.
     InvalidUtf8 = 1007, "invalid_utf8";
-    /// The message is larger than the limit told in `welcome`.
+    /// Reserved for a message that is too large (RFC 6455). Never sent: 4011 says it.
     TooBig = 1009, "too_big";
     /// The node failed; the fault is logged there.
     Internal = 1011, "internal";
@@ -68,6 +68,8 @@ close_reasons! {
     Disconnected = 4008, "disconnected";
     /// The keys to verify the token with cannot be read now.
     KeysUnavailable = 4010, "keys_unavailable";
+    /// The message is larger than the limit told in `welcome`: connect again, and do not send it again.
+    MessageTooBig = 4011, "message_too_big";
     /// The client has no subscription and has asked for nothing for `limits.idle_time`.
     Idle = 4020, "idle";
     /// A message that is no frame of the protocol, or a frame out of place.

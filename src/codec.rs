@@ -14,7 +14,7 @@ use crate::{
     encoded_message::EncodedMessage,
     event::Message,
     framing::{Framing, MessageKind},
-    proto::{ClientFrame, Misplaced, ReadFrame, ServerFrame},
+    proto::{ClientFrame, InvalidFrame, ServerFrame},
 };
 
 pub use bad_frame::BadFrame;
@@ -95,9 +95,9 @@ impl Encoding {
     ///
     /// # Errors
     /// When any part of the message is not a frame; no other part counts then.
-    pub fn read_client(self, message: &[u8]) -> Result<Vec<Result<ClientFrame, Misplaced>>, BadFrame> {
+    pub fn read_client(self, message: &[u8]) -> Result<Vec<Result<ClientFrame, InvalidFrame>>, BadFrame> {
         match self {
-            Self::Json => Ok(json::read(message)?.into_iter().map(|ReadFrame(read)| read).collect()),
+            Self::Json => json::read_client(message),
             Self::Proto => Ok(binary::read_client(message)?.into_iter().map(Ok).collect()),
         }
     }

@@ -11,8 +11,8 @@ mod client_json;
 mod json;
 mod position;
 
-pub use client_json::Misplaced;
-pub(crate) use client_json::ReadFrame;
+pub use client_json::InvalidFrame;
+pub(crate) use client_json::read_frame;
 pub use generated::*;
 pub use json::embeddable;
 pub use position::BadPosition;

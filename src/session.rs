@@ -17,6 +17,7 @@ mod keep_alive;
 mod mailbox;
 mod task;
 mod token_expiry;
+mod cancellable;
 mod connection_info;
 mod connection_guard;
 mod publishing;

@@ -144,9 +144,8 @@ fn outside_crates_are_named_where_they_belong() {
 #[test]
 fn locks_are_those_of_sync() {
     // Poison has one answer there, and models can order what is locked.
-    let of_std = |import: &Vec<String>| {
-        matches!(import[..], [ref sync, ref name, ..] if sync == "sync" && (name == "Mutex" || name == "RwLock"))
-    };
+    let is_lock = |name: &str| name == "Mutex" || name == "RwLock";
+    let of_std = |import: &Vec<String>| matches!(&import[..], [sync, name, ..] if sync == "sync" && is_lock(name));
     let names_std = |path: &PathBuf| {
         let mut found = Vec::new();
         behind("std::", &code(path), &[], &mut found);

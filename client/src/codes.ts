@@ -55,6 +55,7 @@ export const CLOSE_CODES = {
   4007: 'token_expired',
   4008: 'disconnected',
   4010: 'keys_unavailable',
+  4011: 'message_too_big',
   4020: 'idle',
   4500: 'bad_frame',
   4501: 'unauthorized',

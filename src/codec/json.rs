@@ -6,7 +6,11 @@ use std::sync::Arc;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::bad_frame::BadFrame, event::Message, proto::embeddable};
+use crate::{
+    codec::bad_frame::BadFrame,
+    event::Message,
+    proto::{ClientFrame, InvalidFrame, embeddable, read_frame},
+};
 
 /// Appends a frame as one line, without the line feed.
 pub(crate) fn write(frame: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
@@ -85,12 +89,24 @@ fn write_event_object(message: &Message, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Reads the lines of a message; empty ones are passed over.
+/// Reads the lines of a node's message; empty ones are passed over.
 pub(crate) fn read<'a, F: Deserialize<'a>>(message: &'a [u8]) -> Result<Vec<F>, BadFrame> {
+    lines(message, |line| serde_json::from_slice(line))
+}
+
+/// Reads the lines of a client's message; empty ones are passed over.
+pub(crate) fn read_client(message: &[u8]) -> Result<Vec<Result<ClientFrame, InvalidFrame>>, BadFrame> {
+    lines(message, read_frame)
+}
+
+fn lines<'a, F>(
+    message: &'a [u8],
+    read: impl Fn(&'a [u8]) -> Result<F, serde_json::Error>,
+) -> Result<Vec<F>, BadFrame> {
     message
         .split(|byte| *byte == b'\n')
         .enumerate()
         .filter(|(_, line)| !line.trim_ascii().is_empty())
-        .map(|(index, line)| serde_json::from_slice(line).map_err(|source| BadFrame::Json { line: index + 1, source }))
+        .map(|(index, line)| read(line).map_err(|source| BadFrame::Json { line: index + 1, source }))
         .collect()
 }

@@ -9,9 +9,10 @@ use super::*;
 use crate::{
     event::Place,
     proto::{
-        Client, Connect, Envelope, Error, Event, Fetch, Fetched, Gap, Goaway, Limits, Ping, Pong, Position, Publish,
-        Published, Refresh, Refreshed, Replay, Request, Response, Subscribe, Subscribed, Subscription, TokenExpiring,
-        Unsubscribe, Unsubscribed, Welcome, client_frame::Body as ClientBody, server_frame::Body as ServerBody,
+        Cancel, Client, Connect, Envelope, Error, Event, Fetch, Fetched, Gap, Goaway, Limits, Ping, Pong, Position,
+        Publish, Published, Refresh, Refreshed, Replay, Request, Response, Subscribe, Subscribed, Subscription,
+        TokenExpiring, Unsubscribe, Unsubscribed, Welcome, client_frame::Body as ClientBody,
+        server_frame::Body as ServerBody,
     },
     subject::Subject,
 };
@@ -81,7 +82,9 @@ fn client_body() -> impl Strategy<Value = ClientBody> {
         (text(), positions(), any::<bool>(), any::<u32>())
             .prop_map(|(subject, after, last, limit)| ClientBody::Fetch(Fetch { subject, after, last, limit })),
         text().prop_map(|token| ClientBody::Refresh(Refresh { token })),
-        Just(ClientBody::Pong(Pong {})),
+        Just(ClientBody::Pong(Pong::default())),
+        Just(ClientBody::Ping(Ping::default())),
+        number().prop_map(|id| ClientBody::Cancel(Cancel { id })),
     ]
 }
 
@@ -103,6 +106,9 @@ fn server_body() -> impl Strategy<Value = ServerBody> {
                 limits,
                 server_time,
                 token_expires_at: heartbeat_ms,
+                broker: issuer.clone(),
+                version: issuer.clone(),
+                features: vec![issuer.clone()],
                 issuer,
             })
         ),
@@ -115,7 +121,12 @@ fn server_body() -> impl Strategy<Value = ServerBody> {
         (text(), text(), number(), number(), text()).prop_map(|(subject, stream, from_seq, to_seq, reason)| {
             ServerBody::Gap(Gap { subject, stream, from_seq, to_seq, reason })
         }),
-        (positions(), text()).prop_map(|(positions, broker)| ServerBody::Ping(Ping { positions, broker })),
+        (positions(), text(), number()).prop_map(|(positions, broker, time)| ServerBody::Ping(Ping {
+            positions,
+            broker,
+            time
+        })),
+        number().prop_map(|time| ServerBody::Pong(Pong { time })),
         (number(), number(), text()).prop_map(|(reconnect_after_ms, window_ms, reason)| {
             ServerBody::Goaway(Goaway { reconnect_after_ms, window_ms, reason })
         }),
@@ -247,12 +258,8 @@ fn unknown_frames_and_fields_are_passed_over() {
 fn what_is_no_frame_is_named() {
     let rows: &[(&[u8], &str)] = &[
         (b"hello", "line 1"),
-        (b"{\"pong\":{}}\n{\"id\":-1}", "line 2"),
+        (b"{\"pong\":{}}\n{\"id\":", "line 2"),
         (b"[]", "a frame: one JSON object on one line"),
-        (b"{\"pong\":{},\"connect\":{}}", "one body"),
-        (b"{\"subscribe\":{\"subject\":1}}", "expected a string"),
-        (br#"{"publish":{"subject":"a","event":{"data":1,"dataBase64":"AA=="}}}"#, "send one"),
-        (br#"{"publish":{"subject":"a","event":{"dataBase64":"?"}}}"#, "not base64"),
         (b"\xff", "line 1"),
     ];
     for (message, part) in rows {
@@ -260,4 +267,21 @@ fn what_is_no_frame_is_named() {
         assert!(error.contains(part), "{error}");
     }
     assert!(Encoding::Proto.read_client(b"\x0a\xff\xff\xff\xff\x0f").is_err());
+}
+
+#[test]
+fn a_frame_with_a_fault_leaves_the_others_of_its_message_alone() {
+    let rows: &[(&str, &str)] = &[
+        (r#"{"id":-1}"#, "`id`"),
+        (r#"{"pong":{},"connect":{}}"#, "one body"),
+        (r#"{"subscribe":{"subject":1}}"#, "expected a string"),
+        (r#"{"publish":{"subject":"a","event":{"data":1,"dataBase64":"AA=="}}}"#, "send one"),
+        (r#"{"publish":{"subject":"a","event":{"dataBase64":"?"}}}"#, "not base64"),
+    ];
+    for (line, part) in rows {
+        let message = format!("{line}\n{{\"id\":7,\"pong\":{{}}}}");
+        let read = Encoding::Json.read_client(message.as_bytes()).expect("frames");
+        let [Err(invalid), Ok(ClientFrame { id: 7, .. })] = &read[..] else { panic!("{read:?}") };
+        assert!(invalid.to_string().contains(part), "{invalid}");
+    }
 }

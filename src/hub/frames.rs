@@ -1,6 +1,7 @@
 //! Frames that tell a client where it stands in a stream.
 
 use crate::{
+    clock::unix_millis,
     codec::Encoding,
     encoded_message::EncodedMessage,
     journal::Gap,
@@ -21,7 +22,7 @@ pub(crate) fn gap(encoding: Encoding, pattern: &Pattern, stream: &str, gap: Gap)
 /// Everything up to these positions has been sent.
 pub(crate) fn checkpoint(encoding: Encoding, positions: Vec<Position>) -> EncodedMessage {
     // The broker is there, or this would not be known.
-    let ping = Ping { positions, broker: "ok".to_owned() };
+    let ping = Ping { positions, broker: "ok".to_owned(), time: unix_millis() };
     encoding.frame(&ServerFrame { reply_to: 0, body: Some(Body::Ping(ping)) })
 }
 

@@ -1,6 +1,6 @@
-//! The JSON form of a client's frames, as they are read: unknown fields are
-//! passed over, because a newer client may send them. A field that stands one
-//! level too high is refused instead: it would be lost without a word.
+//! The JSON form of a client's frames, as they are read. Unknown fields are passed
+//! over, because a newer client may send them. A field that stands one level too
+//! high, or has a value of the wrong type, makes its frame invalid, and no other.
 
 use std::{fmt, marker::PhantomData};
 
@@ -10,7 +10,8 @@ use serde::{
 };
 
 use crate::proto::generated::{
-    ClientFrame, Connect, Fetch, Pong, Publish, Refresh, Request, Subscribe, Unsubscribe, client_frame::Body,
+    Cancel, ClientFrame, Connect, Fetch, Ping, Pong, Publish, Refresh, Request, Subscribe, Unsubscribe,
+    client_frame::Body,
 };
 
 /// The fields of an event that clients may set. `subject` is a field of the
@@ -28,16 +29,24 @@ const SUBSCRIPTION: &[&str] = &["subject", "after", "snapshot"];
 /// Keys beside a body that are looked at: a client mistakes one or two.
 const UNKNOWN: usize = 8;
 
-/// A frame in which a field stands one level too high, where it says nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}` stands {place} `{body}`, where it would be passed over; put it inside `{inside}`")]
-pub struct Misplaced {
+/// A frame with a fault in one field. Its other fields count for nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}")]
+pub struct InvalidFrame {
     /// The frame's correlation number.
     pub id: u64,
-    field: &'static str,
-    place: &'static str,
-    body: &'static str,
-    inside: Inside,
+    fault: FieldFault,
+}
+
+/// The fault of a field.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum FieldFault {
+    /// The field stands one level too high, where it says nothing.
+    #[error("`{field}` stands {place} `{body}`, where it would be passed over; put it inside `{inside}`")]
+    Misplaced { field: &'static str, place: &'static str, body: &'static str, inside: Inside },
+    /// The value is none of those that the field may have.
+    #[error("`{path}`: {problem}")]
+    Value { path: String, problem: String },
 }
 
 /// Where a field belongs: a body, or a field of one.
@@ -56,7 +65,39 @@ impl fmt::Display for Inside {
 
 /// A frame as it came.
 #[derive(Debug)]
-pub(crate) struct ReadFrame(pub(crate) Result<ClientFrame, Misplaced>);
+struct ReadFrame(Result<ClientFrame, InvalidFrame>);
+
+/// The number of a frame, whatever else is wrong with it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FrameId {
+    id: u64,
+}
+
+/// Reads one line.
+///
+/// # Errors
+/// When the line is not a JSON object.
+pub(crate) fn read_frame(line: &[u8]) -> Result<Result<ClientFrame, InvalidFrame>, serde_json::Error> {
+    let error = match serde_json::from_slice(line) {
+        Ok(ReadFrame(frame)) => return Ok(frame),
+        Err(error) => error,
+    };
+    // From here on nothing is fast: clients that are right never come here.
+    let is_object = line.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok();
+    if !is_object {
+        return Err(error);
+    }
+    let id = serde_json::from_slice(line).map_or(0, |FrameId { id }| id);
+    let read = serde_path_to_error::deserialize::<_, ReadFrame>(&mut serde_json::Deserializer::from_slice(line));
+    let path = read.err().map_or_else(String::new, |error| error.path().to_string());
+    // The place in the line says nothing more than the path.
+    let (problem, _) = error
+        .to_string()
+        .rsplit_once(" at line ")
+        .map_or((error.to_string(), ""), |(problem, _)| (problem.to_owned(), ""));
+    Ok(Err(InvalidFrame { id, fault: FieldFault::Value { path, problem } }))
+}
 
 /// A body in JSON.
 trait JsonBody: Default + Into<Body> {
@@ -149,7 +190,7 @@ impl<'de, T: JsonBody> Visitor<'de> for BodyIn<T> {
 #[derive(Default)]
 struct FrameReader {
     frame: ClientFrame,
-    misplaced: Option<Misplaced>,
+    misplaced: Option<FieldFault>,
 }
 
 impl FrameReader {
@@ -158,8 +199,7 @@ impl FrameReader {
         if self.frame.body.replace(body.into()).is_some() {
             return Err(M::Error::custom("a frame has one body; send two frames on two lines"));
         }
-        self.misplaced = misplaced.map(|field| Misplaced {
-            id: 0,
+        self.misplaced = misplaced.map(|field| FieldFault::Misplaced {
             field,
             place: "directly in",
             body: T::KEY,
@@ -170,10 +210,10 @@ impl FrameReader {
 }
 
 /// Whether a key beside a body is a field of that body.
-fn beside<T: JsonBody>(key: &str) -> Option<Misplaced> {
+fn beside<T: JsonBody>(key: &str) -> Option<FieldFault> {
     let field = T::FIELDS.iter().find(|name| **name == key)?;
     let inside = Inside { body: T::KEY, field: "" };
-    Some(Misplaced { id: 0, field, place: "beside", body: T::KEY, inside })
+    Some(FieldFault::Misplaced { field, place: "beside", body: T::KEY, inside })
 }
 
 macro_rules! client_frame_in_json {
@@ -232,7 +272,7 @@ macro_rules! client_frame_in_json {
                 };
                 let misplaced = self.misplaced.or_else(|| unknown.iter().find_map(|key| judged(key.as_ref())));
                 let id = self.frame.id;
-                Ok(ReadFrame(misplaced.map_or(Ok(self.frame), |misplaced| Err(Misplaced { id, ..misplaced }))))
+                Ok(ReadFrame(misplaced.map_or(Ok(self.frame), |fault| Err(InvalidFrame { id, fault }))))
             }
         }
     };
@@ -248,6 +288,8 @@ client_frame_in_json! {
     Fetch = "fetch" { subject = "subject", after = "after", last = "last", limit = "limit" } with "after" of POSITION;
     Refresh = "refresh" { token = "token" } with "" of &[];
     Pong = "pong" {} with "" of &[];
+    Ping = "ping" {} with "" of &[];
+    Cancel = "cancel" { id = "id" } with "" of &[];
 }
 
 impl<'de> Deserialize<'de> for ReadFrame {
@@ -261,8 +303,8 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> Result<Result<ClientFrame, String>, String> {
-        let frame: ReadFrame = serde_json::from_str(line).map_err(|why| why.to_string())?;
-        Ok(frame.0.map_err(|misplaced| misplaced.to_string()))
+        let frame = read_frame(line.as_bytes()).map_err(|why| why.to_string())?;
+        Ok(frame.map_err(|invalid| invalid.to_string()))
     }
 
     #[test]
@@ -300,13 +342,39 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_has_each_field_and_one_body_once() {
-        for line in [
-            r#"{"subscribe":{"subject":"a","subject":"b"}}"#,
-            r#"{"subscribe":{"subject":"a"},"pong":{}}"#,
-            r#"{"subscribe":"a"}"#,
-            r#"[]"#,
-        ] {
+    fn a_value_of_the_wrong_type_is_named_and_concerns_its_frame_alone() {
+        let rows = [
+            (r#"{"id":7,"request":{"subject":"a","timeoutMs":1.5}}"#, 7, "`request.timeoutMs`"),
+            (r#"{"id":7,"request":{"subject":"a","timeoutMs":-1}}"#, 7, "`request.timeoutMs`"),
+            (r#"{"fetch":{"subject":"a","limit":-1},"id":7}"#, 7, "`fetch.limit`"),
+            (r#"{"id":7,"publish":{"subject":"a","event":{"headers":{"n":1}}}}"#, 7, "`publish.event.headers.n`"),
+            (r#"{"id":7,"publish":{"subject":"a","event":{"headers":{"n":null}}}}"#, 7, "`publish.event.headers.n`"),
+            (r#"{"id":7,"publish":{"subject":"a","event":{"id":1}}}"#, 7, "`publish.event.id`"),
+            (
+                r#"{"id":7,"publish":{"subject":"a","event":{"time":"2026-01-01T00:00:00Z"}}}"#,
+                7,
+                "`publish.event.time`",
+            ),
+            (r#"{"id":7,"publish":{"subject":"a","event":{"data":1,"dataBase64":"AA=="}}}"#, 7, "`publish.event`"),
+            (r#"{"id":7,"subscribe":{"subject":"\ud800"}}"#, 7, "`subscribe.subject`"),
+            (r#"{"id":7,"subscribe":{"subject":null}}"#, 7, "`subscribe.subject`"),
+            (r#"{"id":7,"subscribe":{"subject":["a"]}}"#, 7, "`subscribe.subject`"),
+            (r#"{"id":7,"subscribe":"a"}"#, 7, "`subscribe`"),
+            (r#"{"id":7,"subscribe":{"subject":"a","subject":"b"}}"#, 7, "duplicate field `subject`"),
+            (r#"{"id":7,"subscribe":{"subject":"a"},"pong":{}}"#, 7, "a frame has one body"),
+            (r#"{"id":1.5,"subscribe":{"subject":"a"}}"#, 0, "`id`"),
+        ];
+        for (line, id, named) in rows {
+            let invalid = read_frame(line.as_bytes()).expect(line).expect_err(line);
+            assert_eq!(invalid.id, id, "{line}");
+            assert!(invalid.to_string().contains(named), "{line}: {invalid}");
+            assert!(!invalid.to_string().contains(" at line "), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_not_an_object_is_no_frame() {
+        for line in ["[]", "1", "{", r#"{"id":7,}"#, r#"{"subscribe":{"subject":"a"}"#, "{} {}", "\"a\""] {
             assert!(read(line).is_err(), "{line}");
         }
     }

@@ -19,7 +19,7 @@ pub struct ClientFrame {
     /// Correlation number chosen by the client; 0 or absent: no reply wanted.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "client_frame::Body", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "client_frame::Body", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub body: ::core::option::Option<client_frame::Body>,
 }
 /// Nested message and enum types in `ClientFrame`.
@@ -42,6 +42,10 @@ pub mod client_frame {
         Refresh(super::Refresh),
         #[prost(message, tag = "9")]
         Pong(super::Pong),
+        #[prost(message, tag = "10")]
+        Ping(super::Ping),
+        #[prost(message, tag = "11")]
+        Cancel(super::Cancel),
     }
 }
 /// One frame from a node to a client.
@@ -52,7 +56,7 @@ pub struct ServerFrame {
     pub reply_to: u64,
     #[prost(
         oneof = "server_frame::Body",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
     )]
     pub body: ::core::option::Option<server_frame::Body>,
 }
@@ -88,6 +92,8 @@ pub mod server_frame {
         TokenExpiring(super::TokenExpiring),
         #[prost(message, tag = "15")]
         Error(super::Error),
+        #[prost(message, tag = "16")]
+        Pong(super::Pong),
     }
 }
 /// One domain event. Nothing in it depends on who receives it. The names are
@@ -321,11 +327,27 @@ pub struct Refresh {
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub token: ::prost::alloc::string::String,
 }
-/// Answers the node's ping.
+/// Gives up a request or fetch that is not answered yet: its answer is not
+/// wanted any more. Answered by nothing.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Pong {}
+pub struct Cancel {
+    /// The id of the request or fetch.
+    #[prost(uint64, tag = "1")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub id: u64,
+}
+/// Answers a ping of the other side.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Pong {
+    /// From a node: its clock, milliseconds since the Unix epoch.
+    #[prost(uint64, tag = "1")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub time: u64,
+}
 /// Answers connect: who you are here and what limits hold.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -365,6 +387,19 @@ pub struct Welcome {
     #[prost(string, tag = "8")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub issuer: ::prost::alloc::string::String,
+    /// "ok", or "down" while the node has no connection to its broker.
+    #[prost(string, tag = "9")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub broker: ::prost::alloc::string::String,
+    /// Version of the node's software.
+    #[prost(string, tag = "10")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub version: ::prost::alloc::string::String,
+    /// Parts of this protocol that nodes of earlier versions do not serve: "ping",
+    /// "cancel", "frame_errors".
+    #[prost(string, repeated, tag = "11")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Limits a client has to keep. Each is refused above, never truncated.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -440,6 +475,10 @@ pub struct Limits {
     #[prost(uint64, tag = "17")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub fetches_in_flight: u64,
+    /// Events in the answer to one fetch.
+    #[prost(uint64, tag = "18")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub fetch_events: u64,
 }
 /// The subscription is live from here on.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -520,7 +559,8 @@ pub struct Gap {
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub reason: ::prost::alloc::string::String,
 }
-/// Heartbeat and checkpoint.
+/// Heartbeat and checkpoint of a node. From a client, whose ping has no fields: asks
+/// whether the node is there; answered by pong.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -534,6 +574,10 @@ pub struct Ping {
     #[prost(string, tag = "2")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub broker: ::prost::alloc::string::String,
+    /// The node's clock, milliseconds since the Unix epoch.
+    #[prost(uint64, tag = "3")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub time: u64,
 }
 /// The node is about to leave: open a connection elsewhere, resume there, then
 /// close this one.

@@ -246,6 +246,8 @@ frame_in_json!(ClientFrame, ClientBody, id = "id", {
     Fetch = "fetch",
     Refresh = "refresh",
     Pong = "pong",
+    Ping = "ping",
+    Cancel = "cancel",
 });
 
 /// The same rows for both.
@@ -271,6 +273,7 @@ server_frame!(ServerFrame, ServerBody, reply_to = "replyTo", {
     Refreshed = "refreshed",
     TokenExpiring = "tokenExpiring",
     Error = "error",
+    Pong = "pong",
 });
 
 #[cfg(test)]

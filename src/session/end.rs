@@ -5,7 +5,7 @@ use std::{future::poll_fn, io};
 use crate::{
     close::CloseReason,
     error::Refusal,
-    proto::{ClientFrame, Misplaced},
+    proto::{ClientFrame, InvalidFrame},
     socket::Wire,
 };
 
@@ -29,7 +29,7 @@ impl From<CloseReason> for End {
 }
 
 /// What one read brought: frames, and what ends the session behind them.
-pub(crate) type Read = (Vec<Result<ClientFrame, Misplaced>>, Result<(), End>);
+pub(crate) type Read = (Vec<Result<ClientFrame, InvalidFrame>>, Result<(), End>);
 
 /// Waits for the peer to end the stream, whatever it still says.
 pub(crate) async fn until_gone(wire: &Wire) {

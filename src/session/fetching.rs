@@ -15,6 +15,7 @@ use crate::{
     fetch::ANSWER_TIME,
     proto::{Fetch, Fetched},
     session::{
+        cancellable::Cancellable,
         queue::{Queue, QueueRoom},
         requester::Requester,
     },
@@ -36,7 +37,7 @@ type Answer = (u64, Result<Fetched, Refusal>);
 /// The reads of one connection.
 pub(crate) struct Fetching {
     queue: Queue<Unread>,
-    reading: FuturesUnordered<BoxFuture<'static, Answer>>,
+    reading: FuturesUnordered<Cancellable<Answer>>,
     /// The result of a read that is not told yet.
     read: VecDeque<Answer>,
     /// Resolves when the client has room for an answer.
@@ -73,7 +74,8 @@ impl Fetching {
     /// Goes on as far as it can; ready with an answer that the client has room for.
     pub(crate) fn poll_next(&mut self, requester: &Requester<'_>, context: &mut Context<'_>) -> Poll<Answer> {
         loop {
-            if let Poll::Ready(Some(answer)) = self.reading.poll_next_unpin(context) {
+            if let Poll::Ready(Some(answered)) = self.reading.poll_next_unpin(context) {
+                let Some(answer) = answered else { continue };
                 self.silent = matches!(&answer.1, Err(why) if why.code == Code::BrokerUnavailable);
                 self.read.push_back(answer);
             } else if self.reading.len() + self.read.len() < requester.services.limits.fetches_in_flight
@@ -96,6 +98,13 @@ impl Fetching {
         self.read.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// Gives up the reads with this number; their answers do not come.
+    pub(crate) fn cancel(&mut self, id: u64) {
+        self.queue.remove(|unread| unread.reply_to == id);
+        self.reading.iter_mut().filter(|read| read.id() == id).for_each(Cancellable::cancel);
+        self.read.retain(|(reply_to, _)| *reply_to != id);
+    }
+
     /// Whether nothing is to be told.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.reading.is_empty() && self.read.is_empty()
@@ -105,11 +114,11 @@ impl Fetching {
 impl Unread {
     /// By what the connection may read now. While its stream is silent, the time
     /// in which it waited for others counts: all are refused together.
-    fn read(self, requester: &Requester<'_>, silent: bool) -> BoxFuture<'static, Answer> {
+    fn read(self, requester: &Requester<'_>, silent: bool) -> Cancellable<Answer> {
         let Self { reply_to, fetch, came } = self;
         let (fetcher, grants) = (requester.services.fetcher.clone(), requester.grants.clone());
         let deadline = if silent { came } else { Instant::now() } + ANSWER_TIME;
-        Box::pin(async move {
+        Cancellable::new(reply_to, async move {
             // Events in memory are read without waiting: other tasks run in between.
             yield_now().await;
             (reply_to, fetcher.fetch_by(deadline, &grants, fetch).await)

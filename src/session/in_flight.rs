@@ -17,6 +17,7 @@ use crate::{
     publish::Sender,
     request::ServiceRequest,
     session::{
+        cancellable::Cancellable,
         fetching::Fetching,
         publishing::Publishing,
         queue::{Queue, QueueRoom},
@@ -41,7 +42,7 @@ pub(crate) enum Done {
 pub(crate) struct InFlight {
     publishing: Publishing,
     fetching: Fetching,
-    requests: FuturesUnordered<BoxFuture<'static, (u64, Result<Event, Refusal>)>>,
+    requests: FuturesUnordered<Cancellable<(u64, Result<Event, Refusal>)>>,
     /// Tokens that are not checked yet.
     tokens: Queue<(u64, String)>,
     /// The one that is being checked.
@@ -90,7 +91,7 @@ impl InFlight {
         }
         let (requests, grants, connection) =
             (requester.services.requests.clone(), requester.grants.clone(), requester.connection());
-        self.requests.push(Box::pin(async move {
+        self.requests.push(Cancellable::new(reply_to, async move {
             let sender = Sender { grants: &grants, connection: Some(connection) };
             (reply_to, requests.ask(sender, service_request).await)
         }));
@@ -115,7 +116,8 @@ impl InFlight {
         if let Poll::Ready((reply_to, fetched)) = self.fetching.poll_next(requester, context) {
             return Poll::Ready(Done::Answer(reply_to, fetched.map(Body::Fetched)));
         }
-        if let Poll::Ready(Some((reply_to, event))) = self.requests.poll_next_unpin(context) {
+        while let Poll::Ready(Some(answered)) = self.requests.poll_next_unpin(context) {
+            let Some((reply_to, event)) = answered else { continue };
             let response = event.map(|event| Body::Response(Response { event: Some(event) }));
             return Poll::Ready(Done::Answer(reply_to, response));
         }
@@ -127,6 +129,12 @@ impl InFlight {
             self.checking = None;
             Done::Token(reply_to, granted)
         })
+    }
+
+    /// Gives up the requests and reads with this number; their answers do not come.
+    pub(crate) fn cancel(&mut self, id: u64) {
+        self.fetching.cancel(id);
+        self.requests.iter_mut().filter(|request| request.id() == id).for_each(Cancellable::cancel);
     }
 
     /// Whether nothing is waited for.

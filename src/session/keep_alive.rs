@@ -7,6 +7,7 @@ use tokio::time::{self, Instant};
 
 use crate::{
     broker::Link,
+    clock::unix_millis,
     close::CloseReason,
     config::Span,
     hub::Hub,
@@ -99,5 +100,5 @@ impl Pings {
 }
 
 fn ping(link: Link, positions: Vec<Position>) -> SharedFrame {
-    SharedFrame::new(Body::Ping(Ping { positions, broker: link.label().into() }))
+    SharedFrame::new(Body::Ping(Ping { positions, broker: link.label().into(), time: unix_millis() }))
 }

@@ -65,6 +65,17 @@ impl<T> Queue<T> {
         Some(item)
     }
 
+    /// Removes all requests that `matches` names.
+    pub(crate) fn remove(&mut self, matches: impl Fn(&T) -> bool) {
+        let before = self.bytes;
+        self.waiting.retain(|(bytes, item)| {
+            let stays = !matches(item);
+            self.bytes -= if stays { 0 } else { *bytes };
+            stays
+        });
+        self.services.give(beyond(before) - beyond(self.bytes));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -8,8 +8,8 @@ use crate::{
     hub::SubscribeOptions,
     metrics::Refresh,
     proto::{
-        ClientFrame, Connect, Envelope, Fetch, Misplaced, Position, ServerFrame, Subscribe, Subscription, Unsubscribe,
-        client_frame::Body as ClientBody, server_frame::Body,
+        ClientFrame, Connect, Envelope, Fetch, InvalidFrame, Position, ServerFrame, Subscribe, Subscription,
+        Unsubscribe, client_frame::Body as ClientBody, server_frame::Body,
     },
     request::ServiceRequest,
     subject::Pattern,
@@ -27,6 +27,10 @@ pub(crate) enum Effect {
     Leave(Pattern, Option<ServerFrame>),
     /// Begin something that takes its time; the answer has that correlation number.
     Begin(u64, Beginning),
+    /// Tell that the node is there, with that correlation number.
+    Pong(u64),
+    /// Give up the request or fetch with that correlation number.
+    Cancel(u64),
     /// Refuse, with that correlation number.
     Refuse(u64, Refusal),
     /// Nothing to do: it was enough to hear from the client.
@@ -50,11 +54,11 @@ pub(crate) enum Beginning {
 ///
 /// # Errors
 /// `bad_frame` for any other, and for one that would ask for nothing.
-pub(crate) fn connect(frame: Result<ClientFrame, Misplaced>) -> Result<(u64, Connect), (u64, Refusal)> {
+pub(crate) fn connect(frame: Result<ClientFrame, InvalidFrame>) -> Result<(u64, Connect), (u64, Refusal)> {
     match frame {
         Ok(ClientFrame { id, body: Some(ClientBody::Connect(connect)) }) => Ok((id, connect)),
         Ok(frame) => Err((frame.id, Refusal::new(Code::BadFrame, "the first frame must be `connect`"))),
-        Err(misplaced) => Err((misplaced.id, Refusal::new(Code::BadFrame, misplaced.to_string()))),
+        Err(invalid) => Err((invalid.id, Refusal::new(Code::BadFrame, invalid.to_string()))),
     }
 }
 
@@ -72,11 +76,11 @@ pub(crate) struct Standing<'a> {
 
 impl Standing<'_> {
     /// Decides on one frame of a connected client.
-    pub(crate) fn decide(&self, frame: Result<ClientFrame, Misplaced>) -> Effect {
+    pub(crate) fn decide(&self, frame: Result<ClientFrame, InvalidFrame>) -> Effect {
         let frame = match frame {
             Ok(frame) => frame,
-            Err(misplaced) => {
-                return Effect::Refuse(misplaced.id, Refusal::new(Code::BadRequest, misplaced.to_string()));
+            Err(invalid) => {
+                return Effect::Refuse(invalid.id, Refusal::new(Code::BadRequest, invalid.to_string()));
             }
         };
         let id = frame.id;
@@ -90,6 +94,8 @@ impl Standing<'_> {
                 Effect::Begin(id, Beginning::Publish(publish.subject, publish.event.unwrap_or_default().into()))
             }
             Some(ClientBody::Pong(_)) => Effect::Nothing,
+            Some(ClientBody::Ping(_)) => Effect::Pong(id),
+            Some(ClientBody::Cancel(cancel)) => Effect::Cancel(cancel.id),
             Some(ClientBody::Connect(_)) => {
                 Effect::Refuse(id, Refusal::new(Code::BadFrame, "`connect` was sent before; send it once"))
             }
@@ -193,7 +199,7 @@ pub(crate) fn refusal(reply_to: u64, refusal: Refusal) -> ServerFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::{Event, Pong, Publish, Request, Unsubscribed};
+    use crate::proto::{Cancel, Event, Ping, Pong, Publish, Request, Unsubscribed};
 
     fn decide(held: usize, frame: ClientFrame) -> Effect {
         let has = |pattern: &Pattern| pattern.as_str() == "held";
@@ -217,12 +223,22 @@ mod tests {
     #[test]
     fn only_connect_opens_a_connection() {
         assert!(connect(Ok(ClientFrame { id: 1, body: Some(ClientBody::Connect(Connect::default())) })).is_ok());
-        for body in [None, Some(ClientBody::Pong(Pong {}))] {
+        for body in [None, Some(ClientBody::Pong(Pong::default()))] {
             let (id, refusal) = connect(Ok(ClientFrame { id: 1, body })).expect_err("out of place");
             assert_eq!((id, refusal.code), (1, Code::BadFrame));
         }
         let again = ClientFrame { id: 7, body: Some(ClientBody::Connect(Connect::default())) };
         assert_eq!(code(decide(0, again)), Some(Code::BadFrame));
+    }
+
+    #[test]
+    fn a_ping_is_answered_and_a_cancel_names_its_request() {
+        for id in [0, 7] {
+            let ping = Some(ClientBody::Ping(Ping::default()));
+            assert_eq!(decide(0, ClientFrame { id, body: ping }), Effect::Pong(id));
+        }
+        let cancel = Some(ClientBody::Cancel(Cancel { id: 3 }));
+        assert_eq!(decide(0, ClientFrame { id: 7, body: cancel }), Effect::Cancel(3));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::{
     access::grants::Grants,
     admission::Permit,
     broker::Link,
+    clock::unix_millis,
     close::CloseReason,
     codec::Encoding,
     config::Secret,
@@ -17,7 +18,7 @@ use crate::{
     hub::{Attachment, SubscribeOptions},
     metrics::Refresh,
     outbox::Outbox,
-    proto::{ClientFrame, Connect, Misplaced, Ping, Refreshed, ServerFrame, server_frame::Body},
+    proto::{ClientFrame, Connect, InvalidFrame, Ping, Pong, Refreshed, ServerFrame, server_frame::Body},
     services::NodeServices,
     session::{
         connection_guard::ConnectionGuard,
@@ -114,7 +115,8 @@ impl Subscriber {
         let link = self.services().broker.state().link();
         if link != Link::Up {
             // Else its silence would go unexplained until the next heartbeat.
-            self.send(&reply(0, Body::Ping(Ping { broker: link.label().into(), ..Ping::default() })));
+            let (broker, time) = (link.label().into(), unix_millis());
+            self.send(&reply(0, Body::Ping(Ping { broker, time, ..Ping::default() })));
         }
         let most = self.services().limits.subscriptions;
         if connect.subscriptions.len() > most {
@@ -159,7 +161,7 @@ impl Subscriber {
     }
 
     /// Decides on one frame; none when the client is not admitted yet.
-    pub(crate) fn decide(&self, frame: Result<ClientFrame, Misplaced>) -> Option<Effect> {
+    pub(crate) fn decide(&self, frame: Result<ClientFrame, InvalidFrame>) -> Option<Effect> {
         self.grants.as_ref().map(|grants| self.standing(grants, |standing| standing.decide(frame)))
     }
 
@@ -221,8 +223,9 @@ impl Subscriber {
                 self.attachment.leave(&pattern);
                 answer.iter().for_each(|frame| self.send(frame));
             }
+            Effect::Pong(reply_to) => self.send(&reply(reply_to, Body::Pong(Pong { time: unix_millis() }))),
             Effect::Refuse(reply_to, why) => self.refuse(reply_to, why)?,
-            Effect::Begin(..) | Effect::Nothing => {}
+            Effect::Cancel(_) | Effect::Begin(..) | Effect::Nothing => {}
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::{
     close::CloseReason,
     codec::Encoding,
     config::Secret,
-    proto::{ClientFrame, Misplaced, client_frame, server_frame::Body},
+    proto::{ClientFrame, InvalidFrame, client_frame, server_frame::Body},
     session::{
         end::{End, Read, until_gone},
         in_flight::{Done, InFlight},
@@ -144,7 +144,7 @@ impl WebSocketSession {
     /// Does what the frames say, or begins it.
     fn take(
         &mut self,
-        frames: &mut vec::IntoIter<Result<ClientFrame, Misplaced>>,
+        frames: &mut vec::IntoIter<Result<ClientFrame, InvalidFrame>>,
         context: &mut Context<'_>,
     ) -> Result<(), End> {
         // Answers to what came together leave together.
@@ -164,6 +164,7 @@ impl WebSocketSession {
                         let _ = self.poll_in_flight(context);
                     }
                 }
+                Effect::Cancel(id) => self.in_flight.iter_mut().for_each(|in_flight| in_flight.cancel(id)),
                 effect => self.subscriber.perform(effect)?,
             }
         }
@@ -220,7 +221,7 @@ impl WebSocketSession {
         }
     }
 
-    async fn connect(&mut self, frame: Result<ClientFrame, Misplaced>, token: Option<&Secret>) -> Result<(), End> {
+    async fn connect(&mut self, frame: Result<ClientFrame, InvalidFrame>, token: Option<&Secret>) -> Result<(), End> {
         match state::connect(frame) {
             Ok((id, connect)) => self.subscriber.connect(id, connect, token).await,
             Err((id, why)) => self.subscriber.refuse(id, why),

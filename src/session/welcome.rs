@@ -9,9 +9,13 @@ use crate::{
     subject::SUBJECT_BYTES,
 };
 
+/// Parts of the protocol that nodes of earlier versions do not serve, as
+/// `docs/protocol.md` lists them.
+const FEATURES: [&str; 3] = ["ping", "cancel", "frame_errors"];
+
 /// The `welcome` of a client, its limits above all.
 pub(crate) fn welcome(services: &NodeServices, connection: ConnectionId, grants: &Grants) -> Welcome {
-    let NodeServices { node, heartbeat, limits, .. } = services;
+    let NodeServices { node, heartbeat, limits, broker, .. } = services;
     let identity = grants.identity();
     Welcome {
         connection: connection.to_string(),
@@ -37,8 +41,12 @@ pub(crate) fn welcome(services: &NodeServices, connection: ConnectionId, grants:
             request_ms: limits.request_time.millis(),
             publishes_in_flight: limits.publishes_in_flight as u64,
             fetches_in_flight: limits.fetches_in_flight as u64,
+            fetch_events: limits.fetch_events as u64,
         }),
         server_time: unix_millis(),
+        broker: broker.state().link().label().into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        features: FEATURES.map(String::from).to_vec(),
     }
 }
 

@@ -272,7 +272,7 @@ impl Head {
 
     fn check_size(&self, before: usize, max: usize) -> Result<(), CloseReason> {
         if !self.is_control() && self.length > max.saturating_sub(before) as u64 {
-            return Err(CloseReason::TooBig);
+            return Err(CloseReason::MessageTooBig);
         }
         Ok(())
     }

@@ -179,7 +179,7 @@ impl Life {
                 if let Some(end) = self.state().take(node, frame) {
                     return end;
                 }
-                if pinged && let Err(error) = self.send(&mut socket, ClientBody::Pong(Pong {})).await {
+                if pinged && let Err(error) = self.send(&mut socket, ClientBody::Pong(Pong::default())).await {
                     return reason(&error);
                 }
             }

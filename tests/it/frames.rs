@@ -19,7 +19,7 @@ const NORMAL: End = (1000, "normal");
 pub const PROTOCOL_ERROR: End = (1002, "protocol_error");
 const WRONG_KIND: End = (1003, "wrong_kind");
 const INVALID_UTF8: End = (1007, "invalid_utf8");
-pub const TOO_BIG: End = (1009, "too_big");
+pub const TOO_BIG: End = (4011, "message_too_big");
 const PING_TIMEOUT: End = (4003, "ping_timeout");
 pub const RATE_LIMITED: End = (4004, "rate_limited");
 pub const CONNECT_TIMEOUT: End = (4005, "connect_timeout");
@@ -254,7 +254,7 @@ async fn a_message_of_the_other_kind_is_answered_with_1003() {
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_is_answered_with_1009_before_it_is_taken() {
+async fn a_message_over_the_limit_is_answered_with_4011_before_it_is_taken() {
     let limit = 1024;
     let node = TestNode::with(|config| config.limits.message_bytes = Size::kib(1)).await;
     let spaces = vec![b' '; limit];

@@ -6,7 +6,8 @@ use notifier::{
     client::{Client, ClientError},
     codec::Encoding,
     proto::{
-        ClientFrame, Connect, Event, Publish, ServerFrame, Subscribe, client_frame::Body as Ask, server_frame::Body,
+        ClientFrame, Connect, Event, Ping, Publish, ServerFrame, Subscribe, client_frame::Body as Ask,
+        server_frame::Body,
     },
 };
 use serde_json::json;
@@ -109,15 +110,66 @@ async fn welcome_tells_the_limits_that_a_client_has_to_keep() {
     .await;
     let mut client = Ws::open(node.address).await;
     client.send(json!({"connect": {}})).await;
-    let limits = client.expect("welcome").await["welcome"]["limits"].take();
+    let mut welcome = client.expect("welcome").await["welcome"].take();
+    let limits = welcome["limits"].take();
     let expected = json!({
         "messageBytes": 65_536, "subscriptions": 512, "subjectBytes": 256, "subjectTokens": 16,
         "framesPerSecond": 100, "framesBurst": 1_000, "eventBytes": 1_048_576,
         "bytesPerSecond": 10_000, "bytesBurst": 100_000, "idleMs": 90_000, "userConnections": 7,
         "requestsInFlight": 16, "requestMs": 5_000, "publishesInFlight": 256, "fetchesInFlight": 4,
-        "wildcardShapes": 9,
+        "wildcardShapes": 9, "fetchEvents": 1_000,
     });
     assert_eq!(limits, expected);
+    assert_eq!((&welcome["broker"], &welcome["version"]), (&json!("ok"), &json!(env!("CARGO_PKG_VERSION"))));
+    assert_eq!(welcome["features"], json!(["ping", "cancel", "frame_errors"]));
+}
+
+#[tokio::test]
+async fn a_value_of_the_wrong_type_concerns_its_frame_alone() {
+    let node = TestNode::memory().await;
+    let mut client = node.client().await;
+    client.subscribe("a").await;
+    let lines = [
+        r#"{"id":1,"publish":{"subject":"a","event":{"data":1}}}"#,
+        r#"{"id":2,"publish":{"subject":"a","event":{"data":2,"headers":{"n":2}}}}"#,
+        r#"{"id":3,"publish":{"subject":"a","event":{"data":3}}}"#,
+        r#"{"id":4.5,"publish":{"subject":"a","event":{"data":4}}}"#,
+        r#"{"id":5,"subscribe":{"subject":"\ud800"}}"#,
+    ];
+    client.send_text(&lines.join("\n")).await;
+    let (mut refused, mut events) = (Vec::new(), Vec::new());
+    // Three errors, two events, and two times `published`.
+    for _ in 0..7 {
+        let frame = client.next().await;
+        if let Some(error) = frame.get("error") {
+            assert_eq!(error["code"], "bad_request", "{error}");
+            refused.push((frame["replyTo"].as_u64(), error["message"].as_str().unwrap_or_default().to_owned()));
+        }
+        events.extend(frame.get("event").map(|event| event["data"].clone()));
+    }
+    let of = |id: Option<u64>| &refused.iter().find(|(reply_to, _)| *reply_to == id).expect("refused").1;
+    assert!(of(Some(2)).contains("`publish.event.headers.n`"), "{refused:?}");
+    assert!(of(None).contains("`id`"), "{refused:?}");
+    assert!(of(Some(5)).contains("`subscribe.subject`"), "{refused:?}");
+    assert_eq!(events, [json!(1), json!(3)]);
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_with_the_clock_of_the_node() {
+    let node = TestNode::memory().await;
+    let url = format!("ws://{}", node.address);
+    for encoding in Encoding::OFFERED {
+        let (mut client, welcome) = Client::connect(&url, encoding, Connect::default()).await.expect("welcomed");
+        for id in [0, 7] {
+            client.send(ClientFrame { id, body: Some(Ask::Ping(Ping::default())) }).await.expect("sent");
+            match soon("a pong", client.next()).await.expect("a frame") {
+                ServerFrame { reply_to, body: Some(Body::Pong(pong)) } => {
+                    assert!(reply_to == id && pong.time >= welcome.server_time, "{pong:?}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -289,6 +289,30 @@ async fn answers_come_in_their_own_order_and_hold_nothing_up() {
 }
 
 #[tokio::test]
+async fn a_cancelled_request_frees_its_place_and_is_not_answered() {
+    let nats = NatsServer::start().await;
+    let node = TestNode::nats_with(&nats, |config| config.limits.requests_in_flight = 1).await;
+    let mut service = Service::at(&nats, "get").await;
+    let mut client = node.client().await;
+    client.send(ask(1, "get", &json!(1))).await;
+    let first = service.asked().await;
+    // One that names no request changes nothing.
+    client.send(json!({"cancel": {"id": 9}})).await;
+    client.send(ask(2, "get", &json!(2))).await;
+    assert_eq!(refused(&mut client, 2).await, "request_limit");
+    // Together: the place is free at once.
+    client.send_text(&format!("{}\n{}", json!({"id": 3, "cancel": {"id": 1}}), ask(4, "get", &json!(4)))).await;
+    let second = service.asked().await;
+    service.answer(&first, &[], first.payload.clone()).await;
+    service.answer(&second, &[], second.payload.clone()).await;
+    let frame = client.expect("response").await;
+    assert_eq!(frame["replyTo"], 4);
+    // The answer to the cancelled one would have come before.
+    client.send(json!({"id": 5, "ping": {}})).await;
+    assert_eq!(client.expect("pong").await["replyTo"], 5);
+}
+
+#[tokio::test]
 async fn a_connection_has_so_many_questions_under_way_and_no_more() {
     let nats = NatsServer::start().await;
     let node = TestNode::nats_with(&nats, |config| config.limits.requests_in_flight = 2).await;

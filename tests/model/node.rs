@@ -165,7 +165,7 @@ impl Node {
     /// Tells a client how far it is, as a heartbeat does.
     pub(crate) fn beat(&self, outbox: &Arc<Outbox>, follower: &PositionHandle) {
         let positions = self.hub.positions(follower);
-        let ping = Body::Ping(Ping { positions, broker: String::new() });
+        let ping = Body::Ping(Ping { positions, ..Ping::default() });
         outbox.push(&Encoding::Json.frame(&ServerFrame { reply_to: 0, body: Some(ping) }));
     }
 

@@ -298,7 +298,7 @@ impl Guest {
             }
             Some(Body::Ping(ping)) => {
                 self.standings.iter_mut().for_each(|standing| standing.checkpoint(&ping.positions, book));
-                out.push(ClientFrame { id: 0, body: Some(Said::Pong(Pong {})) });
+                out.push(ClientFrame { id: 0, body: Some(Said::Pong(Pong::default())) });
             }
             Some(Body::TokenExpiring(_)) => {
                 if self.way != Way::Expiry {

@@ -148,6 +148,7 @@ export declare const CLOSE_CODES: {
     readonly 4007: 'token_expired';
     readonly 4008: 'disconnected';
     readonly 4010: 'keys_unavailable';
+    readonly 4011: 'message_too_big';
     readonly 4020: 'idle';
     readonly 4500: 'bad_frame';
     readonly 4501: 'unauthorized';

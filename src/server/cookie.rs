@@ -18,7 +18,7 @@ const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(crate) fn is_usable<B>(origin: &RequestOrigin, request: &Request<B>) -> bool {
     match origin {
         RequestOrigin::Own | RequestOrigin::Listed(_) => true,
-        RequestOrigin::Refused => false,
+        RequestOrigin::Refused | RequestOrigin::Ignored => false,
         RequestOrigin::Untold => {
             let site = request.headers().get(SITE).map(HeaderValue::as_bytes);
             let reads = [Method::GET, Method::HEAD].contains(request.method());
@@ -84,11 +84,12 @@ mod tests {
     fn a_cookie_counts_only_for_pages_that_are_known() {
         let listed = &RequestOrigin::Listed(HeaderValue::from_static("https://shop.example"));
         type Row<'r> = (&'r Method, &'r RequestOrigin, &'r [(&'r str, &'r str)], bool);
-        let rows: [Row<'_>; 12] = [
+        let rows: [Row<'_>; 13] = [
             (&Method::POST, &RequestOrigin::Own, &[], true),
             (&Method::POST, listed, &[], true),
             (&Method::POST, listed, &[("sec-fetch-site", "cross-site")], true),
             (&Method::GET, &RequestOrigin::Refused, &[], false),
+            (&Method::GET, &RequestOrigin::Ignored, &[], false),
             (&Method::GET, &RequestOrigin::Untold, &[], true),
             (&Method::HEAD, &RequestOrigin::Untold, &[], true),
             (&Method::GET, &RequestOrigin::Untold, &[("sec-fetch-site", "same-origin")], true),

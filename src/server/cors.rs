@@ -62,6 +62,8 @@ pub(crate) enum RequestOrigin {
     Listed(HeaderValue),
     /// One that may not.
     Refused,
+    /// Any at all: the route is for pages of all origins, without credentials.
+    Ignored,
 }
 
 impl Cors {
@@ -76,11 +78,10 @@ impl Cors {
         }
     }
 
-    /// The origin of the page that makes a request. On a route for pages of all
-    /// origins nobody is refused, and none is told apart.
+    /// The origin of the page that makes a request, as far as the route looks at it.
     pub(crate) fn origin(&self, policy: OriginPolicy, headers: &HeaderMap) -> RequestOrigin {
         if policy == OriginPolicy::Any {
-            return RequestOrigin::Untold;
+            return RequestOrigin::Ignored;
         }
         let Some(origin) = headers.get(header::ORIGIN) else { return RequestOrigin::Untold };
         let alone = headers.get_all(header::ORIGIN).iter().count() == 1;

@@ -43,6 +43,12 @@ void it('the library and each other entry keep to their size', () => {
   }
 });
 
+void it('the sizes are those that the page for users tells', () => {
+  const rows = [...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/^\| `(\w+\.js)` \| ([\d,]+) \|$/gm)];
+  const told = rows.map(([, file, bytes = '']) => [file, Number(bytes.replace(',', ''))]);
+  assert.deepEqual(told, Object.entries({ 'notifier.js': MOST_BYTES, ...ENTRY_BYTES }));
+});
+
 void it('no entry brings a second copy of the library', () => {
   for (const file of Object.keys(ENTRY_BYTES)) {
     assert.ok(!readFileSync(join(DIST, file), 'utf8').includes('notifier.client.v1'), file);

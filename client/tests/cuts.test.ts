@@ -10,8 +10,8 @@ const SECONDS = Number(process.env.CLIENT_CUT_SECONDS ?? 8);
 const PER_SECOND = 1_000;
 const BATCH_MS = 20;
 const PAGES = 3;
-/** A second of events at most, so that every page is cut again and again, and seldom before it has heard anything. */
-const BYTES = 250_000;
+/** Some seconds of events at most: each page is cut again and again, and mostly after a second, so that it comes back soon. */
+const BYTES = 500_000;
 
 let world: World;
 before(async () => {
@@ -74,7 +74,7 @@ void it('1,000 events per second go once and in order to each handler, at whatev
     const cuts = pages.reduce((sum, page) => sum + page.inspect().counters.dials - 1, 0);
     back.sort((a, b) => a - b);
     t.diagnostic(`seed ${seed}: ${stored.length} events, ${Math.round(rate)} per second, ${cuts} cuts; back after ms: p50 ${back[back.length >> 1]}, max ${back.at(-1)}`);
-    assert.ok(cuts >= PAGES * SECONDS * 0.3, `${cuts} cuts`);
+    assert.ok(cuts >= PAGES * SECONDS * 0.2, `${cuts} cuts`);
   } finally {
     [...pages, publisher].forEach((client) => client.close());
   }

@@ -24,7 +24,7 @@ use crate::{
     framing::Framing,
     metrics::Drop as Dropped,
     socket::Wire,
-    sync::{Mutex, MutexGuard, rank, sleep, timeout},
+    sync::{Mutex, rank, sleep, timeout},
 };
 use progress::Progress;
 use waiting::Waiting;
@@ -37,7 +37,8 @@ const IN_USE: u32 = u32::MAX;
 pub struct Outbox {
     wire: Wire,
     policy: Arc<Policy>,
-    // A std lock: held for a few writes, never across an await.
+    // Held for a few writes, never across an await. Every change leaves the state whole, so a panic elsewhere in a
+    // holder's call does not spoil the queue.
     state: Mutex<State, { rank::OUTBOX }>,
 }
 
@@ -82,7 +83,7 @@ impl Outbox {
     /// Notes whether the client waits for something to come, and whether it has
     /// just wanted anything at all.
     pub fn note_use(&self, waits: bool, wants: bool) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if waits {
             state.wanted = IN_USE;
         } else if wants || state.wanted == IN_USE {
@@ -92,7 +93,7 @@ impl Outbox {
 
     /// For how long the client has wanted nothing and waited for nothing.
     pub fn idle(&self) -> Duration {
-        match self.lock().wanted {
+        match self.state.lock().wanted {
             IN_USE => Duration::ZERO,
             wanted => Wire::since(wanted),
         }
@@ -101,7 +102,7 @@ impl Outbox {
     /// Sends a message now or queues it. False when the connection is closed or
     /// was closed by this, its queue being full.
     pub fn push(self: &Arc<Self>, message: &EncodedMessage) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.closed.is_some() {
             return false;
         }
@@ -115,7 +116,7 @@ impl Outbox {
 
     /// Sends a message now or queues it, unless the queue is full.
     pub fn offer(self: &Arc<Self>, message: &EncodedMessage) -> Offer {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.closed.is_some() {
             return Offer::Closed;
         }
@@ -142,7 +143,7 @@ impl Outbox {
     pub async fn room(&self) -> bool {
         loop {
             let room = {
-                let state = self.lock();
+                let state = self.state.lock();
                 if state.closed.is_some() {
                     return false;
                 }
@@ -160,7 +161,7 @@ impl Outbox {
     /// await: the bounds of the queue do not apply meanwhile.
     #[must_use]
     pub fn hold(self: &Arc<Self>) -> Held {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         // A queue already has a task that sends the rest with it.
         state.held |= state.waiting.is_none();
         Held(self.clone())
@@ -171,23 +172,23 @@ impl Outbox {
     /// ([`CloseReason::drops_queue`]), but for the message that the socket has begun
     /// to take. The first reason stands.
     pub fn close(self: &Arc<Self>, reason: CloseReason) {
-        self.close_locked(&mut self.lock(), reason);
+        self.close_locked(&mut self.state.lock(), reason);
     }
 
     /// Answers the peer's Close.
     pub fn close_echo(self: &Arc<Self>, code: Option<u16>) {
         let last = EncodedMessage::close_echo(code);
-        self.close_with(&mut self.lock(), CloseReason::Normal, Some(last));
+        self.close_with(&mut self.state.lock(), CloseReason::Normal, Some(last));
     }
 
     /// Whether the socket is full and messages wait: a client that reads slowly answers late.
     pub fn is_waiting(&self) -> bool {
-        self.lock().waiting.is_some()
+        self.state.lock().waiting.is_some()
     }
 
     /// Why the connection ends, once it does.
     pub fn closed(&self) -> Option<CloseReason> {
-        self.lock().closed
+        self.state.lock().closed
     }
 
     /// The socket, for the task that reads.
@@ -257,7 +258,7 @@ impl Outbox {
 
     /// Sends what was held; a task sends what the socket does not take.
     fn release(self: &Arc<Self>) {
-        if !std::mem::take(&mut self.lock().held) {
+        if !std::mem::take(&mut self.state.lock().held) {
             return;
         }
         match self.write_waiting(&mut 0) {
@@ -269,7 +270,7 @@ impl Outbox {
 
     /// The stream is broken: nothing that waits can leave.
     fn lose(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.closed.get_or_insert(CloseReason::Lost);
         self.forget_waiting(&mut state);
         self.wire.shut_down();
@@ -302,12 +303,12 @@ impl Outbox {
     }
 
     fn unsent(&self) -> usize {
-        self.lock().waiting.as_ref().map_or(0, |waiting| waiting.unsent())
+        self.state.lock().waiting.as_ref().map_or(0, |waiting| waiting.unsent())
     }
 
     /// True when nothing waits any more. Adds the bytes that the socket took.
     fn write_waiting(&self, taken: &mut usize) -> io::Result<bool> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let Some(waiting) = &mut state.waiting else { return Ok(true) };
         loop {
             if !waiting.has_begun() {
@@ -341,12 +342,6 @@ impl Outbox {
             self.policy.metrics.outboxes_waiting.decrement(1);
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change below leaves the state whole, so a panic elsewhere in a
-        // holder's call does not poison one client's queue for good.
-        self.state.lock()
-    }
 }
 
 impl Drop for Held {
@@ -357,7 +352,7 @@ impl Drop for Held {
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        self.forget_waiting(&mut self.lock());
+        self.forget_waiting(&mut self.state.lock());
     }
 }
 

@@ -6,11 +6,10 @@ use std::{collections::VecDeque, io::IoSlice, sync::Arc};
 use bytes::{Buf as _, Bytes};
 use tokio::sync::Notify;
 
-use crate::{encoded_message::EncodedMessage, framing::JOINED_BYTES, outbox::policy::Policy};
+use crate::{encoded_message::EncodedMessage, event::PageSize, framing::JOINED_BYTES, outbox::policy::Policy};
 
-/// Bytes joined into one WebSocket message: a browser should not wait long for
-/// the first event of a batch.
-const BATCH_BYTES: usize = 64 * 1024;
+/// Bytes joined into one message: as many as are encoded together.
+const BATCH_BYTES: usize = PageSize::BATCH.bytes;
 
 /// Buffers given to one vectored write. Linux takes 1024; gains end far below.
 const BATCH_BUFFERS: usize = 128;

@@ -1,5 +1,5 @@
-//! What follows a node, by token: a list while it is short, which most are, and
-//! a map above. Free of I/O.
+//! The children of a node by token: a list while it is short, which most are,
+//! and a map above. Free of I/O.
 
 use std::{collections::HashMap, mem};
 
@@ -46,7 +46,7 @@ impl<N> NodeMap<N> {
         }
     }
 
-    /// The child of this token, which is made when there is none.
+    /// The child of this token, made where it is missing.
     pub(crate) fn grow(&mut self, token: &str, new: impl FnOnce() -> N) -> &mut N {
         if let Self::Few(list) = self
             && list.len() == FEW

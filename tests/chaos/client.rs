@@ -62,7 +62,7 @@ pub struct State {
     pub welcomes: u64,
     /// How its connections ended.
     pub ends: BTreeMap<String, u64>,
-    /// What a correct node does not say in this world.
+    /// Frames that a correct node does not send in this world.
     pub wrong: Verdict,
     /// The longest time without news from the stream.
     pub longest_silence: Duration,

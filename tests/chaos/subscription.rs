@@ -1,5 +1,5 @@
 //! One subscription of a client in this world, where everything is stored in
-//! one stream: the rule of resuming, and what the judge wants to see. Free of
+//! one stream: the rule of resuming, and the log for the judge. Free of
 //! I/O.
 
 use notifier::{
@@ -81,7 +81,7 @@ impl Subscription {
         }
     }
 
-    /// What the judge wants to see.
+    /// The log for the judge.
     pub fn log(&self, client: &str) -> Log {
         Log {
             name: format!("{client} {}", self.pattern()),

@@ -11,7 +11,7 @@ use crate::{
     verdict::{DUPLICATED, FOREIGN, LOST, OUT_OF_ORDER, Verdict},
 };
 
-/// What one subscription has received so far.
+/// The events that one subscription has received so far.
 #[derive(Clone, Debug)]
 pub struct Account {
     name: String,
@@ -35,7 +35,7 @@ pub struct Received<'a> {
     pub number: u64,
 }
 
-/// What came of an event.
+/// The judgment on an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// The event was owed.

@@ -13,9 +13,9 @@ use crate::{
 /// Everything that one subscription received.
 #[derive(Clone, Debug)]
 pub struct Log {
-    /// Whose it is.
+    /// The client and its subscription.
     pub name: String,
-    /// What was asked for.
+    /// The pattern of the subscription.
     pub pattern: Pattern,
     /// The stream that the events are of.
     pub stream: String,
@@ -30,7 +30,7 @@ pub struct Log {
 pub struct Entry {
     /// Its sequence.
     pub seq: u64,
-    /// What its publisher called it.
+    /// The number that its publisher gave it.
     pub event: u64,
     /// Its subject.
     pub subject: Subject,

@@ -1,4 +1,4 @@
-//! The ledger: what publishers had acknowledged, or what a stream was read to
+//! The ledger: events that were acknowledged, or that a stream was read to
 //! hold, by subject and in the order of sequences.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ pub struct Ledger {
     repeated: BTreeSet<(Subject, u64)>,
 }
 
-/// What a subscription is owed of a subject.
+/// The events of a subject that a subscription is owed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owed {
     /// Each event: `durable`.
@@ -26,9 +26,10 @@ pub enum Owed {
 pub struct Stored {
     /// The stream that holds them.
     pub stream: String,
-    /// What is owed of them.
+    /// The part of them that is owed.
     pub owed: Owed,
-    /// Sequences, and what the publisher called each event. The place in this
+    /// Sequences, and the number that the publisher gave each event. The place
+    /// in this
     /// list is the event's number.
     events: Vec<(u64, u64)>,
 }
@@ -75,7 +76,7 @@ impl Ledger {
         self.subjects.iter()
     }
 
-    /// Each event: its subject, its sequence, and what its publisher called it.
+    /// Each event: its subject, its sequence, and its publisher's number.
     pub fn events(&self) -> impl Iterator<Item = (&Subject, u64, u64)> {
         self.subjects()
             .flat_map(|(subject, stored)| stored.events.iter().map(move |(seq, event)| (subject, *seq, *event)))

@@ -2,11 +2,12 @@
 //! client received exactly what it is owed, once and in order. Free of I/O and of
 //! clocks, so that the judge itself can be tested with lies.
 //!
-//! A [`ledger::Ledger`] holds what the streams store. A
+//! A [`ledger::Ledger`] holds the events of the streams. A
 //! [`subscription::CheckedSubscription`] follows the rules by which a client
-//! resumes, and finds what a correct node never says. An [`account::Account`]
+//! resumes, and finds frames that a correct node never sends. An
+//! [`account::Account`]
 //! compares what a subscription received with the ledger, event by event. A
-//! [`verdict::Verdict`] collects what is wrong.
+//! [`verdict::Verdict`] collects the findings.
 
 pub mod account;
 pub mod judge;

@@ -1,5 +1,5 @@
-//! A subscription as a correct client keeps it, with a check of what the node
-//! says about it.
+//! A subscription as a correct client keeps it, with a check of the node's
+//! frames about it.
 
 use notifier::{
     client::resume::ResumableSubscription,

@@ -1,4 +1,4 @@
-//! The verdict: what is wrong, by kind, with the first cases of each kind.
+//! The verdict: findings by kind, with the first cases of each kind.
 
 use std::{collections::BTreeMap, fmt};
 

@@ -47,7 +47,7 @@ struct Guest {
     subscription: CheckedSubscription,
 }
 
-/// What all have seen, together.
+/// Observations of all clients.
 #[derive(Debug, Default)]
 struct Seen {
     live: AtomicU64,
@@ -56,7 +56,7 @@ struct Seen {
     failures: Mutex<Vec<String>>,
 }
 
-/// What all have received.
+/// The account of all clients.
 #[derive(Debug, Default)]
 struct Account {
     /// Of each client.
@@ -157,7 +157,7 @@ impl Guests {
         self.guests.first()?.subscription.rule.positions().pop()
     }
 
-    /// What went wrong since this was asked last.
+    /// The findings since the last call.
     pub(super) fn verdict(&self) -> Verdict {
         mem::take(&mut self.seen.account().verdict)
     }

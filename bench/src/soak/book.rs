@@ -1,4 +1,5 @@
-//! What all clients have seen together: counts, the verdict, and what an outage of NATS explains.
+//! The observations of all clients: counts, the verdict, and the outages of NATS that explain some
+//! of them.
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +13,10 @@ use notifier_verify::verdict::Verdict;
 
 use crate::clock::{self, SECOND};
 
-/// What an outage explains may show for so long after its end: a request waits 5 s for its answer.
+/// The time after an outage in which its consequences may show: a request waits 5 s for its answer.
 const AFTERMATH: u64 = 10 * SECOND;
 
-/// What happened, by kind.
+/// Observations by kind.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     counts: Mutex<BTreeMap<&'static str, u64>>,
@@ -28,12 +29,12 @@ pub(super) struct Book {
 pub(super) struct Weather(AtomicU64);
 
 impl Book {
-    /// What must not happen, and did.
+    /// Findings: events that must not happen, and did.
     pub(super) fn verdict(&self) -> MutexGuard<'_, Verdict> {
         self.verdict.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What may happen, and how often it did.
+    /// Counts of events that may happen.
     pub(super) fn counts(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,5 @@
-//! What a guest does, for how long and when, by chance: the same for the same seed.
+//! The actions of a guest, their times and durations, by chance: the same for
+//! the same seed.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::subjects::{GROUPS, SUBJECTS, VALUES};
 /// Between two things that a client does, on average, seconds.
 const ACTION: f64 = 8.0;
 
-/// Tokens hold for so many seconds, from and to; clients are warned 5 s ahead.
+/// Seconds for which tokens hold, from and to; clients are warned 5 s ahead.
 const TOKEN: (u64, u64) = (15, 90);
 
 /// However hasty everything is: the warning has to come before the end.
@@ -101,7 +102,7 @@ impl Chance {
         if self.temper == Temper::Slow {
             return if self.random.bool() { "soak.d.>" } else { "soak.l.>" }.into();
         }
-        // What is denied as a whole would be refused.
+        // A group that is denied as a whole would be refused.
         let group = self.random.usize(usize::from(self.restricted)..GROUPS);
         let subject = self.random.usize(..SUBJECTS);
         match self.random.u8(..12) {

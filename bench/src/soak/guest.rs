@@ -287,7 +287,7 @@ impl Guest {
                     standing.subscribed(&subscribed, book);
                 }
                 if asked.is_some() {
-                    // What is live in a pattern that was subscribed again has begun anew.
+                    // Live events of a pattern that was subscribed again have begun anew.
                     self.live.clear();
                 }
             }
@@ -326,7 +326,8 @@ impl Guest {
                     }
                 }
                 None => {
-                    // What `connect` asked for: the subscription has ended.
+                    // The error is about a subscription of `connect`, which has
+                    // ended.
                     book.unless_outage(clock::now(), "refused unasked", || format!("{}: {error:?}", self.user));
                     return Err(End::Left);
                 }
@@ -352,7 +353,7 @@ impl Guest {
         self.live.take(&event.subject, number, book, told);
     }
 
-    /// What an end means: some are meant to be.
+    /// Judges the end of a connection: some are meant to be.
     fn judge(&self, end: End, begun: u64) {
         let book = &self.house.book;
         match end {

@@ -1,4 +1,4 @@
-//! What all clients and services of a soak share.
+//! The parts that all clients and services of a soak share.
 
 use std::{
     net::SocketAddr,

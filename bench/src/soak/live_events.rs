@@ -25,7 +25,7 @@ impl LiveEvents {
         }
     }
 
-    /// What comes on each subject begins anew.
+    /// Each subject begins anew.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

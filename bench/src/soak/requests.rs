@@ -1,4 +1,4 @@
-//! What guests ask of the node, frame by frame.
+//! Requests of guests to the node, frame by frame.
 
 use notifier::proto::{
     Event, Fetch, Publish, Refresh, Request, Subscribe, Subscription, Unsubscribe, client_frame::Body,
@@ -9,10 +9,10 @@ use crate::{
     marker::{self, Marker},
 };
 
-/// Bytes of what clients publish.
+/// Bytes of an event that a client publishes.
 const PAYLOAD: usize = 200;
 
-/// What waits for an answer.
+/// A request that waits for its answer.
 #[derive(Debug)]
 pub(super) enum Asked {
     Subscribe,

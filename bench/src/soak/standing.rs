@@ -43,7 +43,7 @@ impl Standing {
         !self.checked.rule.positions().is_empty()
     }
 
-    /// What to ask for, with where it stands.
+    /// The request for it, from where it stands.
     pub(super) fn request(&self) -> Subscription {
         self.checked.rule.request()
     }

@@ -23,7 +23,7 @@ pub(super) const ASK: &str = "soak.ask.ok";
 /// Requests that a service receives and never answers.
 pub(super) const ASK_IN_VAIN: &str = "soak.ask.never";
 
-/// What a client is owed of the events of a stream.
+/// The events of a stream that a client is owed.
 pub(super) fn owed(stream: &str) -> Owed {
     if stream == LATEST { Owed::Newest } else { Owed::Each }
 }

@@ -80,7 +80,7 @@ fn other_subjects_are_foreign() {
 }
 
 proptest! {
-    /// Whatever is left out of a log is lost, and nothing else is found.
+    /// Exactly the events that are left out of a log are found lost.
     #[test]
     fn exactly_what_is_left_out_is_lost(kept in subsequence((0..30u64).collect::<Vec<_>>(), 0..=30)) {
         let mut ledger = Ledger::default();
@@ -91,7 +91,7 @@ proptest! {
         prop_assert_eq!(verdict.is_sound(), kept.len() == 30);
     }
 
-    /// Whatever is moved or doubled anywhere in a log is found.
+    /// An event that is moved or doubled anywhere in a log is found.
     #[test]
     fn no_change_of_order_and_no_repetition_passes(from in any::<Index>(), to in any::<Index>(), doubles in any::<bool>()) {
         let mut ledger = Ledger::default();

@@ -9,7 +9,7 @@ use crate::{
 
 const SUBJECTS: [&str; 3] = ["chaos.g0.s0", "chaos.g0.s1", "chaos.g1.s0"];
 
-/// Thirty events over three subjects; what a publisher calls an event is not its sequence.
+/// Thirty events over three subjects; a publisher's number of an event is not its sequence.
 fn ledger(seqs: impl IntoIterator<Item = u64>) -> Ledger {
     let mut ledger = Ledger::default();
     seqs.into_iter().for_each(|seq| ledger.store("CHAOS", Owed::Each, &subject(seq), seq, seq + 1000));
@@ -24,14 +24,14 @@ fn entry(seq: u64) -> Entry {
     Entry { seq, event: seq + 1000, subject: subject(seq) }
 }
 
-/// What a correct node gives.
+/// The log of a correct node.
 fn faithful(pattern: &str, start: u64) -> Log {
     let pattern = Pattern::parse(pattern).expect("a pattern");
     let received = (start + 1..=30).filter(|seq| pattern.matches(&subject(*seq))).map(entry).collect();
     Log { name: "c0".into(), pattern, stream: "CHAOS".into(), start, received }
 }
 
-/// What is found when the log of one subscription is changed.
+/// The findings when the log of one subscription is changed.
 fn found(change: impl FnOnce(&mut Vec<Entry>)) -> Vec<(&'static str, u64)> {
     let mut log = faithful("chaos.g0.*", 4);
     change(&mut log.received);

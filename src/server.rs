@@ -114,14 +114,15 @@ impl Server {
 
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: IpAddr) {
         let tasks = &self.services.tasks;
-        // Whom a proxy speaks for, its requests say.
+        // A proxy tells the client's address in its requests.
         let address = (!self.addresses.is_proxy(peer)).then_some(peer);
         match self.admission.enter(address) {
             Ok(permit) => tasks.spawn(self.clone().serve_connection(stream, peer, Arc::new(permit))),
             Err(closed) => {
                 self.services.metrics.errors.of(closed.code()).increment(1);
                 self.services.metrics.accepts_failed.of(closed.failure()).increment(1);
-                // Who waits for a TLS handshake would not understand it, and one more is what there is no room for.
+                // A client that waits for a TLS handshake would not understand it, and a handshake is what there is no
+                // room for.
                 if let (None, Ok(permit)) = (&self.tls, self.farewells.clone().try_acquire_owned()) {
                     let refusal = self.admission.refusal(closed);
                     tasks.spawn(async move {
@@ -207,7 +208,7 @@ impl Server {
         let mut told = false;
         loop {
             tokio::select! {
-                // What has moved the connection is known before it is asked what is due.
+                // The progress of the connection is known before the deadlines are looked at.
                 biased;
                 ended = &mut connection => return self.note_end(ended),
                 overdue = &mut overdue => return self.note_overdue(overdue),

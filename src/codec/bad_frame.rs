@@ -1,6 +1,6 @@
-//! Why a message is none of the protocol.
+//! Why a message does not belong to the protocol.
 
-/// A message that is none of the protocol.
+/// A message that does not belong to the protocol.
 #[derive(Debug, thiserror::Error)]
 pub enum BadFrame {
     /// Not JSON, or not a frame.

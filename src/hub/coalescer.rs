@@ -36,7 +36,7 @@ impl Coalescer {
         if self.fruitless <= FRUITLESS {
             return false;
         }
-        // Looks that are further apart than that are no burden.
+        // Looks that are further apart than that cost nothing noticeable.
         let crowded = now - self.since <= MOMENT * 4 * self.fruitless;
         if !crowded {
             self.fruitless = 0;

@@ -48,7 +48,7 @@ struct State {
     wildcards: u32,
     /// Which of them comes first, once that is asked of more than a few.
     precedence: Option<Box<Precedence>>,
-    /// Whose denials hold; nothing where nothing is denied.
+    /// The grants whose denials hold; none where nothing is denied.
     denials: Option<Grants>,
 }
 
@@ -112,7 +112,7 @@ impl Member {
         self.user.store(user, Ordering::Relaxed);
     }
 
-    /// Whose patterns it has: as long as nobody has said so, they are its own.
+    /// The holder of its patterns: the connection itself until a user is named.
     pub(crate) fn holder(&self) -> ShapeHolder {
         match self.user.load(Ordering::Relaxed) {
             0 => ShapeHolder::Connection(std::ptr::from_ref(self).addr()),
@@ -183,7 +183,7 @@ impl Member {
         self.progress.exclusively(|| self.state.lock().denials = denials);
     }
 
-    /// Whose denials hold; nothing where nothing is denied.
+    /// The grants whose denials hold; none where nothing is denied.
     pub(crate) fn denials(&self) -> Option<Grants> {
         self.state.lock().denials.clone()
     }

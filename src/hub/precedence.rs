@@ -20,7 +20,7 @@ pub(crate) struct Precedence {
     /// Each with its number.
     numbers: PatternMap<u64>,
     next: u64,
-    /// What was found for the last subjects.
+    /// The results for the last subjects.
     first: HashMap<Subject, Pattern>,
 }
 

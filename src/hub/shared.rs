@@ -40,8 +40,8 @@ impl Shared {
         frames::refused(encoding, reply_to, refusal.into())
     }
 
-    /// What is told once it does not any more. What is stored has come meanwhile,
-    /// so there is no position to tell.
+    /// The frame for members once the broker does not refuse any more. Stored
+    /// events have come meanwhile, so the frame has no position.
     pub(crate) fn again(&self, encoding: Encoding, pattern: &Pattern) -> EncodedMessage {
         let reached = self.classes.reach(pattern).streams;
         let channels: Vec<_> = reached.into_iter().map(|stream| self.channels[stream.0].clone()).collect();

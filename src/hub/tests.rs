@@ -1,5 +1,6 @@
-//! What one user makes of an event is bounded by the shapes that they may hold
-//! and by the length of the subject, whatever and however many their patterns
+//! The cost of an event on account of one user is bounded by the shapes that
+//! they may hold and by the length of the subject, whatever and however many
+//! their patterns
 //! are. Counted in a hub with the broker inside the process, all on one thread.
 
 use std::time::Duration;
@@ -30,7 +31,7 @@ use crate::{
 /// Shapes that one user may hold here.
 const SHAPES: usize = 32;
 
-/// What is below `s` is stored, the rest is not.
+/// Subjects below `s` are stored, the others are not.
 const SETTINGS: &str = r#"
 broker.kind = "memory"
 auth.mode = "anonymous"
@@ -110,7 +111,7 @@ impl Hall {
         self.broker.publish(message).await.expect("the broker is here");
     }
 
-    /// What the connections have been given so far.
+    /// The deliveries to all connections so far.
     fn deliveries(&self) -> u64 {
         self.value("notifier_deliveries_total ")
     }
@@ -138,7 +139,7 @@ impl Guest {
     async fn subscribe(&mut self, patterns: &[Pattern], last: &str) -> Vec<Pattern> {
         let join = |pattern: &&Pattern| self.attachment.join(pattern, SubscribeOptions::default()).is_ok();
         let held: Vec<_> = patterns.iter().filter(join).cloned().collect();
-        // Who asks last is live last.
+        // The pattern that is asked for last is live last.
         self.attachment.join(&pattern(last), SubscribeOptions::default()).expect("it has no wildcard");
         self.until(&format!(r#""subject":"{last}""#)).await;
         held
@@ -235,7 +236,7 @@ fn a_stored_event_costs_as_much_as_there_are_patterns_that_match_it() {
     const EACH: usize = 256;
     let runtime = runtime();
     runtime.block_on(async {
-        // Without the limit: so many shapes one user cannot hold.
+        // Without the limit: one user cannot hold as many shapes.
         let hall = Hall::open(0).await;
         let subject = format!("s{}", ".a".repeat(11));
         let text = |stars: usize| {

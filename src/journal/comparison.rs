@@ -1,7 +1,7 @@
-//! Drops from memory what a stream has removed from its middle: purged
-//! subjects, deleted events, what an event's own time has ended. What is gone is
-//! listed by the stream where that is short, and found by reading again what is
-//! in memory where it is not.
+//! Drops from memory the events that a stream has removed from its middle: of
+//! purged subjects, deleted ones, and those whose own time has ended. The
+//! stream lists them where the list is short; otherwise the events in memory
+//! are read again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,7 +42,7 @@ struct State {
     reading: Option<Reading>,
 }
 
-/// What is in memory is being read again.
+/// The events in memory are being read again.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     /// The stream's last sequence when that began.
@@ -77,7 +77,7 @@ impl Comparison {
             let pause = PAUSE_PER_SEQUENCE * u32::try_from(deleted.len()).unwrap_or(u32::MAX);
             self.set(State { earliest: Some(Instant::now() + pause), reading: None });
         } else {
-            // What goes on until all is read again is for the next time.
+            // Removals until all is read again are for the next time.
             window.held(generation, |held, _| held.confirm(stream));
             let reading = Reading { last: stream.last, generation, next: window.floor() + 1 };
             self.set(State { earliest: Some(Instant::now() + PAUSE_OF_READING), reading: Some(reading) });

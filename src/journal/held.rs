@@ -29,7 +29,7 @@ pub(crate) struct WindowProgress {
 }
 
 impl Held {
-    /// Nothing yet, with so many events of one subject at most.
+    /// Empty, with at most `per_subject` events of one subject.
     pub(crate) fn new(per_subject: usize) -> Self {
         let log = EventLog::new(Bounds { per_subject, ..Bounds::NONE });
         Self { log, removals: Removals::default(), version: 0 }
@@ -81,8 +81,8 @@ impl Held {
         self.removals.confirm(stream);
     }
 
-    /// Drops events that the stream has listed as deleted. What is not handed
-    /// out yet stays until it is. Returns how many there were.
+    /// Drops events that the stream has listed as deleted. An event that is not
+    /// fanned out yet stays until it is. Returns how many there were.
     pub(crate) fn drop_deleted(&mut self, stream: StreamState, deleted: &[u64], reach: WindowProgress) -> usize {
         let before = self.log.len();
         let mut all = reach.head >= stream.last;

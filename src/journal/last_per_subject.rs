@@ -157,7 +157,7 @@ async fn ask(source: &Source, upto: u64, together: Vec<LastEventsQuestion>) {
             }
             Err(error) => {
                 for asked in together {
-                    // Whoever does not wait any more has left.
+                    // A reader that does not wait any more has left.
                     let _ = asked.answer.send(Err(error.clone()));
                 }
             }
@@ -219,7 +219,7 @@ mod tests {
         (reconciler, broker)
     }
 
-    /// What those are told who ask at once, each for one pattern: sequences, and whether some are hidden.
+    /// The answers to questions at the same time, each for one pattern: sequences, and whether some are hidden.
     async fn answers(reconciler: &Reconciler, patterns: &[&str]) -> Vec<Result<(Vec<u64>, bool), ReadError>> {
         let (last_per_subject, tasks) = (Arc::<LastPerSubject>::default(), Tasks::new(reconciler.metrics.clone()));
         let ask = async |pattern: &str| {

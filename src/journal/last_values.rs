@@ -67,9 +67,8 @@ impl LastValues {
         self.cursor.seq >= self.upto
     }
 
-    /// The next of them, about so much; nothing when there are no more, or when
-    /// the stream is another one or so much has come that it is better to read
-    /// on in order.
+    /// The next of them, about `size`; none when all were read, when the stream
+    /// is another one, or when reading on in order has become less work.
     ///
     /// # Errors
     /// [`ReadError::TooManySubjects`] before the first of them, or when the stream
@@ -107,7 +106,8 @@ impl LastValues {
                         // It has left memory: what follows is read from the stream.
                         return None;
                     }
-                    // What is superseded by now comes later.
+                    // A value that is superseded by now comes later in its
+                    // newer form.
                     if log.get(seq).is_some_and(|event| !fits(event)) {
                         return Some(false);
                     }

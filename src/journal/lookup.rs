@@ -14,7 +14,8 @@ pub(crate) enum Lookup {
     Events(Vec<Arc<Message>>, Cursor),
     /// These will never come: go on from here.
     Lost(Gap, Cursor),
-    /// What comes next is no longer in memory; everything from behind this is.
+    /// The next event is no longer in memory; every event behind this sequence
+    /// is.
     Older(u64),
     /// Nothing has come after it yet.
     End,

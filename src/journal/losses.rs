@@ -1,5 +1,5 @@
-//! What a stream's retention dropped before this node had it: told to whoever
-//! passes by there. Free of I/O.
+//! Losses: events that a stream's retention dropped before this node had them.
+//! Readers that pass them are told. Free of I/O.
 
 use crate::journal::cursor::{Gap, Reason};
 
@@ -11,8 +11,8 @@ const LOSSES: usize = 64;
 pub(crate) struct Losses(Vec<(u64, u64)>);
 
 impl Losses {
-    /// Adds a range behind all others. Whoever resumes below `floor` asks the
-    /// stream, so what is there is forgotten.
+    /// Adds a range behind all others. Readers that resume below `floor` ask
+    /// the stream, so losses there are forgotten.
     pub(crate) fn add(&mut self, from: u64, to: u64, floor: u64) {
         self.0.retain(|(_, to)| *to > floor);
         let full = self.0.len() == LOSSES;

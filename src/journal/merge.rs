@@ -75,7 +75,8 @@ impl Merge {
         Ok(None)
     }
 
-    /// What is in order, as long as the first sequence of every line is known.
+    /// The events in order, as long as the first sequence of every reader is
+    /// known.
     fn ordered(&mut self) -> Vec<Arc<Message>> {
         let mut events = Vec::new();
         while let Some(first) = self.readers.iter_mut().min_by_key(|reader| reader.first().unwrap_or(0))

@@ -139,8 +139,9 @@ impl Reader {
         }
     }
 
-    /// What retention took up to a sequence while this was reading there, which
-    /// [`next`](Self::next) would tell later: for who reads no further.
+    /// The events up to a sequence that retention took while this was reading
+    /// there. [`next`](Self::next) would tell them later: this is for readers
+    /// that stop.
     ///
     /// # Errors
     /// When the stream cannot be asked now.
@@ -173,8 +174,8 @@ impl Reader {
         true
     }
 
-    /// What retention took while this was reading subject by subject, once that
-    /// is done: it may have been among what was to be read.
+    /// The events that retention took while this was reading subject by
+    /// subject, once that is done: some of them may have been wanted.
     async fn taken_meanwhile(&mut self) -> Result<Option<Gap>, ReadError> {
         let Some(Older::Merge { begun, upto, .. }) = self.older else { return Ok(None) };
         if self.cursor.seq < upto {
@@ -310,7 +311,8 @@ impl Reader {
     /// The newest event of each subject below what is in memory; nothing where the stream cannot tell all of them.
     async fn changed_subjects(&self) -> Result<Option<LastEvents>, ReadError> {
         match self.shared_reads.last_per_subject(&self.patterns).await {
-            // What hides the newest of a subject hides all of it.
+            // A mark that hides the newest event of a subject hides all of
+            // them.
             Ok(newest) => Ok((!newest.incomplete).then_some(newest)),
             Err(error) if error == ReadError::TooManySubjects || error.is_of_the_copy() => Ok(None),
             Err(error) => Err(error),

@@ -25,7 +25,8 @@ impl ReaderCount {
         CountedReader(self.clone())
     }
 
-    /// Whether so many pages in order are less work than all their questions.
+    /// Whether reading `pages` pages in order is less work than all the
+    /// readers' questions.
     pub(crate) fn justifies_reading_in_order(&self, pages: u64) -> bool {
         self.0.load(Ordering::Relaxed) as u64 >= pages.saturating_mul(PER_PAGE)
     }

@@ -131,7 +131,8 @@ impl Reconciler {
             self.begin(state).await?;
             return Ok(None);
         }
-        // What was here before it was asked cannot be news to the stream.
+        // Events that were here before the question cannot be news to the
+        // stream.
         if state.last < head.seq && self.has_lost(head.seq).await? {
             tracing::error!(
                 stream = self.name,
@@ -227,8 +228,9 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Some of these are not stored. What was deleted one by one is passed over;
-    /// what retention took is a loss. Returns whether it is.
+    /// Explains sequences that are not stored: those deleted one by one are
+    /// passed over, those that retention took are a loss. Returns whether there
+    /// is a loss.
     async fn explain(&self, from: u64, through: u64) -> Result<bool, ReadError> {
         let state = self.source.state().await?;
         let lost = state.first > from && self.window.delivery() != Delivery::Latest;

@@ -43,8 +43,8 @@ impl Removals {
         }
     }
 
-    /// The stream begins further on: so many events have gone from memory for
-    /// that, and up to `below` there was nothing in memory.
+    /// The stream begins further on: `events` events left memory for that, and
+    /// up to `below` memory held nothing.
     pub(crate) fn expired(&mut self, events: usize, below: u64) {
         self.expired += events as u64;
         self.below = self.below.max(below);

@@ -28,8 +28,8 @@ impl ReorderBuffer {
         self.next.saturating_sub(1)
     }
 
-    /// Says where to begin, and hands out what is in order from there. What was
-    /// held and comes before is dropped.
+    /// Begins at `next`, and hands out the events in order from there. Events
+    /// that were held and come before are dropped.
     pub(crate) fn begin(&mut self, next: u64, mut out: impl FnMut(Stored)) {
         self.next = next;
         self.held = self.held.split_off(&next);
@@ -177,8 +177,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever arrives in whatever order, some of it again: once the holes
-        /// are filled, everything has left once and in order.
+        /// Events arrive in any order, some of them again: once the holes are
+        /// filled, each has left once and in order.
         #[test]
         fn everything_leaves_once_and_in_order(
             early in prop::collection::vec(1..40_u64, 0..10),

@@ -34,7 +34,7 @@ const BYTES: u64 = 100;
 /// No bound for a part.
 pub(crate) const ALL: PageSize = PageSize { events: usize::MAX, bytes: usize::MAX };
 
-/// What it answers.
+/// The answers.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     pub(crate) state: StreamState,
@@ -86,14 +86,14 @@ pub(crate) fn stored(seq: u64, subject: &str, data: Bytes) -> Stored {
     Stored::new(seq, Some(Arc::new(Message { place, ..message })))
 }
 
-/// One that has all of such a stream behind it, and so many of its events in memory.
+/// A reconciler that has all of such a stream behind it, and `window` of its events in memory.
 pub(crate) async fn followed(script: Script, window: u64) -> (Reconciler, Arc<Scripted>) {
     let (reconciler, broker) = reconciler(Script { since: Some(1), ..script }, window, Delivery::Durable);
     reconciler.reconcile(true, &mut Gaps::new(reconciler.metrics.clone())).await.expect("it can be read");
     (reconciler, broker)
 }
 
-/// One that follows such a stream, with room in its window for so many of its events.
+/// A reconciler that follows such a stream, with room in its window for `window` of its events.
 pub(crate) fn reconciler(script: Script, window: u64, delivery: Delivery) -> (Reconciler, Arc<Scripted>) {
     let mut stream = settings();
     stream.window.bytes = (window * (BYTES + EVENT_BYTES as u64 + 8)).into();

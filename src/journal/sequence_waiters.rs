@@ -27,7 +27,7 @@ pub(crate) struct Waiter<'a> {
 }
 
 impl SequenceWaiters {
-    /// One more waits for a sequence. Whatever comes from now on it is told.
+    /// Adds a waiter for a sequence. It is told of every event from now on.
     pub(crate) fn enter(&self, seq: u64) -> Waiter<'_> {
         let mut all = self.0.lock();
         let waiters = all.entry(seq).or_default();

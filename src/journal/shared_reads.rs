@@ -84,8 +84,8 @@ impl SharedReads {
         self.ask().await
     }
 
-    /// What the stream has, asked when this is and not before: what retention
-    /// took while somebody read is among it.
+    /// The state of the stream, asked now and not before: so it shows what
+    /// retention took while somebody read.
     pub(crate) async fn state_now(&self) -> Result<StreamState, ReadError> {
         // As below, the first answer may be to an earlier question.
         self.ask().await?;
@@ -158,7 +158,7 @@ impl SharedReads {
     /// Reads a page that will be wanted next, meanwhile.
     pub(crate) fn read_ahead(self: &Arc<Self>, seq: u64, last: u64) {
         let shared_reads = self.clone();
-        // Whoever wants it then is told what went wrong.
+        // A reader that wants the page then is told the error.
         self.tasks.spawn(async move { drop(shared_reads.cached_page(seq, last, false).await) });
     }
 

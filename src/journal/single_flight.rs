@@ -21,8 +21,8 @@ struct Flight<V> {
 }
 
 /// One who waits for a read, or does it. The first one to leave with an outcome
-/// takes the key out, so that whoever comes later reads anew; without one the
-/// last does: one who is cancelled leaves nothing behind.
+/// takes the key out, so that later callers read anew; without an outcome the
+/// last one does: a cancelled caller leaves nothing behind.
 struct Caller<'f, K: Eq + Hash, V> {
     flights: &'f SingleFlight<K, V>,
     key: K,

@@ -44,8 +44,8 @@ pub(crate) struct SequenceRange {
     pub(crate) through: u64,
 }
 
-/// How many pages a read of so many sequences takes, where events are as large
-/// as they are on average.
+/// The pages of a read of `sequences` sequences, if each event has the average
+/// size.
 pub(crate) fn pages(state: &StreamState, sequences: u64) -> u64 {
     let each = (state.bytes / state.messages.max(1)).max(1);
     sequences.div_ceil((PAGE.bytes as u64 / each).clamp(1, PAGE.events as u64))

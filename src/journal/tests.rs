@@ -1,4 +1,4 @@
-//! Whoever reads a stream gets what a scan of it gets, wherever they begin and whichever way it is read.
+//! A reader of a stream gets what a scan of it gets, wherever it begins and whichever way the stream is read.
 
 use std::{collections::BTreeMap, sync::Weak};
 
@@ -39,7 +39,7 @@ fn subject(plan: &Plan, seq: u64) -> Subject {
     Subject::parse(&format!("a.{}.{kind}", seq % plan.subjects)).expect("a subject")
 }
 
-/// What the stream keeps.
+/// The events that the stream keeps.
 fn kept(plan: &Plan) -> Vec<(u64, Subject)> {
     let mut all: Vec<_> = (1..=plan.stored).map(|seq| (seq, subject(plan, seq))).collect();
     if plan.latest {
@@ -245,7 +245,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
-    /// Whatever is stored between the pages, and however much of it leaves memory.
+    /// Any events are stored between the pages, and any number of them leaves
+    /// memory.
     #[test]
     fn values_that_change_between_pages_come_in_their_newest_form_or_later_and_never_older_after_newer(
         plan in (select(vec![0, 60, 1_500]), select(vec![5, 200, 1_400]), any::<bool>(), select(vec![0, 5_000, 60_000]))

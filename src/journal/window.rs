@@ -144,7 +144,7 @@ impl Window {
         let mut state = self.state.lock();
         state.generation += 1;
         if state.generation > 1 {
-            // What came meanwhile may be of the one or of the other.
+            // Events that came meanwhile may be of either stream.
             state.reorder_buffer = ReorderBuffer::default();
         }
         state.stream = stream;
@@ -157,8 +157,8 @@ impl Window {
         self.awaited.reset();
     }
 
-    /// What the stream was found to be, the same as before. What lies before
-    /// its first event is gone here too, once it is fanned out.
+    /// Takes the state of the same stream as before. Events before its first
+    /// one leave memory too, once they are fanned out.
     pub(crate) fn confirm(&self, stream: StreamState) {
         let mut state = self.state.lock();
         state.stream = stream;
@@ -179,8 +179,8 @@ impl Window {
         self.state.lock().held.version()
     }
 
-    /// What the stream was when it was asked last, and up to where everything
-    /// of it has come.
+    /// The state of the stream when it was asked last, and the cursor up to
+    /// which every event has come.
     pub(crate) fn stream(&self) -> (StreamState, Cursor) {
         let state = self.state.lock();
         (state.stream, Cursor { generation: state.generation, seq: state.reorder_buffer.head() })
@@ -253,7 +253,7 @@ impl Window {
     /// generation is another one.
     pub(crate) async fn until_come(&self, generation: u32, seq: u64) {
         let mut waiter = self.awaited.enter(seq);
-        // What comes after this look it is told.
+        // The waiter is told of every event after this look.
         let head = self.head();
         if head.generation == generation && head.seq < seq {
             waiter.reached().await;
@@ -276,8 +276,8 @@ impl Window {
         self.state.lock().held.log.first()
     }
 
-    /// What comes after a cursor for whoever fans out, at most so much. What
-    /// was not asked for yet stays in memory.
+    /// The step after a cursor for the fan-out, at most `size`. Events that
+    /// were not asked for yet stay in memory.
     pub(crate) fn step(&self, cursor: Cursor, size: PageSize) -> Option<Step> {
         if !self.is_ready() {
             return None;
@@ -367,7 +367,7 @@ impl Window {
         self.evict(&mut self.state.lock());
     }
 
-    /// Whether so much waits for its fan-out that no more is taken.
+    /// Whether the events that wait for the fan-out leave no room for more.
     fn is_full(&self, state: &State) -> bool {
         state.fanned.is_some() && state.held.log.bytes() > self.bytes + BEHIND_BYTES
     }

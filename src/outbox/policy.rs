@@ -14,8 +14,8 @@ pub struct Policy {
     pub frames: usize,
     /// From our Close to the end of the connection, whatever the peer does.
     pub close_time: Duration,
-    /// A peer that takes nothing for so long while something waits is closed,
-    /// and one that takes too little in it (`progress.rs`).
+    /// The time after which a peer that takes nothing while something waits is
+    /// closed, and in which it has to take its share (`progress.rs`).
     pub stall_time: Duration,
     /// Owner of the tasks that drain.
     pub tasks: Tasks,

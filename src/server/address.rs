@@ -24,9 +24,10 @@ impl Addresses {
         self.proxies.iter().any(|network| network.contains(peer))
     }
 
-    /// The client's address. Each proxy appends whom it got the request from,
-    /// so the list is read from its end, and the first that is none of our
-    /// proxies is the client: what stands before it the client may have written.
+    /// The client's address. Each proxy appends the address that it got the
+    /// request from, so the list is read from its end, and the first that does
+    /// not belong to our proxies is the client: the client may have written all
+    /// before it.
     pub(crate) fn of(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let mut client = peer;
         if !self.is_proxy(peer) {
@@ -55,7 +56,8 @@ fn hop(element: &str) -> Option<Option<IpAddr>> {
     (!element.is_empty()).then(|| address(element))
 }
 
-/// Whom each element of `Forwarded` (RFC 7239 section 4) stands for.
+/// The address that each element of `Forwarded` (RFC 7239 section 4) stands
+/// for.
 fn forwarded(line: &str) -> Vec<Option<IpAddr>> {
     let Some(elements) = split(line, ',') else {
         // A quote that a client left open would hide what the proxies appended.

@@ -1,6 +1,6 @@
 //! The operators' verbs: end connections, revoke tokens, have clients bring new
-//! ones, list who is there, explain what somebody may do. Whichever node is
-//! asked, all of them do it.
+//! ones, list who is there, explain what somebody may do. Any node may be
+//! asked; all of them do it.
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
@@ -39,7 +39,7 @@ const BODY_TIME: Duration = Duration::from_secs(5);
 /// Characters of a reason that are logged.
 const REASON: usize = 256;
 
-/// What operators may have done.
+/// The commands of operators.
 #[derive(Debug)]
 pub struct Admin {
     control: Arc<Control>,
@@ -209,8 +209,8 @@ impl Admin {
         Ok(response::json(format!("{explained}\n")))
     }
 
-    /// Who gave out a name that an operator means. With several issuers that has
-    /// to be said: a namesake of theirs is somebody else.
+    /// The issuer of a name that an operator means. With several issuers it has
+    /// to be named: the same name of another issuer is another user.
     fn issuer(&self, named: Option<IssuerName>) -> Result<Option<IssuerName>, Refusal> {
         match &named {
             Some(issuer) => self.knows(issuer)?,
@@ -267,7 +267,7 @@ async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refu
     serde_json::from_slice(&body).map_err(|why| bad(format!("the body: {why}")).into())
 }
 
-/// Whose connections are asked for, if only somebody's.
+/// The user and the issuer that a query asks for, if any.
 fn whose(query: &str) -> Result<(Option<Name>, Option<IssuerName>), Refusal> {
     let (mut user, mut issuer) = (None, None);
     for (name, value) in parameters(query, None) {

@@ -69,7 +69,7 @@ mod tests {
         }
     }
 
-    /// What a connection reads into.
+    /// The buffer that a connection reads into.
     struct Buffer(Arc<Vec<u8>>);
 
     impl AsRef<[u8]> for Buffer {

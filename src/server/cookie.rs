@@ -8,8 +8,8 @@ use hyper::{
 
 use crate::server::cors::RequestOrigin;
 
-/// What browsers tell of the page that a request comes from, also where they
-/// tell no `Origin` (Fetch Metadata).
+/// The header in which browsers tell the page that a request comes from, also
+/// where they send no `Origin` (Fetch Metadata).
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether the page that asks may use the user's cookie. A browser tells no

@@ -1,6 +1,6 @@
 //! CORS (the Fetch standard) and security headers: pages of foreign origins are
 //! refused. A browser tells the origin of a page by itself; another program can
-//! tell any origin, and is no danger to a user's session.
+//! tell any origin, and does not endanger a user's session.
 
 use hyper::{
     HeaderMap, Method, Request, StatusCode,
@@ -27,7 +27,7 @@ const PREFLIGHT_AGE: &str = "7200";
 /// Characters of an origin that are shown to whoever is refused.
 const SHOWN: usize = 256;
 
-/// What every answer says: it is what its type says, and no page may frame it
+/// Headers of every answer: it is what its type says, and no page may frame it
 /// or learn from it where it was.
 const ALWAYS: [(HeaderName, &str); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -142,7 +142,7 @@ impl Cors {
             return;
         }
         headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
-        // What is cached for one page must not be shown to another.
+        // An answer that is cached for one page must not be shown to another.
         headers.append(header::VARY, HeaderValue::from_static("origin"));
         let RequestOrigin::Listed(origin) = origin else { return };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());

@@ -3,7 +3,8 @@
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Descriptors for what is no client: listeners, operators, files, threads. A
+/// Descriptors that do not belong to clients: listeners, operators, files,
+/// threads. A
 /// node uses some thirty, and as many connections again may be turned away at
 /// the same moment.
 const OWN: usize = 128;

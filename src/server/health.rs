@@ -21,8 +21,8 @@ use crate::{
     },
 };
 
-/// Without a beat of the clients' event loop for so long, the node is dead.
-/// Long enough for any pause that ends by itself.
+/// The time without a beat of the clients' event loop after which the node
+/// counts as dead. Long enough for any pause that ends by itself.
 const STALL: Duration = Duration::from_secs(30);
 
 /// Whether the node is well, as the node itself knows it.
@@ -100,7 +100,7 @@ impl Health {
         let code = status_of(against.is_empty());
         let mut state = (self.state)();
         let mut body = json!({"ready": against.is_empty(), "reasons": against, "broker": state["broker"].take()});
-        // What is well says nothing.
+        // An issuer that works is not listed.
         let issuers = state["issuers"].as_array().into_iter().flatten();
         let failing: Vec<&Value> = issuers.filter(|issuer| issuer["failing"] == true).collect();
         if !failing.is_empty() {

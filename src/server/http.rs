@@ -1,4 +1,4 @@
-//! What clients send over plain HTTP: events, and questions to services.
+//! Events and requests to services that clients send over plain HTTP.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -100,7 +100,8 @@ fn envelope(subject: &str, headers: &HeaderMap, data: Bytes) -> Result<Envelope,
         check_name(subject, name.as_str())?;
     }
     let readable = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    // What curl and libraries say of any body; it tells nothing of the data.
+    // Curl and libraries send this type with any body; it says nothing about
+    // the data.
     let told = readable.filter(|(name, value)| *name != header::CONTENT_TYPE.as_str() || !is_media_type(value, FORM));
     HeaderReader::new(&TRACE.map(String::from))
         .read(told, data)

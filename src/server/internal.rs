@@ -121,7 +121,7 @@ pub struct InternalRoutes {
     pub health: Arc<Health>,
     /// The routes of operators.
     pub admin: Arc<Admin>,
-    /// Whom it answers.
+    /// The check of who may ask.
     pub internal_auth: InternalAuth,
     /// How they reach it, where not in the clear.
     pub tls: Option<Arc<Endpoint>>,
@@ -216,7 +216,7 @@ impl Front {
             .serve_connection(TokioIo::new(Strict::new(stream, progress.clone())), service);
         let times = HttpTimes { head: HEAD_TIME, idle: self.keep_alive.time(), answer: ANSWER_TIME };
         tokio::select! {
-            // What has moved the connection is known before it is asked what is due.
+            // The progress of the connection is known before the deadlines are looked at.
             biased;
             // An operator's connection that breaks concerns nobody else.
             _ = connection => {}

@@ -88,8 +88,8 @@ impl InternalAuth {
         Ok(())
     }
 
-    /// Whether the name by which the listener is asked is one of its own. Who
-    /// tells none is no browser.
+    /// Whether the name by which the listener is asked is one of its own. A
+    /// request without a name does not come from a browser.
     fn is_ours(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let mut told = headers.get_all(header::HOST).iter();
         let authority = match (uri.authority(), told.next(), told.next()) {

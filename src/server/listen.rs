@@ -1,10 +1,12 @@
-//! A listening socket. What every client's socket needs is set here once: on
-//! Linux an accepted socket inherits it, so it costs nothing per connection.
+//! A listening socket. The options of every client's socket are set here once:
+//! on Linux an accepted socket inherits them, so they cost nothing per
+//! connection.
 //!
 //! `TCP_USER_TIMEOUT` is not among it. It counts the time that a client's window
 //! is shut as well (tcp(7)), and adds up several such times if what waits is
 //! larger than the window; then the kernel ends the connection without a word
-//! to the client. Who is dead and who is too slow the node decides itself.
+//! to the client. The node decides itself which client is dead and which too
+//! slow.
 
 use std::{io, net::SocketAddr};
 

@@ -35,7 +35,7 @@ const PORTION: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Portions {
     body: UnsyncBoxBody<Bytes, Infallible>,
-    /// What is left of the piece of it that was begun.
+    /// The rest of the piece that was begun.
     rest: Bytes,
     is_stream: bool,
     progress: Arc<HttpProgress>,

@@ -60,12 +60,12 @@ impl Refused {
 /// A frame as the answer, which counts for its client until that has taken it.
 ///
 /// # Errors
-/// The refusal of one that there is no room for.
+/// The refusal of an answer that there is no room for.
 pub(crate) async fn frame(body: Body, visit: Visit) -> Result<HttpResponse, Refused> {
     Ok(json(visit.hold(line(&ServerFrame { reply_to: 0, body: Some(body) })).await?))
 }
 
-/// Bytes that an answer with so many bytes of data may come to: as base64, and
+/// Bytes that an answer with `data` bytes of data may take: as base64, and
 /// with all that is written around it.
 pub(crate) fn room(data: usize) -> usize {
     const AROUND: usize = 256 * 1024;

@@ -14,11 +14,11 @@ use crate::{
     tls::{Endpoint, TlsStream},
 };
 
-/// Makes the handshake, within `limit` from the first byte to the last. Who
-/// speaks plain HTTP hears in plain HTTP what is wrong.
+/// Makes the handshake, within `limit` from the first byte to the last. A
+/// client that speaks plain HTTP is told the problem in plain HTTP.
 ///
 /// # Errors
-/// What it counts as.
+/// The outcome that the failure counts as.
 pub(crate) async fn secured(
     endpoint: &Endpoint,
     stream: TcpStream,

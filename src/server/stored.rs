@@ -1,4 +1,4 @@
-//! What is stored, over plain HTTP: history, and newest values.
+//! Stored events over plain HTTP: history, and newest values.
 
 use std::borrow::Cow;
 

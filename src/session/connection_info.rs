@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{access::identity::Identity, socket::ConnectionId};
 
-/// Characters of a name that are shown; a list is no place for long ones.
+/// Characters of a name that are shown: long ones would make a list unreadable.
 const SHOWN: usize = 128;
 
 /// The row of one connection.
@@ -13,7 +13,7 @@ const SHOWN: usize = 128;
 pub struct ConnectionInfo {
     /// The identifier of the connection.
     pub connection: String,
-    /// Whose it is; absent when anonymous. Cut after 128 characters.
+    /// The user; absent when anonymous. Cut after 128 characters.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,
     /// The issuer of its token; absent when anonymous.

@@ -28,10 +28,11 @@ impl From<CloseReason> for End {
     }
 }
 
-/// What one read brought: frames, and what ends the session behind them.
+/// The result of one read: frames, and the end of the session behind them, if
+/// any.
 pub(crate) type Read = (Vec<Result<ClientFrame, InvalidFrame>>, Result<(), End>);
 
-/// Waits for the peer to end the stream, whatever it still says.
+/// Waits for the peer to end the stream, and ignores what it still sends.
 pub(crate) async fn until_gone(wire: &Wire) {
     let mut ignored = [0; 1024];
     while poll_fn(|context| wire.poll_readable(context)).await.is_ok() {

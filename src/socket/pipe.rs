@@ -44,7 +44,8 @@ impl Pipe {
         Self { state: Mutex::new(state), changed: Notify::new(), flaw }
     }
 
-    /// As the peer: reads what is there, at most so much; nothing at the end.
+    /// Reads what is there, as the peer: at most `most` bytes; nothing at the
+    /// end.
     pub async fn read(&self, most: usize) -> Vec<u8> {
         loop {
             let changed = {

@@ -194,7 +194,8 @@ fn chunk_size(text: &[u8]) -> Option<u64> {
 }
 
 impl<S> Strict<S> {
-    /// A stream from which nothing has been read, and who is told how far it is.
+    /// A stream from which nothing has been read, and the progress that it
+    /// reports to.
     pub fn new(stream: S, progress: Arc<HttpProgress>) -> Self {
         Self { stream, requests: RequestParser::default(), progress }
     }

@@ -50,7 +50,7 @@ mod tests {
         Arc::new(Message::new(Subject::parse("a").expect("a subject"), envelope))
     }
 
-    /// What an event of this test takes besides its data.
+    /// The memory of an event of this test besides its data.
     const BESIDE: usize = EVENT_BYTES + 1;
 
     fn sizes(events: &[Arc<Message>]) -> Vec<usize> {
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(backlog.add(vec![event(1_000), event(1), event(1)], 1_000), 2);
         assert_eq!(sizes(&backlog.take()), [1_000]);
         assert_eq!(backlog.add(vec![event(1)], 1_000), 0);
-        // What an event takes besides its data counts too.
+        // The memory of an event besides its data counts too.
         let mut backlog = Backlog::default();
         assert_eq!(backlog.add(vec![event(10); 5], 2 * (BESIDE + 10)), 3);
     }

@@ -21,15 +21,15 @@ use crate::{
     sync::{Mutex, rank},
 };
 
-/// A copy waits for its second one for so long at least, and twice as long at
-/// most. Both come by one connection to the broker, one directly behind the
+/// The least time that a copy waits for its second one; the most is twice as
+/// long. Both come by one connection to the broker, one directly behind the
 /// other: a second is what an intake may be kept from reading. In a model time
 /// passes when the model says so.
 const KEPT: Duration = Duration::from_secs(if cfg!(feature = "model") { 3_600 } else { 1 });
 
-/// Once the new feed is open, both are for so long: what the broker was about to
-/// send when it heard of the new one has arrived then, and a copy that will
-/// never have a second one is not waited for any more.
+/// The time for which both feeds are open, once the new one is: every event
+/// that the broker was about to send when it heard of the new one has arrived
+/// then, and a copy without a second one is not waited for any more.
 pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 
 /// Copies that wait for their second one, all topics of a hand-over together:
@@ -74,7 +74,7 @@ impl Handover {
         Self { keys: RandomState::new(), recent, earlier, old_ended: false, not_noted: 0 }
     }
 
-    /// What stands for all that an event says. Its time does not count: where the
+    /// The fingerprint of an event. Its time does not count: where the
     /// publisher gives none, each copy has that of its arrival.
     pub(crate) fn content(&self, event: &Message) -> u64 {
         let Envelope { id, time: _, r#type, source, content_type, headers, data } = &event.envelope;
@@ -90,7 +90,7 @@ impl Handover {
             return false;
         }
         if self.old_ended {
-            // What the old feed still brings comes by the new one too.
+            // Events that the old feed still brings come by the new one too.
             return side == Side::New;
         }
         if self.recent.copies.len() + self.earlier.copies.len() < MOST {
@@ -178,7 +178,7 @@ mod tests {
                 copies.push((at + new, Side::New, *content));
             }
         }
-        // What comes at one moment comes by the old feed first, as from an intake.
+        // Events of one moment come by the old feed first, as from an intake.
         copies.sort_by_key(|(at, side, _)| (*at, *side == Side::New));
         let begun = Instant::now();
         let mut handover = Handover::new(begun);
@@ -238,7 +238,7 @@ mod tests {
         // Those that were noted are known, and make room.
         assert!(!handover.admits(Side::New, 1, 0, now));
         assert!(handover.admits(Side::Old, 1, u64::MAX, now) && !handover.admits(Side::New, 1, u64::MAX, now));
-        // What has no second copy is forgotten.
+        // A copy without a second one is forgotten.
         assert!((MOST as u64..2 * MOST as u64).all(|content| handover.admits(Side::Old, 1, content, now + 2 * KEPT)));
         assert_eq!(handover.take_not_noted(), 0);
     }

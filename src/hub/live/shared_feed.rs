@@ -34,8 +34,8 @@ impl SharedFeed {
         Self(Mutex::new(State { recipients: Recipients::default(), handover }))
     }
 
-    /// What becomes of events that it has brought: the topics that get some of
-    /// them, each with all that it gets, in the order of arrival.
+    /// Sorts the events that it has brought: the topics that get some of them,
+    /// each with all that it gets, in the order of arrival.
     pub(crate) fn sort(&self, events: &[Arc<Message>], metrics: &Metrics) -> Vec<(Arc<Topic>, Vec<Arc<Message>>)> {
         let state = self.0.lock();
         let mut handover = state.handover.as_ref().map(|(side, handover)| (*side, handover.lock()));

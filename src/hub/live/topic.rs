@@ -93,7 +93,8 @@ impl Topic {
     /// Applies changed denials of a member: from now on it gets no denied event.
     pub(crate) fn filter(&self, member: &Arc<Member>) {
         let state = self.state.lock();
-        // Who is not admitted yet will be by what holds then.
+        // A member that is not admitted yet will be by the denials that hold
+        // then.
         let Some(place) = member.slot(&self.pattern) else { return };
         state.slices.with(place, |standing| standing.checks.filtered = member.filters(&self.pattern));
     }

@@ -47,7 +47,7 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, context
         let sent = match part {
             Part::End if channel.rejoin(&member, &service.owner, at) => break,
             Part::End => {
-                // Whoever hands out may need this thread to get there.
+                // The fan-out may need this thread to get there.
                 yield_now().await;
                 true
             }

@@ -162,8 +162,8 @@ impl Channel {
         }
     }
 
-    /// Adds those who want one of a turn's events, in its place. Who joins
-    /// meanwhile may be among them, but has it already.
+    /// Adds those who want one of a turn's events, in its place. A member that
+    /// joins meanwhile may be among them, but has the event already.
     pub(crate) fn find(&self, place: usize, event: &Message, wanted: &mut Wanted) {
         self.lock().find(place, event, &mut { usize::MAX }, wanted);
     }
@@ -270,7 +270,7 @@ impl State {
         let (mut visits, mut wanted) = (VISITS, Vec::new());
         let short = events.iter().enumerate().all(|(place, event)| self.find(place, event, &mut visits, &mut wanted));
         if !short {
-            // What was found so far does not count.
+            // The members found so far do not count.
             self.turns += 1;
         }
         short.then_some(wanted)

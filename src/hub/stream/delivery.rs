@@ -100,7 +100,7 @@ impl<'a> StreamDelivery<'a> {
     }
 
     /// Gives what several patterns of one connection bring, once all have been
-    /// gone through, to at most so many connections. True when there are more.
+    /// gone through, to at most `most` connections. True when there are more.
     pub(crate) fn give_several(&mut self, most: usize) -> bool {
         for _ in 0..most {
             let Some(Several { member, version, mut wanted }) = self.several.pop() else { return false };
@@ -132,7 +132,7 @@ impl<'a> StreamDelivery<'a> {
             return false;
         }
         let left = self.beyond(wanted, progress.sent);
-        // What it has already was counted when it caught up.
+        // Events that it has already were counted when it caught up.
         self.wait(progress, wanted & !left);
         if !progress.filtered {
             return self.offer(member, progress, left, 0);

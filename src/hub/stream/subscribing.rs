@@ -134,7 +134,7 @@ impl Subscribing {
         }
         let cursor = if self.options.snapshot || (after.is_none() && is_latest(&channel)) {
             let mut values = journal.snapshot(self.patterns(), None).await;
-            // While there is no room nothing is read: what waits are sequences.
+            // Nothing is read until there is room: only sequences wait.
             loop {
                 if !self.member.outbox().room().await {
                     return Err(Stop::Gone);
@@ -146,7 +146,7 @@ impl Subscribing {
                 drop(events);
                 self.afford(reads).await;
             }
-            // What has come meanwhile comes as events.
+            // Values that have changed meanwhile come as events.
             Some(values.cursor())
         } else if let Some(position) = after {
             Some(find(&journal, position).await?)
@@ -181,7 +181,7 @@ impl Subscribing {
                 *reader = channel.journal().reader(self.patterns(), upto);
                 *left = self.context.replay_events;
             }
-            // While there is no room nothing is read: what waits is a position.
+            // Nothing is read until there is room: only a position waits.
             if upto.is_beyond(reader.cursor()) && !self.member.outbox().room().await {
                 return Err(Stop::Gone);
             }

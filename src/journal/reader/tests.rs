@@ -1,4 +1,4 @@
-//! What a reader says of what retention takes while it reads.
+//! A reader, while retention takes events.
 
 use super::*;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 /// The last event when reading begins; the last ten are in memory.
 const LAST: u64 = 1_500;
 
-/// What is below that.
+/// The sequence below that.
 const BELOW: u64 = LAST - 10;
 
 /// Reads such a stream from its beginning.
@@ -130,7 +130,7 @@ async fn while_the_broker_is_away_reading_fails_and_then_goes_on() {
 #[tokio::test]
 async fn what_retention_takes_of_a_subject_without_events_ends_where_memory_begins() {
     let (mut reader, broker) = begin("a.c").await;
-    // What the stream has is known from here on, for a moment.
+    // The state of the stream is known from here on, for a moment.
     reader.shared_reads.state().await.expect("it can be asked");
     broker.script().state = stream(1, LAST - 3, LAST);
     assert_eq!(part(&mut reader).await, Some(format!("1 to {BELOW} expired")));

@@ -6,7 +6,8 @@ use crate::journal::{
     script::{ALL, Script, Scripted, reconciler, stream},
 };
 
-/// One that follows a stream, with room in its window for so many of its events.
+/// A reconciler that follows a stream, with room in its window for some of its
+/// events.
 struct Kept {
     reconciler: Reconciler,
     broker: Arc<Scripted>,
@@ -33,7 +34,7 @@ impl Kept {
         self.reconciler.reconcile(true, &mut self.gaps).await
     }
 
-    /// What comes behind a sequence, as whoever fans out gets it.
+    /// The steps behind a sequence, as the fan-out gets them.
     fn steps(&self, after: u64) -> Vec<String> {
         let window = &self.reconciler.window;
         let mut cursor = Cursor { generation: window.generation(), seq: after };

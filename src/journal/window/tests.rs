@@ -6,14 +6,14 @@ use futures_util::poll;
 use super::*;
 use crate::journal::script::{self, ALL, settings};
 
-/// What the events of these tests take in memory.
+/// The memory of an event of these tests.
 const EACH: u64 = 506;
 
 fn at(generation: u32, seq: u64) -> Cursor {
     Cursor { generation, seq }
 }
 
-/// A window of a stream that is new, with room for so many events.
+/// A window of a new stream, with room for `events` events.
 fn window(events: u64, delivery: Delivery) -> Window {
     let window = unbegun(events, delivery);
     window.begin(StreamState { first: 1, ..StreamState::default() }, 1);
@@ -42,7 +42,8 @@ fn seqs(events: &[Arc<Message>]) -> Vec<u64> {
     events.iter().map(|event| event.seq()).collect()
 }
 
-/// What a step brings: events or the word that some are lost, and up to where.
+/// The result of a step: events or the word that some are lost, and up to
+/// where.
 fn step(window: &Window, cursor: Cursor, size: PageSize) -> Option<(Vec<u64>, Cursor)> {
     window.step(cursor, size).map(|step| match step {
         Step::Events(events, cursor) => (seqs(&events), cursor),
@@ -225,7 +226,8 @@ fn who_looks_at_memory_is_told_whether_there_is_more_in_the_stream() {
     }
 }
 
-/// Somebody who is ahead of this node is not asked meanwhile, and told by whatever brings it.
+/// A client that is ahead of this node is not asked meanwhile, and is told by whichever event
+/// brings it.
 #[tokio::test]
 async fn who_waits_for_a_sequence_is_told_when_it_has_come_or_never_will() {
     let window = window(100, Delivery::Durable);

@@ -31,6 +31,7 @@ use crate::{
 const TOKENS: usize = 4;
 
 /// The result of something that was in flight.
+#[expect(clippy::large_enum_variant, reason = "one exists at a time, and a box would cost each answer an allocation")]
 pub(crate) enum Done {
     /// It is answered.
     Answer(u64, Result<Body, Refusal>),

@@ -326,8 +326,7 @@ impl Guest {
                     }
                 }
                 None => {
-                    // The error is about a subscription of `connect`, which has
-                    // ended.
+                    // A subscription of `connect` has ended.
                     book.unless_outage(clock::now(), "refused unasked", || format!("{}: {error:?}", self.user));
                     return Err(End::Left);
                 }

@@ -38,8 +38,8 @@ pub(crate) struct LastPerSubject {
 #[derive(Debug, Default)]
 struct WaitingQuestions {
     asked: Vec<LastEventsQuestion>,
-    /// A task sees to them.
-    seen_to: bool,
+    /// Whether a task runs that answers them.
+    task_runs: bool,
 }
 
 #[derive(Debug)]
@@ -57,8 +57,8 @@ pub(crate) struct LastEvents {
     pub(crate) found: Vec<LastEvent>,
     /// Bytes of all their values.
     bytes: usize,
-    /// Whether the newest of some subject can be no event for clients: then
-    /// older ones of that subject are not to be seen here.
+    /// Whether the newest message of some subject may not be an event for clients:
+    /// then older events of that subject are missing here.
     pub(crate) incomplete: bool,
 }
 
@@ -101,25 +101,25 @@ impl LastPerSubject {
         {
             let mut waiting = self.waiting.lock();
             waiting.asked.push(LastEventsQuestion { patterns: patterns.to_vec(), answer });
-            if !mem::replace(&mut waiting.seen_to, true) {
-                tasks.spawn(self.clone().see_to_all(source.clone(), window.clone()));
+            if !mem::replace(&mut waiting.task_runs, true) {
+                tasks.spawn(self.clone().answer_all(source.clone(), window.clone()));
             }
         }
         answered.await.unwrap_or(Err(ReadError::Unavailable))
     }
 
-    async fn see_to_all(self: Arc<Self>, source: Source, window: Arc<Window>) {
-        // Should this be cut short, the next one who asks finds somebody to see to it.
-        let cut_short = CutShort(&self);
+    async fn answer_all(self: Arc<Self>, source: Source, window: Arc<Window>) {
+        // If this task is dropped before its end, the next question starts another one.
+        let unfinished = Unfinished(&self);
         sleep(MOMENT).await;
         while let Some(together) = self.take() {
             let upto = window.floor();
             ask(&source, upto, together).await;
         }
-        mem::forget(cut_short);
+        mem::forget(unfinished);
     }
 
-    /// The next ones; nothing when nobody waits any more.
+    /// The next questions; none when none waits.
     fn take(&self) -> Option<Vec<LastEventsQuestion>> {
         let mut waiting = self.waiting.lock();
         let mut patterns = 0;
@@ -131,17 +131,18 @@ impl LastPerSubject {
                 patterns <= TOGETHER.max(asked.patterns.len())
             })
             .count();
-        waiting.seen_to = count > 0;
+        waiting.task_runs = count > 0;
         (count > 0).then(|| waiting.asked.drain(..count).collect())
     }
 }
 
-struct CutShort<'a>(&'a LastPerSubject);
+/// A task that has not come to its end; dropping it gives up the questions.
+struct Unfinished<'a>(&'a LastPerSubject);
 
-impl Drop for CutShort<'_> {
+impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         let mut waiting = self.0.waiting.lock();
-        waiting.seen_to = false;
+        waiting.task_runs = false;
         waiting.asked.clear();
     }
 }
@@ -269,13 +270,15 @@ mod tests {
         let (last_per_subject, tasks) = (Arc::<LastPerSubject>::default(), Tasks::new(reconciler.metrics.clone()));
         let pattern = [Pattern::parse("a.b").expect("a pattern")];
         let (answer, answered) = oneshot::channel();
-        *last_per_subject.waiting.lock() =
-            WaitingQuestions { asked: vec![LastEventsQuestion { patterns: pattern.to_vec(), answer }], seen_to: true };
+        *last_per_subject.waiting.lock() = WaitingQuestions {
+            asked: vec![LastEventsQuestion { patterns: pattern.to_vec(), answer }],
+            task_runs: true,
+        };
         // It has begun to wait for others when it ends.
-        let mut seen_to =
-            Box::pin(last_per_subject.clone().see_to_all(reconciler.source.clone(), reconciler.window.clone()));
-        assert!(futures_util::poll!(&mut seen_to).is_pending());
-        drop(seen_to);
+        let mut answering =
+            Box::pin(last_per_subject.clone().answer_all(reconciler.source.clone(), reconciler.window.clone()));
+        assert!(futures_util::poll!(&mut answering).is_pending());
+        drop(answering);
         assert!(answered.await.is_err(), "who waited is told");
         let newest = last_per_subject.ask(&pattern, &reconciler.source, &reconciler.window, &tasks);
         let newest = timeout(Duration::from_secs(10), newest).await.expect("somebody sees to it");

@@ -4,7 +4,7 @@
 /// Changed subjects that are read one by one. Beyond, reading all in order is cheaper.
 const SUBJECTS: usize = 64;
 
-/// What a reader knows when it decides.
+/// The facts by which a reader decides.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReaderFacts {
     /// Everything up to this sequence is read.
@@ -37,18 +37,18 @@ pub(crate) enum ChangedSubjects {
     Unknown,
     /// The stream cannot tell all of them.
     Untold,
-    /// So many.
+    /// This number of them.
     Known(usize),
 }
 
 /// The method by which a reader reads on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadMethod {
-    /// What comes next is in memory.
+    /// The next events are in memory.
     Window,
-    /// Retention has taken what comes next.
+    /// Retention has taken the next events.
     Expired,
-    /// The stream has to be asked what it has.
+    /// The stream has to be asked for its state.
     AskStream,
     /// It has to be asked which subjects have changed.
     AskSubjects,

@@ -16,7 +16,7 @@ use crate::{
 pub(crate) async fn fetch(request: ClientRequest) -> Answered {
     let fetch = page(request.parameters())?;
     let ClientRequest { services, grants, mut visit, .. } = request;
-    // Before anything is read: what nobody takes is held until then.
+    // Before anything is read: an answer holds its bytes until the client has taken it.
     visit.reserve(room(services.fetcher.answer_bytes(fetch.limit))).await?;
     let fetched = services.fetcher.fetch(&grants, fetch).await?;
     response::frame(Body::Fetched(fetched), visit).await
@@ -25,7 +25,7 @@ pub(crate) async fn fetch(request: ClientRequest) -> Answered {
 /// `GET /v1/last/{subject}`: the newest event of one subject.
 pub(crate) async fn last(request: ClientRequest) -> Answered {
     let subject = request.subject()?;
-    // One subject, and not the newest of some.
+    // A concrete subject: a pattern would have the newest of several.
     Subject::parse(&subject).map_err(|why| Refusal::bad_subject(&subject, why))?;
     let ClientRequest { services, grants, mut visit, .. } = request;
     let fetch = Fetch { subject: subject.clone(), last: true, limit: 1, ..Fetch::default() };

@@ -26,9 +26,9 @@ ranks! {
     HANDOVER = 50;
     /// The subscriptions at the broker (`broker/nats/reading/interest.rs`, `broker/memory.rs`).
     INTEREST = 60;
-    /// What was told of a stream's settings (`broker/nats/drift.rs`).
+    /// The log of a stream's settings (`broker/nats/drift.rs`).
     DRIFT = 62;
-    /// What the broker refuses (`broker/degraded.rs`).
+    /// The refusals of the broker (`broker/degraded.rs`).
     DEGRADED = 64;
     /// One topic (`hub/live/topic.rs`).
     TOPIC = 70;

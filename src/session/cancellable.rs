@@ -25,6 +25,11 @@ impl<T> Cancellable<T> {
         self.id
     }
 
+    /// Whether the request was given up; it is dropped when it is polled next.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.work.is_none()
+    }
+
     /// Gives the request up.
     pub(crate) fn cancel(&mut self) {
         self.work = None;

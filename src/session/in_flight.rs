@@ -86,7 +86,7 @@ impl InFlight {
         service_request: ServiceRequest,
     ) -> Result<(), Refusal> {
         let most = requester.services.limits.requests_in_flight;
-        if self.requests.len() >= most {
+        if self.requests.iter().filter(|request| !request.is_cancelled()).count() >= most {
             let message = format!("{most} requests of this connection wait for answers, the most that may; await some");
             return Err(Refusal::of(Code::RequestLimit, &service_request.subject, message));
         }

@@ -53,8 +53,9 @@ def frames(message):
         return
     for _, frame in fields(message):
         number, body = next(field for field in fields(frame) if field[0] != 1)
-        data = dict(fields(body)).get(DATA_OF_EVENT)
-        yield BODIES[number], data and json.loads(data)
+        name = BODIES[number]
+        data = dict(fields(body)).get(DATA_OF_EVENT) if name == "event" else None
+        yield name, data and json.loads(data)
 
 
 async def listen(url, subprotocol):

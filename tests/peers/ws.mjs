@@ -51,8 +51,9 @@ function frames(message, isBinary) {
   }
   return fields(message).map(([, frame]) => {
     const [number, body] = fields(frame).find(([number]) => number !== 1);
-    const data = fields(body).find(([number]) => number === DATA_OF_EVENT);
-    return [BODIES[number], data && JSON.parse(String(data[1]))];
+    const name = BODIES[number];
+    const data = name === 'event' && fields(body).find(([number]) => number === DATA_OF_EVENT);
+    return [name, data && JSON.parse(String(data[1]))];
   });
 }
 

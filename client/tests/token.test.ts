@@ -55,8 +55,8 @@ void it('a refresh dies with its connection: the dial that follows uses its toke
       first.send({ tokenExpiring: { inMs: 1_000 } });
       await until(() => reasons.length === 2, 'a second call');
       first.socket.terminate();
-      // Long enough for the dial, which joins the call that is under way.
-      await pause(400);
+      // The dial joins the call that is under way.
+      await until(() => client.status.getSnapshot().status === 'connecting', 'a dial');
       bring();
       const second = await peer();
       assert.equal((second.frames[0]?.connect as { token: string }).token, 'token-2');

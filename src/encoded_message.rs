@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use fastwebsockets::OpCode;
 
 use crate::{
@@ -111,8 +111,25 @@ impl EncodedMessage {
 
     /// The body alone.
     pub fn body(&self) -> Bytes {
-        let tail = self.framing.map_or(0, |framing| framing.tail().len());
-        self.framed.slice(usize::from(self.head)..self.framed.len() - tail)
+        self.clone().into_body()
+    }
+
+    /// Bytes of the body.
+    pub fn body_len(&self) -> usize {
+        self.framed.len() - usize::from(self.head) - self.tail_len()
+    }
+
+    /// The body alone, without the cost of sharing it once more.
+    pub fn into_body(self) -> Bytes {
+        let end = self.framed.len() - self.tail_len();
+        let mut body = self.framed;
+        body.truncate(end);
+        body.advance(self.head.into());
+        body
+    }
+
+    fn tail_len(&self) -> usize {
+        self.framing.map_or(0, |framing| framing.tail().len())
     }
 
     /// Bytes on the wire.
@@ -146,7 +163,7 @@ mod tests {
                 let message = EncodedMessage::data(framing, |body| body.resize(length, b'x'));
                 let head = framing.head(length);
                 assert_eq!(message.as_bytes()[..head.len()], head[..], "{framing:?} {length}");
-                assert_eq!(message.body().len(), length);
+                assert_eq!((message.body().len(), message.body_len()), (length, length));
                 assert_eq!(message.len(), head.len() + length + framing.tail().len());
             }
         }

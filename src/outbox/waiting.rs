@@ -102,22 +102,22 @@ impl Waiting {
             if message.framing() != framing || !fits || (count > 0 && framing.is_none()) {
                 break;
             }
-            body += message.body().len();
+            body += message.body_len();
             left += message.len();
             count += 1;
         }
         match framing {
             Some(framing) if count > 1 => {
                 let separator = framing.separator();
-                let mut begin = |bytes: Bytes| self.begun.extend((!bytes.is_empty()).then_some(bytes));
-                begin(framing.head(body + separator.len() * (count - 1)));
+                let head = framing.head(body + separator.len() * (count - 1));
+                self.begun.extend((!head.is_empty()).then_some(head));
                 for (index, message) in self.queue.drain(..count).enumerate() {
-                    if index > 0 {
-                        begin(Bytes::from_static(separator));
+                    if index > 0 && !separator.is_empty() {
+                        self.begun.push_back(Bytes::from_static(separator));
                     }
-                    begin(message.body());
+                    self.begun.push_back(message.into_body());
                 }
-                begin(Bytes::from_static(framing.tail()));
+                self.begun.extend((!framing.tail().is_empty()).then_some(Bytes::from_static(framing.tail())));
             }
             _ => self.begun.extend(self.queue.drain(..count).map(|message| message.as_bytes().clone())),
         }

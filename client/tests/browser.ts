@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { after, before } from 'node:test';
 import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { compiled, type Files } from './frameworks.js';
@@ -127,3 +128,26 @@ export const launch = (): Promise<Browser> =>
       '--enable-precise-memory-info',
     ],
   });
+
+/**
+ * For a file of tests: a site and a browser that end with them. Shows a page of one script, whose node is in its own memory.
+ */
+export function inBrowser(): (
+  name: string,
+  page: { source: string; files?: Files; body?: string },
+  run: (page: Page) => Promise<void>,
+) => Promise<void> {
+  let site: Site;
+  let browser: Browser;
+  before(async () => {
+    [site, browser] = await Promise.all([Site.start(), launch()]);
+  });
+  after(async () => {
+    await browser?.close();
+    site?.stop();
+  });
+  return async (name, { source, files, body }, run) => {
+    const address = await site.page(name, [{ source, version: '1.0.0', ...(files && { files }) }], 'ws://127.0.0.1:1', body);
+    await visit(browser, address, run);
+  };
+}

@@ -4,22 +4,14 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { after, before, it } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
+import { it } from 'node:test';
+import type { Page } from 'playwright-core';
 import type { FakeNode } from '../src/testing/node.js';
-import { launch, Site, visit } from './browser.js';
+import { inBrowser } from './browser.js';
 import { DIST, ROOT } from './paths.js';
 import { pause, until } from './wait.js';
 
-let site: Site;
-let browser: Browser;
-before(async () => {
-  [site, browser] = await Promise.all([Site.start(), launch()]);
-});
-after(async () => {
-  await browser?.close();
-  site?.stop();
-});
+const display = inBrowser();
 
 const SOURCE = `
   import * as library from '@notifier/client';
@@ -40,8 +32,7 @@ declare const define: () => void;
 
 let pages = 0;
 async function at(body: string, run: (page: Page) => Promise<void>): Promise<void> {
-  const address = await site.page(`elements-${pages++}`, [{ source: SOURCE, version: '1.0.0' }], 'ws://127.0.0.1:1', body);
-  await visit(browser, address, run);
+  await display(`elements-${pages++}`, { source: SOURCE, body }, run);
 }
 const text = (page: Page, selector: string): Promise<string | null> => page.textContent(selector);
 const seenBy = (page: Page): Promise<unknown[]> => page.evaluate(() => seen);

@@ -1,23 +1,15 @@
 // The entries for frameworks, in a real Chromium, with the real frameworks, at a node in the page's memory.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { after, before, it } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
+import { it } from 'node:test';
+import type { Page } from 'playwright-core';
 import type { FakeNode } from '../src/testing/node.js';
-import { launch, Site, visit } from './browser.js';
+import { inBrowser } from './browser.js';
 import type { Files } from './frameworks.js';
 import { DIST, ROOT } from './paths.js';
 import { until } from './wait.js';
 
-let site: Site;
-let browser: Browser;
-before(async () => {
-  [site, browser] = await Promise.all([Site.start(), launch()]);
-});
-after(async () => {
-  await browser?.close();
-  site?.stop();
-});
+const display = inBrowser();
 
 /** What each page has: a node that counts subscriptions on the wire, and a measure of the heap. */
 const FRAME = `
@@ -219,8 +211,7 @@ const subscribed = (page: Page, ...subjects: string[]): Promise<boolean> =>
 
 for (const [name, { title, source, files = {} }] of Object.entries(FRAMEWORKS)) {
   const open = async (run: (page: Page) => Promise<void>, what: string): Promise<void> => {
-    const address = await site.page(`${name}-${what}`, [{ source: FRAME + source, version: '1.0.0', files }], 'ws://127.0.0.1:1');
-    await visit(browser, address, run);
+    await display(`${name}-${what}`, { source: FRAME + source, files }, run);
   };
 
   void it(`a component in ${name} shows the newest value and its state, follows another subject, and gives up what it leaves`, () =>
@@ -314,8 +305,7 @@ void it('React paints one value in all components while events come and a slow t
       export const App = () => <Grid />;
     `,
   };
-  const address = await site.page('React-transition', [{ source, version: '1.0.0', files }], 'ws://127.0.0.1:1');
-  await visit(browser, address, async (page) => {
+  await display('React-transition', { source, files }, async (page) => {
     await page.evaluate(() => node.emit('shop.n', 0));
     await until(() => page.evaluate(() => [...document.querySelectorAll('i')].every((cell) => cell.textContent === '0')), 'all cells');
     const { torn, paints, values, queries } = await page.evaluate(async () => {

@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, it } from 'node:test';
-import type { Browser } from 'playwright-core';
-import { launch, Site, visit } from './browser.js';
+import { it } from 'node:test';
+import { inBrowser } from './browser.js';
 import { CASES, ROOT } from './paths.js';
 import { until } from './wait.js';
 
@@ -21,15 +20,7 @@ void it('every row of "What happens when" is a test', () => {
   assert.deepEqual(missing, []);
 });
 
-let site: Site;
-let browser: Browser;
-before(async () => {
-  [site, browser] = await Promise.all([Site.start(), launch()]);
-});
-after(async () => {
-  await browser?.close();
-  site?.stop();
-});
+const display = inBrowser();
 
 /** How a page shows the component of a block: the file that the block becomes, and what stands around it. */
 const SHOWN: Record<string, [file: string, script: string]> = {
@@ -56,8 +47,7 @@ const NODE = `
 `;
 
 async function shows(name: string, source: string, files: Record<string, string>, texts: string[]): Promise<void> {
-  const address = await site.page(name, [{ source, version: '1.0.0', files }], 'ws://127.0.0.1:1');
-  await visit(browser, address, async (shown) => {
+  await display(name, { source, files }, async (shown) => {
     for (const [index, text] of texts.entries()) {
       if (index) await shown.evaluate(() => (globalThis as unknown as { change: () => void }).change());
       await until(() => shown.getByText(text, { exact: true }).isVisible(), `${name} shows ${text}`);

@@ -13,8 +13,8 @@ const WAYS: usize = 8;
 
 /// With its places the table remembers 32,768 keys in half a megabyte. An
 /// attacker with more addresses is limited by the rates of the whole node.
-// In a model, where a lock takes longer to make than to take, one.
-const SETS: usize = if cfg!(feature = "model") { 1 } else { 4_096 };
+// In a model, where a lock takes longer to make than to take, two.
+const SETS: usize = if cfg!(feature = "model") { 2 } else { 4_096 };
 
 /// A rate for each key.
 ///

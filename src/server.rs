@@ -11,6 +11,7 @@ mod cors;
 mod credentials;
 mod cookie;
 mod descriptors;
+mod header_list;
 mod health;
 mod reject;
 mod route;

@@ -1,5 +1,5 @@
 //! A file that is part of the binary and is served as it is. Its `ETag`s and its
-//! compressed form are made once, at the start of the node.
+//! compressed form are made once.
 
 use std::io::Write as _;
 
@@ -12,7 +12,10 @@ use hyper::{
     header::{self, HeaderValue},
 };
 
-use crate::server::response::{self, HttpResponse};
+use crate::server::{
+    header_list::elements,
+    response::{self, HttpResponse},
+};
 
 /// Bytes of the digest in an `ETag`: two files share it in no foreseeable time.
 const ETAG_BYTES: usize = 12;
@@ -95,12 +98,6 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     elements(headers, &header::IF_NONE_MATCH)
         .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag)
-}
-
-/// The elements of a header that is a list.
-fn elements<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> impl Iterator<Item = &'h str> {
-    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::{
     error::{Code, Refusal},
     origin::{Origins, Verdict},
     server::{
+        header_list::elements,
         response::{self, HttpResponse, Refused},
         route::{Methods, OriginPolicy},
     },
@@ -113,9 +114,8 @@ impl Cors {
         let methods = HeaderValue::from_static(methods.map_or(UNKNOWN_PATH, Methods::names));
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_AGE));
-        let asked = request.headers().get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
-        let asked = asked.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-        let taken: Vec<&str> = asked.map(str::trim).filter(|name| is_taken(name)).collect();
+        let asked = elements(request.headers(), &header::ACCESS_CONTROL_REQUEST_HEADERS);
+        let taken: Vec<&str> = asked.filter(|name| is_taken(name)).collect();
         // Those that are left out the browser refuses by itself.
         if let Ok(taken) = taken.join(", ").try_into() {
             headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, taken);

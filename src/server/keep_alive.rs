@@ -9,6 +9,8 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 
+use crate::server::header_list::elements;
+
 /// The header that tells how long (RFC 2068 19.7.1.1), in seconds.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
@@ -33,10 +35,7 @@ pub(crate) enum Persistence {
 impl Persistence {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         let headers = request.headers();
-        let close = || {
-            let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-            values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case("close"))
-        };
+        let close = || elements(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("close"));
         match request.version() {
             _ if headers.contains_key(header::UPGRADE) => Self::Upgrade,
             Version::HTTP_11 if !close() => Self::Keep,

@@ -13,6 +13,7 @@ use crate::{
     codec::Encoding,
     error::{Code, Refusal},
     server::{
+        header_list::elements,
         response::Refused,
         route::{Answered, ConnectionRequest},
     },
@@ -73,7 +74,7 @@ fn subprotocol(headers: &HeaderMap) -> Result<(Encoding, Option<&'static str>), 
     if !headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
         return Ok((Encoding::Json, None));
     }
-    let chosen = tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL)
+    let chosen = elements(headers, &header::SEC_WEBSOCKET_PROTOCOL)
         .find_map(|token| Encoding::OFFERED.into_iter().find(|encoding| encoding.subprotocol() == token));
     match chosen {
         Some(encoding) => Ok((encoding, Some(encoding.subprotocol()))),
@@ -91,16 +92,7 @@ fn one(headers: &HeaderMap, name: HeaderName) -> Result<&HeaderValue, Refused> {
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
-    tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
-}
-
-fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
-    headers
-        .get_all(name)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
+    elements(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
 }
 
 fn bad(message: impl Into<String>) -> Refused {

@@ -92,10 +92,8 @@ pub(crate) fn read_frame(line: &[u8]) -> Result<Result<ClientFrame, InvalidFrame
     let read = serde_path_to_error::deserialize::<_, ReadFrame>(&mut serde_json::Deserializer::from_slice(line));
     let path = read.err().map_or_else(String::new, |error| error.path().to_string());
     // The place in the line says nothing more than the path.
-    let (problem, _) = error
-        .to_string()
-        .rsplit_once(" at line ")
-        .map_or((error.to_string(), ""), |(problem, _)| (problem.to_owned(), ""));
+    let text = error.to_string();
+    let problem = text.rsplit_once(" at line ").map_or(&*text, |(problem, _)| problem).to_owned();
     Ok(Err(InvalidFrame { id, fault: FieldFault::Value { path, problem } }))
 }
 

@@ -2,22 +2,26 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{
+    FutureExt as _,
+    future::{AbortHandle, Abortable, BoxFuture},
+};
 
 /// A request in flight. It resolves with its answer, or with nothing once it is
-/// cancelled; the work that it stands for is dropped at once then.
+/// cancelled.
 pub(crate) struct Cancellable<T> {
     id: u64,
-    work: Option<BoxFuture<'static, T>>,
-    waker: Option<Waker>,
+    work: Abortable<BoxFuture<'static, T>>,
+    handle: AbortHandle,
 }
 
 impl<T> Cancellable<T> {
     pub(crate) fn new(id: u64, work: impl Future<Output = T> + Send + 'static) -> Self {
-        Self { id, work: Some(Box::pin(work)), waker: None }
+        let (handle, registration) = AbortHandle::new_pair();
+        Self { id, work: Abortable::new(Box::pin(work), registration), handle }
     }
 
     /// The correlation number of the request.
@@ -27,13 +31,12 @@ impl<T> Cancellable<T> {
 
     /// Whether the request was given up; it is dropped when it is polled next.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.work.is_none()
+        self.work.is_aborted()
     }
 
     /// Gives the request up.
-    pub(crate) fn cancel(&mut self) {
-        self.work = None;
-        self.waker.take().into_iter().for_each(Waker::wake);
+    pub(crate) fn cancel(&self) {
+        self.handle.abort();
     }
 }
 
@@ -41,11 +44,6 @@ impl<T> Future for Cancellable<T> {
     type Output = Option<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        let Some(work) = &mut self.work else { return Poll::Ready(None) };
-        let done = work.poll_unpin(context);
-        if done.is_pending() {
-            self.waker = Some(context.waker().clone());
-        }
-        done.map(Some)
+        self.work.poll_unpin(context).map(Result::ok)
     }
 }

@@ -101,7 +101,7 @@ impl Fetching {
     /// Gives up the reads with this number; their answers do not come.
     pub(crate) fn cancel(&mut self, id: u64) {
         self.queue.remove(|unread| unread.reply_to == id);
-        self.reading.iter_mut().filter(|read| read.id() == id).for_each(Cancellable::cancel);
+        self.reading.iter().filter(|read| read.id() == id).for_each(Cancellable::cancel);
         self.read.retain(|(reply_to, _)| *reply_to != id);
     }
 

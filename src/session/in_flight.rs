@@ -135,7 +135,7 @@ impl InFlight {
     /// Gives up the requests and reads with this number; their answers do not come.
     pub(crate) fn cancel(&mut self, id: u64) {
         self.fetching.cancel(id);
-        self.requests.iter_mut().filter(|request| request.id() == id).for_each(Cancellable::cancel);
+        self.requests.iter().filter(|request| request.id() == id).for_each(Cancellable::cancel);
     }
 
     /// Whether nothing is waited for.

@@ -141,29 +141,29 @@ impl Connections {
 
     /// The grants of a connection, if it is one of this node.
     pub fn grants(&self, id: ConnectionId) -> Option<Grants> {
-        (0..SHARDS).find_map(|shard| self.meant(shard, |handle| handle.id() == id).pop()).map(|handle| handle.grants)
+        self.with(id, |entry| entry.handle.grants.clone())
     }
 
     /// The patterns that a connection of this node has subscribed; none when there is
     /// no such connection, or its task does not answer within a second.
     pub async fn subscriptions(&self, id: ConnectionId) -> Option<Vec<Pattern>> {
         let (answer, answered) = oneshot::channel();
-        if !self.send(id, SessionCommand::ListSubscriptions(answer)) {
+        let is_sent = self.with(id, |entry| entry.mailbox.send(SessionCommand::ListSubscriptions(answer)))?;
+        if !is_sent {
             return None;
         }
         timeout(COMMAND_TIME, answered).await.ok()?.ok()
     }
 
-    /// Sends a command to the task of a connection; false when there is no such
-    /// connection, or it has too many commands to carry out.
-    fn send(&self, id: ConnectionId, command: SessionCommand) -> bool {
+    /// Acts on the entry of a connection; none when this node has no such connection.
+    fn with<R>(&self, id: ConnectionId, act: impl FnOnce(&mut ConnectionEntry) -> R) -> Option<R> {
         for shard in 0..SHARDS {
             let mut shard = self.lock(shard);
             if let Some((_, entry)) = shard.entries.iter_mut().find(|(_, entry)| entry.handle.id() == id) {
-                return entry.mailbox.send(command);
+                return Some(act(entry));
             }
         }
-        false
+        None
     }
 
     /// The handles of some connections of a shard.

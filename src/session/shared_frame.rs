@@ -12,15 +12,12 @@ use crate::{
 /// when the first of them needs it.
 pub(crate) struct SharedFrame {
     frame: ServerFrame,
-    is_ping: bool,
     encoded: PerEncoding<OnceLock<EncodedMessage>>,
 }
 
 impl SharedFrame {
     pub(crate) fn new(body: Body) -> Self {
-        let is_ping = matches!(body, Body::Ping(_));
-        let frame = ServerFrame { reply_to: 0, body: Some(body) };
-        Self { frame, is_ping, encoded: PerEncoding::default() }
+        Self { frame: ServerFrame { reply_to: 0, body: Some(body) }, encoded: PerEncoding::default() }
     }
 
     /// The message in an encoding. A `ping`, which a browser's code can see, goes
@@ -29,7 +26,8 @@ impl SharedFrame {
     pub(crate) fn of(&self, encoding: Encoding) -> &EncodedMessage {
         self.encoded[encoding].get_or_init(|| {
             let message = encoding.frame(&self.frame);
-            match EncodedMessage::ping(encoding.framing()).filter(|_| self.is_ping) {
+            let is_ping = matches!(self.frame.body, Some(Body::Ping(_)));
+            match EncodedMessage::ping(encoding.framing()).filter(|_| is_ping) {
                 Some(ping) => EncodedMessage::sequence([&message, &ping]),
                 None => message,
             }

@@ -109,10 +109,10 @@ impl Subscriber {
         let _together = self.outbox().hold();
         self.grants = Some(grants.clone());
         self.attachment.regrant(&grants);
-        let welcome = welcome(self.services(), self.outbox().wire().id(), &grants);
+        let link = self.services().broker.state().link();
+        let welcome = welcome(self.services(), self.outbox().wire().id(), &grants, link);
         note(&welcome, &connect.client.unwrap_or_default());
         self.send(&reply(id, Body::Welcome(welcome)));
-        let link = self.services().broker.state().link();
         if link != Link::Up {
             // Else its silence would go unexplained until the next heartbeat.
             let (broker, time) = (link.label().into(), unix_millis());

@@ -2,6 +2,7 @@
 
 use crate::{
     access::grants::Grants,
+    broker::Link,
     clock::unix_millis,
     proto::{Client, Limits, Welcome},
     services::NodeServices,
@@ -14,8 +15,8 @@ use crate::{
 const FEATURES: [&str; 3] = ["ping", "cancel", "frame_errors"];
 
 /// The `welcome` of a client, its limits above all.
-pub(crate) fn welcome(services: &NodeServices, connection: ConnectionId, grants: &Grants) -> Welcome {
-    let NodeServices { node, heartbeat, limits, broker, .. } = services;
+pub(crate) fn welcome(services: &NodeServices, connection: ConnectionId, grants: &Grants, link: Link) -> Welcome {
+    let NodeServices { node, heartbeat, limits, .. } = services;
     let identity = grants.identity();
     Welcome {
         connection: connection.to_string(),
@@ -44,7 +45,7 @@ pub(crate) fn welcome(services: &NodeServices, connection: ConnectionId, grants:
             fetch_events: limits.fetch_events as u64,
         }),
         server_time: unix_millis(),
-        broker: broker.state().link().label().into(),
+        broker: link.label().into(),
         version: env!("CARGO_PKG_VERSION").into(),
         features: FEATURES.map(String::from).to_vec(),
     }

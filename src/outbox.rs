@@ -59,7 +59,7 @@ struct State {
 
 /// Collects all messages that are pushed, and sends them when it is dropped.
 #[derive(Debug)]
-pub struct Held(Arc<Outbox>);
+pub struct Hold(Arc<Outbox>);
 
 /// The fate of a message that can be offered again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,11 +160,11 @@ impl Outbox {
     /// short frames leave as one message. For a moment only, never across an
     /// await: the bounds of the queue do not apply meanwhile.
     #[must_use]
-    pub fn hold(self: &Arc<Self>) -> Held {
+    pub fn hold(self: &Arc<Self>) -> Hold {
         let mut state = self.state.lock();
         // A queue already has a task that sends the rest with it.
         state.held |= state.waiting.is_none();
-        Held(self.clone())
+        Hold(self.clone())
     }
 
     /// Sends the last message of the framing, a Close frame, behind the queue; nothing
@@ -344,7 +344,7 @@ impl Outbox {
     }
 }
 
-impl Drop for Held {
+impl Drop for Hold {
     fn drop(&mut self) {
         self.0.release();
     }

@@ -20,7 +20,6 @@ const SHARED: &[(&str, &str)] = &[
     ("Done", "private to its file: the end of an update, or of a request in flight"),
     ("Effect", "of a rule on a request, and of a frame on a session"),
     ("Head", "private to its file: the first bytes of a frame, or of an HTTP request"),
-    ("Held", "an outbox or a lock that is held, and the events that a window holds"),
     ("Line", "private to its file: the socket of a client, or a line of HTTP"),
     ("Session", "with a client, with NATS, and of TLS: the word of all three protocols"),
     ("Waiting", "private to its file: messages of an outbox, or a request to a service"),

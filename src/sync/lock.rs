@@ -15,7 +15,7 @@ use std::sync::{
 
 #[cfg(feature = "model")]
 use crate::sync::model::{RawMutex, RawMutexGuard, RawReadGuard, RawRwLock, RawWriteGuard};
-use crate::sync::rank::{self, Held};
+use crate::sync::rank::{self, HeldRank};
 
 /// A lock around a value, for one holder at a time. Its rank is one of [`rank`].
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub struct Mutex<T, const RANK: u8 = { rank::LEAF }>(RawMutex<T>);
 #[derive(Debug)]
 pub struct MutexGuard<'m, T> {
     guard: RawMutexGuard<'m, T>,
-    _held: Held,
+    _held: HeldRank,
 }
 
 /// A lock around a value, for one writer or any number of readers at a time. Nothing is locked while it is held.
@@ -36,14 +36,14 @@ pub struct RwLock<T>(RawRwLock<T>);
 #[derive(Debug)]
 pub struct ReadGuard<'l, T> {
     guard: RawReadGuard<'l, T>,
-    _held: Held,
+    _held: HeldRank,
 }
 
 /// Holds a [`RwLock`] as the writer.
 #[derive(Debug)]
 pub struct WriteGuard<'l, T> {
     guard: RawWriteGuard<'l, T>,
-    _held: Held,
+    _held: HeldRank,
 }
 
 impl<T, const RANK: u8> Mutex<T, RANK> {
@@ -69,7 +69,7 @@ impl<T, const RANK: u8> Mutex<T, RANK> {
     #[inline]
     #[cfg_attr(any(debug_assertions, feature = "model"), track_caller)]
     pub fn lock_in_order(&self, place: usize) -> MutexGuard<'_, T> {
-        let held = Held::take(RANK, place);
+        let held = HeldRank::take(RANK, place);
         MutexGuard { guard: self.0.lock().unwrap_or_else(PoisonError::into_inner), _held: held }
     }
 }
@@ -86,7 +86,7 @@ impl<T> RwLock<T> {
     /// As [`Mutex::lock`].
     #[inline]
     pub fn read(&self) -> ReadGuard<'_, T> {
-        let held = Held::take(rank::LEAF, 0);
+        let held = HeldRank::take(rank::LEAF, 0);
         ReadGuard { guard: self.0.read().unwrap_or_else(PoisonError::into_inner), _held: held }
     }
 
@@ -96,7 +96,7 @@ impl<T> RwLock<T> {
     /// As [`Mutex::lock`].
     #[inline]
     pub fn write(&self) -> WriteGuard<'_, T> {
-        let held = Held::take(rank::LEAF, 0);
+        let held = HeldRank::take(rank::LEAF, 0);
         WriteGuard { guard: self.0.write().unwrap_or_else(PoisonError::into_inner), _held: held }
     }
 }

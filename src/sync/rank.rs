@@ -52,8 +52,38 @@ ranks! {
     LEAF = 255;
 }
 
+/// Notes that a lock is held, for as long as this lives. Nothing is noted in a build that does not check.
+#[derive(Debug)]
+pub(crate) struct HeldRank {
+    #[cfg(any(debug_assertions, feature = "model"))]
+    held: (u8, usize),
+}
+
+impl HeldRank {
+    /// Notes that a lock is about to be taken. `place` orders locks of the same rank.
+    ///
+    /// # Panics
+    /// In a build that checks, where a lock that is held already has to be taken after this one.
+    #[cfg(any(debug_assertions, feature = "model"))]
+    #[track_caller]
+    pub(crate) fn take(rank: u8, place: usize) -> Self {
+        account::enter((rank, place));
+        Self { held: (rank, place) }
+    }
+
+    #[cfg(not(any(debug_assertions, feature = "model")))]
+    #[inline(always)]
+    pub(crate) const fn take(_rank: u8, _place: usize) -> Self {
+        Self {}
+    }
+}
+
 #[cfg(any(debug_assertions, feature = "model"))]
-pub(crate) use account::Held;
+impl Drop for HeldRank {
+    fn drop(&mut self) {
+        account::leave(self.held);
+    }
+}
 
 #[cfg(any(debug_assertions, feature = "model"))]
 mod account {
@@ -69,36 +99,23 @@ mod account {
         static HELD: RefCell<Vec<(u8, usize)>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Notes that a lock is held, for as long as this lives.
-    #[derive(Debug)]
-    pub(crate) struct Held((u8, usize));
-
-    impl Held {
-        /// Notes that a lock is about to be taken. `place` orders locks of the same rank.
-        ///
-        /// # Panics
-        /// Where a lock that is held already has to be taken after this one.
-        #[track_caller]
-        pub(crate) fn take(rank: u8, place: usize) -> Self {
-            let highest = with(|held| {
-                let highest = held.iter().max().copied();
-                held.push((rank, place));
-                highest
-            });
-            if let Some(highest) = highest.flatten().filter(|highest| *highest >= (rank, place))
-                && !thread::panicking()
-            {
-                with(|held| held.pop());
-                panic!("{} is locked while {} is held: see `Lock order`", name((rank, place)), name(highest));
-            }
-            Self((rank, place))
+    #[track_caller]
+    pub(super) fn enter(next: (u8, usize)) {
+        let highest = with(|held| {
+            let highest = held.iter().max().copied();
+            held.push(next);
+            highest
+        });
+        if let Some(highest) = highest.flatten().filter(|highest| *highest >= next)
+            && !thread::panicking()
+        {
+            leave(next);
+            panic!("{} is locked while {} is held: see `Lock order`", name(next), name(highest));
         }
     }
 
-    impl Drop for Held {
-        fn drop(&mut self) {
-            with(|held| held.iter().rposition(|one| *one == self.0).map(|index| held.swap_remove(index)));
-        }
+    pub(super) fn leave(left: (u8, usize)) {
+        with(|held| held.iter().rposition(|one| *one == left).map(|index| held.swap_remove(index)));
     }
 
     /// Nothing where the thread, or the run of a model, is about to end.
@@ -111,19 +128,6 @@ mod account {
     fn name((rank, place): (u8, usize)) -> String {
         let name = ALL.iter().find(|(known, _)| *known == rank).map_or("a lock", |(_, name)| *name);
         format!("{name} {place}")
-    }
-}
-
-/// Nothing is noted in a build that does not check.
-#[cfg(not(any(debug_assertions, feature = "model")))]
-#[derive(Debug)]
-pub(crate) struct Held;
-
-#[cfg(not(any(debug_assertions, feature = "model")))]
-impl Held {
-    #[inline(always)]
-    pub(crate) const fn take(_rank: u8, _place: usize) -> Self {
-        Self
     }
 }
 

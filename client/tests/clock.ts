@@ -1,9 +1,10 @@
 // Time as a test wants it: many clients over connections in memory, none of which waits for a real timer.
 import { mock } from 'node:test';
 import { type Client, createClient } from '../src/client.js';
+import { LIMITS } from '../src/testing/session.js';
 import { type Wire, webSockets } from '../src/testing/wire.js';
 import type { Config } from '../src/types.js';
-import { type Frame, LIMITS } from './scripted.js';
+import type { Frame } from './scripted.js';
 
 /** One dial that has reached the node. */
 export interface Dial {

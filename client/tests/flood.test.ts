@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import type { Browser } from 'playwright-core';
 import { launch, Site, visit } from './browser.js';
-import { LIMITS, ScriptedNode } from './scripted.js';
+import { LIMITS } from '../src/testing/session.js';
+import { ScriptedNode } from './scripted.js';
 import { pause, until } from './wait.js';
 
 const SECONDS = 5;

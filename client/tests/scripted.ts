@@ -2,21 +2,12 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
+import { LIMITS } from '../src/testing/session.js';
 import { webSockets } from '../src/testing/wire.js';
 import type { WebSocketConstructor } from '../src/types.js';
 import { until } from './wait.js';
 
 export type Frame = Record<string, unknown> & { id?: number };
-
-/** Limits as a node tells them by default. */
-export const LIMITS = {
-  messageBytes: 65_536,
-  framesPerSecond: 100,
-  framesBurst: 1_000,
-  bytesPerSecond: 1_048_576,
-  bytesBurst: 4_194_304,
-  requestsInFlight: 16,
-};
 
 /** The node's end of a connection. */
 interface Line {

@@ -6,7 +6,7 @@ import { fetched, type Stream } from './streams.js';
 import type { Wire } from './wire.js';
 
 /** The limits that nodes tell by default. */
-const LIMITS = {
+export const LIMITS = {
   messageBytes: 65_536,
   framesPerSecond: 100,
   framesBurst: 1_000,

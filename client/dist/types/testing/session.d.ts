@@ -1,6 +1,15 @@
 import type { ServerFrame, WireEvent } from '../frames.js';
 import { type Stream } from './streams.js';
 import type { Wire } from './wire.js';
+/** The limits that nodes tell by default. */
+export declare const LIMITS: {
+    messageBytes: number;
+    framesPerSecond: number;
+    framesBurst: number;
+    bytesPerSecond: number;
+    bytesBurst: number;
+    requestsInFlight: number;
+};
 /** What a session needs of its node. */
 export interface SessionOwner {
     readonly streams: readonly Stream[];

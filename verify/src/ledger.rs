@@ -28,9 +28,8 @@ pub struct Stored {
     pub stream: String,
     /// The part of them that is owed.
     pub owed: Owed,
-    /// Sequences, and the number that the publisher gave each event. The place
-    /// in this
-    /// list is the event's number.
+    /// Sequences, and the number that the publisher gave each event. The place in
+    /// this list is the event's number.
     events: Vec<(u64, u64)>,
 }
 

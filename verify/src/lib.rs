@@ -5,9 +5,8 @@
 //! A [`ledger::Ledger`] holds the events of the streams. A
 //! [`subscription::CheckedSubscription`] follows the rules by which a client
 //! resumes, and finds frames that a correct node never sends. An
-//! [`account::Account`]
-//! compares what a subscription received with the ledger, event by event. A
-//! [`verdict::Verdict`] collects the findings.
+//! [`account::Account`] compares what a subscription received with the ledger,
+//! event by event. A [`verdict::Verdict`] collects the findings.
 
 pub mod account;
 pub mod judge;

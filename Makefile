@@ -37,6 +37,9 @@ image: ## Build the container image
 # The node as the tests have built it. `cargo build` would build another one, since tests need more features of Tokio.
 TESTED_NODE := cargo test --quiet --locked --no-run --test layers
 
+# Without the program: it does not run in the scheduler of the models, and its place belongs to the one that the tests start.
+MODEL := --no-default-features --features model
+
 # In the order of how soon each one fails.
 quick: fmt-check commits ## Format, clippy, unit tests, floors and what the pages name: below three minutes
 	cargo clippy --locked --all-targets -- -D warnings
@@ -71,7 +74,7 @@ fmt-check:
 
 lint: ## Clippy, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --features model --lib --test model -- -D warnings
+	cargo clippy --locked $(MODEL) --lib --test model -- -D warnings
 
 doc: ## Build the documentation of the code, private items included
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
@@ -189,16 +192,14 @@ profile: ## Where a node's time goes, as a flame graph: make profile ARGS='--sce
 	$(DESCRIPTORS) scripts/profile.sh $(ARGS)
 
 gates: ## Count the instructions of the hot path, and fail where they have grown by 5 %
-	PATH="$$(scripts/gungraun.sh):$$PATH" cargo bench --locked --bench instructions
+	PATH="$$(scripts/gungraun.sh):$$PATH" cargo bench --locked --no-default-features --bench instructions
 
 hot-path: ## Time what is done once per event
 	cargo bench --locked --bench hot_path $(ARGS)
 
 model: ## Run what tasks do to each other in thousands of orders: make model ITERATIONS=20000 SEED=3
-	@# Cargo builds the program with that feature as well, and it cannot run: put the other one back in its place.
-	trap '$(TESTED_NODE)' EXIT; \
-	  $(if $(ITERATIONS),ITERATIONS=$(ITERATIONS)) $(if $(SEED),SEED=$(SEED)) \
-	  cargo test --locked --features model --test model $(ARGS)
+	$(if $(ITERATIONS),ITERATIONS=$(ITERATIONS)) $(if $(SEED),SEED=$(SEED)) \
+	  cargo test --locked $(MODEL) --test model $(ARGS)
 
 mutants: tools ## Change the code bit by bit and list what no test notices: make mutants ARGS='--re src/rate.rs'
 	$(DESCRIPTORS) scripts/mutants.sh $(ARGS)

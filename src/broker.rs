@@ -6,10 +6,10 @@
 
 mod arrived;
 mod attempts;
+mod bus;
 pub mod contract;
 mod degraded;
 mod feed;
-mod cluster;
 mod memory;
 mod nats;
 mod publish_error;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use arrived::Arrived;
 pub use attempts::{Attempts, Failing};
-pub use cluster::{Cluster, ClusterMessage, ClusterSubscription};
+pub use bus::{Bus, BusMessage};
 pub use contract::{Acknowledgement, Broker, Connection, Intake};
 pub use degraded::Degraded;
 pub use feed::{Feed, FeedId};

@@ -4,33 +4,25 @@
 
 mod command;
 
-use std::{
-    collections::HashSet,
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot},
     time,
 };
 
-pub use command::{Answer, BadMessage, Command, CommandTarget, MESSAGE_BYTES, NodeMessage};
+pub use command::{Answer, Command, CommandTarget, NodeMessage};
 
 use crate::{
     access::{
         identity::{Identity, UserFilter},
         revocation::{Full, IssuerName, Revocation, Revocations, Revoked},
     },
-    broker::{Broker, Cluster, ClusterMessage, ClusterSubscription, Link},
+    broker::{Broker, Link},
     clock::unix_seconds,
     close::CloseReason,
-    metrics::{Control as Traffic, Metrics},
+    cluster::{BEACON, Cluster, ClusterSubscription, ReceivedMessage, Responders},
+    metrics::Metrics,
     session::Connections,
     socket::ConnectionId,
     tasks::Tasks,
@@ -41,8 +33,8 @@ use command::TOGETHER;
 const GATHER: Duration = Duration::from_millis(500);
 
 /// Interval at which nodes compare revocations, besides after each outage: the delay
-/// that a lost message may cause.
-const COMPARE: Duration = Duration::from_secs(30);
+/// that a lost message may cause. Others know by it that this node lives.
+const COMPARE: Duration = BEACON;
 
 /// Requests of operators under way; further ones are refused.
 const CALLS: usize = 16;
@@ -52,15 +44,11 @@ pub const LISTED: usize = 100;
 
 /// Runs commands of operators, here and on the other nodes.
 pub struct Control {
-    /// Which running node this is.
-    instance: String,
-    node: String,
+    cluster: Cluster,
     broker: Arc<dyn Broker>,
     registry: Arc<Connections>,
     revocations: Arc<Revocations>,
     calls: mpsc::Sender<Call>,
-    /// How often what it says has come back to it, as what others say does.
-    heard_itself: AtomicU64,
     tasks: Tasks,
     metrics: Arc<Metrics>,
 }
@@ -71,10 +59,15 @@ type Call = (Command, Option<IssuerName>, oneshot::Sender<Outcome>);
 /// The outcome of a command.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The answers of the nodes that could be reached, this one first.
-    pub answers: Vec<Answer>,
+    /// The answers of the nodes that could be reached, by name, this one first.
+    pub answers: Vec<(String, Answer)>,
     /// Whether the others could be asked at all.
     pub reached: bool,
+    /// Whether the answer of a node may be missing.
+    pub partial: bool,
+    /// The nodes that are known to live and did not answer in time, as far as they are
+    /// known by name.
+    pub missing: Vec<String>,
 }
 
 /// Reason for which a command is rejected.
@@ -100,24 +93,11 @@ impl Control {
         metrics: Arc<Metrics>,
     ) -> (Arc<Self>, Calls) {
         let (calls, waiting) = mpsc::channel(CALLS);
-        if broker.cluster().is_none() {
+        let cluster = Cluster::new(node, broker.bus().clone(), metrics.clone());
+        if cluster.is_alone() {
             revocations.set_known();
         }
-        let instance = format!("{:016x}", fastrand::u64(..));
-        (
-            Arc::new(Self {
-                instance,
-                node,
-                broker,
-                registry,
-                revocations,
-                calls,
-                heard_itself: AtomicU64::new(0),
-                tasks,
-                metrics,
-            }),
-            Calls(waiting),
-        )
+        (Arc::new(Self { cluster, broker, registry, revocations, calls, tasks, metrics }), Calls(waiting))
     }
 
     /// Has something done everywhere. The names in it are those of an issuer, or
@@ -145,11 +125,7 @@ impl Control {
 
     /// Does what is asked for here and on other nodes. Runs until it is dropped.
     pub async fn run(self: Arc<Self>, Calls(mut calls): Calls) {
-        let cluster = self.broker.cluster().cloned();
-        let mut subscription = match &cluster {
-            Some(cluster) => cluster.listen().await,
-            None => None,
-        };
+        let mut subscription = self.cluster.listen().await;
         let mut link = self.broker.state().watch();
         let mut compares = time::interval(COMPARE);
         compares.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -162,14 +138,16 @@ impl Control {
                 }
                 heard = receive(&mut subscription) => self.handle(heard).await,
                 Ok(()) = link.changed() => {
+                    self.cluster.forget_discovery();
                     if *link.borrow_and_update() == Link::Up {
                         self.tasks.spawn(self.clone().compare());
                     }
                 }
                 _ = compares.tick() => {
                     self.metrics.revocations.set(self.revocations.forget(unix_seconds()) as f64);
-                    if let Some(cluster) = cluster.as_ref().filter(|cluster| cluster.is_refused()) {
-                        subscription = cluster.listen().await;
+                    self.cluster.refresh();
+                    if self.cluster.is_refused() {
+                        subscription = self.cluster.listen().await;
                     }
                     self.tasks.spawn(self.clone().compare());
                 }
@@ -177,57 +155,48 @@ impl Control {
         }
     }
 
+    /// Tells the others that this node leaves, so that nobody waits for its answers.
+    pub async fn leave(&self) {
+        let order = Command::Compare { digest: self.revocations.digest(unix_seconds()) };
+        self.cluster.leave(&NodeMessage { issuer: None, order }).await;
+    }
+
     /// Does it here, and has the others do it.
     async fn serve(self: Arc<Self>, order: Command, issuer: Option<IssuerName>) -> Outcome {
-        let mut answers = vec![self.perform(&order, issuer.as_ref(), true).await];
-        let Some(cluster) = self.broker.cluster() else { return Outcome { answers, reached: true } };
-        let message = self.message(order, issuer);
-        let reached = self.gather(cluster, message, |answer| answers.push(answer)).await;
-        Outcome { answers, reached }
+        let own = self.perform(&order, issuer.as_ref(), true).await;
+        let mut answers = vec![(self.cluster.node().to_owned(), own)];
+        let message = NodeMessage { issuer, order };
+        let gathered =
+            self.cluster.request(&message, Responders::All, GATHER, |node, answer| answers.push((node, answer))).await;
+        Outcome { answers, reached: gathered.reached, partial: gathered.partial, missing: gathered.missing }
     }
 
     /// Does what another node says.
-    async fn handle(self: &Arc<Self>, ClusterMessage { payload, reply_to }: ClusterMessage) {
-        let message = match NodeMessage::read(&payload) {
-            Ok(message) if message.from == self.instance => {
-                self.heard_itself.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-            Ok(message) => message,
-            Err(error) => {
-                self.metrics.control_messages.of(Traffic::Refused).increment(1);
-                tracing::warn!(%error, "a message on broker.nats.control_subject makes no sense; who may publish there?");
-                return;
-            }
-        };
-        self.metrics.control_messages.of(Traffic::Received).increment(1);
-        let Some(cluster) = self.broker.cluster() else { return };
-        let answers = match &message.order {
-            Command::Compare { digest } if *digest == self.revocations.digest(unix_seconds()) => return,
-            Command::Compare { .. } => self.state_all(),
-            order => vec![self.perform(order, message.issuer.as_ref(), false).await],
+    async fn handle(self: &Arc<Self>, ReceivedMessage { body, hello, reply_to }: ReceivedMessage<NodeMessage>) {
+        let NodeMessage { issuer, order } = body;
+        let answers = match &order {
+            Command::Compare { digest } if *digest != self.revocations.digest(unix_seconds()) => self.state_all(),
+            Command::Compare { .. } if hello => vec![Answer { same: true, ..Answer::default() }],
+            Command::Compare { .. } => return,
+            order => vec![self.perform(order, issuer.as_ref(), false).await],
         };
         let Some(reply_to) = reply_to else { return };
         for answer in answers {
-            self.count(cluster.answer(reply_to.clone(), answer.write()).await);
+            self.cluster.answer(&reply_to, &answer).await;
         }
     }
 
     /// Everything that is revoked, in parts; an empty one if nothing is.
     fn state_all(&self) -> Vec<Answer> {
         let all = self.revocations.all(unix_seconds());
-        let answer = |revocations: &[Revocation]| Answer {
-            node: self.node.clone(),
-            revocations: revocations.to_vec(),
-            ..Answer::default()
-        };
+        let answer = |revocations: &[Revocation]| Answer { revocations: revocations.to_vec(), ..Answer::default() };
         if all.is_empty() { vec![answer(&[])] } else { all.chunks(TOGETHER).map(answer).collect() }
     }
 
     /// Does something on this node; `ours` says that it was asked for here.
     async fn perform(&self, order: &Command, issuer: Option<&IssuerName>, ours: bool) -> Answer {
         let issuer = issuer.map(|issuer| issuer.as_str());
-        let mut answer = Answer { node: self.node.clone(), ..Answer::default() };
+        let mut answer = Answer::default();
         let connections = match order {
             Command::Disconnect(whom) => {
                 self.registry.close(CloseReason::Disconnected, |identity, id| is(whom, issuer, identity, id)).await
@@ -269,23 +238,27 @@ impl Control {
         self.registry.close(CloseReason::Revoked, |identity, _| self.revocations.covers(identity, now)).await
     }
 
-    /// Learns what others have revoked, and tells them what they do not know.
+    /// Learns what others have revoked, and tells them what they do not know. After the start and
+    /// after each outage all others answer, so that this node knows of them.
     async fn compare(self: Arc<Self>) {
-        let Some(cluster) = self.broker.cluster() else { return };
+        if self.cluster.is_alone() {
+            self.revocations.set_known();
+            return;
+        }
+        let responders = if self.cluster.has_discovered() { Responders::Any } else { Responders::AllAndUnknown };
         let (mut theirs, mut differ) = (HashSet::new(), false);
         let order = Command::Compare { digest: self.revocations.digest(unix_seconds()) };
-        let message = self.message(order, None);
-        let heard = self.heard_itself.load(Ordering::Relaxed);
-        let asked = self
-            .gather(cluster, message, |answer| {
-                differ = true;
+        let gathered = self
+            .cluster
+            .request(&NodeMessage { issuer: None, order }, responders, GATHER, |_, answer: Answer| {
+                differ |= !answer.same;
                 theirs.extend(answer.revocations);
             })
             .await;
-        if !asked {
+        if !gathered.reached {
             return;
         }
-        if self.heard_itself.load(Ordering::Relaxed) == heard {
+        if !gathered.echoed {
             tracing::warn!(
                 "what this node says on broker.nats.control_subject does not come back to it; revocations of other \
                  nodes are not heard. May it publish and subscribe there, and below?"
@@ -298,40 +271,16 @@ impl Control {
             let unknown: Vec<_> =
                 self.revocations.all(unix_seconds()).into_iter().filter(|one| !theirs.contains(one)).collect();
             for together in unknown.chunks(TOGETHER) {
-                self.count(cluster.tell(self.message(Command::Revoke(together.to_vec()), None)).await);
+                let order = Command::Revoke(together.to_vec());
+                self.cluster.broadcast(&NodeMessage { issuer: None, order }).await;
             }
         }
-    }
-
-    async fn gather(&self, cluster: &Cluster, message: Bytes, mut answered: impl FnMut(Answer)) -> bool {
-        let asked = cluster
-            .ask(message, GATHER, |bytes| match Answer::read(bytes) {
-                Ok(answer) => {
-                    self.metrics.control_messages.of(Traffic::Received).increment(1);
-                    answered(answer);
-                }
-                Err(error) => {
-                    self.metrics.control_messages.of(Traffic::Refused).increment(1);
-                    tracing::warn!(%error, "an answer below broker.nats.control_subject makes no sense");
-                }
-            })
-            .await;
-        self.count(asked);
-        asked
-    }
-
-    fn message(&self, order: Command, issuer: Option<IssuerName>) -> Bytes {
-        NodeMessage { from: self.instance.clone(), issuer, order }.write()
-    }
-
-    fn count(&self, sent: bool) {
-        self.metrics.control_messages.of(if sent { Traffic::Sent } else { Traffic::Unsent }).increment(1);
     }
 }
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control").field("instance", &self.instance).finish_non_exhaustive()
+        f.debug_struct("Control").field("cluster", &self.cluster).finish_non_exhaustive()
     }
 }
 
@@ -340,7 +289,7 @@ impl fmt::Debug for Control {
 pub struct Calls(mpsc::Receiver<Call>);
 
 /// The next message; never, where there is nothing to hear.
-async fn receive(subscription: &mut Option<ClusterSubscription>) -> ClusterMessage {
+async fn receive(subscription: &mut Option<ClusterSubscription>) -> ReceivedMessage<NodeMessage> {
     match subscription {
         Some(listening) => match listening.next().await {
             Some(heard) => heard,

@@ -23,6 +23,7 @@ pub mod journal;
 pub mod publish;
 
 pub mod client;
+pub mod cluster;
 pub mod quota;
 
 pub mod admission;

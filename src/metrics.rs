@@ -217,6 +217,8 @@ series! {
     subscriptions_revoked: Counter, "notifier_subscriptions_revoked_total", Count;
     /// Revocations of users and tokens that are kept.
     revocations: Gauge, "notifier_revocations", Count;
+    /// Nodes that are known to live, this one included: heard within 65 s, and not known to have left.
+    cluster_nodes: Gauge, "notifier_cluster_nodes", Count;
     /// Messages between nodes about operators' commands, and their answers.
     control_messages: Counter by Control, "notifier_control_messages_total", Count;
     /// Tasks that panicked. Each is a defect: please report it with its log line.

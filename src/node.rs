@@ -220,7 +220,7 @@ impl Node {
         let (interval, idle_time) = (config.server.heartbeat, config.limits.idle_time);
         tasks.spawn_vital("heartbeat", beat(registry.clone(), hub, broker.clone(), interval, idle_time));
         tasks.spawn_vital("ends of tokens", registry.clone().expire());
-        tasks.spawn_vital("control", control.run(calls));
+        tasks.spawn_vital("control", control.clone().run(calls));
         tasks.spawn_vital("pulse", pulse(health));
         let unfit = async {
             match broker.ensure_streams().await {
@@ -246,6 +246,7 @@ impl Node {
                 tracing::warn!("some clients stayed until the end of drain.grace; they are cut off");
             }
         }
+        control.leave().await;
         broker.flush().await;
         tasks.stop();
         drop(internal);

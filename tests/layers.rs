@@ -19,7 +19,7 @@ const FLOORS: &[&[&str]] = &[
     &["services"],
     &["fetch", "hub", "request"],
     &["journal", "publish"],
-    &["client", "quota"],
+    &["client", "cluster", "quota"],
     &["admission", "broker", "codec", "outbox"],
     &["access", "socket"],
     &["tasks", "telemetry", "tls"],

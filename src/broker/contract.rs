@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use crate::{
     broker::{
         arrived::Arrived,
-        cluster::Cluster,
+        bus::Bus,
         feed::Feed,
         publish_error::PublishError,
         request_error::RequestError,
@@ -134,10 +134,8 @@ pub trait Broker: fmt::Debug + Send + Sync {
     /// Returns when all that was published has left this process, or will not.
     async fn flush(&self) {}
 
-    /// Where nodes talk to each other; nothing where there is only one.
-    fn cluster(&self) -> Option<&Cluster> {
-        None
-    }
+    /// The bus between the nodes that share this broker.
+    fn bus(&self) -> &Arc<dyn Bus>;
 }
 
 /// A stream's word on an event that was handed over: that it is stored, or why not.

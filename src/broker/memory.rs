@@ -2,6 +2,7 @@
 //! behaviour as NATS core, at-most-once and its slow-consumer rule included,
 //! and streams with the same answers as JetStream's.
 
+mod bus;
 mod store;
 
 use std::{collections::HashMap, future::ready, sync::Arc};
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 use crate::{
     broker::{
         arrived::Arrived,
+        bus::Bus,
         contract::{Acknowledgement, Broker, Connection, Intake},
         feed::{Feed, FeedId, FeedIds, Feeds},
         publish_error::PublishError,
@@ -31,6 +33,7 @@ use crate::{
     sync::{Mutex, rank},
     trie::Trie,
 };
+use bus::MemoryBus;
 use store::Store;
 
 /// Events that may wait to be taken in.
@@ -51,6 +54,7 @@ struct Memory {
     state: BrokerState,
     reader: HeaderReader,
     classes: Arc<Classes>,
+    bus: Arc<dyn Bus>,
     metrics: Arc<Metrics>,
 }
 
@@ -98,6 +102,7 @@ pub(crate) fn connect(config: &Config, classes: Arc<Classes>, metrics: &Arc<Metr
         state: BrokerState::here(metrics.clone()),
         reader: HeaderReader::new(&config.events.forward_headers),
         classes,
+        bus: Arc::new(MemoryBus::default()),
         metrics: metrics.clone(),
     };
     (Arc::new(memory), vec![Box::new(MemoryIntake { inner, metrics: metrics.clone() })])
@@ -165,6 +170,10 @@ impl Broker for Memory {
 
     async fn deleted(&self, stream: StreamIndex) -> Result<(StreamState, Vec<u64>), ReadError> {
         Ok(self.inner.state.lock().streams[stream.0].store.deleted())
+    }
+
+    fn bus(&self) -> &Arc<dyn Bus> {
+        &self.bus
     }
 }
 

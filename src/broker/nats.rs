@@ -3,6 +3,7 @@
 mod address;
 mod direct_get;
 mod block;
+mod bus;
 mod choice;
 mod credentials;
 mod drift;
@@ -43,7 +44,7 @@ pub use streams::Streams;
 use crate::{
     broker::{
         attempts::{Attempted, Cause},
-        cluster::Cluster,
+        bus::Bus,
         contract::{Acknowledgement, Broker, Connection, Intake},
         feed::{Feed, FeedId, FeedIds},
         publish_error::PublishError,
@@ -60,6 +61,7 @@ use crate::{
     subject::Pattern,
     tasks::Tasks,
 };
+use bus::NatsBus;
 use direct_get::DirectGet;
 use drift::Drift;
 use failures::StreamFailures;
@@ -89,7 +91,7 @@ struct Nats {
     state: Arc<BrokerState>,
     feeds: FeedIds,
     /// Where nodes talk to each other.
-    cluster: Cluster,
+    bus: Arc<dyn Bus>,
     /// One for each connection that is read from.
     interests: Vec<Arc<Interest>>,
     /// Spreads patterns over them.
@@ -208,7 +210,7 @@ pub(crate) async fn connect(
         ),
         message_router,
         live: LivePublisher::new(client.clone(), tasks),
-        cluster: Cluster::new(client.clone(), nats.control_subject.clone(), state.degraded().clone()),
+        bus: Arc::new(NatsBus::new(client.clone(), nats.control_subject.clone(), state.degraded().clone())),
         drifts: config.streams.iter().map(|_| Drift::new(state.degraded().clone())).collect(),
         jetstream: JetStream::new(client, &nats.jetstream_prefix()),
         classes: classes.clone(),
@@ -352,8 +354,8 @@ impl Broker for Nats {
         }
     }
 
-    fn cluster(&self) -> Option<&Cluster> {
-        Some(&self.cluster)
+    fn bus(&self) -> &Arc<dyn Bus> {
+        &self.bus
     }
 
     fn classes(&self) -> &Arc<Classes> {

@@ -2,7 +2,6 @@
 //! revocations. Free of I/O. Unknown fields are passed over, so
 //! that nodes of different versions understand each other.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,19 +9,14 @@ use crate::{
     session::ConnectionInfo,
 };
 
-/// Bytes of a message that is read at all: below what NATS takes, and room for
-/// the longest that is written.
-pub const MESSAGE_BYTES: usize = 512 * 1024;
-
-/// Revocations that travel together. With the longest names, half of what is read.
+/// Revocations that travel together. With the longest names, half of what is read
+/// ([`MESSAGE_BYTES`](crate::cluster::MESSAGE_BYTES)).
 pub(crate) const TOGETHER: usize = 128;
 
-/// A message from one node to all others.
+/// A message from one node to all others, beside its head.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeMessage {
-    /// Which running node says so; a restart makes another one of it.
-    pub from: String,
     /// The issuer that gave out the names in the command; absent: any issuer.
     /// The field stands beside the command because nodes that do not know it
     /// ignore it here, and apply the command for every issuer.
@@ -74,12 +68,10 @@ pub enum CommandTarget {
     Connection(Name),
 }
 
-/// The answer of a node.
+/// The answer of a node, beside its head.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Answer {
-    /// Name of the node.
-    pub node: String,
     /// Connections that it concerned there.
     pub connections: u64,
     /// Some of them, where they were asked for.
@@ -88,59 +80,9 @@ pub struct Answer {
     /// Revocations of the node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub revocations: Vec<Revocation>,
-}
-
-/// The bytes are not a message of a node.
-#[derive(Debug, thiserror::Error)]
-pub enum BadMessage {
-    /// It is longer than anything a node writes.
-    #[error("{0} bytes are more than {MESSAGE_BYTES}")]
-    TooLong(usize),
-    /// It is not JSON, or says something else.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-}
-
-impl NodeMessage {
-    /// Reads what was heard.
-    ///
-    /// # Errors
-    /// See [`BadMessage`].
-    pub fn read(bytes: &[u8]) -> Result<Self, BadMessage> {
-        read(bytes)
-    }
-
-    /// As it is sent.
-    pub fn write(&self) -> Bytes {
-        write(self)
-    }
-}
-
-impl Answer {
-    /// Reads an answer.
-    ///
-    /// # Errors
-    /// See [`BadMessage`].
-    pub fn read(bytes: &[u8]) -> Result<Self, BadMessage> {
-        read(bytes)
-    }
-
-    /// As it is sent.
-    pub fn write(&self) -> Bytes {
-        write(self)
-    }
-}
-
-fn read<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, BadMessage> {
-    if bytes.len() > MESSAGE_BYTES {
-        return Err(BadMessage::TooLong(bytes.len()));
-    }
-    Ok(serde_json::from_slice(bytes)?)
-}
-
-fn write(said: &impl Serialize) -> Bytes {
-    // Strings and numbers: there is nothing that JSON cannot say.
-    serde_json::to_vec(said).unwrap_or_default().into()
+    /// Whether the node has revoked what the asking one has.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub same: bool,
 }
 
 #[cfg(test)]
@@ -150,11 +92,19 @@ mod tests {
     use super::*;
     use crate::{
         access::revocation::{NAME_BYTES, Revoked},
+        cluster::{
+            MESSAGE_BYTES, MessageHead,
+            message::{body, write},
+        },
         config::ISSUER_BYTES,
     };
 
     fn name(text: &str) -> Name {
         Name::try_from(text.to_owned()).expect("a name")
+    }
+
+    fn head() -> MessageHead {
+        MessageHead { from: Some("1".into()), ..MessageHead::default() }
     }
 
     #[test]
@@ -169,31 +119,35 @@ mod tests {
             Command::Compare { digest: u64::MAX },
         ] {
             for issuer in [None, Some(IssuerName::try_from("us".to_owned()).expect("a name"))] {
-                let message = NodeMessage { from: "1".into(), issuer, order: order.clone() };
-                assert_eq!(NodeMessage::read(&message.write()).expect("it reads back"), message);
+                let message = NodeMessage { issuer, order: order.clone() };
+                assert_eq!(body::<NodeMessage>(&write(&head(), &message)).expect("it reads back"), message);
             }
         }
     }
 
+    /// Messages and answers as nodes of before the head write and read them.
     #[test]
-    fn nodes_that_know_of_no_issuers_are_understood_and_understand() {
+    fn nodes_of_older_versions_are_understood_and_understand() {
         let written = |issuer: Option<&str>| {
             let issuer = issuer.map(|name| IssuerName::try_from(name.to_owned()).expect("a name"));
-            let message =
-                NodeMessage { from: "1".into(), issuer, order: Command::Disconnect(CommandTarget::User(name("u"))) };
-            serde_json::from_slice::<serde_json::Value>(&message.write()).expect("JSON")
+            let message = NodeMessage { issuer, order: Command::Disconnect(CommandTarget::User(name("u"))) };
+            serde_json::from_slice::<serde_json::Value>(&write(&head(), &message)).expect("JSON")
         };
         // As they write it, so as they read it; more beside the order they pass over.
         let old = json!({"from": "1", "order": {"disconnect": {"user": "u"}}});
         assert_eq!(written(None), old);
-        assert_eq!(NodeMessage::read(old.to_string().as_bytes()).expect("it reads").issuer, None);
+        assert_eq!(body::<NodeMessage>(old.to_string().as_bytes()).expect("it reads").issuer, None);
         assert_eq!(written(Some("us")), json!({"from": "1", "issuer": "us", "order": {"disconnect": {"user": "u"}}}));
+        let answer = Answer { connections: 3, ..Answer::default() };
+        let head = MessageHead { node: Some("a".into()), ..MessageHead::default() };
+        let written = serde_json::from_slice::<serde_json::Value>(&write(&head, &answer)).expect("JSON");
+        assert_eq!(written, json!({"node": "a", "connections": 3}));
     }
 
     #[test]
     fn what_a_later_version_adds_is_passed_over_and_what_makes_no_sense_is_refused() {
         let message = |order| json!({"from": "1", "later": [1], "order": order}).to_string();
-        let read = |text: String| NodeMessage::read(text.as_bytes());
+        let read = |text: String| body::<NodeMessage>(text.as_bytes());
         assert!(read(message(json!({"disconnect": {"user": "u"}}))).is_ok());
         assert!(read(message(json!({"reevaluate": {"user": "u", "withinMs": 1, "later": true}}))).is_ok());
         for order in [
@@ -207,8 +161,7 @@ mod tests {
         ] {
             assert!(read(message(order.clone())).is_err(), "{order}");
         }
-        assert!(matches!(NodeMessage::read(&vec![b' '; MESSAGE_BYTES + 1]), Err(BadMessage::TooLong(_))));
-        assert_eq!(Answer::read(b"{\"later\":1}").expect("an answer"), Answer::default());
+        assert_eq!(body::<Answer>(b"{\"later\":1}").expect("an answer"), Answer::default());
     }
 
     #[test]
@@ -216,7 +169,7 @@ mod tests {
         let what = Revoked::User(name(&"\"".repeat(NAME_BYTES)));
         let issuer = Some(IssuerName::try_from("\"".repeat(ISSUER_BYTES)).expect("a name"));
         let most = vec![Revocation { what, issuer: issuer.clone(), at: u64::MAX, until: u64::MAX }; TOGETHER];
-        let written = NodeMessage { from: "f".into(), issuer, order: Command::Revoke(most) }.write();
-        assert!(NodeMessage::read(&written).is_ok(), "{}", written.len());
+        let written = write(&head(), &NodeMessage { issuer, order: Command::Revoke(most) });
+        assert!(written.len() <= MESSAGE_BYTES && body::<NodeMessage>(&written).is_ok(), "{}", written.len());
     }
 }

@@ -142,7 +142,8 @@ impl Admin {
         let closed = total(&outcome);
         let reason: String = reason.chars().take(REASON).collect();
         let issuer = issuer.as_ref().map(|issuer| issuer.as_str());
-        tracing::info!(?whom, issuer, revoke, ?reason, closed, "an operator ends connections");
+        let missing = outcome.missing.as_slice();
+        tracing::info!(?whom, issuer, revoke, ?reason, closed, ?missing, "an operator ends connections");
         Ok(outcome_response(&outcome, "closed", json!({})))
     }
 
@@ -155,7 +156,8 @@ impl Admin {
         let asked = total(&outcome);
         let reason: String = reason.chars().take(REASON).collect();
         let issuer = issuer.as_ref().map(|issuer| issuer.as_str());
-        tracing::info!(%user, issuer, within_ms, ?reason, asked, "an operator has a user's clients bring new tokens");
+        let missing = outcome.missing.as_slice();
+        tracing::info!(%user, issuer, within_ms, ?reason, asked, ?missing, "an operator has a user's clients bring new tokens");
         Ok(outcome_response(&outcome, "asked", json!({})))
     }
 
@@ -171,11 +173,11 @@ impl Admin {
         let listed: Vec<Value> = outcome
             .answers
             .iter()
-            .flat_map(|answer| answer.listed.iter().map(move |listed| (answer, listed)))
+            .flat_map(|(node, answer)| answer.listed.iter().map(move |listed| (node, listed)))
             .take(LISTED)
-            .map(|(answer, listed)| {
+            .map(|(node, listed)| {
                 let mut listed = serde_json::to_value(listed).unwrap_or_default();
-                listed["node"] = answer.node.as_str().into();
+                listed["node"] = node.as_str().into();
                 listed
             })
             .collect();
@@ -239,16 +241,20 @@ impl Admin {
 }
 
 fn total(outcome: &Outcome) -> u64 {
-    outcome.answers.iter().map(|answer| answer.connections).sum()
+    outcome.answers.iter().map(|(_, answer)| answer.connections).sum()
 }
 
-/// How many connections it concerned in all and on each node, and more.
+/// How many connections it concerned in all and on each node, whether a node's answer may be missing, and more.
 fn outcome_response(outcome: &Outcome, what: &str, mut more: Value) -> HttpResponse {
     let nodes: Vec<Value> =
-        outcome.answers.iter().map(|answer| json!({"node": answer.node, what: answer.connections})).collect();
+        outcome.answers.iter().map(|(node, answer)| json!({"node": node, what: answer.connections})).collect();
     more[what] = total(outcome).into();
     more["nodes"] = nodes.into();
     more["broker"] = if outcome.reached { "ok" } else { "down" }.into();
+    if outcome.partial {
+        more["partial"] = true.into();
+        more["missing"] = outcome.missing.as_slice().into();
+    }
     response::json(format!("{more}\n"))
 }
 

@@ -12,6 +12,7 @@ mod attacks;
 mod bounds;
 mod broker_outage;
 mod browsers;
+mod cluster;
 mod contract;
 mod covered;
 mod credentials;

@@ -6,16 +6,11 @@ use futures_util::StreamExt as _;
 use hyper::Request;
 use notifier::config::{BrokerKind, Config};
 use serde_json::{Value, json};
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    process::Command,
-    sync::watch,
-};
+use tokio::process::Command;
 
 use super::{
     lifetime::shop,
-    world::{NatsServer, TestNode, Ws, eventually, free_address, node::ask, soon, tokens},
+    world::{Cable, NatsServer, TestNode, Ws, eventually, free_address, node::ask, soon, tokens},
 };
 
 /// Asks a node for something.
@@ -36,6 +31,7 @@ async fn a_connection_is_ended_by_whichever_node_is_asked() {
     let nats = NatsServer::start().await;
     let a = TestNode::nats_with(&nats, |config| config.node.name = "a".into()).await;
     let b = TestNode::nats_with(&nats, |config| config.node.name = "b".into()).await;
+    a.until_metric("notifier_cluster_nodes", |nodes| nodes == 2.0).await;
     let (mut there, name) = named(&b).await;
     let (mut neighbour, _) = named(&b).await;
     let begun = Instant::now();
@@ -90,6 +86,7 @@ async fn connections_are_listed_from_all_nodes_and_at_most_so_many() {
     let nats = NatsServer::start().await;
     let a = TestNode::nats_with(&nats, |config| config.node.name = "a".into()).await;
     let b = TestNode::nats_with(&nats, |config| config.node.name = "b".into()).await;
+    a.until_metric("notifier_cluster_nodes", |nodes| nodes == 2.0).await;
     let mut clients = Vec::new();
     for _ in 0..60 {
         clients.push((named(&a).await, named(&b).await));
@@ -453,38 +450,6 @@ async fn admin_at(internal: SocketAddr, verb: &str, body: Value) -> (u16, Value)
     let request = Request::post(format!("/admin/{verb}")).header("content-type", "application/json");
     let answer = ask(internal, request.body(body.to_string().into()).expect("a request")).await;
     (answer.status().as_u16(), serde_json::from_slice(answer.body()).expect("JSON"))
-}
-
-/// What a node is connected to NATS by.
-struct Cable {
-    address: SocketAddr,
-    plugged: watch::Sender<bool>,
-}
-
-impl Cable {
-    async fn to(server: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let plugged = watch::Sender::new(true);
-        let (mut state, server) = (plugged.subscribe(), server.to_owned());
-        tokio::spawn(async move {
-            while let Ok((mut near, _)) = listener.accept().await {
-                let mut pulled = state.clone();
-                if !*state.borrow_and_update() {
-                    continue;
-                }
-                let server = server.clone();
-                tokio::spawn(async move {
-                    let mut far = TcpStream::connect(server).await.expect("a server");
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut near, &mut far) => {}
-                        _ = pulled.wait_for(|plugged| !plugged) => {}
-                    }
-                });
-            }
-        });
-        Self { address, plugged }
-    }
 }
 
 /// What clients can reach of what nodes say to each other: nothing, whatever is

@@ -1,5 +1,6 @@
 //! What the tests are made of: nodes, a nats-server, clients.
 
+pub mod cable;
 pub mod certificates;
 pub mod client;
 pub mod fake_nats;
@@ -14,6 +15,7 @@ pub mod tokens;
 
 use std::{future::Future, time::Duration};
 
+pub use cable::Cable;
 pub use certificates::Authority;
 pub use client::Ws;
 pub use fake_nats::FakeNats;

@@ -136,6 +136,13 @@ impl TestNode {
         node
     }
 
+    /// Sends the process a signal by its name: `STOP`, `CONT`.
+    pub async fn signal(&self, name: &str) {
+        let number = self.process.expect("a process of its own").to_string();
+        let status = Command::new("kill").args(["-s", name, &number]).status().await.expect("kill runs");
+        assert!(status.success(), "kill -s {name}");
+    }
+
     /// The most memory that the process has ever held, bytes.
     pub fn most_memory(&self) -> u64 {
         self.status("VmHWM:")

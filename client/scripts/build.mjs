@@ -12,6 +12,7 @@ const ENTRIES = {
   bridge: 'bridge.ts',
   elements: 'elements/index.ts',
   lit: 'lit.ts',
+  lite: 'lite.ts',
   optimistic: 'optimistic.ts',
   react: 'react.ts',
   svelte: 'svelte.ts',

@@ -10,6 +10,8 @@ const BUFFERED = 10_000;
 /** Milliseconds until a read that failed, or that the stream was not up to, is made again. */
 const AGAIN_MS = 1_000;
 
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
 /** What an application hears. Plain functions, so that copies of other versions can hand them over. */
 export interface Sink {
   event(event: NotifierEvent): unknown;
@@ -135,7 +137,7 @@ export class Consumer {
       } else if (!more && !behind) {
         break;
       } else if (!more) {
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+        await pause(AGAIN_MS);
       }
     }
     this.#reading = undefined;
@@ -153,7 +155,7 @@ export class Consumer {
         if (!this.open || failed.code === 'not_stored') return undefined;
         this.error(failed);
         if (!failed.retryable) return undefined;
-        await new Promise((resolve) => setTimeout(resolve, failed.retryAfterMs ?? AGAIN_MS));
+        await pause(failed.retryAfterMs ?? AGAIN_MS);
       }
     }
     return undefined;

@@ -190,8 +190,9 @@ export class Subscriptions {
     const { pattern, slots, cursor } = subscription;
     if (slots.has(connection) || this.#connections.get(connection)?.has(pattern)) return;
     const after = cursor.positions();
-    const id = connection.send({ subscribe: { subject: pattern, ...(after.length && { after }) } });
-    slots.set(connection, { state: 'pending', id, resumes: after.length > 0 });
+    const resumes = after.length > 0;
+    const id = connection.send({ subscribe: { subject: pattern, after: resumes ? after : undefined } });
+    slots.set(connection, { state: 'pending', id, resumes });
     subscription.begun = true;
   }
 
@@ -262,7 +263,7 @@ export class Subscriptions {
       given.delete(pattern);
       if (subscription?.consumers.length) this.#subscribe(subscription, connection);
     } else if (subscription?.slots.has(connection)) {
-      this.#refuse(subscription, connection, failure('forbidden', `the token does not grant ${pattern} any more`));
+      this.#refuse(subscription, connection, failure('forbidden', `no grant for ${pattern} any more`));
     }
   }
 

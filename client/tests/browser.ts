@@ -16,6 +16,7 @@ const ENTRIES = [
   ['/bridge', 'bridge.ts'],
   ['/elements', 'elements/index.ts'],
   ['/lit', 'lit.ts'],
+  ['/lite', 'lite.ts'],
   ['/react', 'react.ts'],
   ['/svelte', 'svelte.ts'],
   ['/testing', 'testing/index.ts'],
@@ -53,13 +54,13 @@ async function bundle({ source, version, files = {} }: Script): Promise<string> 
 
 /** Serves pages under a strict policy: no inline script, no connection but to the node. */
 export class Site {
-  readonly #files = new Map<string, [type: string, text: string]>();
+  readonly #files = new Map<string, [type: string, text: string, scripts?: string]>();
 
   private constructor(readonly server: Server) {
     server.on('request', ({ url = '/' }, response) => {
-      const [type, text] = this.#files.get(url) ?? ['text/html', ''];
+      const [type, text, scripts = ''] = this.#files.get(url) ?? ['text/html', ''];
       // Not `no-store`, which would keep the page out of the back/forward cache.
-      const policy = "default-src 'none'; script-src 'self'; connect-src ws://127.0.0.1:*";
+      const policy = `default-src 'none'; script-src 'self' ${scripts}; connect-src ws://127.0.0.1:*`;
       response.writeHead(200, { 'content-type': type, 'content-security-policy': policy, 'cache-control': 'no-cache' });
       response.end(text);
     });
@@ -73,8 +74,8 @@ export class Site {
     return site;
   }
 
-  /** Adds a page of several scripts and returns its address. */
-  async page(name: string, scripts: Script[], node: string, body = ''): Promise<string> {
+  /** Adds a page of several scripts, which may also load those of `origin`, and returns its address. */
+  async page(name: string, scripts: Script[], node: string, body = '', origin = ''): Promise<string> {
     const tags: string[] = [];
     for (const [index, script] of scripts.entries()) {
       const file = `/${name}-${index}.js`;
@@ -82,7 +83,7 @@ export class Site {
       tags.push(`<script type="module" src="${file}"></script>`);
     }
     const meta = `<meta name="notifier-url" content="${node}">`;
-    this.#files.set(`/${name}`, ['text/html', `<!doctype html><html lang="en"><title>${name}</title>${meta}${tags.join('')}${body}`]);
+    this.#files.set(`/${name}`, ['text/html', `<!doctype html><html lang="en"><title>${name}</title>${meta}${tags.join('')}${body}`, origin]);
     return this.address(name);
   }
 

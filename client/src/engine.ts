@@ -8,7 +8,7 @@ import type { ServerFrame } from './frames.js';
 import { isOffline, type PageOwner, watchPage } from './page.js';
 import { Value } from './store.js';
 import { Tokens } from './token.js';
-import { webSocket } from './transport.js';
+import { type Dial, webSocket } from './transport.js';
 import type { Config, Status, StatusInfo, TokenReason } from './types.js';
 import { urlOf } from './url.js';
 import { VERSION } from './version.js';
@@ -68,7 +68,7 @@ export class Engine implements ConnectionOwner, PageOwner {
       config = { ...config, token: before.token };
     }
     this.#config = { ...before, ...config };
-    const same = (['url', 'token', 'WebSocket'] as const).every((key) => before[key] === this.#config[key]);
+    const same = (['url', 'token', 'tabs', 'worker', 'WebSocket'] as const).every((key) => before[key] === this.#config[key]);
     if (same && this.#halted !== 'stopped') return;
     if (this.#halted === 'stopped') this.#halted = undefined;
     this.#refused = false;
@@ -185,17 +185,25 @@ export class Engine implements ConnectionOwner, PageOwner {
         this.#show('idle');
         return;
       }
+      const dial = await this.#way(webSocket(Constructor));
       const token = await this.#tokens.get(this.#config.token, why);
       if (round !== this.#round) return;
       this.#token = token;
       this.dials++;
-      this.#dialling = new Connection(webSocket(Constructor), url, round, this);
+      this.#dialling = new Connection(dial, url, round, this);
     } catch (error) {
       if (round !== this.#round) return;
       this.#dialling = undefined;
       const status = this.#retry('connect', 0);
       if (!this.current) this.#show(status, { reason: error instanceof Error ? error.message : String(error) });
     }
+  }
+
+  /** How to dial: past all other tabs, or with them. */
+  async #way(alone: Dial): Promise<Dial> {
+    const { tabs, worker } = this.#config;
+    if (tabs !== 'shared') return alone;
+    return import('./tabs.js').then(({ sharedTabs }) => sharedTabs(alone, worker), () => alone);
   }
 
   #welcomed(connection: Connection): void {

@@ -5,9 +5,9 @@ import type { WireEvent, WireGap } from './frames.js';
 import { isText } from './subject.js';
 import type { Gap, NotifierEvent, PublishOptions } from './types.js';
 
-const decoded = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+export const decoded = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 
-const encoded = (bytes: Uint8Array): string => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
+export const encoded = (bytes: Uint8Array): string => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
 
 /** Makes the event out of the parsed frame itself, which is nobody else's: a copy would double what an event costs. */
 export function received(wire: WireEvent, snapshot = false, replayed = false): NotifierEvent {

@@ -52,7 +52,8 @@ export interface Kernel {
   close(): void;
 }
 
-export function createKernel(): Kernel {
+/** `wanted` keeps it connected where nobody has subscribed. */
+export function createKernel(wanted = false): Kernel {
   const calls = new Calls();
   const subscriptions = new Subscriptions(async (subject, last, after, signal) => {
     const { fetched } = await calls.call({ fetch: { subject, last, after } }, { signal, repeatable: true });
@@ -70,7 +71,7 @@ export function createKernel(): Kernel {
       subscriptions.lost(connection);
     },
     settled: (next, old) => subscriptions.settled(next) && !calls.waitOn(old),
-    wanted: () => subscriptions.size > 0 || calls.size > 0,
+    wanted: () => wanted || subscriptions.size > 0 || calls.size > 0,
   };
   const engine = new Engine(owner);
 

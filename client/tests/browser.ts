@@ -23,6 +23,8 @@ const ENTRIES = [
   ['/vue', 'vue.ts'],
 ] as const;
 
+const OPTIONS = { bundle: true, minify: true, format: 'esm', target: 'es2022' } as const;
+
 export interface Script {
   source: string;
   version: string;
@@ -34,10 +36,7 @@ async function bundle({ source, version, files = {} }: Script): Promise<string> 
   const { outputFiles } = await build({
     stdin: { contents: source, resolveDir: ROOT, loader: 'ts' },
     alias: Object.fromEntries(ENTRIES.map(([name, file]) => [`@notifier/client${name}`, join(ROOT, 'src', file)])),
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    target: 'es2022',
+    ...OPTIONS,
     jsx: 'automatic',
     plugins: [compiled(files, ROOT)],
     define: {
@@ -58,10 +57,11 @@ export class Site {
 
   private constructor(readonly server: Server) {
     server.on('request', ({ url = '/' }, response) => {
-      const [type, text, scripts = ''] = this.#files.get(url) ?? ['text/html', ''];
+      const [path = ''] = url.split('?');
+      const [type, text, scripts = ''] = this.#files.get(path) ?? ['text/html', ''];
       // Not `no-store`, which would keep the page out of the back/forward cache.
       const policy = `default-src 'none'; script-src 'self' ${scripts}; connect-src ws://127.0.0.1:*`;
-      response.writeHead(200, { 'content-type': type, 'content-security-policy': policy, 'cache-control': 'no-cache' });
+      response.writeHead(path.endsWith('.js') && !text ? 404 : 200, { 'content-type': type, 'content-security-policy': policy, 'cache-control': 'no-cache' });
       response.end(text);
     });
   }
@@ -85,6 +85,13 @@ export class Site {
     const meta = `<meta name="notifier-url" content="${node}">`;
     this.#files.set(`/${name}`, ['text/html', `<!doctype html><html lang="en"><title>${name}</title>${meta}${tags.join('')}${body}`, origin]);
     return this.address(name);
+  }
+
+  /** Adds a script of the library, as it is served by whoever serves the page. */
+  async script(name: string, entry: string): Promise<void> {
+    const entryPoints = [join(ROOT, 'src', entry)];
+    const { outputFiles } = await build({ ...OPTIONS, entryPoints, define: { __VERSION__: '"1.0.0"' }, write: false });
+    this.#files.set(`/${name}`, ['text/javascript', outputFiles[0]?.text ?? '']);
   }
 
   address(name: string): string {

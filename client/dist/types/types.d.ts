@@ -125,6 +125,10 @@ export interface Config {
         reason: TokenReason;
         signal: AbortSignal;
     }) => string | null | undefined | Promise<string | null | undefined>;
+    /** `shared`: one connection for all tabs of an origin, where the browser can. One for each page where absent. */
+    tabs?: 'page' | 'shared';
+    /** The script of the worker that holds it, of the page's own origin; `/client/v1/worker.js` of the node where absent. */
+    worker?: string;
     /** The constructor where the platform has none, as in Node 20. */
     WebSocket?: WebSocketConstructor;
     /** The software's name and version, for the node's log. */

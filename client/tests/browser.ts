@@ -15,6 +15,7 @@ const ENTRIES = [
   ['', 'index.ts'],
   ['/bridge', 'bridge.ts'],
   ['/elements', 'elements/index.ts'],
+  ['/inspector', 'inspector.ts'],
   ['/lit', 'lit.ts'],
   ['/lite', 'lite.ts'],
   ['/react', 'react.ts'],

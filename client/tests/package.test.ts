@@ -10,12 +10,13 @@ import { CLOSE_CODES, ERROR_CODES, reconnects } from '../src/codes.js';
 import { DIST, REPOSITORY, ROOT } from './paths.js';
 
 /** Bytes of the module as it travels (zlib, level 9). README.md says what they are made of. */
-const MOST_BYTES = 10_112;
+const MOST_BYTES = 10_240;
 /** The same for the other entries, which come on top of it. */
 const ENTRY_BYTES: Record<string, number> = {
   'bridge.js': 1_024,
   'codes.js': 1_024,
   'elements.js': 3_072,
+  'inspector.js': 2_048,
   'lit.js': 512,
   'lite.js': 1_024,
   'optimistic.js': 1_280,
@@ -131,7 +132,7 @@ void it('an import touches nothing, wherever it happens: no global, no listener,
     await import(process.argv[1]);
     if (touched.length || Reflect.ownKeys(globalThis).length !== before) throw new Error('touched ' + touched);
   `;
-  for (const entry of ['notifier.js', 'bridge.js', 'codes.js', 'elements.js', 'lit.js', 'lite.js', 'optimistic.js', 'tabs.js', 'testing.js']) {
+  for (const entry of ['notifier.js', 'bridge.js', 'codes.js', 'elements.js', 'inspector.js', 'lit.js', 'lite.js', 'optimistic.js', 'tabs.js', 'testing.js']) {
     execFileSync(process.execPath, ['--input-type=module', '-e', script, join(DIST, entry)], { stdio: 'pipe' });
   }
 });

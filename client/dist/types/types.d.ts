@@ -198,6 +198,12 @@ export interface Inspection {
         readonly handlers: number;
         readonly labels: readonly string[];
         readonly cursor: string;
+        /** How many came, and the newest of them. */
+        readonly events: number;
+        readonly last?: NotifierEvent;
+        /** How many were told, and the newest of them. */
+        readonly gaps: number;
+        readonly gap?: Gap;
     }[];
     readonly counters: Readonly<Record<'dials' | 'events' | 'duplicates' | 'gaps', number>>;
 }

@@ -16,6 +16,7 @@ const ENTRIES = {
   lite: 'lite.ts',
   optimistic: 'optimistic.ts',
   react: 'react.ts',
+  remember: 'remember.ts',
   svelte: 'svelte.ts',
   tabs: 'tabs.ts',
   testing: 'testing/index.ts',

@@ -18,8 +18,8 @@ export interface Sink {
   gap?: ((gap: Gap) => unknown) | undefined;
   error?: ((error: NotifierError) => unknown) | undefined;
   state?: ((state: 'live' | 'stale') => unknown) | undefined;
-  /** A snapshot follows that replaces what was told before. */
-  restart?: (() => unknown) | undefined;
+  /** What follows is all that there is: a snapshot, or else the history behind the cursor of the subscriber. */
+  restart?: ((isSnapshot: boolean) => unknown) | undefined;
 }
 
 export interface Joining {
@@ -120,12 +120,14 @@ export class Consumer {
       const fetched = await this.#attempt(on.pattern, last, read.positions());
       if (!this.open || reading !== this.#reading) return;
       const { events = [], positions = [], more, gaps = [] } = fetched ?? {};
-      if (first) guarded(this.sink.restart);
+      if (first) guarded(this.sink.restart, last);
       first = false;
       for (const gap of gaps) {
         if (gap.reason === 'reset' && gap.stream) read.reset(gap.stream);
         if (this.open) guarded(this.sink.gap, { ...gapOf(gap), subject: on.pattern });
       }
+      // Who would begin with a snapshot, and has come from a cursor that does not reach, begins with one.
+      if (gaps.length && !last && this.wish.snapshot && this.open) return this.#readStored(on, [], true);
       for (const event of events) {
         if (this.open && read.raise(event.stream ?? '', event.seq ?? 0)) guarded(this.sink.event, received(event, last, !last));
       }

@@ -15,7 +15,7 @@ export function handle(
   subject: string,
   handler: (event: NotifierEvent) => unknown,
   options: SubscribeOptions = {},
-  restart?: () => void,
+  restart?: (isSnapshot: boolean) => void,
 ): Subscription {
   const { signal, onGap, onError } = options;
   let remove: (() => void) | undefined;

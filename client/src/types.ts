@@ -103,6 +103,8 @@ export interface IterateOptions extends SubscribeOptions {
 }
 
 export interface LiveOptions<T, E> extends SubscribeOptions {
+  /** The value at first, as a server has rendered it; with `after`, only what came behind that is read. */
+  initial?: T;
   /** Makes the next value out of the last one and an event; the event's data is the value where absent. */
   reduce?: (value: T | undefined, event: NotifierEvent<E>) => T;
 }

@@ -198,6 +198,28 @@ void it('bundles without the library load that of the node, once, and try again 
   await context.close();
 });
 
+void it('a page that is loaded again shows what it showed before it is connected', async () => {
+  const source = `
+    import * as library from '@notifier/client';
+    import { remember } from '@notifier/client/remember';
+    const heard = [];
+    Object.assign(globalThis, { test: { library, heard } });
+    remember({ user: 'u42' }).live('d.remembered').subscribe(({ value, state }) => heard.push(value + ' ' + state));
+  `;
+  const address = await site.page('remembered', [{ source, version: '1.0.0' }], world.url);
+  await visit(async (page) => {
+    await online(page);
+    await world.publish('d.remembered', 1, 'remembered-1');
+    await until(async () => (await heard(page)).at(-1) === '1 live', 'the first value');
+    await page.goto(site.address('elsewhere'));
+    await world.publish('d.remembered', 2, 'remembered-2');
+    await page.goto(`${address}?again`);
+    await until(async () => (await heard(page)).at(-1) === '2 live', 'the second value');
+    assert.equal((await heard(page))[0], '1 loading');
+    assert.ok((await heard(page)).every((shown) => !String(shown).includes('undefined')));
+  }, address);
+});
+
 void it('components that a framework mounts twice are one subscription', async () => {
   const address = await site.page('strict', [{ source: listening('strict'), version: '1.0.0' }], world.url);
   await visit(async (page) => {

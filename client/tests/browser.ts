@@ -19,6 +19,7 @@ const ENTRIES = [
   ['/lit', 'lit.ts'],
   ['/lite', 'lite.ts'],
   ['/react', 'react.ts'],
+  ['/remember', 'remember.ts'],
   ['/svelte', 'svelte.ts'],
   ['/testing', 'testing/index.ts'],
   ['/vue', 'vue.ts'],

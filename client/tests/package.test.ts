@@ -21,6 +21,7 @@ const ENTRY_BYTES: Record<string, number> = {
   'lite.js': 1_024,
   'optimistic.js': 1_280,
   'react.js': 640,
+  'remember.js': 1_024,
   'svelte.js': 512,
   'tabs.js': 640,
   'testing.js': 4_096,
@@ -132,7 +133,7 @@ void it('an import touches nothing, wherever it happens: no global, no listener,
     await import(process.argv[1]);
     if (touched.length || Reflect.ownKeys(globalThis).length !== before) throw new Error('touched ' + touched);
   `;
-  for (const entry of ['notifier.js', 'bridge.js', 'codes.js', 'elements.js', 'inspector.js', 'lit.js', 'lite.js', 'optimistic.js', 'tabs.js', 'testing.js']) {
+  for (const entry of ['notifier.js', 'bridge.js', 'codes.js', 'elements.js', 'inspector.js', 'lit.js', 'lite.js', 'optimistic.js', 'remember.js', 'tabs.js', 'testing.js']) {
     execFileSync(process.execPath, ['--input-type=module', '-e', script, join(DIST, entry)], { stdio: 'pipe' });
   }
 });

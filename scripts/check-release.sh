@@ -37,17 +37,28 @@ echo >>README.md
 refuses 90.1.0 'commit or stash'
 git checkout --quiet README.md
 
+# Versions of the browser library that the release keeps.
+library() { (cd client/versions && echo */); }
+first=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' client/package.json)/
+
 notes=$(scripts/notes.sh Unreleased)
 [ -n "$notes" ] || fault "CHANGELOG.md has nothing under [Unreleased]"
 release 90.1.0-rc.1 >/dev/null || fault "90.1.0-rc.1 was not released"
 [ "$(scripts/notes.sh 90.1.0-rc.1)" = "$notes" ] || fault "the notes are not what was unreleased"
 is 'what is unreleased' "$(scripts/notes.sh Unreleased)" ''
+is 'the library of the release' "$(library)" "$first"
 refuses 90.1.0 'nothing under [Unreleased]'
 sed -i 's/^## \[Unreleased\]$/&\n\n### Fixed\n\n- One thing./' CHANGELOG.md
+echo >>client/dist/notifier.js
 git commit --quiet --all --message 'docs: mend one thing'
+refuses 90.1.0 'raise the version'
+sed -i 's/^  "version": ".*",$/  "version": "90.0.0",/' client/package.json
+git commit --quiet --all --message 'client: raise the version'
 release 90.1.0 >/dev/null || fault "90.1.0 was not released"
 refuses 90.1.0-rc.2 'is older than'
 
+is 'the libraries of both releases' "$(library)" "$first 90.0.0/"
+scripts/client-versions.sh check || fault 'the libraries of the releases have changed'
 is 'the tag' "$(git describe --exact-match)" v90.1.0
 for file in Cargo.toml Cargo.lock bench/Cargo.lock fuzz/Cargo.lock; do
   is "the version of $file" "$(version "$file")" 90.1.0

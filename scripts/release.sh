@@ -18,6 +18,7 @@ newest=$(printf '%s\n%s\n' "${current/-/\~}" "${version/-/\~}" | sort -V | tail 
 [ "$newest" = "${version/-/\~}" ] || die "$version is older than $current, which Cargo.toml says"
 [ -z "$(git status --porcelain)" ] || die "commit or stash what has changed first: $(git status --porcelain | head -n1)"
 [ -n "$(scripts/notes.sh Unreleased)" ] || die "CHANGELOG.md has nothing under [Unreleased]"
+scripts/client-versions.sh check || die "the browser library cannot be released as it is"
 
 # replace FILE EXPRESSION: one sed expression that has to change the file.
 replace() {
@@ -37,6 +38,8 @@ if [ "$version" != "$current" ]; then
   done
   replace deploy/kubernetes/base/kustomization.yaml "s/^\( *newTag: \).*/\1$version/"
 fi
+scripts/client-versions.sh keep
+git add client/versions
 host=$(rustc -vV | sed -n 's/^host: //p')
 cargo metadata --quiet --locked --format-version 1 --filter-platform "$host" >/dev/null \
   || die "Cargo.lock does not fit; \`git checkout .\` undoes all"

@@ -5,6 +5,7 @@ mod admin;
 mod address;
 mod asset;
 mod client_library;
+mod client_releases;
 mod response;
 mod body;
 mod cors;

@@ -11,22 +11,30 @@ const ENTRIES = {
   codes: 'codes.ts',
   bridge: 'bridge.ts',
   elements: 'elements/index.ts',
+  inspector: 'inspector.ts',
   lit: 'lit.ts',
+  lite: 'lite.ts',
   optimistic: 'optimistic.ts',
   react: 'react.ts',
+  remember: 'remember.ts',
   svelte: 'svelte.ts',
+  tabs: 'tabs.ts',
   testing: 'testing/index.ts',
   vue: 'vue.ts',
+  worker: 'worker/index.ts',
 };
 /** Packages of the page itself. */
 const FRAMEWORKS = ['react', 'svelte', 'vue'];
 /** The other entries find the library beside them instead of bringing a copy. */
 const oneLibrary = {
   name: 'one-library',
-  setup: ({ onResolve }) =>
+  setup({ onResolve }) {
     onResolve({ filter: /\/index\.js$/ }, ({ path, importer }) =>
       join(dirname(importer), path) === join(root, 'src/index.js') ? { path: './notifier.js', external: true } : undefined,
-    ),
+    );
+    // What is loaded only where it is needed is a file of its own.
+    onResolve({ filter: /^\.\/\w+\.js$/ }, ({ path, kind }) => (kind === 'dynamic-import' ? { path, external: true } : undefined));
+  },
 };
 
 const root = new URL('..', import.meta.url).pathname;

@@ -4,28 +4,27 @@
 const SHARE = 0.9;
 
 export class Budget {
-  #left: number;
+  #rate = 0;
+  #burst = 0;
+  #left = 0;
   #filled = Date.now();
 
-  constructor(
-    private rate: number,
-    private burst: number,
-  ) {
-    this.#left = burst * SHARE;
+  constructor(rate: number, burst: number) {
+    this.change(rate, burst);
   }
 
   /** Takes over what the node tells; what was spent before counts. */
   change(rate: number, burst: number): void {
-    this.#left += (burst - this.burst) * SHARE;
-    this.rate = rate;
-    this.burst = burst;
+    this.#left += (burst - this.#burst) * SHARE;
+    this.#rate = rate;
+    this.#burst = burst;
   }
 
   /** Whether `cost` may be spent now. More than a full bucket may when it is full, as nothing else would help. */
   has(cost: number): boolean {
     const now = Date.now();
-    const full = this.burst * SHARE;
-    this.#left = Math.min(full, this.#left + (Math.max(0, now - this.#filled) / 1000) * this.rate * SHARE);
+    const full = this.#burst * SHARE;
+    this.#left = Math.min(full, this.#left + (Math.max(0, now - this.#filled) / 1000) * this.#rate * SHARE);
     this.#filled = now;
     return this.#left >= Math.min(cost, full);
   }

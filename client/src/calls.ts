@@ -1,7 +1,7 @@
 // Questions to the node that have one answer each: publish, request, fetch. They wait for a connection, and those that may
 // be repeated outlive it.
 import type { Connection } from './connection.js';
-import { failure, refusal } from './error.js';
+import { failure, late, refusal } from './error.js';
 import type { ClientBody, ServerFrame } from './frames.js';
 
 export interface CallOptions {
@@ -58,10 +58,7 @@ export class Calls {
       };
       const aborted = (): void => call.fail(signal?.reason);
       signal?.addEventListener('abort', aborted);
-      if (timeout !== undefined) {
-        const late = (): void => call.fail(failure('timeout', `no answer within ${timeout} ms`, { retryable: true }));
-        timer = setTimeout(late, timeout);
-      }
+      if (timeout) timer = setTimeout(() => call.fail(late('answer', timeout)), timeout);
       this.#waiting.add(call);
       this.#flush();
     });
@@ -93,7 +90,7 @@ export class Calls {
     for (const call of [...this.#waiting]) {
       if (call.connection !== connection) continue;
       call.connection = undefined;
-      if (!call.repeatable) call.fail(failure('connection_lost', 'the connection was lost before the answer'));
+      if (!call.repeatable) call.fail(failure('connection_lost', 'the connection was lost'));
     }
     this.#flush();
   }
@@ -108,7 +105,7 @@ export class Calls {
       if (call.connection || (call.isRequest && room-- <= 0)) continue;
       call.id = connection.sendText(call.text, () => this.#waiting.has(call));
       if (call.id) call.connection = connection;
-      else call.fail(failure('too_large', 'the event is larger than one message may be'));
+      else call.fail(failure('too_large', 'larger than a message may be'));
     }
   }
 }

@@ -10,14 +10,16 @@ const BUFFERED = 10_000;
 /** Milliseconds until a read that failed, or that the stream was not up to, is made again. */
 const AGAIN_MS = 1_000;
 
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
 /** What an application hears. Plain functions, so that copies of other versions can hand them over. */
 export interface Sink {
   event(event: NotifierEvent): unknown;
   gap?: ((gap: Gap) => unknown) | undefined;
   error?: ((error: NotifierError) => unknown) | undefined;
   state?: ((state: 'live' | 'stale') => unknown) | undefined;
-  /** A snapshot follows that replaces what was told before. */
-  restart?: (() => unknown) | undefined;
+  /** What follows is all that there is: a snapshot, or else the history behind the cursor of the subscriber. */
+  restart?: ((isSnapshot: boolean) => unknown) | undefined;
 }
 
 export interface Joining {
@@ -118,12 +120,14 @@ export class Consumer {
       const fetched = await this.#attempt(on.pattern, last, read.positions());
       if (!this.open || reading !== this.#reading) return;
       const { events = [], positions = [], more, gaps = [] } = fetched ?? {};
-      if (first) guarded(this.sink.restart);
+      if (first) guarded(this.sink.restart, last);
       first = false;
       for (const gap of gaps) {
         if (gap.reason === 'reset' && gap.stream) read.reset(gap.stream);
         if (this.open) guarded(this.sink.gap, { ...gapOf(gap), subject: on.pattern });
       }
+      // Who would begin with a snapshot, and has come from a cursor that does not reach, begins with one.
+      if (gaps.length && !last && this.wish.snapshot && this.open) return this.#readStored(on, [], true);
       for (const event of events) {
         if (this.open && read.raise(event.stream ?? '', event.seq ?? 0)) guarded(this.sink.event, received(event, last, !last));
       }
@@ -135,7 +139,7 @@ export class Consumer {
       } else if (!more && !behind) {
         break;
       } else if (!more) {
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+        await pause(AGAIN_MS);
       }
     }
     this.#reading = undefined;
@@ -153,7 +157,7 @@ export class Consumer {
         if (!this.open || failed.code === 'not_stored') return undefined;
         this.error(failed);
         if (!failed.retryable) return undefined;
-        await new Promise((resolve) => setTimeout(resolve, failed.retryAfterMs ?? AGAIN_MS));
+        await pause(failed.retryAfterMs ?? AGAIN_MS);
       }
     }
     return undefined;

@@ -1,10 +1,11 @@
 // How far a subscription has come in each stream it reaches: pure bookkeeping, by the rules of docs/protocol.md,
 // "Positions and resuming".
-import { failure } from './error.js';
+import { unreadable } from './error.js';
 import type { Position } from './types.js';
 
 /** A text of this form is what `cursor()` gives: `v1.STREAM~EPOCH~SEQ.STREAM~EPOCH~SEQ`. It fits a URL and an attribute. */
 const PREFIX = 'v1';
+const ENTRY = /^([^~]+)~([^~]+)~(\d{1,16})$/;
 
 export class Cursor {
   // An epoch of '' is not known yet: sequences of a first replay come before their epoch.
@@ -72,13 +73,13 @@ export class Cursor {
       if (prefix !== PREFIX) throw prefix;
       return new Cursor(
         parts.map((part) => {
-          const [stream, epoch, seq] = part.split('~').map(decodeURIComponent);
-          if (!stream || !epoch || !seq || !Number.isSafeInteger(Number(seq)) || Number(seq) < 0) throw part;
-          return { stream, epoch, seq: Number(seq) };
+          const [, stream, epoch, seq] = ENTRY.exec(part) ?? [];
+          if (!stream || !epoch) throw part;
+          return { stream: decodeURIComponent(stream), epoch: decodeURIComponent(epoch), seq: Number(seq) };
         }),
       );
     } catch {
-      throw failure('bad_request', '`after` takes a text that `cursor()` or `fetch()` has given');
+      throw unreadable('after', 'cursor');
     }
   }
 }

@@ -8,7 +8,7 @@ import type { ServerFrame } from './frames.js';
 import { isOffline, type PageOwner, watchPage } from './page.js';
 import { Value } from './store.js';
 import { Tokens } from './token.js';
-import { webSocket } from './transport.js';
+import { type Dial, webSocket } from './transport.js';
 import type { Config, Status, StatusInfo, TokenReason } from './types.js';
 import { urlOf } from './url.js';
 import { VERSION } from './version.js';
@@ -64,11 +64,11 @@ export class Engine implements ConnectionOwner, PageOwner {
   configure(config: Config): void {
     const before = this.#config;
     if (before.token && config.token && before.token !== config.token) {
-      console.warn('notifier: a second `token` is ignored; one part of the page configures the connection');
+      console.warn('notifier: a second `token` is ignored');
       config = { ...config, token: before.token };
     }
     this.#config = { ...before, ...config };
-    const same = (['url', 'token', 'WebSocket'] as const).every((key) => before[key] === this.#config[key]);
+    const same = (['url', 'token', 'tabs', 'worker', 'WebSocket'] as const).every((key) => before[key] === this.#config[key]);
     if (same && this.#halted !== 'stopped') return;
     if (this.#halted === 'stopped') this.#halted = undefined;
     this.#refused = false;
@@ -79,8 +79,12 @@ export class Engine implements ConnectionOwner, PageOwner {
 
   /** Connects if somebody wants it and nothing is under way. */
   start(): void {
-    if (this.current || this.#dialling || this.#timer !== undefined || this.#halted || !this.#owner.wanted()) return;
-    void this.#dial('connect');
+    if (this.#timer === undefined && this.#isMissing) void this.#dial('connect');
+  }
+
+  /** Whether a connection is wanted, may be made, and is not under way. */
+  get #isMissing(): boolean {
+    return !this.current && !this.#dialling && !this.#halted && this.#owner.wanted();
   }
 
   /** Ends for good. */
@@ -94,7 +98,7 @@ export class Engine implements ConnectionOwner, PageOwner {
   woke(crowd: boolean): void {
     if (this.#halted === 'asleep') this.#halted = undefined;
     this.current?.probe();
-    if (this.current || this.#dialling || this.#halted || !this.#owner.wanted()) return;
+    if (!this.#isMissing) return;
     const spread = crowd ? Math.random() * CROWD_MS : 0;
     this.#schedule('connect', Math.max(this.#notBefore - Date.now(), this.#dialledAt + APART_MS - Date.now(), 0) + spread);
   }
@@ -112,7 +116,7 @@ export class Engine implements ConnectionOwner, PageOwner {
 
   opened(connection: Connection): void {
     const { client = { name: 'notifier-client', version: VERSION } } = this.#config;
-    connection.send({ connect: { ...(this.#token && { token: this.#token }), client } });
+    connection.send({ connect: { token: this.#token || undefined, client } });
     this.#owner.opened(connection);
   }
 
@@ -136,8 +140,7 @@ export class Engine implements ConnectionOwner, PageOwner {
       this.current = undefined;
       this.#backoff.lost();
       // Attempts to move elsewhere had time while it stood; now there is none to lose.
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
+      this.#unschedule();
     }
     const left = connection === this.#leaving;
     if (left) this.#leaving = undefined;
@@ -182,17 +185,25 @@ export class Engine implements ConnectionOwner, PageOwner {
         this.#show('idle');
         return;
       }
+      const dial = await this.#way(webSocket(Constructor));
       const token = await this.#tokens.get(this.#config.token, why);
       if (round !== this.#round) return;
       this.#token = token;
       this.dials++;
-      this.#dialling = new Connection(webSocket(Constructor), url, round, this);
+      this.#dialling = new Connection(dial, url, round, this);
     } catch (error) {
       if (round !== this.#round) return;
       this.#dialling = undefined;
       const status = this.#retry('connect', 0);
       if (!this.current) this.#show(status, { reason: error instanceof Error ? error.message : String(error) });
     }
+  }
+
+  /** How to dial: past all other tabs, or with them. */
+  async #way(alone: Dial): Promise<Dial> {
+    const { tabs, worker } = this.#config;
+    if (tabs !== 'shared') return alone;
+    return import('./tabs.js').then(({ sharedTabs }) => sharedTabs(alone, worker), () => alone);
   }
 
   #welcomed(connection: Connection): void {
@@ -221,12 +232,17 @@ export class Engine implements ConnectionOwner, PageOwner {
   }
 
   #schedule(why: TokenReason, wait: number): void {
-    clearTimeout(this.#timer);
+    this.#unschedule();
     this.#retryAt = Date.now() + wait;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       if (!this.#dialling) void this.#dial(why);
     }, wait);
+  }
+
+  #unschedule(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   /** A refresh belongs to one connection: a token that comes after its end is not sent on another one. */
@@ -249,8 +265,7 @@ export class Engine implements ConnectionOwner, PageOwner {
 
   #drop(): void {
     this.#round++;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#unschedule();
     const all = [this.#dialling, this.current, this.#leaving];
     this.#dialling = this.current = this.#leaving = undefined;
     for (const connection of all) {
@@ -262,16 +277,10 @@ export class Engine implements ConnectionOwner, PageOwner {
 
   #show(status: Status, info: Partial<StatusInfo> = {}): void {
     const { node, user } = this.current?.welcome ?? {};
-    const retryAt = status === 'waiting' || status === 'offline' ? this.#retryAt : 0;
-    const next: StatusInfo = {
-      status,
-      attempt: this.#backoff.attempt,
-      ...(retryAt && { retryAt }),
-      ...(node && { node }),
-      ...(user && { user }),
-      ...info,
-    };
-    const before = this.status.getSnapshot();
-    if (JSON.stringify(before) !== JSON.stringify(next)) this.status.set(next);
+    const retryAt = status === 'waiting' || status === 'offline' ? this.#retryAt : undefined;
+    const { attempt } = this.#backoff;
+    // As JSON what is undefined is absent.
+    const next = JSON.stringify({ status, attempt, retryAt, node, user, ...info });
+    if (next !== JSON.stringify(this.status.getSnapshot())) this.status.set(JSON.parse(next) as StatusInfo);
   }
 }

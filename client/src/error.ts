@@ -6,6 +6,14 @@ import type { NotifierError } from './types.js';
 export const failure = (code: string, message: string, more?: Partial<NotifierError>): NotifierError =>
   Object.assign(new Error(message), { name: 'NotifierError', code, retryable: false }, more);
 
+/** Something did not come within its time. It may the next time. */
+export const late = (what: string, ms: number): NotifierError =>
+  failure('timeout', `no ${what} within ${ms} ms`, { retryable: true });
+
+/** A value of the application that no node can read. */
+export const unreadable = (name: string, kind: string): NotifierError =>
+  failure('bad_request', `\`${name}\` is no ${kind}`);
+
 /** A node's refusal as an error. */
 export const refusal = ({ message, ...fields }: WireError): NotifierError => failure(fields.code, message, fields);
 

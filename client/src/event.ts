@@ -1,17 +1,13 @@
 // Events between the wire and the application, both ways. A value that a node cannot read would end the connection of
 // every component on the page, so each field is checked here and refused to the one who hands it over.
-import { failure } from './error.js';
+import { unreadable } from './error.js';
 import type { WireEvent, WireGap } from './frames.js';
 import { isText } from './subject.js';
 import type { Gap, NotifierEvent, PublishOptions } from './types.js';
 
-const decoded = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+export const decoded = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 
-function encoded(bytes: Uint8Array): string {
-  let binary = '';
-  for (const byte of bytes) binary += String.fromCharCode(byte);
-  return btoa(binary);
-}
+export const encoded = (bytes: Uint8Array): string => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
 
 /** Makes the event out of the parsed frame itself, which is nobody else's: a copy would double what an event costs. */
 export function received(wire: WireEvent, snapshot = false, replayed = false): NotifierEvent {
@@ -45,14 +41,13 @@ export function sent(data: unknown, options: PublishOptions): Partial<WireEvent>
   const { id, type, source, contentType, time, headers } = options;
   const texts = Object.entries({ id, type, source, contentType, ...headers });
   const odd = texts.find(([name, value]) => !isText(name) || (value !== undefined && !isText(value)));
-  if (odd) throw failure('bad_request', `\`${odd[0]}\` is no text`);
-  if (time !== undefined && !(Number.isSafeInteger(time) && time >= 0)) {
-    throw failure('bad_request', '`time` takes whole milliseconds since the Unix epoch');
-  }
+  if (odd) throw unreadable(odd[0], 'text');
+  // Milliseconds since the Unix epoch.
+  if (time !== undefined && !(Number.isSafeInteger(time) && time >= 0)) throw unreadable('time', 'time');
   const event: Partial<WireEvent> = {};
   if (data instanceof Uint8Array) event.dataBase64 = encoded(data);
   // What JSON has no word for (a function, a symbol) is refused; `undefined` is the empty payload.
-  else if (data !== undefined && JSON.stringify(data) === undefined) throw failure('bad_request', 'the data is no JSON');
+  else if (data !== undefined && JSON.stringify(data) === undefined) throw unreadable('data', 'JSON');
   else event.data = data;
   return Object.assign(event, { id, type, source, contentType, time }, headers && { headers: { ...headers } });
 }

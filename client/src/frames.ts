@@ -25,12 +25,12 @@ export interface WireGap {
 
 /** What a client sends in one frame, without the `id`. */
 export type ClientBody =
-  | { connect: { token?: string; client: { name: string; version: string } } }
-  | { subscribe: { subject: string; after?: Position[] } }
+  | { connect: { token?: string | undefined; client: { name: string; version: string } } }
+  | { subscribe: { subject: string; after?: Position[] | undefined } }
   | { unsubscribe: { subject: string } }
   | { publish: { subject: string; event: Partial<WireEvent> } }
   | { request: { subject: string; event: Partial<WireEvent>; timeoutMs: number } }
-  | { fetch: { subject: string; after?: Position[]; last?: boolean; limit?: number } }
+  | { fetch: { subject: string; after?: Position[] | undefined; last?: boolean; limit?: number | undefined } }
   | { refresh: { token: string } }
   // Not served by every node. One that does not know it answers `unsupported`, which shows just as well that it is there.
   | { ping: Record<string, never> };

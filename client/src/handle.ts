@@ -15,7 +15,7 @@ export function handle(
   subject: string,
   handler: (event: NotifierEvent) => unknown,
   options: SubscribeOptions = {},
-  restart?: () => void,
+  restart?: (isSnapshot: boolean) => void,
 ): Subscription {
   const { signal, onGap, onError } = options;
   let remove: (() => void) | undefined;
@@ -29,7 +29,7 @@ export function handle(
     remove?.();
     remove = undefined;
     signal?.removeEventListener('abort', unsubscribe);
-    settle?.refused(signal?.aborted ? signal.reason : failure('closed', `unsubscribed from ${subject}`));
+    settle?.refused(signal?.aborted ? signal.reason : failure('closed', 'unsubscribed'));
   };
   if (ended) unsubscribe();
   signal?.addEventListener('abort', unsubscribe);

@@ -35,6 +35,8 @@ const LONGEST_MS = 2 ** 31 - 1;
 const whole = (value: unknown, fallback: number): number =>
   Math.min(LONGEST_MS, Math.max(1, Math.ceil(Number(value ?? fallback) || fallback)));
 
+const parsed = (after: string | undefined): Cursor | undefined => (after === undefined ? undefined : Cursor.parse(after));
+
 /** What a kernel offers to facades: plain data and functions, known by name and never by class. */
 export interface Kernel {
   readonly version: string;
@@ -50,7 +52,8 @@ export interface Kernel {
   close(): void;
 }
 
-export function createKernel(): Kernel {
+/** `wanted` keeps it connected where nobody has subscribed. */
+export function createKernel(wanted = false): Kernel {
   const calls = new Calls();
   const subscriptions = new Subscriptions(async (subject, last, after, signal) => {
     const { fetched } = await calls.call({ fetch: { subject, last, after } }, { signal, repeatable: true });
@@ -68,7 +71,7 @@ export function createKernel(): Kernel {
       subscriptions.lost(connection);
     },
     settled: (next, old) => subscriptions.settled(next) && !calls.waitOn(old),
-    wanted: () => subscriptions.size > 0 || calls.size > 0,
+    wanted: () => wanted || subscriptions.size > 0 || calls.size > 0,
   };
   const engine = new Engine(owner);
 
@@ -76,7 +79,7 @@ export function createKernel(): Kernel {
   const ended = (): NotifierError | undefined => {
     const { status, reason } = engine.status.getSnapshot();
     if (status !== 'closed' && status !== 'unauthorized') return undefined;
-    return failure(status, reason || 'the connection has ended for good');
+    return failure(status, reason || 'the connection has ended');
   };
   engine.status.subscribe(() => {
     const error = ended();
@@ -100,8 +103,7 @@ export function createKernel(): Kernel {
     subscribe(subject, sink, { snapshot, after, label }) {
       try {
         checkSubject(subject);
-        const wish = { snapshot, label, after: after === undefined ? undefined : Cursor.parse(after) };
-        const remove = subscriptions.add(subject, sink, wish);
+        const remove = subscriptions.add(subject, sink, { snapshot, label, after: parsed(after) });
         engine.start();
         return remove;
       } catch (error) {
@@ -133,8 +135,8 @@ export function createKernel(): Kernel {
       const body = {
         subject,
         last: !!last,
-        ...(after !== undefined && { after: Cursor.parse(after).positions() }),
-        ...(limit && { limit: whole(limit, 0) }),
+        after: parsed(after)?.positions(),
+        limit: limit ? whole(limit, 0) : undefined,
       };
       const options = { signal, timeout: whole(timeout, FETCH_MS), repeatable: true };
       const { fetched = {} } = await call({ fetch: body }, options);

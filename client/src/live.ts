@@ -19,8 +19,8 @@ export interface MakeLive {
 
 export const liveMaker = (use: UseKernel): MakeLive =>
   ((subject: string, options: LiveOptions<unknown, unknown> = {}) => {
-    const { reduce = (_: unknown, event: NotifierEvent) => event.data, onError, signal } = options;
-    const store = new Value<LiveState<unknown>>({ value: undefined, state: 'loading' });
+    const { reduce = (_: unknown, event: NotifierEvent) => event.data, initial, onError, signal } = options;
+    const store = new Value<LiveState<unknown>>({ value: initial, state: 'loading' });
     let subscription: Subscription | undefined;
     let unwatch: (() => void) | undefined;
     let next = store.getSnapshot();
@@ -50,7 +50,7 @@ export const liveMaker = (use: UseKernel): MakeLive =>
             onError?.(error);
           },
         },
-        () => change({ value: undefined }),
+        (isSnapshot) => change({ value: isSnapshot ? undefined : initial }),
       );
       const { ready } = subscription;
       let isReady = false;

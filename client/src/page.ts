@@ -13,19 +13,17 @@ export interface PageOwner {
 /** Watches until the returned function is called. */
 export function watchPage(owner: PageOwner): () => void {
   const { document } = globalThis;
-  if (typeof addEventListener !== 'function') return () => {};
-  const listeners: [EventTarget | undefined, string, (event: Event) => void][] = [
-    [globalThis, 'online', () => owner.woke(true)],
-    [globalThis, 'offline', () => owner.doubted()],
-    [globalThis, 'pageshow', () => owner.woke(false)],
-    [globalThis, 'pagehide', (event) => (event as PageTransitionEvent).persisted && owner.slept()],
-    [document, 'resume', () => owner.woke(false)],
-    [document, 'visibilitychange', () => document.visibilityState === 'visible' && owner.woke(false)],
-  ];
-  for (const [target, name, listener] of listeners) target?.addEventListener(name, listener);
-  return () => {
-    for (const [target, name, listener] of listeners) target?.removeEventListener(name, listener);
-  };
+  const end = new AbortController();
+  const on = (target: EventTarget | undefined, name: string, listener: (event: Event) => void): void =>
+    target?.addEventListener?.(name, listener, { signal: end.signal });
+  const woke = (): void => owner.woke(false);
+  on(globalThis, 'online', () => owner.woke(true));
+  on(globalThis, 'offline', () => owner.doubted());
+  on(globalThis, 'pageshow', woke);
+  on(globalThis, 'pagehide', (event) => (event as PageTransitionEvent).persisted && owner.slept());
+  on(document, 'resume', woke);
+  on(document, 'visibilitychange', () => document.visibilityState === 'visible' && woke());
+  return () => end.abort();
 }
 
 /** What the browser thinks of the network; it is often wrong, so it only names a state. */

@@ -4,7 +4,6 @@ import { live, status, subscribe } from './index.js';
 import type { DataOf, LiveOptions, LiveState, NotifierEvent, StatusInfo, SubscribeOptions } from './types.js';
 
 /** What a page is rendered with on a server, and in the first pass of hydration. */
-const LOADING: LiveState<never> = { value: undefined, state: 'loading' };
 const IDLE: StatusInfo = { status: 'idle', attempt: 0 };
 
 /** The last value that was rendered, for functions that run between two renderings. */
@@ -43,11 +42,13 @@ export function useLive<S extends string, T = DataOf<S>, E = DataOf<S>>(
   const { reduce } = options;
   const latest = useLatest(reduce);
   const reduces = !!reduce;
+  // What a page is rendered with on a server, and in the first pass of hydration.
+  const first = useRef<LiveState<T>>({ value: options.initial, state: 'loading' }).current;
   const store = useMemo(() => {
     const fold = (value: T | undefined, event: NotifierEvent<E>): T => latest.current?.(value, event) as T;
-    return live<S, T, E>(subject, reduces ? { ...settled, reduce: fold } : settled);
-  }, [subject, settled, reduces, latest]);
-  return useSyncExternalStore(store.subscribe, store.getSnapshot, () => LOADING);
+    return live<S, T, E>(subject, { ...settled, initial: first.value as T, ...(reduces && { reduce: fold }) });
+  }, [subject, settled, reduces, latest, first]);
+  return useSyncExternalStore(store.subscribe, store.getSnapshot, () => first);
 }
 
 /** Calls the handler of the last rendering with each event while the component is mounted. */

@@ -4,23 +4,30 @@ import { createKernel, type Kernel } from './kernel.js';
 import { VERSION } from './version.js';
 
 /** The major version of the contract between copies stands in the name: another major has a page of its own. */
-const KEY = Symbol.for('notifier.client.v1');
+const KEY = /* @__PURE__ */ Symbol.for('notifier.client.v1');
 
 export interface Shared {
   readonly copies: { version: string; create: () => Kernel }[];
   kernel?: Kernel;
   /** What copies asked for before there was a kernel, in order. */
   waiting: ((kernel: Kernel) => void)[];
+  /** The address of the node, where a copy without a kernel was told it: it loads the library from there. */
+  url?: string;
+  /** The library of the node, once it was asked for. */
+  library?: Promise<Library> | undefined;
 }
 
-const numbers = (version: string): number[] => version.split(/[.-]/).map((part) => Number(part) || 0);
+export type Library = typeof import('./index.js');
+
+/** The page's meeting place, which no import makes. */
+export const meeting = (): Shared => ((globalThis as { [KEY]?: Shared })[KEY] ??= { copies: [], waiting: [] });
+
+/** A version without what comes behind its three numbers. */
+const numbers = (version: string): string => version.replace(/-.*/, '');
 
 /** Whether version `a` is newer than `b`. */
-export function isNewer(a: string, b: string): boolean {
-  const [x, y] = [numbers(a), numbers(b)];
-  const at = [0, 1, 2].find((i) => x[i] !== y[i]) ?? 0;
-  return (x[at] ?? 0) > (y[at] ?? 0);
-}
+export const isNewer = (a: string, b: string): boolean =>
+  numbers(a).localeCompare(numbers(b), 'en', { numeric: true }) > 0;
 
 function elect(shared: Shared): void {
   if (shared.kernel) return;
@@ -31,7 +38,13 @@ function elect(shared: Shared): void {
   for (const run of waiting) run(kernel);
 }
 
-/** Whether scripts of the page, each a task of its own, may still be on their way. */
+/** Runs once all scripts of the page, each a task of its own, have said what they want. */
+export function whenParsed(run: () => void): void {
+  if (isParsing()) globalThis.addEventListener('DOMContentLoaded', run, { once: true });
+  else run();
+}
+
+/** Whether scripts may still be on their way. */
 function isParsing(): boolean {
   const state = globalThis.document?.readyState;
   if (state !== 'interactive') return state === 'loading';
@@ -45,15 +58,10 @@ let joined: Shared | undefined;
 /** The page's meeting place; this copy shows itself there when it is first used, so that an import has no effect. */
 export function shared(): Shared {
   if (joined) return joined;
-  const page = globalThis as { [KEY]?: Shared };
-  const { copies } = (joined = page[KEY] ??= { copies: [], waiting: [] });
-  copies.push({ version: VERSION, create: createKernel });
-  if (!joined.kernel && copies.length === 1) {
-    const first = joined;
-    if (isParsing()) globalThis.addEventListener('DOMContentLoaded', () => elect(first), { once: true });
-    else elect(first);
-  }
-  return joined;
+  const page = (joined = meeting());
+  page.copies.push({ version: VERSION, create: createKernel });
+  if (!page.kernel && page.copies.length === 1) whenParsed(() => elect(page));
+  return page;
 }
 
 /** Runs with the kernel: now, or as soon as there is one. */

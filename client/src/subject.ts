@@ -11,7 +11,7 @@ export const isText = (value: unknown): value is string => typeof value === 'str
 /** Throws where it could never be a subject or pattern. */
 export function checkSubject(subject: unknown): asserts subject is string {
   if (!isText(subject) || !subject || new TextEncoder().encode(subject).length > SUBJECT_BYTES) {
-    throw failure('bad_subject', `a subject is a text of 1 to ${SUBJECT_BYTES} bytes`);
+    throw failure('bad_subject', `a subject has 1 to ${SUBJECT_BYTES} bytes`);
   }
 }
 

@@ -8,7 +8,7 @@ import { gapOf, received } from './event.js';
 import type { ServerFrame, WireError, WireEvent } from './frames.js';
 import { covers } from './subject.js';
 import { Trie } from './trie.js';
-import type { Inspection } from './types.js';
+import type { Gap, Inspection, NotifierEvent } from './types.js';
 
 /** A component that is mounted again at once, or replaced by a sibling, finds its subscription still there. */
 const RELEASE_MS = 250;
@@ -28,6 +28,11 @@ class Subscription {
   /** Replaced, never changed: handlers come and go while a list of them is run through. */
   consumers: readonly Consumer[] = [];
   delivery: string | undefined;
+  /** For `inspect()`. */
+  events = 0;
+  last: NotifierEvent | undefined;
+  gaps = 0;
+  gap: Gap | undefined;
   begun = false;
   releasable = false;
   timer: ReturnType<typeof setTimeout> | undefined;
@@ -118,9 +123,11 @@ export class Subscriptions {
       const subscription = this.#table.get(gap.subject);
       if (!subscription?.slots.has(connection)) return;
       this.counters.gaps++;
+      subscription.gaps++;
+      const told = (subscription.gap = gapOf(gap));
       if (gap.reason === 'reset' && gap.stream) subscription.cursor.reset(gap.stream);
       else if (gap.stream && gap.toSeq) subscription.cursor.raise(gap.stream, gap.toSeq);
-      for (const consumer of subscription.consumers) consumer.gap(gapOf(gap), subscription);
+      for (const consumer of subscription.consumers) consumer.gap(told, subscription);
     } else if (ping?.positions) {
       for (const { slots, cursor } of this.#table.values()) {
         if (slots.get(connection)?.state === 'live') ping.positions.forEach((position) => cursor.checkpoint(position));
@@ -147,13 +154,17 @@ export class Subscriptions {
   }
 
   inspect(): Inspection['subscriptions'] {
-    return [...this.#table.values()].map(({ pattern, state, delivery, consumers, cursor }) => ({
+    return [...this.#table.values()].map(({ pattern, state, delivery, consumers, cursor, events, last, gaps, gap }) => ({
       subject: pattern,
       state,
       ...(delivery && { delivery }),
       handlers: consumers.length,
       labels: [...new Set(consumers.flatMap(({ wish }) => wish.label ?? []))],
       cursor: cursor.toString(),
+      events,
+      gaps,
+      ...(last && { last }),
+      ...(gap && { gap }),
     }));
   }
 
@@ -190,8 +201,9 @@ export class Subscriptions {
     const { pattern, slots, cursor } = subscription;
     if (slots.has(connection) || this.#connections.get(connection)?.has(pattern)) return;
     const after = cursor.positions();
-    const id = connection.send({ subscribe: { subject: pattern, ...(after.length && { after }) } });
-    slots.set(connection, { state: 'pending', id, resumes: after.length > 0 });
+    const resumes = after.length > 0;
+    const id = connection.send({ subscribe: { subject: pattern, after: resumes ? after : undefined } });
+    slots.set(connection, { state: 'pending', id, resumes });
     subscription.begun = true;
   }
 
@@ -232,9 +244,11 @@ export class Subscriptions {
     }
   }
 
-  #tell({ consumers }: Subscription, event: ReturnType<typeof received>): void {
+  #tell(subscription: Subscription, event: NotifierEvent): void {
     this.counters.events++;
-    for (const consumer of consumers) consumer.take(event);
+    subscription.events++;
+    subscription.last = event;
+    for (const consumer of subscription.consumers) consumer.take(event);
   }
 
   #subscribed(connection: Connection, { subscribed, replyTo }: ServerFrame): void {
@@ -262,7 +276,7 @@ export class Subscriptions {
       given.delete(pattern);
       if (subscription?.consumers.length) this.#subscribe(subscription, connection);
     } else if (subscription?.slots.has(connection)) {
-      this.#refuse(subscription, connection, failure('forbidden', `the token does not grant ${pattern} any more`));
+      this.#refuse(subscription, connection, failure('forbidden', `no grant for ${pattern} any more`));
     }
   }
 

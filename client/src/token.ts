@@ -1,5 +1,5 @@
 // The page's access token: asked from the application, once at a time, whoever needs it.
-import { failure } from './error.js';
+import { late } from './error.js';
 import type { Config, TokenReason } from './types.js';
 
 /** Milliseconds for the application to bring a token; after that the attempt counts as failed and is made again. */
@@ -18,14 +18,14 @@ export class Tokens {
     if (!ask) return undefined;
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
+    const never = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         abort.abort();
-        reject(failure('timeout', 'the application brought no token in time', { retryable: true }));
+        reject(late('token of the application', TOKEN_MS));
       }, TOKEN_MS);
     });
     try {
-      const token = await Promise.race([ask({ reason, signal: abort.signal }), late]);
+      const token = await Promise.race([ask({ reason, signal: abort.signal }), never]);
       return token ?? undefined;
     } finally {
       clearTimeout(timer);

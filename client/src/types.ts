@@ -103,6 +103,8 @@ export interface IterateOptions extends SubscribeOptions {
 }
 
 export interface LiveOptions<T, E> extends SubscribeOptions {
+  /** The value at first, as a server has rendered it; with `after`, only what came behind that is read. */
+  initial?: T;
   /** Makes the next value out of the last one and an event; the event's data is the value where absent. */
   reduce?: (value: T | undefined, event: NotifierEvent<E>) => T;
 }
@@ -163,6 +165,10 @@ export interface Config {
   url?: string;
   /** Asked before each connection and each refresh, never twice at the same time. */
   token?: (context: { reason: TokenReason; signal: AbortSignal }) => string | null | undefined | Promise<string | null | undefined>;
+  /** `shared`: one connection for all tabs of an origin, where the browser can. One for each page where absent. */
+  tabs?: 'page' | 'shared';
+  /** The script of the worker that holds it, of the page's own origin; `/client/v1/worker.js` of the node where absent. */
+  worker?: string;
   /** The constructor where the platform has none, as in Node 20. */
   WebSocket?: WebSocketConstructor;
   /** The software's name and version, for the node's log. */
@@ -237,6 +243,12 @@ export interface Inspection {
     readonly handlers: number;
     readonly labels: readonly string[];
     readonly cursor: string;
+    /** How many came, and the newest of them. */
+    readonly events: number;
+    readonly last?: NotifierEvent;
+    /** How many were told, and the newest of them. */
+    readonly gaps: number;
+    readonly gap?: Gap;
   }[];
   readonly counters: Readonly<Record<'dials' | 'events' | 'duplicates' | 'gaps', number>>;
 }

@@ -21,7 +21,7 @@ export function useLive<S extends string, T = DataOf<S>, E = DataOf<S>>(
   subject: MaybeRefOrGetter<S>,
   options: LiveOptions<T, E> = {},
 ): Readonly<ShallowRef<LiveState<T>>> {
-  const state = shallowRef<LiveState<T>>({ value: undefined, state: 'loading' });
+  const state = shallowRef<LiveState<T>>({ value: options.initial, state: 'loading' });
   follow(subject, (now) => live<S, T, E>(now, options).subscribe((value) => void (state.value = value)));
   return state;
 }

@@ -1,4 +1,4 @@
-// What a client meets at the fake node is what it meets at a real one: each test runs at both.
+// A client meets the same at the fake node, at a real one, and at a real one that it shares with other tabs.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type Client, createClient } from '../src/client.js';
@@ -6,6 +6,7 @@ import { createFakeNode, type FakeNode } from '../src/testing/node.js';
 import type { NotifierEvent } from '../src/types.js';
 import { World } from './real.js';
 import { pause, until } from './wait.js';
+import { SHARED, startWorkers } from './worker.js';
 import { SOCKET } from './world.js';
 
 interface Place {
@@ -15,12 +16,14 @@ interface Place {
 }
 
 let world: World;
+let tabs: World;
 let node: FakeNode;
 before(async () => {
+  startWorkers();
   node = createFakeNode({ streams: { DURABLE: { subjects: ['d.>'] }, LATEST: { subjects: ['p.>'], delivery: 'latest' } } });
-  world = await World.start(1);
+  [world, tabs] = await Promise.all([World.start(1), World.start(1)]);
 });
-after(async () => world?.stop());
+after(() => Promise.all([world?.stop(), tabs?.stop()]));
 
 const PLACES: Record<string, Place> = {
   fake: {
@@ -32,6 +35,11 @@ const PLACES: Record<string, Place> = {
     client: () => createClient({ url: world.url, WebSocket: SOCKET }),
     publish: (subject, data, id) => world.publish(subject, data, id),
     cut: () => world.sockets.forEach((socket) => socket.destroy()),
+  },
+  shared: {
+    client: () => createClient({ url: tabs.url, ...SHARED }),
+    publish: (subject, data, id) => tabs.publish(subject, data, id),
+    cut: () => tabs.sockets.forEach((socket) => socket.destroy()),
   },
 };
 

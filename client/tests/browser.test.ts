@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
+import type * as library from '../src/index.js';
 import { launch, Site, visit as visitIn } from './browser.js';
 import { World } from './real.js';
 import { pause, until } from './wait.js';
@@ -157,6 +158,65 @@ void it('a frozen page whose connection was cut hears what it missed when it goe
     await session.send('Page.setWebLifecycleState', { state: 'active' });
     await until(async () => (await heard(page)).length === 50, 'what was missed', 3_000);
     assert.deepEqual(await heard(page), Array.from({ length: 50 }, (_, i) => i + 1));
+  }, address);
+});
+
+void it('bundles without the library load that of the node, once, and try again when it does not come', async () => {
+  const team = (name: string): string => `
+    import { subscribe } from '@notifier/client/lite';
+    const heard = [];
+    Object.assign(globalThis, { ${name}: heard });
+    subscribe('d.lite', ({ data }) => heard.push(data));
+  `;
+  const shell = `
+    import { configure, library } from '@notifier/client/lite';
+    configure({ url: document.querySelector('link').href.replace('http', 'ws') });
+    Object.assign(globalThis, { library });
+  `;
+  const scripts = [team('cart'), team('badge'), shell].map((source) => ({ source, version: '1.0.0' }));
+  const origin = new URL(world.url.replace('ws', 'http')).origin;
+  // The address of the node stands in no `meta`: the shell says it, after the others have subscribed.
+  const address = await site.page('lite', scripts, '', `<link rel="node" href="${origin}/v1/ws">`, origin);
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const asked: string[] = [];
+  await page.route('**/client/v1/notifier.js*', (route) => (asked.push(route.request().url()) > 1 ? route.continue() : route.abort()));
+  await page.goto(address);
+  const told = (): Promise<ReturnType<typeof library.inspect>> =>
+    page.evaluate(async () => (await (globalThis as unknown as { library: () => Promise<typeof library> }).library()).inspect());
+  await until(() => asked.length === 2, 'asked again', 3_000);
+  await until(async () => (await told()).subscriptions[0]?.state === 'live', 'live');
+  await world.publish('d.lite', 1, 'lite-1');
+  const heard = (): Promise<unknown> => page.evaluate(() => {
+    const { cart, badge } = globalThis as unknown as Record<string, unknown>;
+    return [cart, badge];
+  });
+  await until(async () => JSON.stringify(await heard()) === '[[1],[1]]', 'both hear it');
+  const { copies, subscriptions, counters } = await told();
+  assert.deepEqual([copies.length, subscriptions.length, subscriptions[0]?.handlers, counters.dials], [1, 1, 2, 1]);
+  assert.equal(new Set(asked).size, 2);
+  await context.close();
+});
+
+void it('a page that is loaded again shows what it showed before it is connected', async () => {
+  const source = `
+    import * as library from '@notifier/client';
+    import { remember } from '@notifier/client/remember';
+    const heard = [];
+    Object.assign(globalThis, { test: { library, heard } });
+    remember({ user: 'u42' }).live('d.remembered').subscribe(({ value, state }) => heard.push(value + ' ' + state));
+  `;
+  const address = await site.page('remembered', [{ source, version: '1.0.0' }], world.url);
+  await visit(async (page) => {
+    await online(page);
+    await world.publish('d.remembered', 1, 'remembered-1');
+    await until(async () => (await heard(page)).at(-1) === '1 live', 'the first value');
+    await page.goto(site.address('elsewhere'));
+    await world.publish('d.remembered', 2, 'remembered-2');
+    await page.goto(`${address}?again`);
+    await until(async () => (await heard(page)).at(-1) === '2 live', 'the second value');
+    assert.equal((await heard(page))[0], '1 loading');
+    assert.ok((await heard(page)).every((shown) => !String(shown).includes('undefined')));
   }, address);
 });
 

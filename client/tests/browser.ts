@@ -15,12 +15,17 @@ const ENTRIES = [
   ['', 'index.ts'],
   ['/bridge', 'bridge.ts'],
   ['/elements', 'elements/index.ts'],
+  ['/inspector', 'inspector.ts'],
   ['/lit', 'lit.ts'],
+  ['/lite', 'lite.ts'],
   ['/react', 'react.ts'],
+  ['/remember', 'remember.ts'],
   ['/svelte', 'svelte.ts'],
   ['/testing', 'testing/index.ts'],
   ['/vue', 'vue.ts'],
 ] as const;
+
+const OPTIONS = { bundle: true, minify: true, format: 'esm', target: 'es2022' } as const;
 
 export interface Script {
   source: string;
@@ -33,10 +38,7 @@ async function bundle({ source, version, files = {} }: Script): Promise<string> 
   const { outputFiles } = await build({
     stdin: { contents: source, resolveDir: ROOT, loader: 'ts' },
     alias: Object.fromEntries(ENTRIES.map(([name, file]) => [`@notifier/client${name}`, join(ROOT, 'src', file)])),
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    target: 'es2022',
+    ...OPTIONS,
     jsx: 'automatic',
     plugins: [compiled(files, ROOT)],
     define: {
@@ -53,14 +55,15 @@ async function bundle({ source, version, files = {} }: Script): Promise<string> 
 
 /** Serves pages under a strict policy: no inline script, no connection but to the node. */
 export class Site {
-  readonly #files = new Map<string, [type: string, text: string]>();
+  readonly #files = new Map<string, [type: string, text: string, scripts?: string]>();
 
   private constructor(readonly server: Server) {
     server.on('request', ({ url = '/' }, response) => {
-      const [type, text] = this.#files.get(url) ?? ['text/html', ''];
+      const [path = ''] = url.split('?');
+      const [type, text, scripts = ''] = this.#files.get(path) ?? ['text/html', ''];
       // Not `no-store`, which would keep the page out of the back/forward cache.
-      const policy = "default-src 'none'; script-src 'self'; connect-src ws://127.0.0.1:*";
-      response.writeHead(200, { 'content-type': type, 'content-security-policy': policy, 'cache-control': 'no-cache' });
+      const policy = `default-src 'none'; script-src 'self' ${scripts}; connect-src ws://127.0.0.1:*`;
+      response.writeHead(path.endsWith('.js') && !text ? 404 : 200, { 'content-type': type, 'content-security-policy': policy, 'cache-control': 'no-cache' });
       response.end(text);
     });
   }
@@ -73,8 +76,8 @@ export class Site {
     return site;
   }
 
-  /** Adds a page of several scripts and returns its address. */
-  async page(name: string, scripts: Script[], node: string, body = ''): Promise<string> {
+  /** Adds a page of several scripts, which may also load those of `origin`, and returns its address. */
+  async page(name: string, scripts: Script[], node: string, body = '', origin = ''): Promise<string> {
     const tags: string[] = [];
     for (const [index, script] of scripts.entries()) {
       const file = `/${name}-${index}.js`;
@@ -82,8 +85,15 @@ export class Site {
       tags.push(`<script type="module" src="${file}"></script>`);
     }
     const meta = `<meta name="notifier-url" content="${node}">`;
-    this.#files.set(`/${name}`, ['text/html', `<!doctype html><html lang="en"><title>${name}</title>${meta}${tags.join('')}${body}`]);
+    this.#files.set(`/${name}`, ['text/html', `<!doctype html><html lang="en"><title>${name}</title>${meta}${tags.join('')}${body}`, origin]);
     return this.address(name);
+  }
+
+  /** Adds a script of the library, as it is served by whoever serves the page. */
+  async script(name: string, entry: string): Promise<void> {
+    const entryPoints = [join(ROOT, 'src', entry)];
+    const { outputFiles } = await build({ ...OPTIONS, entryPoints, define: { __VERSION__: '"1.0.0"' }, write: false });
+    this.#files.set(`/${name}`, ['text/javascript', outputFiles[0]?.text ?? '']);
   }
 
   address(name: string): string {

@@ -3,15 +3,18 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { type Client, createClient } from '../src/client.js';
-import type { Gap, NotifierEvent, Subscription } from '../src/types.js';
+import type { Config, Gap, NotifierEvent, Subscription } from '../src/types.js';
 import { Cursor } from '../src/cursor.js';
 import { Trie } from '../src/trie.js';
 import { World } from './real.js';
 import { pause, random, until } from './wait.js';
+import { SHARED, startWorkers } from './worker.js';
 import { SOCKET } from './world.js';
 
 const SEEDS = (process.env.CLIENT_SEEDS ?? '1,2').split(',').map(Number);
 const SECONDS = Number(process.env.CLIENT_SECONDS ?? 12);
+/** A shorter run in which all pages are tabs of one worker. */
+const SHARED_SECONDS = SECONDS / 2;
 const PAGES = 3;
 const PATTERNS = ['d.>', 'd.a.*', 'd.*.1', 'd.b.>', 'd.c.2', '>'];
 
@@ -35,8 +38,9 @@ class Page {
   constructor(
     readonly world: World,
     readonly next: () => number,
+    config: Config,
   ) {
-    this.client = createClient({ url: world.url, WebSocket: SOCKET });
+    this.client = createClient({ url: world.url, ...config });
     this.client.subscribe('p.>', ({ subject, data }) => this.values.set(subject, data), { snapshot: true });
     let away: number | undefined;
     this.client.status.subscribe(({ status }) => {
@@ -77,18 +81,24 @@ class Page {
   }
 }
 
-for (const seed of SEEDS) {
-  void it(`every handler hears each stored event once and in order, whatever breaks: seed ${seed}`, { timeout: (SECONDS + 60) * 1_000 }, async (t) => {
+const RUNS = [
+  ...SEEDS.map((seed) => ({ seed, kind: 'pages', seconds: SECONDS, config: { WebSocket: SOCKET } })),
+  ...SEEDS.slice(0, 1).map((seed) => ({ seed, kind: 'tabs that share', seconds: SHARED_SECONDS, config: SHARED })),
+];
+
+startWorkers();
+for (const { seed, kind, seconds, config } of RUNS) {
+  void it(`every handler hears each stored event once and in order, whatever breaks: seed ${seed}, ${kind}`, { timeout: (seconds + 60) * 1_000 }, async (t) => {
     const thrown: unknown[] = [];
     t.mock.method(console, 'error', (error: unknown) => void thrown.push(error));
     const next = random(seed);
     const world = await World.start(2);
-    const pages = Array.from({ length: PAGES }, () => new Page(world, next));
+    const pages = Array.from({ length: PAGES }, () => new Page(world, next, config));
     try {
       for (const page of pages) for (const pattern of PATTERNS) page.subscribe(pattern, undefined, 0);
       await Promise.all(pages.flatMap((page) => page.witnesses.map(({ subscription }) => subscription.ready)));
 
-      const end = Date.now() + SECONDS * 1_000;
+      const end = Date.now() + seconds * 1_000;
       const faults = { cuts: 0, kills: 0, drains: 0, brokers: 0 };
       let published = 0;
       const publish = async (): Promise<void> => {
@@ -131,7 +141,13 @@ for (const seed of SEEDS) {
       };
       await Promise.all([publish(), publish(), publish(), verbs(), breakThings()]);
 
-      const stored = await everything(world, 'd.>');
+      // A node reads its streams a moment after the broker has acknowledged an event.
+      await world.publish('d.end', 'end', `e${seed}-end`);
+      let stored: NotifierEvent[] = [];
+      await until(async () => {
+        stored = await everything(world, 'd.>');
+        return stored.some(({ id }) => id === `e${seed}-end`);
+      }, 'the node has read all');
       const last = stored.at(-1)?.seq ?? 0;
       const values = new Map((await everything(world, 'p.>', true)).map(({ subject, data }) => [subject, data]));
       for (const page of pages) {
@@ -146,7 +162,7 @@ for (const seed of SEEDS) {
       const back = pages.flatMap((page) => page.back).sort((a, b) => a - b);
       const at = (share: number): number => back[Math.floor(back.length * share)] ?? 0;
       t.diagnostic(
-        `seed ${seed}: ${stored.length} stored events, ${handlers} handlers, ${calls} calls; ${JSON.stringify(faults)}; ` +
+        `seed ${seed}, ${kind}: ${stored.length} stored events, ${handlers} handlers, ${calls} calls; ${JSON.stringify(faults)}; ` +
           `back after ms: p50 ${at(0.5)}, p95 ${at(0.95)}, max ${back.at(-1) ?? 0} of ${back.length}`,
       );
       assert.ok(thrown.every((error) => String(error).includes('a handler that throws')), String(thrown[0]));

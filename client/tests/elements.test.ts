@@ -1,14 +1,12 @@
 // The elements and the bridge in a real Chromium, under a strict policy, at a node in the page's memory.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { it } from 'node:test';
 import type { Page } from 'playwright-core';
 import type { FakeNode } from '../src/testing/node.js';
+import { assertAccessible } from './axe.js';
 import { inBrowser } from './browser.js';
-import { DIST, ROOT } from './paths.js';
+import { DIST } from './paths.js';
 import { pause, until } from './wait.js';
 
 const display = inBrowser();
@@ -88,17 +86,10 @@ void it('axe finds no violation in the elements, whatever they show', () =>
     `<main><h1>Shop</h1><p>Cart: <notifier-subscribe subject="shop.x" snapshot bind="items">-</notifier-subscribe></p>
     <notifier-status></notifier-status><notifier-bridge subject="shop.x" event="cart-updated" both></notifier-bridge></main>`,
     async (page) => {
-      await page.evaluate(readFileSync(createRequire(join(ROOT, 'package.json')).resolve('axe-core/axe.min.js'), 'utf8'));
       for (const status of ['online', 'degraded', 'closed'] as const) {
         await page.evaluate((now) => node.setStatus(now), status);
         await until(() => matches(page, `notifier-status:state(${status})`), status);
-        const found = await page.evaluate(async () => {
-          const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string }[]; passes: unknown[] }> } };
-          const { violations, passes } = await axe.run();
-          return { violations: violations.map(({ id }) => id), passes: passes.length };
-        });
-        assert.deepEqual(found.violations, [], status);
-        assert.ok(found.passes > 10);
+        await assertAccessible(page, status);
       }
     },
   ));

@@ -1,29 +1,32 @@
 // What is shipped: its size, its exports, its types, and that it does nothing before it is asked.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { it } from 'node:test';
 import { deflateSync } from 'node:zlib';
 import { CLOSE_CODES, ERROR_CODES, reconnects } from '../src/codes.js';
 import { DIST, REPOSITORY, ROOT } from './paths.js';
 
-/**
- * Bytes of the module as it travels (zlib, level 9). 5 KiB were aimed at; joining with what is stored, moving between
- * nodes, limits of rate and size, and checks of what would end the connection of all came on top, and each is a promise.
- */
+/** Bytes of the module as it travels (zlib, level 9). README.md says what they are made of. */
 const MOST_BYTES = 10_240;
 /** The same for the other entries, which come on top of it. */
 const ENTRY_BYTES: Record<string, number> = {
   'bridge.js': 1_024,
   'codes.js': 1_024,
   'elements.js': 3_072,
+  'inspector.js': 2_048,
   'lit.js': 512,
+  'lite.js': 1_024,
   'optimistic.js': 1_280,
   'react.js': 640,
+  'remember.js': 1_024,
   'svelte.js': 512,
+  'tabs.js': 640,
   'testing.js': 4_096,
   'vue.js': 512,
+  'worker.js': 10_752,
 };
 
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
@@ -50,13 +53,64 @@ void it('the sizes are those that the page for users tells', () => {
 });
 
 void it('no entry brings a second copy of the library', () => {
-  for (const file of Object.keys(ENTRY_BYTES)) {
-    assert.ok(!readFileSync(join(DIST, file), 'utf8').includes('notifier.client.v1'), file);
+  // The worker is no part of a page.
+  for (const file of Object.keys(ENTRY_BYTES).filter((name) => name !== 'worker.js')) {
+    // What each copy has and nothing else: the name by which it introduces itself to a node.
+    assert.ok(!readFileSync(join(DIST, file), 'utf8').includes('notifier-client'), file);
   }
 });
 
 void it('what is committed is what the source gives', () => {
   execFileSync(process.execPath, [join(ROOT, 'scripts/build.mjs'), '--check'], { stdio: 'pipe' });
+});
+
+void it('versions that were released are what they were, and those that the node embeds', () => {
+  execFileSync(join(REPOSITORY, 'scripts/client-versions.sh'), ['check'], { stdio: 'pipe' });
+});
+
+void it('a release keeps its version of the library and the two before, and refuses a change under a released number', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'notifier-versions-'));
+  const file = (path: string, text?: string): string => {
+    if (text === undefined) return readFileSync(join(folder, path), 'utf8');
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+    return text;
+  };
+  const run = (verb: string): string => {
+    const { status, stderr } = spawnSync(join(folder, 'scripts/client-versions.sh'), [verb], { encoding: 'utf8' });
+    return status === 0 ? 'done' : stderr;
+  };
+  const library = (version: string, text: string): void => {
+    file('client/package.json', `{\n  "version": "${version}",\n}\n`);
+    for (const name of ['notifier', 'bridge']) file(`client/dist/${name}.js`, `${text} ${name}`);
+  };
+  const kept = (): string[] => readdirSync(join(folder, 'client/versions')).filter((name) => name !== 'SHA384SUMS');
+  try {
+    for (const path of ['scripts/client-versions.sh', 'src/server/client_releases.rs']) {
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      cpSync(join(REPOSITORY, path), join(folder, path));
+    }
+    const modules = ['notifier', 'bridge'].map((name) => `("${name}.js", include_str!("../../client/dist/${name}.js")),`);
+    file('src/server/client_library.rs', modules.join('\n'));
+    for (const version of ['1.0.0', '1.1.0-rc.1', '1.1.0', '1.10.0', '1.9.0']) {
+      library(version, version);
+      assert.deepEqual([run('keep'), run('check')], ['done', 'done'], version);
+    }
+    assert.deepEqual(kept().sort(), ['1.1.0', '1.10.0', '1.9.0']);
+    assert.equal(file('client/versions/1.10.0/bridge.js'), '1.10.0 bridge');
+    const table = file('src/server/client_releases.rs');
+    assert.deepEqual([...table.matchAll(/^ {4}\("(.*)", &\[$/gm)].map(([, version]) => version), ['1.10.0', '1.9.0', '1.1.0']);
+    assert.ok(table.includes('("bridge.js", include_str!("../../client/versions/1.9.0/bridge.js")),'));
+
+    library('1.9.0', 'changed');
+    for (const verb of ['check', 'keep']) assert.match(run(verb), /is not the one of 1\.9\.0, which is released/);
+    library('1.11.0', '1.11.0');
+    assert.equal(run('check'), 'done');
+    file('client/versions/1.9.0/bridge.js', 'changed');
+    assert.match(run('check'), /a released version has changed/);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 void it('every export is there, and there is no dependency', () => {
@@ -79,7 +133,7 @@ void it('an import touches nothing, wherever it happens: no global, no listener,
     await import(process.argv[1]);
     if (touched.length || Reflect.ownKeys(globalThis).length !== before) throw new Error('touched ' + touched);
   `;
-  for (const entry of ['notifier.js', 'bridge.js', 'codes.js', 'elements.js', 'lit.js', 'optimistic.js', 'testing.js']) {
+  for (const entry of ['notifier.js', 'bridge.js', 'codes.js', 'elements.js', 'inspector.js', 'lit.js', 'lite.js', 'optimistic.js', 'remember.js', 'tabs.js', 'testing.js']) {
     execFileSync(process.execPath, ['--input-type=module', '-e', script, join(DIST, entry)], { stdio: 'pipe' });
   }
 });

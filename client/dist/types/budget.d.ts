@@ -1,7 +1,5 @@
 export declare class Budget {
     #private;
-    private rate;
-    private burst;
     constructor(rate: number, burst: number);
     /** Takes over what the node tells; what was spent before counts. */
     change(rate: number, burst: number): void;

@@ -7,8 +7,8 @@ export interface Sink {
     gap?: ((gap: Gap) => unknown) | undefined;
     error?: ((error: NotifierError) => unknown) | undefined;
     state?: ((state: 'live' | 'stale') => unknown) | undefined;
-    /** A snapshot follows that replaces what was told before. */
-    restart?: (() => unknown) | undefined;
+    /** What follows is all that there is: a snapshot, or else the history behind the cursor of the subscriber. */
+    restart?: ((isSnapshot: boolean) => unknown) | undefined;
 }
 export interface Joining {
     readonly pattern: string;

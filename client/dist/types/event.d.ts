@@ -1,5 +1,7 @@
 import type { WireEvent, WireGap } from './frames.js';
 import type { Gap, NotifierEvent, PublishOptions } from './types.js';
+export declare const decoded: (base64: string) => Uint8Array;
+export declare const encoded: (bytes: Uint8Array) => string;
 /** Makes the event out of the parsed frame itself, which is nobody else's: a copy would double what an event costs. */
 export declare function received(wire: WireEvent, snapshot?: boolean, replayed?: boolean): NotifierEvent;
 export declare const gapOf: ({ subject, stream, fromSeq, toSeq, reason }: WireGap) => Gap;

@@ -22,7 +22,7 @@ export interface WireGap {
 /** What a client sends in one frame, without the `id`. */
 export type ClientBody = {
     connect: {
-        token?: string;
+        token?: string | undefined;
         client: {
             name: string;
             version: string;
@@ -31,7 +31,7 @@ export type ClientBody = {
 } | {
     subscribe: {
         subject: string;
-        after?: Position[];
+        after?: Position[] | undefined;
     };
 } | {
     unsubscribe: {
@@ -51,9 +51,9 @@ export type ClientBody = {
 } | {
     fetch: {
         subject: string;
-        after?: Position[];
+        after?: Position[] | undefined;
         last?: boolean;
-        limit?: number;
+        limit?: number | undefined;
     };
 } | {
     refresh: {

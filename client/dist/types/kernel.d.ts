@@ -14,4 +14,5 @@ export interface Kernel {
     inspect(): Omit<Inspection, 'copies'>;
     close(): void;
 }
-export declare function createKernel(): Kernel;
+/** `wanted` keeps it connected where nobody has subscribed. */
+export declare function createKernel(wanted?: boolean): Kernel;

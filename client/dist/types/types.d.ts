@@ -78,6 +78,8 @@ export interface IterateOptions extends SubscribeOptions {
     buffer?: number;
 }
 export interface LiveOptions<T, E> extends SubscribeOptions {
+    /** The value at first, as a server has rendered it; with `after`, only what came behind that is read. */
+    initial?: T;
     /** Makes the next value out of the last one and an event; the event's data is the value where absent. */
     reduce?: (value: T | undefined, event: NotifierEvent<E>) => T;
 }
@@ -125,6 +127,10 @@ export interface Config {
         reason: TokenReason;
         signal: AbortSignal;
     }) => string | null | undefined | Promise<string | null | undefined>;
+    /** `shared`: one connection for all tabs of an origin, where the browser can. One for each page where absent. */
+    tabs?: 'page' | 'shared';
+    /** The script of the worker that holds it, of the page's own origin; `/client/v1/worker.js` of the node where absent. */
+    worker?: string;
     /** The constructor where the platform has none, as in Node 20. */
     WebSocket?: WebSocketConstructor;
     /** The software's name and version, for the node's log. */
@@ -194,6 +200,12 @@ export interface Inspection {
         readonly handlers: number;
         readonly labels: readonly string[];
         readonly cursor: string;
+        /** How many came, and the newest of them. */
+        readonly events: number;
+        readonly last?: NotifierEvent;
+        /** How many were told, and the newest of them. */
+        readonly gaps: number;
+        readonly gap?: Gap;
     }[];
     readonly counters: Readonly<Record<'dials' | 'events' | 'duplicates' | 'gaps', number>>;
 }

@@ -102,7 +102,7 @@ export class Stream {
 /** The answer to `fetch`; nothing where no stream stores what the pattern matches. */
 export function fetched(
   streams: readonly Stream[],
-  { subject, after, last, limit }: { subject: string; after?: Position[]; last?: boolean; limit?: number },
+  { subject, after, last, limit }: { subject: string; after?: Position[] | undefined; last?: boolean; limit?: number | undefined },
 ): WireFetched | undefined {
   const reached = streams.filter((stream) => stream.reaches(subject));
   if (!reached.length) return undefined;

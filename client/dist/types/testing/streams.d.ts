@@ -40,7 +40,7 @@ export declare class Stream {
 /** The answer to `fetch`; nothing where no stream stores what the pattern matches. */
 export declare function fetched(streams: readonly Stream[], { subject, after, last, limit }: {
     subject: string;
-    after?: Position[];
+    after?: Position[] | undefined;
     last?: boolean;
-    limit?: number;
+    limit?: number | undefined;
 }): WireFetched | undefined;

@@ -4,6 +4,7 @@
 mod bad_frame;
 mod binary;
 mod json;
+mod replay_of;
 
 use std::{
     ops::{Index, IndexMut},
@@ -18,6 +19,7 @@ use crate::{
 };
 
 pub use bad_frame::BadFrame;
+pub use replay_of::ReplayOf;
 
 /// The encoding of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,10 +85,10 @@ impl Encoding {
     }
 
     /// Stored events for one subscription, before it is live.
-    pub fn replay(self, subject: &str, messages: &[Arc<Message>], snapshot: bool) -> EncodedMessage {
+    pub fn replay(self, replay: &ReplayOf<'_>, messages: &[Arc<Message>]) -> EncodedMessage {
         EncodedMessage::data(self.framing(), |out| match self {
-            Self::Json => json::write_replay(subject, messages, snapshot, out),
-            Self::Proto => binary::write_replay(subject, messages, snapshot, out),
+            Self::Json => json::write_replay(replay, messages, out),
+            Self::Proto => binary::write_replay(replay, messages, out),
         })
         .carrying(messages.len())
     }

@@ -195,7 +195,7 @@ async fn history(
         let Some(part) = part? else { continue };
         match part {
             Part::End => return Ok((reader.cursor(), false)),
-            Part::Lost(gap) => fetched.gaps.push(gap.to_frame(pattern, journal.name())),
+            Part::Lost(gap) => fetched.gaps.push(journal.gap(gap, pattern, reader.cursor())),
             Part::Events(events) => {
                 for event in &events {
                     if !room.is_left() {
@@ -209,7 +209,7 @@ async fn history(
         end = reader.cursor();
     }
     if let Some(gap) = patiently(|| reader.lost(end.seq)).await? {
-        fetched.gaps.push(gap.to_frame(pattern, journal.name()));
+        fetched.gaps.push(journal.gap(gap, pattern, end));
     }
     Ok((end, end.seq < upto))
 }

@@ -24,7 +24,7 @@ mod tests;
 
 use std::{io, sync::Arc, time::Instant};
 
-pub use attachment::{Attachment, PositionHandle};
+pub use attachment::{Attachment, EndedSubscription, PositionHandle};
 pub use context::Context;
 pub use shapes::TooManyShapes;
 pub use subscribe_options::SubscribeOptions;

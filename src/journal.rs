@@ -44,7 +44,7 @@ use crate::{
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery},
     metrics::Metrics,
-    proto::Position,
+    proto::{self, Position},
     retry,
     subject::Pattern,
     sync::timeout,
@@ -139,7 +139,21 @@ impl Journal {
     /// Where a cursor stands, as clients are told.
     pub fn position(&self, cursor: Cursor) -> Position {
         let (stream, _) = self.shared_reads.window.stream();
-        Position { stream: self.name.clone(), epoch: stream.epoch.to_string(), seq: cursor.seq }
+        let (stream, epoch) = (self.name.clone(), stream.epoch.to_string());
+        Position { stream, epoch, seq: cursor.seq, ..Position::default() }
+    }
+
+    /// The epoch that a cursor stands in; none when the stream has begun anew since.
+    pub fn epoch(&self, cursor: Cursor) -> Option<String> {
+        let (stream, head) = self.shared_reads.window.stream();
+        (cursor.generation == head.generation).then(|| stream.epoch.to_string())
+    }
+
+    /// A gap of this stream, as clients are told it for a pattern of theirs. `at` is
+    /// the cursor behind the gap.
+    pub fn gap(&self, gap: Gap, pattern: &Pattern, at: Cursor) -> proto::Gap {
+        let epoch = (gap.reason == Reason::Reset).then(|| self.epoch(at)).flatten();
+        gap.to_frame(pattern, &self.name, epoch.unwrap_or_default())
     }
 
     /// The cursor of a client that says where it was. One that does not stand in

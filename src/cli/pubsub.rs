@@ -119,7 +119,7 @@ pub(crate) struct NodeArgs {
 impl NodeArgs {
     pub(crate) async fn connect(&self, subscriptions: Vec<Subscription>) -> Result<Client, ClientError> {
         let client = proto::Client { name: "notifier-cli".into(), version: crate::metrics::VERSION.into() };
-        let connect = Connect { token: self.token()?, client: Some(client), subscriptions };
+        let connect = Connect { token: self.token()?, client: Some(client), subscriptions, ..Connect::default() };
         let trust = self.ca_file.clone().map_or(Trust::System, Trust::Authorities);
         let client = Client::connect_trusting(&self.node, Encoding::from(self.encoding), connect, &trust).await?;
         Ok(client.0)
@@ -215,7 +215,7 @@ async fn try_history(args: HistoryArgs) -> Result<(), ClientError> {
 }
 
 fn lost(gap: &Gap) -> String {
-    let Gap { subject, stream, from_seq, to_seq, reason } = gap;
+    let Gap { subject, stream, from_seq, to_seq, reason, epoch: _ } = gap;
     match (stream.as_str(), to_seq) {
         ("", _) => format!("some events of {subject} are lost: {reason}"),
         (_, 0) => format!("events of {subject} in {stream} from {from_seq} on are lost: {reason}"),

@@ -71,7 +71,8 @@ impl ResumableSubscription {
     /// The request that a new connection sends for this subscription.
     #[must_use]
     pub fn request(&self) -> Subscription {
-        Subscription { subject: self.pattern.as_str().to_owned(), after: self.positions(), snapshot: self.snapshot }
+        let subject = self.pattern.as_str().to_owned();
+        Subscription { subject, after: self.positions(), snapshot: self.snapshot, ..Subscription::default() }
     }
 
     /// The positions that a node can resume from. A stream whose epoch is not
@@ -173,7 +174,8 @@ impl Reached {
     }
 
     fn position(&self) -> Option<Position> {
-        Some(Position { stream: self.stream.clone(), epoch: self.epoch.clone()?, seq: self.seq })
+        let (stream, epoch) = (self.stream.clone(), self.epoch.clone()?);
+        Some(Position { stream, epoch, seq: self.seq, ..Position::default() })
     }
 
     /// Whether the sequences of `position` continue those of this cursor.

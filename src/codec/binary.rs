@@ -8,6 +8,7 @@ use prost::{
 };
 
 use crate::{
+    codec::replay_of::ReplayOf,
     event::Message,
     proto::{ClientBatch, ClientFrame, ServerBatch, ServerFrame},
 };
@@ -15,6 +16,7 @@ use crate::{
 /// Field of `ClientBatch` and `ServerBatch`.
 const FRAMES: u32 = 1;
 /// Fields of `ServerFrame`.
+const REPLY_TO: u32 = 1;
 const EVENT: u32 = 2;
 const REPLAY: u32 = 6;
 /// Fields of `Event`; those of `Envelope` are numbered as in `Event`, so an
@@ -26,6 +28,7 @@ const SEQ: u32 = 3;
 const REPLAY_SUBJECT: u32 = 1;
 const REPLAY_EVENTS: u32 = 2;
 const REPLAY_SNAPSHOT: u32 = 3;
+const REPLAY_EPOCH: u32 = 4;
 
 /// Appends a frame as a batch of one.
 pub(crate) fn write_server(frame: &ServerFrame, out: &mut Vec<u8>) {
@@ -46,13 +49,19 @@ pub(crate) fn write_event(message: &Message, out: &mut Vec<u8>) {
 }
 
 /// Appends stored events of one subscription as a batch of one.
-pub(crate) fn write_replay(subject: &str, messages: &[Arc<Message>], snapshot: bool, out: &mut Vec<u8>) {
+pub(crate) fn write_replay(replay: &ReplayOf<'_>, messages: &[Arc<Message>], out: &mut Vec<u8>) {
+    let ReplayOf { reply_to, subject, snapshot, epoch } = *replay;
     let lengths: Vec<usize> = messages.iter().map(|message| event_length(message)).collect();
     let delimited = |length: usize| encoded_len_varint(length as u64) + length;
     let events: usize = lengths.iter().map(|length| key_len(REPLAY_EVENTS) + delimited(*length)).sum();
     let flag = if snapshot { key_len(REPLAY_SNAPSHOT) + 1 } else { 0 };
-    let length = key_len(REPLAY_SUBJECT) + delimited(subject.len()) + events + flag;
-    head(FRAMES, key_len(REPLAY) + delimited(length), out);
+    let named = if epoch.is_empty() { 0 } else { text_length(REPLAY_EPOCH, epoch) };
+    let length = key_len(REPLAY_SUBJECT) + delimited(subject.len()) + events + flag + named;
+    let number = if reply_to == 0 { 0 } else { key_len(REPLY_TO) + encoded_len_varint(reply_to) };
+    head(FRAMES, number + key_len(REPLAY) + delimited(length), out);
+    if reply_to != 0 {
+        prost::encoding::uint64::encode(REPLY_TO, &reply_to, out);
+    }
     head(REPLAY, length, out);
     head(REPLAY_SUBJECT, subject.len(), out);
     out.extend_from_slice(subject.as_bytes());
@@ -62,6 +71,10 @@ pub(crate) fn write_replay(subject: &str, messages: &[Arc<Message>], snapshot: b
     }
     if snapshot {
         prost::encoding::bool::encode(REPLAY_SNAPSHOT, &true, out);
+    }
+    if !epoch.is_empty() {
+        head(REPLAY_EPOCH, epoch.len(), out);
+        out.extend_from_slice(epoch.as_bytes());
     }
 }
 

@@ -7,7 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codec::bad_frame::BadFrame,
+    codec::{bad_frame::BadFrame, replay_of::ReplayOf},
     event::Message,
     proto::{ClientFrame, InvalidFrame, embeddable, read_frame},
 };
@@ -27,9 +27,16 @@ pub(crate) fn write_event(message: &Message, out: &mut Vec<u8>) {
 }
 
 /// Appends stored events of one subscription as one line.
-pub(crate) fn write_replay(subject: &str, messages: &[Arc<Message>], snapshot: bool, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"replay\":{\"subject\":");
-    write(&subject, out);
+pub(crate) fn write_replay(replay: &ReplayOf<'_>, messages: &[Arc<Message>], out: &mut Vec<u8>) {
+    let ReplayOf { reply_to, subject, snapshot, epoch } = replay;
+    out.push(b'{');
+    if *reply_to != 0 {
+        out.extend_from_slice(b"\"replyTo\":");
+        write(reply_to, out);
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"replay\":{\"subject\":");
+    write(subject, out);
     out.extend_from_slice(b",\"events\":[");
     for (index, message) in messages.iter().enumerate() {
         if index > 0 {
@@ -38,8 +45,12 @@ pub(crate) fn write_replay(subject: &str, messages: &[Arc<Message>], snapshot: b
         write_event_object(message, out);
     }
     out.push(b']');
-    if snapshot {
+    if *snapshot {
         out.extend_from_slice(b",\"snapshot\":true");
+    }
+    if !epoch.is_empty() {
+        out.extend_from_slice(b",\"epoch\":");
+        write(epoch, out);
     }
     out.extend_from_slice(b"}}");
 }

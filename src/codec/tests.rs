@@ -47,8 +47,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn position()(stream in text(), epoch in text(), seq in number()) -> Position {
-        Position { stream, epoch, seq }
+    fn position()(stream in text(), epoch in text(), seq in number(), delivery in text()) -> Position {
+        Position { stream, epoch, seq, delivery }
     }
 }
 
@@ -57,16 +57,13 @@ fn positions() -> impl Strategy<Value = Vec<Position>> {
 }
 
 fn client_body() -> impl Strategy<Value = ClientBody> {
-    let subscription = (text(), positions(), any::<bool>()).prop_map(|(subject, after, snapshot)| Subscription {
-        subject,
-        after,
-        snapshot,
-    });
+    let subscription = (text(), positions(), any::<bool>(), number())
+        .prop_map(|(subject, after, snapshot, id)| Subscription { subject, after, snapshot, id });
     prop_oneof![
-        (text(), prop::option::of((text(), text())), vec(subscription, 0..3)).prop_map(
-            |(token, client, subscriptions)| {
+        (text(), prop::option::of((text(), text())), vec(subscription, 0..3), positions(), text()).prop_map(
+            |(token, client, subscriptions, after, replaces)| {
                 let client = client.map(|(name, version)| Client { name, version });
-                ClientBody::Connect(Connect { token, client, subscriptions })
+                ClientBody::Connect(Connect { token, client, subscriptions, after, replaces })
             }
         ),
         (text(), positions(), any::<bool>()).prop_map(|(subject, after, snapshot)| ClientBody::Subscribe(Subscribe {
@@ -116,11 +113,14 @@ fn server_body() -> impl Strategy<Value = ServerBody> {
             ServerBody::Subscribed(Subscribed { subject, delivery, positions, recovered })
         }),
         (text(), text()).prop_map(|(subject, reason)| ServerBody::Unsubscribed(Unsubscribed { subject, reason })),
-        (text(), vec(event(), 0..3), any::<bool>())
-            .prop_map(|(subject, events, snapshot)| ServerBody::Replay(Replay { subject, events, snapshot })),
-        (text(), text(), number(), number(), text()).prop_map(|(subject, stream, from_seq, to_seq, reason)| {
-            ServerBody::Gap(Gap { subject, stream, from_seq, to_seq, reason })
+        (text(), vec(event(), 0..3), any::<bool>(), text()).prop_map(|(subject, events, snapshot, epoch)| {
+            ServerBody::Replay(Replay { subject, events, snapshot, epoch })
         }),
+        (text(), text(), number(), number(), text(), text()).prop_map(
+            |(subject, stream, from_seq, to_seq, reason, epoch)| {
+                ServerBody::Gap(Gap { subject, stream, from_seq, to_seq, reason, epoch })
+            }
+        ),
         (positions(), text(), number()).prop_map(|(positions, broker, time)| ServerBody::Ping(Ping {
             positions,
             broker,
@@ -193,6 +193,7 @@ proptest! {
         mut more in event(),
         place in prop::option::of((1..1_u64 << 53, "[A-Z]{1,8}")),
         snapshot in any::<bool>(),
+        (reply_to, epoch) in (prop_oneof![Just(0), number()], text()),
     ) {
         (event.subject, more.subject) = ("shop.cart.u42".into(), "shop.cart.u43".into());
         for (event, place) in [&mut event, &mut more].into_iter().zip([place, None]) {
@@ -200,15 +201,21 @@ proptest! {
         }
         let messages: Vec<Arc<Message>> = [&event, &more].map(|event| Arc::new(message(event))).into();
         let events = [event, more];
-        let replay = Replay { subject: "shop.>".into(), events: events.to_vec(), snapshot };
-        let replay = [ServerFrame { reply_to: 0, body: Some(ServerBody::Replay(replay)) }];
+        let replay = Replay { subject: "shop.>".into(), events: events.to_vec(), snapshot, epoch: epoch.clone() };
+        let replay = [ServerFrame { reply_to, body: Some(ServerBody::Replay(replay)) }];
+        let replay_of = ReplayOf { reply_to, subject: "shop.>", snapshot, epoch: &epoch };
         let expected = events.map(|event| ServerFrame { reply_to: 0, body: Some(ServerBody::Event(event)) });
         for encoding in Encoding::OFFERED {
             let read = |message: &EncodedMessage| encoding.read_server(&message.body()).expect("we wrote it");
             let live = encoding.events(&messages);
             prop_assert_eq!(live.events(), 2);
             prop_assert_eq!(&read(&live)[..], &expected);
-            prop_assert_eq!(&read(&encoding.replay("shop.>", &messages, snapshot))[..], &replay);
+            let replayed = encoding.replay(&replay_of, &messages);
+            prop_assert_eq!(&read(&replayed)[..], &replay);
+            if encoding == Encoding::Proto {
+                // To the letter: readers that want the canonical form of a message get it.
+                prop_assert_eq!(replayed.body(), encoding.frame(&replay[0]).body());
+            }
         }
         // To the same fields, whose order is free.
         let lines = |body: Bytes| -> Vec<serde_json::Value> {

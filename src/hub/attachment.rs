@@ -35,11 +35,28 @@ pub struct Attachment {
 
 /// A subscription of a connection.
 #[derive(Debug)]
-enum Subscription {
+struct Subscription {
+    /// The number of the request that made it; 0 for none.
+    request: u64,
+    source: Source,
+}
+
+/// The source of what a subscription brings.
+#[derive(Debug)]
+enum Source {
     /// Nothing stores what it brings.
     Live(Arc<Topic>),
     /// Some of what it brings is stored.
     Stored(Box<StreamSubscription>),
+}
+
+/// A subscription that a connection has lost.
+#[derive(Debug)]
+pub struct EndedSubscription {
+    /// The pattern.
+    pub pattern: Pattern,
+    /// The number of the request that made it; 0 for none.
+    pub reply_to: u64,
 }
 
 #[derive(Debug)]
@@ -56,22 +73,22 @@ struct StreamSubscription {
 
 impl Subscription {
     fn pattern(&self) -> &Pattern {
-        match self {
-            Self::Live(topic) => topic.pattern(),
-            Self::Stored(followed) => &followed.pattern,
+        match &self.source {
+            Source::Live(topic) => topic.pattern(),
+            Source::Stored(followed) => &followed.pattern,
         }
     }
 
     /// Its live topic.
     fn topic(&self) -> Option<&Arc<Topic>> {
-        match self {
-            Self::Live(topic) => Some(topic),
-            Self::Stored(followed) => followed.live.as_ref(),
+        match &self.source {
+            Source::Live(topic) => Some(topic),
+            Source::Stored(followed) => followed.live.as_ref(),
         }
     }
 
     fn is_refused(&self) -> bool {
-        matches!(self, Self::Stored(followed) if followed.refused.load(Ordering::Relaxed))
+        matches!(&self.source, Source::Stored(followed) if followed.refused.load(Ordering::Relaxed))
     }
 }
 
@@ -79,6 +96,14 @@ impl StreamSubscription {
     /// Unless it is live already, it will never be.
     fn stop(&self, member: &Member) {
         member.progress().exclusively(|| self.given_up.cancel());
+    }
+
+    /// Frames carry the number of another request from now on.
+    fn set_request(&self, member: &Member, request: u64) {
+        for channel in &self.channels {
+            member.progress().set_request(channel.journal().stream(), &self.pattern, request);
+        }
+        member.set_request(&self.pattern, request);
     }
 
     /// Whether it is live; where it is not, it never will be.
@@ -141,12 +166,14 @@ impl Attachment {
         }
         let reach = self.shared.classes.reach(pattern);
         if !reach.streams.is_empty() {
-            if let Some(Subscription::Stored(followed)) =
-                self.subscriptions.iter().find(|subscription| subscription.pattern() == pattern)
+            if let Some(Subscription { request, source: Source::Stored(followed) }) =
+                self.subscriptions.iter_mut().find(|subscription| subscription.pattern() == pattern)
                 && options.is_plain()
                 && followed.stays(&self.member)
             {
                 // Leaving would lose what comes meanwhile.
+                *request = options.reply_to;
+                followed.set_request(&self.member, options.reply_to);
                 if followed.live.as_ref().is_some_and(|topic| topic.is_refused()) {
                     let refused = self.shared.refused(self.member.encoding(), options.reply_to, pattern);
                     self.member.outbox().push(&refused);
@@ -179,27 +206,29 @@ impl Attachment {
             Vec::new(),
             false,
         ));
-        if let Some(Subscription::Live(topic)) =
-            self.subscriptions.iter().find(|subscription| subscription.pattern() == pattern)
+        if let Some(Subscription { request, source: Source::Live(topic) }) =
+            self.subscriptions.iter_mut().find(|subscription| subscription.pattern() == pattern)
         {
-            self.enter(topic, live);
+            *request = options.reply_to;
+            let topic = topic.clone();
+            self.enter(&topic, options.reply_to, live);
             return Ok(());
         }
         self.shared.shapes.enter(self.member.holder(), pattern)?;
         let topic = self.shared.topics.enter(pattern);
-        self.enter(&topic, live);
-        self.hold(Subscription::Live(topic));
+        self.enter(&topic, options.reply_to, live);
+        self.hold(Subscription { request: options.reply_to, source: Source::Live(topic) });
         Ok(())
     }
 
     /// Subscribes to what is stored, and to what is not if that is wanted too.
     fn follow(&mut self, pattern: &Pattern, options: SubscribeOptions, live: bool, streams: Vec<StreamIndex>) {
         let channels: Vec<_> = streams.into_iter().map(|stream| self.shared.channels[stream.0].clone()).collect();
-        let given_up = CancellationToken::new();
+        let (given_up, request) = (CancellationToken::new(), options.reply_to);
         let live = live.then(|| {
             let (tell, told) = oneshot::channel();
             let topic = self.shared.topics.enter(pattern);
-            self.enter(&topic, Confirmation::Tell(tell));
+            self.enter(&topic, request, Confirmation::Tell(tell));
             (topic, told)
         });
         let topic = live.as_ref().map(|(topic, _)| topic.clone());
@@ -218,7 +247,7 @@ impl Attachment {
             self.shared.context.tasks.spawn(subscribing.run());
         }
         let followed = StreamSubscription { pattern: pattern.clone(), live: topic, channels, given_up, refused };
-        self.hold(Subscription::Stored(Box::new(followed)));
+        self.hold(Subscription { request, source: Source::Stored(Box::new(followed)) });
     }
 
     /// This is what the client may do from now on. Subscriptions that are no
@@ -227,7 +256,7 @@ impl Attachment {
     /// what was handed to it before stands in its queue, before any frame that
     /// the caller sends now. Until it is called nothing is denied, so it comes
     /// before the first [`join`](Self::join). All grants are of one user.
-    pub fn regrant(&mut self, grants: &Grants) -> Vec<Pattern> {
+    pub fn regrant(&mut self, grants: &Grants) -> Vec<EndedSubscription> {
         if let Some(user) = grants.identity().user_key() {
             self.member.set_user(self.shared.shapes.user(user));
         }
@@ -237,7 +266,10 @@ impl Attachment {
         let mut ended = Vec::new();
         for subscription in self.subscriptions.extract_if(.., lost).collect::<Vec<_>>() {
             if !subscription.is_refused() {
-                ended.push(subscription.pattern().clone());
+                ended.push(EndedSubscription {
+                    pattern: subscription.pattern().clone(),
+                    reply_to: subscription.request,
+                });
             }
             self.give_up(subscription);
         }
@@ -271,9 +303,9 @@ impl Attachment {
 
     fn give_up(&self, subscription: Subscription) {
         let pattern = subscription.pattern().clone();
-        let feed = match subscription {
-            Subscription::Live(topic) => self.leave_topic(&topic),
-            Subscription::Stored(followed) => {
+        let feed = match subscription.source {
+            Source::Live(topic) => self.leave_topic(&topic),
+            Source::Stored(followed) => {
                 // Before it is looked for: it must not join behind our back.
                 followed.stop(&self.member);
                 let StreamSubscription { pattern, live, channels, .. } = *followed;
@@ -300,8 +332,8 @@ impl Attachment {
         self.shared.context.metrics.subscriptions.decrement(1);
     }
 
-    fn enter(&self, topic: &Topic, live: Confirmation) {
-        topic.join(&self.member, live);
+    fn enter(&self, topic: &Topic, request: u64, live: Confirmation) {
+        topic.join(&self.member, request, live);
         if topic.is_refused() {
             let encoding = self.member.encoding();
             self.member.outbox().push(&self.shared.refused(encoding, 0, topic.pattern()));

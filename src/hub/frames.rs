@@ -4,9 +4,7 @@ use crate::{
     clock::unix_millis,
     codec::Encoding,
     encoded_message::EncodedMessage,
-    journal::Gap,
     proto::{self, Ping, Position, ServerFrame, Subscribed, server_frame::Body},
-    subject::Pattern,
 };
 
 /// A subscription is live from here on.
@@ -15,8 +13,8 @@ pub(crate) fn subscribed(encoding: Encoding, reply_to: u64, subscribed: Subscrib
 }
 
 /// Events of a subscription that will not come.
-pub(crate) fn gap(encoding: Encoding, pattern: &Pattern, stream: &str, gap: Gap) -> EncodedMessage {
-    encoding.frame(&ServerFrame { reply_to: 0, body: Some(Body::Gap(gap.to_frame(pattern, stream))) })
+pub(crate) fn gap(encoding: Encoding, reply_to: u64, gap: proto::Gap) -> EncodedMessage {
+    encoding.frame(&ServerFrame { reply_to, body: Some(Body::Gap(gap)) })
 }
 
 /// Everything up to these positions has been sent.

@@ -85,6 +85,8 @@ pub(crate) enum Share {
 struct LivePattern {
     pattern: Pattern,
     slot: MemberSlot,
+    /// The number of the request that made the subscription; 0 for none.
+    request: u64,
 }
 
 impl Member {
@@ -130,9 +132,9 @@ impl Member {
         &self.overflow
     }
 
-    /// Notes a pattern as live, and says what has to be [asked](Self::share) for
-    /// each of its events.
-    pub(crate) fn add_live(&self, pattern: &Pattern, slot: MemberSlot) -> EventChecks {
+    /// Notes the pattern of a request as live, and says what has to be
+    /// [asked](Self::share) for each of its events.
+    pub(crate) fn add_live(&self, pattern: &Pattern, request: u64, slot: MemberSlot) -> EventChecks {
         let mut state = self.state.lock();
         let overlapped = state.overlaps(pattern);
         if state.live.is_empty() {
@@ -143,7 +145,7 @@ impl Member {
         if let Some(precedence) = &mut state.precedence {
             precedence.add(pattern.clone());
         }
-        state.live.push(LivePattern { pattern: pattern.clone(), slot });
+        state.live.push(LivePattern { pattern: pattern.clone(), slot, request });
         EventChecks { overlapped, filtered: state.filters(pattern) }
     }
 
@@ -160,7 +162,20 @@ impl Member {
     }
 
     pub(crate) fn slot(&self, pattern: &Pattern) -> Option<MemberSlot> {
-        self.state.lock().live.iter().find(|live| live.pattern == *pattern).map(|live| live.slot)
+        self.state.lock().find(pattern).map(|live| live.slot)
+    }
+
+    /// Another request asks for a live pattern: frames carry its number.
+    pub(crate) fn set_request(&self, pattern: &Pattern, request: u64) {
+        self.state.lock().find(pattern).into_iter().for_each(|live| live.request = request);
+    }
+
+    /// Runs a closure with the number of the request that made the subscription to a
+    /// live pattern, which stays while the closure runs; none when it is not live.
+    pub(crate) fn with_request<R>(&self, pattern: &Pattern, act: impl FnOnce(u64) -> R) -> Option<R> {
+        let mut state = self.state.lock();
+        let request = state.find(pattern)?.request;
+        Some(act(request))
     }
 
     /// Decides the fate of an event in the topic of a pattern. One that
@@ -209,6 +224,10 @@ impl Member {
 }
 
 impl State {
+    fn find(&mut self, pattern: &Pattern) -> Option<&mut LivePattern> {
+        self.live.iter_mut().find(|live| live.pattern == *pattern)
+    }
+
     /// Whether some subject of a pattern is one of an earlier pattern too; it may
     /// say so wrongly.
     fn overlaps(&self, pattern: &Pattern) -> bool {

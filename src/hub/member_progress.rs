@@ -24,7 +24,7 @@ pub(crate) struct MemberProgress(Mutex<Vec<StreamProgress>, { rank::PROGRESS }>)
 #[derive(Debug)]
 pub(crate) struct StreamProgress {
     stream: StreamIndex,
-    patterns: Vec<(Pattern, MemberSlot)>,
+    patterns: Vec<FollowedPattern>,
     /// Everything up to here has been sent, as far as its patterns match.
     pub(crate) sent: Cursor,
     /// It is served from the stream, by a task of its own.
@@ -41,6 +41,15 @@ pub(crate) struct StreamProgress {
     pub(crate) pending: i64,
 }
 
+/// A pattern that a connection follows in a stream.
+#[derive(Debug)]
+struct FollowedPattern {
+    pattern: Pattern,
+    slot: MemberSlot,
+    /// The number of the request that made the subscription; 0 for none.
+    request: u64,
+}
+
 /// The owner of a catch-up tells apart the tasks that catch a connection up: it may
 /// give a stream up and lag in it anew before the first task has noticed.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +58,13 @@ pub(crate) struct CatchUpOwner(Arc<()>);
 impl StreamProgress {
     /// The patterns to catch up with, and the cursor to begin at.
     pub(crate) fn behind(&self) -> (Vec<Pattern>, Cursor) {
-        (self.patterns.iter().map(|(pattern, _)| pattern.clone()).collect(), self.sent)
+        (self.patterns.iter().map(|followed| followed.pattern.clone()).collect(), self.sent)
+    }
+
+    /// The number of the request that made the subscription to a pattern; none when
+    /// the pattern has been given up.
+    pub(crate) fn request(&self, pattern: &Pattern) -> Option<u64> {
+        self.patterns.iter().find(|followed| followed.pattern == *pattern).map(|followed| followed.request)
     }
 
     /// It is up with the others.
@@ -59,12 +74,12 @@ impl StreamProgress {
 
     /// Whether it is for exactly these patterns.
     pub(crate) fn is_for(&self, patterns: &[Pattern]) -> bool {
-        self.patterns.iter().map(|(pattern, _)| pattern).eq(patterns)
+        self.patterns.iter().map(|followed| &followed.pattern).eq(patterns)
     }
 
     /// Says of subjects whether one of its patterns matches.
     pub(crate) fn wants(&self) -> impl Fn(&Subject) -> bool {
-        let patterns = self.patterns.iter().map(|(pattern, _)| (pattern.clone(), ()));
+        let patterns = self.patterns.iter().map(|followed| (followed.pattern.clone(), ()));
         let patterns: PatternMap<()> = patterns.collect();
         move |subject| patterns.matches(subject)
     }
@@ -99,12 +114,12 @@ impl MemberProgress {
         self.0.lock().iter_mut().find(|progress| progress.stream == stream).map(act)
     }
 
-    /// Takes part in a stream with one more pattern, from a cursor on.
-    /// `filters` says whether some of its subjects are denied.
+    /// Takes part in a stream with one more pattern, for a request, from a cursor
+    /// on. `filters` says whether some of its subjects are denied.
     pub(crate) fn enter(
         &self,
         stream: StreamIndex,
-        pattern: &Pattern,
+        (pattern, request): (&Pattern, u64),
         slot: MemberSlot,
         from: Cursor,
         filters: impl FnOnce(&Pattern) -> bool,
@@ -113,15 +128,16 @@ impl MemberProgress {
         // Asked under the lock: either it is asked of what holds from now on, or
         // who changes that finds the pattern here.
         let filtered = filters(pattern);
+        let followed = FollowedPattern { pattern: pattern.clone(), slot, request };
         if let Some(progress) = streams.iter_mut().find(|progress| progress.stream == stream) {
-            progress.patterns.push((pattern.clone(), slot));
+            progress.patterns.push(followed);
             progress.filtered |= filtered;
             return;
         }
         streams.reserve_exact(1);
         streams.push(StreamProgress {
             stream,
-            patterns: vec![(pattern.clone(), slot)],
+            patterns: vec![followed],
             sent: from,
             lags: false,
             filtered,
@@ -133,7 +149,16 @@ impl MemberProgress {
 
     /// Where a pattern has its place.
     pub(crate) fn slot(&self, stream: StreamIndex, pattern: &Pattern) -> Option<MemberSlot> {
-        self.with(stream, |progress| progress.patterns.iter().find(|(held, _)| held == pattern).map(|(_, slot)| *slot))?
+        let slot = |followed: &FollowedPattern| (followed.pattern == *pattern).then_some(followed.slot);
+        self.with(stream, |progress| progress.patterns.iter().find_map(slot))?
+    }
+
+    /// Another request asks for a pattern that is followed: frames carry its number.
+    pub(crate) fn set_request(&self, stream: StreamIndex, pattern: &Pattern, request: u64) {
+        self.with(stream, |progress| {
+            let followed = progress.patterns.iter_mut().find(|followed| followed.pattern == *pattern);
+            followed.into_iter().for_each(|followed| followed.request = request);
+        });
     }
 
     /// Gives a pattern up. With the last one of a stream goes what the
@@ -141,7 +166,7 @@ impl MemberProgress {
     pub(crate) fn leave(&self, stream: StreamIndex, pattern: &Pattern) -> i64 {
         let mut streams = self.0.lock();
         let Some(index) = streams.iter().position(|progress| progress.stream == stream) else { return 0 };
-        streams[index].patterns.retain(|(held, _)| held != pattern);
+        streams[index].patterns.retain(|followed| followed.pattern != *pattern);
         streams[index].version = version();
         if streams[index].patterns.is_empty() { streams.remove(index).pending } else { 0 }
     }
@@ -149,7 +174,7 @@ impl MemberProgress {
     /// Applies changed denials of the connection.
     pub(crate) fn filter(&self, filters: impl Fn(&Pattern) -> bool) {
         for progress in self.0.lock().iter_mut() {
-            progress.filtered = progress.patterns.iter().any(|(pattern, _)| filters(pattern));
+            progress.filtered = progress.patterns.iter().any(|followed| filters(&followed.pattern));
         }
     }
 
@@ -233,7 +258,7 @@ mod tests {
     fn streams(patterns: &[&str], from: Cursor) -> MemberProgress {
         let streams = MemberProgress::default();
         for (key, text) in (0..).zip(patterns) {
-            streams.enter(STREAM, &pattern(text), MemberSlot { slice: 0, key }, from, |pattern| {
+            streams.enter(STREAM, (&pattern(text), key.into()), MemberSlot { slice: 0, key }, from, |pattern| {
                 pattern.as_str() == "denied.>"
             });
         }
@@ -293,6 +318,10 @@ mod tests {
         };
         let (several, wants, whole, version) = streams.with(STREAM, looks).expect("a seat");
         assert_eq!((several, wants, whole), (true, [true, true], true));
+        let request = |text: &str| streams.with(STREAM, |progress| progress.request(&pattern(text))).flatten();
+        assert_eq!((request("a"), request("b.*"), request("b.c")), (Some(0), Some(1), None));
+        streams.set_request(STREAM, &pattern("a"), 7);
+        assert_eq!((request("a"), request("b.*")), (Some(7), Some(1)));
 
         assert_eq!(streams.leave(StreamIndex(0), &pattern("a")), 0);
         assert_eq!(streams.leave(STREAM, &pattern("a")), 0, "another pattern still waits for it");

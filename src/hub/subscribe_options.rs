@@ -1,14 +1,16 @@
 //! The options of a subscribe, besides its pattern.
 
+use std::sync::Arc;
+
 use crate::{proto::Position, quota::Account};
 
 /// The options of a subscribe.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SubscribeOptions {
-    /// Number that the answer carries; 0 for none.
+    /// Number of the request, which all frames of the subscription carry; 0 for none.
     pub reply_to: u64,
-    /// It has everything up to these positions.
-    pub after: Vec<Position>,
+    /// It has everything up to these positions, which it may share with others.
+    pub after: Arc<[Position]>,
     /// It wants the newest event of each subject first.
     pub snapshot: bool,
     /// The account that reads are counted for.

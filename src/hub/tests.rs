@@ -273,14 +273,16 @@ fn a_new_pattern_is_compared_with_few() {
         let hall = Hall::open(SHAPES).await;
         let deep = |last: usize| pattern(&format!("*.{}b{last}", "a.".repeat(SUBJECT_TOKENS - 2)));
         let member = hall.guest().await.attachment.position_handle().0;
-        let note =
-            |pattern: &Pattern| effort::of(|| member.add_live(pattern, member_slot::MemberSlot { slice: 0, key: 0 }));
+        let note = |pattern: &Pattern| {
+            effort::of(|| member.add_live(pattern, 0, member_slot::MemberSlot { slice: 0, key: 0 }))
+        };
         let steps: Vec<_> = (0..512).map(|last| note(&deep(last)).1).collect();
         assert!(steps.iter().all(|steps| *steps <= 64), "{steps:?}");
 
         let member = hall.guest().await.attachment.position_handle().0;
-        let note =
-            |pattern: &Pattern| effort::of(|| member.add_live(pattern, member_slot::MemberSlot { slice: 0, key: 0 }));
+        let note = |pattern: &Pattern| {
+            effort::of(|| member.add_live(pattern, 0, member_slot::MemberSlot { slice: 0, key: 0 }))
+        };
         assert!((0..512).all(|one| matches!(note(&pattern(&format!("a.{one}"))), (checks, 0) if checks.nothing())));
         assert!(!note(&pattern("a.*")).0.nothing());
     });

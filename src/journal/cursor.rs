@@ -52,14 +52,15 @@ pub enum Reason {
 }
 
 impl Gap {
-    /// As clients are told, for a pattern of theirs.
-    pub fn to_frame(self, pattern: &Pattern, stream: &str) -> proto::Gap {
+    /// As clients are told, for a pattern of theirs. `epoch` is empty but for a reset.
+    pub fn to_frame(self, pattern: &Pattern, stream: &str, epoch: String) -> proto::Gap {
         proto::Gap {
             subject: pattern.to_string(),
             stream: stream.to_owned(),
             from_seq: self.from,
             to_seq: self.to,
             reason: self.reason.label().to_owned(),
+            epoch,
         }
     }
 }

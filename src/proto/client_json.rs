@@ -22,9 +22,10 @@ const EVENT: &[&str] = &["data", "dataBase64", "id", "type", "source", "contentT
 /// The fields of a position.
 const POSITION: &[&str] = &["stream", "epoch", "seq"];
 
-/// The fields of one of `connect.subscriptions`. A client's name and version
-/// change nothing, wherever they stand.
-const SUBSCRIPTION: &[&str] = &["subject", "after", "snapshot"];
+/// The fields of one of `connect.subscriptions` that mean nothing in `connect`
+/// itself, as `after` does. A client's name and version change nothing, wherever
+/// they stand.
+const SUBSCRIPTION: &[&str] = &["subject", "snapshot"];
 
 /// Keys beside a body that are looked at: a client mistakes one or two.
 const UNKNOWN: usize = 8;
@@ -277,8 +278,9 @@ macro_rules! client_frame_in_json {
 }
 
 client_frame_in_json! {
-    Connect = "connect" { token = "token", client = "client", subscriptions = "subscriptions" }
-        with "subscriptions" of SUBSCRIPTION;
+    Connect = "connect" {
+        token = "token", client = "client", subscriptions = "subscriptions", after = "after", replaces = "replaces"
+    } with "subscriptions" of SUBSCRIPTION;
     Subscribe = "subscribe" { subject = "subject", after = "after", snapshot = "snapshot" } with "after" of POSITION;
     Unsubscribe = "unsubscribe" { subject = "subject" } with "" of &[];
     Publish = "publish" { subject = "subject", event = "event" } with "event" of EVENT;
@@ -331,7 +333,7 @@ mod tests {
             r#"{"publish":{"subject":"a","stream":"S","seq":1,"event":{"data":1}}}"#,
             r#"{"presence":{"subject":"a"},"event":{}}"#,
             r#"{"unsubscribe":{"subject":"a","data":1}}"#,
-            r#"{"connect":{"name":"shop","version":"1"}}"#,
+            r#"{"connect":{"name":"shop","version":"1","id":1}}"#,
             r#"{"pong":{},"data":1}"#,
             "{}",
         ] {

@@ -51,7 +51,8 @@ pub mod client_frame {
 /// One frame from a node to a client.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ServerFrame {
-    /// The id of the client frame this answers; 0 or absent: sent unasked.
+    /// The id of the client frame this answers, or of the one that made the
+    /// subscription it belongs to; 0 or absent: none.
     #[prost(uint64, tag = "1")]
     pub reply_to: u64,
     #[prost(
@@ -185,6 +186,11 @@ pub struct Position {
     #[prost(uint64, tag = "3")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub seq: u64,
+    /// In subscribed: what the stream promises, "latest" or "durable". Absent
+    /// elsewhere, and ignored from clients.
+    #[prost(string, tag = "4")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub delivery: ::prost::alloc::string::String,
 }
 /// A subscription as a client asks for it.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -203,9 +209,13 @@ pub struct Subscription {
     #[prost(bool, tag = "3")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub snapshot: bool,
+    /// The number that answers to this subscription carry as reply_to; 0: none.
+    #[prost(uint64, tag = "4")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub id: u64,
 }
 /// Must be the first frame of a connection. Answered by welcome, then, for
-/// each subscription, as subscribe is (with reply_to 0).
+/// each subscription, as subscribe is.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -222,6 +232,15 @@ pub struct Connect {
     #[prost(message, repeated, tag = "3")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub subscriptions: ::prost::alloc::vec::Vec<Subscription>,
+    /// Positions of every subscription that has no `after` of its own.
+    #[prost(message, repeated, tag = "4")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub after: ::prost::alloc::vec::Vec<Position>,
+    /// An earlier connection of the same user (its welcome.connection), which
+    /// this one replaces: the node closes it, and counts one connection of both.
+    #[prost(string, tag = "5")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub replaces: ::prost::alloc::string::String,
 }
 /// Name and version of the client's software.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -396,7 +415,7 @@ pub struct Welcome {
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub version: ::prost::alloc::string::String,
     /// Parts of this protocol that nodes of earlier versions do not serve: "ping",
-    /// "cancel", "frame_errors".
+    /// "cancel", "frame_errors", "subscription_ids".
     #[prost(string, repeated, tag = "11")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -479,6 +498,11 @@ pub struct Limits {
     #[prost(uint64, tag = "18")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub fetch_events: u64,
+    /// Largest first message, which carries connect, bytes: 64 KiB, or
+    /// message_bytes where that is more.
+    #[prost(uint64, tag = "19")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub connect_bytes: u64,
 }
 /// The subscription is live from here on.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -533,6 +557,11 @@ pub struct Replay {
     #[prost(bool, tag = "3")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub snapshot: bool,
+    /// Epoch of the stream, in the first frame of each stream, and in the first
+    /// one behind a gap with the reason "reset".
+    #[prost(string, tag = "4")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub epoch: ::prost::alloc::string::String,
 }
 /// Events that will not come: an honest report of a loss.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -558,6 +587,10 @@ pub struct Gap {
     #[prost(string, tag = "5")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub reason: ::prost::alloc::string::String,
+    /// With "reset": the epoch of the stream from here on.
+    #[prost(string, tag = "6")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub epoch: ::prost::alloc::string::String,
 }
 /// Heartbeat and checkpoint of a node. From a client, whose ping has no fields: asks
 /// whether the node is there; answered by pong.

@@ -31,7 +31,7 @@ impl FromStr for Position {
             return Err(BadPosition);
         };
         let seq = seq.parse().map_err(|_| BadPosition)?;
-        let position = Self { stream: stream.to_owned(), epoch: epoch.to_owned(), seq };
+        let position = Self { stream: stream.to_owned(), epoch: epoch.to_owned(), seq, ..Self::default() };
         if position.is_plausible() { Ok(position) } else { Err(BadPosition) }
     }
 }
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let position = Position { stream: "SHOP".into(), epoch: "17".into(), seq: 42 };
+        let position = Position { stream: "SHOP".into(), epoch: "17".into(), seq: 42, ..Position::default() };
         assert_eq!(position.to_string(), "SHOP/17/42");
         assert_eq!("SHOP/17/42".parse(), Ok(position));
         assert!("SHOP/17/9007199254740991".parse::<Position>().is_ok_and(|position| position.is_plausible()));

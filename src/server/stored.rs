@@ -69,7 +69,7 @@ mod tests {
         let query = "subject=a.%3E&after=SHOP/17/42&last=true&t=x&limit=5&after=B/1/2";
         let asked = page(parameters(query, Some("t"))).expect("a question");
         assert_eq!((asked.subject.as_str(), asked.last, asked.limit), ("a.>", true, 5));
-        let position = Position { stream: "SHOP".into(), epoch: "17".into(), seq: 42 };
+        let position = Position { stream: "SHOP".into(), epoch: "17".into(), seq: 42, ..Position::default() };
         assert_eq!((asked.after.len(), &asked.after[0]), (2, &position));
         for (query, named) in [
             ("after=42", "after=42"),

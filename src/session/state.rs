@@ -1,11 +1,13 @@
 //! The protocol as a pure machine: a client's frame in, what is to be done
 //! out. No I/O, no clock.
 
+use std::sync::Arc;
+
 use crate::{
     access::{grants::Grants, identity::Identity},
     config::Limits,
     error::{Code, Refusal},
-    hub::SubscribeOptions,
+    hub::{EndedSubscription, SubscribeOptions},
     metrics::Refresh,
     proto::{
         ClientFrame, Connect, Envelope, Fetch, InvalidFrame, Position, ServerFrame, Subscribe, Subscription,
@@ -117,33 +119,34 @@ impl Standing<'_> {
         }
     }
 
-    /// Decides on one of `connect.subscriptions`.
-    pub(crate) fn resume(&self, subscription: Subscription) -> Effect {
-        let Subscription { subject, after, snapshot } = subscription;
-        self.subscribe(0, Subscribe { subject, after, snapshot })
+    /// Decides on one of `connect.subscriptions`. `common` is `connect.after`, for
+    /// those that have no positions of their own.
+    pub(crate) fn resume(&self, subscription: Subscription, common: &Arc<[Position]>) -> Effect {
+        let Subscription { subject, after, snapshot, id } = subscription;
+        let after = if after.is_empty() { common.clone() } else { after.into() };
+        self.join(&subject, SubscribeOptions { reply_to: id, after, snapshot, ..SubscribeOptions::default() })
     }
 
     fn subscribe(&self, id: u64, subscribe: Subscribe) -> Effect {
-        let pattern = match self.grants.subscribe(&subscribe.subject) {
+        let Subscribe { subject, after, snapshot } = subscribe;
+        let after = after.into();
+        self.join(&subject, SubscribeOptions { reply_to: id, after, snapshot, ..SubscribeOptions::default() })
+    }
+
+    fn join(&self, subject: &str, options: SubscribeOptions) -> Effect {
+        let id = options.reply_to;
+        let pattern = match self.grants.subscribe(subject) {
             Ok(pattern) => pattern,
             Err(refusal) => return Effect::Refuse(id, refusal),
         };
         if self.held >= self.limits.subscriptions && !(self.has)(&pattern) {
             let message = format!("this connection holds {} subscriptions, the most it may; give one up", self.held);
-            return Effect::Refuse(id, Refusal::of(Code::SubscriptionLimit, &subscribe.subject, message));
+            return Effect::Refuse(id, Refusal::of(Code::SubscriptionLimit, subject, message));
         }
-        if !subscribe.after.iter().all(Position::is_plausible) {
-            return Effect::Refuse(id, Refusal::bad_position(&subscribe.subject));
+        if !options.after.iter().all(Position::is_plausible) {
+            return Effect::Refuse(id, Refusal::bad_position(subject));
         }
-        Effect::Join(
-            pattern,
-            SubscribeOptions {
-                reply_to: id,
-                after: subscribe.after,
-                snapshot: subscribe.snapshot,
-                ..SubscribeOptions::default()
-            },
-        )
+        Effect::Join(pattern, options)
     }
 }
 
@@ -159,9 +162,9 @@ fn unsubscribed(id: u64, unsubscribe: Unsubscribe) -> Effect {
 }
 
 /// A subscription has ended, since its grant was lost.
-pub(crate) fn revoked(pattern: &Pattern) -> ServerFrame {
-    let reason = GRANT_REVOKED.to_owned();
-    reply(0, Body::Unsubscribed(crate::proto::Unsubscribed { subject: pattern.to_string(), reason }))
+pub(crate) fn revoked(ended: &EndedSubscription) -> ServerFrame {
+    let (subject, reason) = (ended.pattern.to_string(), GRANT_REVOKED.to_owned());
+    reply(ended.reply_to, Body::Unsubscribed(crate::proto::Unsubscribed { subject, reason }))
 }
 
 /// Checks that a new token is the same user's: it renews a connection and does
@@ -253,7 +256,7 @@ mod tests {
     #[test]
     fn a_position_that_no_node_has_told_is_refused() {
         let at = |seq| {
-            let after = vec![Position { stream: "S".into(), epoch: "1".into(), seq }];
+            let after = vec![Position { stream: "S".into(), epoch: "1".into(), seq, ..Position::default() }];
             let subscribe = Subscribe { subject: "a".into(), after, snapshot: false };
             decide(0, ClientFrame { id: 7, body: Some(ClientBody::Subscribe(subscribe)) })
         };
@@ -281,24 +284,28 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_of_connect_is_one_like_any_other_that_awaits_no_answer() {
-        let after = vec![Position { stream: "S".into(), epoch: "1".into(), seq: 5 }];
-        let grants = Grants::anonymous(std::sync::Arc::default());
-        let limits = Limits::default();
+    fn a_subscription_of_connect_is_one_like_any_other() {
+        let at = |seq| vec![Position { stream: "S".into(), epoch: "1".into(), seq, ..Position::default() }];
+        let (grants, limits) = (Grants::anonymous(Arc::default()), Limits::default());
         let standing = Standing { grants: &grants, limits: &limits, held: 0, has: &|_| false };
-        let resume = |subject: &str| {
-            standing.resume(Subscription { subject: subject.into(), after: after.clone(), snapshot: true })
+        let common: Arc<[Position]> = at(3).into();
+        let resume = |subject: &str, id, after: &[Position]| {
+            let (subject, after) = (subject.to_owned(), after.to_vec());
+            standing.resume(Subscription { subject, after, snapshot: true, id }, &common)
         };
-        let pattern = Pattern::parse("a.*").expect("a pattern");
-        assert_eq!(
-            resume("a.*"),
-            Effect::Join(
-                pattern,
-                SubscribeOptions { after: after.clone(), snapshot: true, ..SubscribeOptions::default() }
-            )
-        );
-        let Effect::Refuse(0, refusal) = resume("a..b") else { panic!("a refusal") };
-        assert_eq!(refusal.code, Code::BadSubject);
+        let joined = |reply_to, after: Vec<Position>| {
+            let options = SubscribeOptions { reply_to, after: after.into(), snapshot: true, ..Default::default() };
+            Effect::Join(Pattern::parse("a.*").expect("a pattern"), options)
+        };
+        // With its own positions, or those of all.
+        assert_eq!(resume("a.*", 0, &at(5)), joined(0, at(5)));
+        assert_eq!(resume("a.*", 9, &[]), joined(9, at(3)));
+        for id in [0, 9] {
+            let Effect::Refuse(reply_to, refusal) = resume("a..b", id, &[]) else { panic!("a refusal") };
+            assert_eq!((reply_to, refusal.code), (id, Code::BadSubject));
+            let Effect::Refuse(reply_to, refusal) = resume("a", id, &at(1 << 53)) else { panic!("a refusal") };
+            assert_eq!((reply_to, refusal.code), (id, Code::BadRequest));
+        }
     }
 
     #[test]
@@ -313,7 +320,8 @@ mod tests {
         assert_eq!(leave(0, "a.*"), Effect::Leave(pattern.clone(), None));
         assert_eq!(code(leave(7, "a..b")), Some(Code::BadSubject));
         let lost = Unsubscribed { subject: "a.*".into(), reason: "grant_revoked".into() };
-        assert_eq!(revoked(&pattern), ServerFrame { reply_to: 0, body: Some(Body::Unsubscribed(lost)) });
+        let ended = EndedSubscription { pattern, reply_to: 5 };
+        assert_eq!(revoked(&ended), ServerFrame { reply_to: 5, body: Some(Body::Unsubscribed(lost)) });
     }
 
     #[test]

@@ -125,9 +125,16 @@ impl Subscriber {
                 format!("`connect` asks for {asked} subscriptions; the first {most}, the most there may be, hold");
             self.refuse(id, Refusal::new(Code::SubscriptionLimit, message))?;
         }
-        for subscription in connect.subscriptions.into_iter().take(most) {
-            let effect = self.standing(&grants, |standing| standing.resume(subscription));
-            self.perform(effect)?;
+        let common = connect.after.into();
+        for (index, subscription) in connect.subscriptions.into_iter().enumerate() {
+            if index < most {
+                let effect = self.standing(&grants, |standing| standing.resume(subscription, &common));
+                self.perform(effect)?;
+            } else if subscription.id != 0 {
+                let message =
+                    format!("it is beyond the first {most} subscriptions of `connect`, the most there may be");
+                self.tell(subscription.id, Refusal::of(Code::SubscriptionLimit, &subscription.subject, message));
+            }
         }
         Ok(())
     }

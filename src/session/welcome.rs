@@ -12,7 +12,7 @@ use crate::{
 
 /// Parts of the protocol that nodes of earlier versions do not serve, as
 /// `docs/protocol.md` lists them.
-const FEATURES: [&str; 3] = ["ping", "cancel", "frame_errors"];
+const FEATURES: [&str; 4] = ["ping", "cancel", "frame_errors", "subscription_ids"];
 
 /// The `welcome` of a client, its limits above all.
 pub(crate) fn welcome(services: &NodeServices, connection: ConnectionId, grants: &Grants, link: Link) -> Welcome {
@@ -43,6 +43,7 @@ pub(crate) fn welcome(services: &NodeServices, connection: ConnectionId, grants:
             publishes_in_flight: limits.publishes_in_flight as u64,
             fetches_in_flight: limits.fetches_in_flight as u64,
             fetch_events: limits.fetch_events as u64,
+            connect_bytes: 0,
         }),
         server_time: unix_millis(),
         broker: link.label().into(),

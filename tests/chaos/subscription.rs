@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn subscribed(seq: u64) -> Subscribed {
-        let positions = vec![Position { stream: STREAM.into(), epoch: "1".into(), seq }];
+        let positions = vec![Position { stream: STREAM.into(), epoch: "1".into(), seq, ..Position::default() }];
         Subscribed { delivery: "durable".into(), positions, recovered: true, ..Subscribed::default() }
     }
 

@@ -156,15 +156,17 @@ async fn what_a_new_token_does_not_grant_ends_and_the_rest_goes_on() {
         let shop = Shop::with(kind, shop).await;
         let customer = ending_in(3600);
         let mut client = Ws::with_token(shop.node.address, &customer).await;
-        for subject in ["cart.>", "price.*", "shop.a", "news.>", "order.7"] {
-            client.subscribe(subject).await;
+        for (id, subject) in (11..).zip(["cart.>", "price.*", "shop.a", "news.>", "order.7"]) {
+            client.send(json!({"id": id, "subscribe": {"subject": subject}})).await;
+            assert_eq!(client.expect("subscribed").await["replyTo"], id);
         }
         let (answer, before) = refresh(&mut client, &tokens::token_of("u42", &[])).await;
         assert!(answer.get("refreshed").is_some(), "{answer}");
-        let mut ended: Vec<&str> =
-            before.iter().filter_map(|frame| frame["unsubscribed"]["subject"].as_str()).collect();
+        let ended = |frame: &Value| (frame["unsubscribed"]["subject"].to_string(), frame["replyTo"].as_u64());
+        let mut ended: Vec<_> = before.iter().map(ended).collect();
         ended.sort_unstable();
-        assert_eq!(ended, ["cart.>", "order.7", "shop.a"]);
+        let expected = [("\"cart.>\"", 11), ("\"order.7\"", 15), ("\"shop.a\"", 13)];
+        assert_eq!(ended, expected.map(|(subject, id)| (subject.to_owned(), Some(id))));
         assert!(before.iter().all(|frame| frame["unsubscribed"]["reason"] == "grant_revoked"), "{before:?}");
         for subject in ["cart.1", "order.7", "shop.a", "price.mug", "news.x"] {
             shop.node.publish_as(&customer, subject, "1").await;

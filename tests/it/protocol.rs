@@ -121,7 +121,7 @@ async fn welcome_tells_the_limits_that_a_client_has_to_keep() {
     });
     assert_eq!(limits, expected);
     assert_eq!((&welcome["broker"], &welcome["version"]), (&json!("ok"), &json!(env!("CARGO_PKG_VERSION"))));
-    assert_eq!(welcome["features"], json!(["ping", "cancel", "frame_errors"]));
+    assert_eq!(welcome["features"], json!(["ping", "cancel", "frame_errors", "subscription_ids"]));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ pub mod fake_nats;
 pub mod frame;
 pub mod nats_server;
 pub mod node;
+pub mod peer;
 pub mod port;
 pub mod shop;
 pub mod signing;
@@ -22,6 +23,7 @@ pub use fake_nats::FakeNats;
 pub use frame::frame;
 pub use nats_server::NatsServer;
 pub use node::TestNode;
+pub use peer::Peer;
 pub use shop::{Kind, Shop};
 
 /// How long anything may take that is expected to happen. Only a failing test

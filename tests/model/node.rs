@@ -158,8 +158,8 @@ impl Node {
 
     /// What somebody wants who has everything up to a sequence.
     pub(crate) fn after(&self, seq: u64) -> SubscribeOptions {
-        let Position { stream, epoch, .. } = self.journal.position(self.journal.head());
-        SubscribeOptions { after: vec![Position { stream, epoch, seq }], ..SubscribeOptions::default() }
+        let after = [Position { seq, ..self.journal.position(self.journal.head()) }];
+        SubscribeOptions { after: after.into(), ..SubscribeOptions::default() }
     }
 
     /// Tells a client how far it is, as a heartbeat does.

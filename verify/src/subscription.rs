@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     fn at(seq: u64) -> Position {
-        Position { stream: "S".into(), epoch: "1".into(), seq }
+        Position { stream: "S".into(), epoch: "1".into(), seq, ..Position::default() }
     }
 
     fn subscribed(seq: u64, recovered: bool) -> Subscribed {

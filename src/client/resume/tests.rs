@@ -3,7 +3,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 
 fn at(seq: u64) -> Position {
-    Position { stream: "S".into(), epoch: "1".into(), seq }
+    Position { stream: "S".into(), epoch: "1".into(), seq, ..Position::default() }
 }
 
 fn event(subject: &str, seq: u64) -> Event {

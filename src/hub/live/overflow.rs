@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     hub::{frames, member::Member},
     journal::{Gap, Reason},
+    outbox::Offer,
 };
 
 /// Tells a connection what it misses, once it has room.
@@ -13,9 +14,11 @@ pub(crate) async fn tell(member: Arc<Member>) {
         return;
     }
     while let Some(pattern) = member.overflow().next() {
-        let gap = Gap { from: 0, to: 0, reason: Reason::Overflow };
-        let frame = frames::gap(member.encoding(), &pattern, "", gap);
-        if !member.outbox().as_room_allows(|| Some(member.outbox().offer(&frame))).await {
+        let gap = Gap { from: 0, to: 0, reason: Reason::Overflow }.to_frame(&pattern, "", String::new());
+        let offer = |request| member.outbox().offer(&frames::gap(member.encoding(), request, gap.clone()));
+        // Of a pattern that has been given up meanwhile there is nothing to tell.
+        let told = || Some(member.with_request(&pattern, offer).unwrap_or(Offer::Taken));
+        if !member.outbox().as_room_allows(told).await {
             return;
         }
     }

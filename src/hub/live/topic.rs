@@ -44,8 +44,9 @@ struct State {
     open: bool,
     /// Whether the broker refuses it: those who stand here have been told.
     refused: bool,
-    /// Members that are not yet admitted, each with what tells it that it is.
-    waiting: VecDeque<(Arc<Member>, Confirmation)>,
+    /// Members that are not yet admitted, each with the number of its request and
+    /// what tells it that it is.
+    waiting: VecDeque<(Arc<Member>, u64, Confirmation)>,
     slices: MemberList<TopicMember>,
     /// Exists while a task works it off.
     backlog: Option<Box<Backlog>>,
@@ -70,22 +71,23 @@ impl Topic {
         &self.pattern
     }
 
-    pub(crate) fn join(&self, member: &Arc<Member>, live: Confirmation) {
+    /// A member joins by a request, or asks once more.
+    pub(crate) fn join(&self, member: &Arc<Member>, request: u64, live: Confirmation) {
         let mut state = self.state.lock();
         // Behind those who wait already: admission goes in order.
         if state.open && state.waiting.is_empty() {
-            self.admit(&mut state, member.clone(), live);
-        } else if let Some((_, earlier)) = state.waiting.iter_mut().find(|(waiting, _)| Arc::ptr_eq(waiting, member)) {
+            self.admit(&mut state, member.clone(), request, live);
+        } else if let Some(earlier) = state.waiting.iter_mut().find(|(waiting, ..)| Arc::ptr_eq(waiting, member)) {
             // Not beside it: an outage may be long, and memory is bounded.
-            *earlier = live;
+            (earlier.1, earlier.2) = (request, live);
         } else {
-            state.waiting.push_back((member.clone(), live));
+            state.waiting.push_back((member.clone(), request, live));
         }
     }
 
     pub(crate) fn leave(&self, member: &Arc<Member>) {
         let mut state = self.state.lock();
-        state.waiting.retain(|(waiting, _)| !Arc::ptr_eq(waiting, member));
+        state.waiting.retain(|(waiting, ..)| !Arc::ptr_eq(waiting, member));
         let Some(place) = member.slot(&self.pattern) else { return };
         state.slices.leave(place, || member.remove_live(&self.pattern));
     }
@@ -110,7 +112,7 @@ impl Topic {
         let waiting: Vec<_> = {
             let mut state = self.state.lock();
             (state.open, state.refused) = (false, true);
-            state.waiting.iter().map(|(member, _)| member.clone()).collect()
+            state.waiting.iter().map(|(member, ..)| member.clone()).collect()
         };
         for some in waiting.chunks(ADMITTED) {
             for member in some {
@@ -187,7 +189,7 @@ impl Topic {
         state.open = true;
         for _ in 0..ADMITTED {
             match state.waiting.pop_front() {
-                Some((member, live)) => self.admit(&mut state, member, live),
+                Some((member, request, live)) => self.admit(&mut state, member, request, live),
                 None => {
                     state.waiting = VecDeque::new();
                     return true;
@@ -197,13 +199,14 @@ impl Topic {
         false
     }
 
-    fn admit(&self, state: &mut State, member: Arc<Member>, live: Confirmation) {
+    fn admit(&self, state: &mut State, member: Arc<Member>, request: u64, live: Confirmation) {
         if member.slot(&self.pattern).is_some() {
+            member.set_request(&self.pattern, request);
             live.tell(&member);
             return;
         }
         state.slices.enter(|place| {
-            let checks = member.add_live(&self.pattern, place);
+            let checks = member.add_live(&self.pattern, request, place);
             // Before the first event, and under the lock that a fan-out takes.
             live.tell(&member);
             TopicMember::new(member, checks)

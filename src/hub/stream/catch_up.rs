@@ -68,14 +68,18 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, context
             Part::Lost(gap) => {
                 let mut sent = true;
                 for pattern in &patterns {
-                    let frame = frames::gap(member.encoding(), pattern, channel.journal().name(), gap);
-                    sent = sent && service.send(&frame).await;
+                    let told = channel.journal().gap(gap, pattern, at);
+                    let frame = |progress: &StreamProgress| {
+                        let request = progress.request(pattern)?;
+                        Some(frames::gap(member.encoding(), request, told.clone()))
+                    };
+                    sent = sent && service.send(frame).await;
                 }
                 if gap.reason == Reason::Reset {
                     // Its positions are void; this is where it stands now.
                     let position = channel.position(at);
                     let frame = frames::checkpoint(member.encoding(), vec![position]);
-                    sent = sent && service.send(&frame).await;
+                    sent = sent && service.send(|_| Some(frame.clone())).await;
                 }
                 sent
             }
@@ -143,10 +147,12 @@ impl CatchUp<'_> {
         CatchUpStep::All
     }
 
-    /// Sends a message without events as soon as there is room; false when the
-    /// connection is closed, or the stream has been given up.
-    async fn send(&self, message: &EncodedMessage) -> bool {
-        let offer = |_: &mut StreamProgress| self.member.outbox().offer(message);
+    /// Sends a message without events, if there is one by then, as soon as there is
+    /// room; false when the connection is closed, or the stream has been given up.
+    async fn send(&self, message: impl Fn(&StreamProgress) -> Option<EncodedMessage>) -> bool {
+        let offer = |progress: &mut StreamProgress| {
+            message(progress).map_or(Offer::Taken, |message| self.member.outbox().offer(&message))
+        };
         self.member.outbox().as_room_allows(|| self.with(offer)).await
     }
 }

@@ -179,15 +179,15 @@ impl Channel {
         (state.settled, state.in_progress) = (end, false);
     }
 
-    /// Joins several channels at once with one pattern, each from its cursor
-    /// on, or from now on where there is none. `live` is called with the
+    /// Joins several channels at once with the pattern of a request, each from its
+    /// cursor on, or from now on where there is none. `live` is called with the
     /// cursors before anything is handed out, if all can be joined.
     ///
     /// # Errors
     /// Why not, and which of them cannot be joined.
     pub(crate) fn join_all(
         channels: &[(Arc<Self>, Option<Cursor>)],
-        pattern: &Pattern,
+        (pattern, request): (&Pattern, u64),
         member: &Arc<Member>,
         given_up: impl FnOnce() -> bool,
         live: impl FnOnce(&[Cursor]),
@@ -212,7 +212,7 @@ impl Channel {
         let cursors: Vec<Cursor> = states.iter().map(|state| state.cursor).collect();
         live(&cursors);
         for ((channel, _), state) in channels.iter().zip(&mut states) {
-            state.enter(pattern, member, channel);
+            state.enter((pattern, request), member, channel);
         }
         Ok(())
     }
@@ -303,7 +303,7 @@ impl State {
         &self.groups[number as usize].group
     }
 
-    fn enter(&mut self, pattern: &Pattern, member: &Arc<Member>, channel: &Channel) {
+    fn enter(&mut self, (pattern, request): (&Pattern, u64), member: &Arc<Member>, channel: &Channel) {
         let stream = channel.journal.stream();
         if member.progress().slot(stream, pattern).is_some() {
             return;
@@ -312,7 +312,7 @@ impl State {
         let group = self.group(number).clone();
         let from = self.cursor;
         group.followers.lock().enter(|place| {
-            member.progress().enter(stream, pattern, place, from, |pattern| member.filters(pattern));
+            member.progress().enter(stream, (pattern, request), place, from, |pattern| member.filters(pattern));
             Follower { member: member.clone(), from }
         });
     }

@@ -18,9 +18,14 @@ pub(crate) fn frame(
     reply_to: u64,
     pattern: &Pattern,
     channels: &[Arc<Channel>],
-    positions: Vec<Position>,
+    mut positions: Vec<Position>,
     recovered: bool,
 ) -> EncodedMessage {
+    for position in &mut positions {
+        let stream = channels.iter().find(|channel| channel.journal().name() == position.stream);
+        let delivery = stream.map(|channel| channel.journal().delivery().label());
+        position.delivery = delivery.unwrap_or_default().to_owned();
+    }
     let deliveries = channels.iter().map(|channel| channel.journal().delivery());
     // The strongest of what its subjects promise.
     let delivery = deliveries.reduce(|a, b| if b == Delivery::Durable { b } else { a }).unwrap_or(Delivery::Live);

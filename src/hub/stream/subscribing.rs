@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::ReadError,
+    codec::ReplayOf,
     config::Delivery,
     encoded_message::EncodedMessage,
     error::{Code, Refusal},
@@ -64,6 +65,8 @@ struct Track {
     channel: Arc<Channel>,
     /// None: from now on.
     reader: Option<Reader>,
+    /// The generation whose epoch the client has been told; 0: none.
+    named: u32,
 }
 
 impl Subscribing {
@@ -75,7 +78,7 @@ impl Subscribing {
         if !simple || !self.channels.iter().all(ready) {
             return Some(self);
         }
-        let tracks = self.channels.iter().map(|channel| Track { channel: channel.clone(), reader: None });
+        let tracks = self.channels.iter().map(|channel| Track { channel: channel.clone(), reader: None, named: 0 });
         match self.join(&tracks.collect::<Vec<_>>(), false) {
             Ok(()) => None,
             Err(_) => Some(self),
@@ -100,7 +103,9 @@ impl Subscribing {
             // It fails when the subscription is given up.
             live.await.map_err(|_| Stop::Gone)?;
         }
-        let mut recovered = !self.options.after.is_empty() && !self.options.snapshot;
+        // Positions of other streams say nothing.
+        let resumes = self.channels.iter().any(|channel| self.after(channel).is_some());
+        let mut recovered = resumes && !self.options.snapshot;
         let mut left = self.context.replay_events;
         let mut tracks = Vec::new();
         for channel in self.channels.clone() {
@@ -128,7 +133,7 @@ impl Subscribing {
     /// Where to begin in a stream.
     async fn track(&self, channel: Arc<Channel>, recovered: &mut bool, left: &mut u64) -> Result<Track, Stop> {
         let journal = channel.journal().clone();
-        let after = self.options.after.iter().find(|position| position.stream == journal.name());
+        let (after, mut named) = (self.after(&channel), 0);
         if self.options.snapshot || after.is_some() || is_latest(&channel) {
             self.afford(QUESTION).await;
         }
@@ -141,7 +146,7 @@ impl Subscribing {
                 }
                 let Some(events) = next(&mut values).await? else { break };
                 *left = left.saturating_sub(events.len() as u64);
-                self.replay(&events, true).await?;
+                self.replay(&journal, values.cursor(), &mut named, &events, true).await?;
                 let reads = events.len() as u64;
                 drop(events);
                 self.afford(reads).await;
@@ -155,7 +160,12 @@ impl Subscribing {
             None
         };
         let reader = cursor.map(|cursor| journal.reader(self.patterns(), cursor));
-        Ok(Track { channel, reader })
+        Ok(Track { channel, reader, named })
+    }
+
+    /// The position of a stream, if the client has told one.
+    fn after(&self, channel: &Channel) -> Option<&Position> {
+        self.options.after.iter().find(|position| position.stream == channel.journal().name())
     }
 
     /// Counts what is read for its user, and waits while that is more than may
@@ -170,14 +180,14 @@ impl Subscribing {
 
     /// Replays up to what is being handed out to the others.
     async fn read(&self, track: &mut Track, recovered: &mut bool, left: &mut u64) -> Result<(), Stop> {
-        let Track { channel, reader } = track;
+        let Track { channel, reader, named } = track;
         let Some(reader) = reader else { return Ok(()) };
         loop {
             let upto = channel.cursor();
             if *left == 0 && upto.is_beyond(reader.cursor()) {
                 let gap = Gap { from: reader.cursor().seq + 1, to: upto.seq, reason: Reason::Overflow };
                 *recovered = false;
-                self.tell(channel, gap).await?;
+                self.tell(channel, gap, upto).await?;
                 *reader = channel.journal().reader(self.patterns(), upto);
                 *left = self.context.replay_events;
             }
@@ -194,11 +204,11 @@ impl Subscribing {
                 }
                 Part::Lost(gap) => {
                     *recovered = false;
-                    self.tell(channel, gap).await?;
+                    self.tell(channel, gap, reader.cursor()).await?;
                 }
                 Part::Events(events) => {
                     *left = left.saturating_sub(events.len() as u64);
-                    self.replay(&events, false).await?;
+                    self.replay(channel.journal(), reader.cursor(), named, &events, false).await?;
                     reads += events.len() as u64;
                 }
             }
@@ -207,22 +217,36 @@ impl Subscribing {
         }
     }
 
-    async fn replay(&self, events: &[Arc<Message>], snapshot: bool) -> Result<(), Stop> {
+    /// Sends events that end at a cursor. The first frame of a generation names its epoch, so that a client that
+    /// is cut off can resume from them.
+    async fn replay(
+        &self,
+        journal: &Journal,
+        at: Cursor,
+        named: &mut u32,
+        events: &[Arc<Message>],
+        snapshot: bool,
+    ) -> Result<(), Stop> {
         for together in PageSize::BATCH.split(events) {
-            let sent = self.replay_part(together, snapshot).await?;
+            let epoch = (*named != at.generation).then(|| journal.epoch(at)).flatten();
+            let sent = self.replay_part(together, snapshot, epoch.as_deref().unwrap_or_default()).await?;
+            if sent > 0 && epoch.is_some() {
+                *named = at.generation;
+            }
             self.context.metrics.replayed.increment(sent as u64);
         }
         Ok(())
     }
 
     /// Sends events as soon as there is room, but for those that are denied. Returns how many that were.
-    async fn replay_part(&self, together: &[Arc<Message>], snapshot: bool) -> Result<usize, Stop> {
+    async fn replay_part(&self, together: &[Arc<Message>], snapshot: bool, epoch: &str) -> Result<usize, Stop> {
+        let replay = ReplayOf { reply_to: self.options.reply_to, subject: self.pattern.as_str(), snapshot, epoch };
         loop {
             let allowed = DenyFilter::of(&self.member, together);
             if allowed.events.is_empty() {
                 return Ok(0);
             }
-            let frame = self.member.encoding().replay(self.pattern.as_str(), &allowed.events, snapshot);
+            let frame = self.member.encoding().replay(&replay, &allowed.events);
             if !self.member.outbox().room().await {
                 return Err(Stop::Gone);
             }
@@ -236,9 +260,9 @@ impl Subscribing {
         }
     }
 
-    async fn tell(&self, channel: &Channel, gap: Gap) -> Result<(), Stop> {
-        let frame = frames::gap(self.member.encoding(), &self.pattern, channel.journal().name(), gap);
-        self.send(&frame).await
+    async fn tell(&self, channel: &Channel, gap: Gap, at: Cursor) -> Result<(), Stop> {
+        let gap = channel.journal().gap(gap, &self.pattern, at);
+        self.send(&frames::gap(self.member.encoding(), self.options.reply_to, gap)).await
     }
 
     async fn send(&self, message: &EncodedMessage) -> Result<(), Stop> {
@@ -269,7 +293,8 @@ impl Subscribing {
             );
             self.member.outbox().push(&frame);
         };
-        Channel::join_all(&joining, &self.pattern, &self.member, || self.given_up.is_cancelled(), live)
+        let asked = (&self.pattern, self.options.reply_to);
+        Channel::join_all(&joining, asked, &self.member, || self.given_up.is_cancelled(), live)
     }
 
     fn refuse(&self, error: &ReadError) {

@@ -49,7 +49,7 @@ async fn wander(url: String, epoch: String, number: usize) {
     while at < EVENTS - USERS {
         // Sometimes further back than it was.
         let from = if fastrand::bool() { at } else { fastrand::u64(0..=at) };
-        let after = vec![Position { stream: "SHOP".into(), epoch: epoch.clone(), seq: from }];
+        let after = vec![Position { stream: "SHOP".into(), epoch: epoch.clone(), seq: from, ..Position::default() }];
         let subscribe = Subscribe { subject: pattern.clone(), after, snapshot: false };
         send(&mut client, client_frame::Body::Subscribe(subscribe)).await;
         let mut next = from + 1;

@@ -139,7 +139,8 @@ impl Guest {
     }
 
     fn regrant(&mut self, grants: &Grants) -> Vec<String> {
-        let mut ended: Vec<String> = self.attachment.regrant(grants).iter().map(ToString::to_string).collect();
+        let mut ended: Vec<String> =
+            self.attachment.regrant(grants).iter().map(|ended| ended.pattern.to_string()).collect();
         ended.sort();
         ended
     }
@@ -274,11 +275,8 @@ async fn a_replay_under_way_leaves_out_what_is_denied_meanwhile(kind: Kind) {
         let subject = if number % 2 == 0 { "cart.ok" } else { "cart.secret" };
         hall.publish(subject, &format!("\"{number} {padding}\"")).await;
     }
-    let after = vec![Position {
-        stream: "SHOP".into(),
-        epoch: subscribed["positions"][0]["epoch"].as_str().expect("an epoch").into(),
-        seq: 0,
-    }];
+    let epoch = subscribed["positions"][0]["epoch"].as_str().expect("an epoch").to_owned();
+    let after = [Position { stream: "SHOP".into(), epoch, ..Position::default() }].into();
     other.regrant(&granted("subscribe = [\">\"]"));
     other.join("cart.>", SubscribeOptions { after, ..SubscribeOptions::default() });
     // It fills the socket and waits.

@@ -1,0 +1,14 @@
+//! A `replay` without its events. Free of encodings.
+
+/// The fields of a `replay` beside its events.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReplayOf<'a> {
+    /// The number of the request that made the subscription; 0 for none.
+    pub reply_to: u64,
+    /// The subscription.
+    pub subject: &'a str,
+    /// Whether these are the newest values.
+    pub snapshot: bool,
+    /// The epoch of the stream; empty where it is not told.
+    pub epoch: &'a str,
+}

@@ -143,8 +143,9 @@ impl Room<'_> {
         self.events -= 1;
         *self.reads += 1;
         self.bytes = self.bytes.saturating_sub(event.cost());
-        // A denied event takes its room too: one answer reads no more than it may hold.
-        if (self.may)(event) {
+        // A denied event takes its room too, and so does the end of a value: one answer reads no more than it
+        // may hold.
+        if (self.may)(event) && event.gone.is_none() {
             fetched.events.push(event.clone().into());
         }
     }

@@ -214,11 +214,11 @@ impl Journal {
     }
 
     /// The newest event of each subject, in the order of the stream, as it is now;
-    /// behind a cursor of this stream, if there is one.
+    /// behind a cursor of this stream, if there is one. Subjects whose value is gone are left out.
     pub async fn snapshot(&self, patterns: Vec<Pattern>, after: Option<Cursor>) -> LastValues {
         self.ready().await;
         let head = self.head();
         let after = after.filter(|after| after.generation == head.generation).map_or(0, |after| after.seq);
-        LastValues::new(self.shared_reads.clone(), patterns, Cursor { seq: after, ..head }, head.seq)
+        LastValues::new(self.shared_reads.clone(), patterns, Cursor { seq: after, ..head }, head.seq).values_only()
     }
 }

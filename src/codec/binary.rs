@@ -20,10 +20,11 @@ const REPLY_TO: u32 = 1;
 const EVENT: u32 = 2;
 const REPLAY: u32 = 6;
 /// Fields of `Event`; those of `Envelope` are numbered as in `Event`, so an
-/// event is its subject and place followed by its envelope.
+/// event is its subject and place, its envelope, and why it is gone.
 const SUBJECT: u32 = 1;
 const STREAM: u32 = 2;
 const SEQ: u32 = 3;
+const GONE: u32 = 11;
 /// Fields of `Replay`.
 const REPLAY_SUBJECT: u32 = 1;
 const REPLAY_EVENTS: u32 = 2;
@@ -92,21 +93,26 @@ fn event_length(message: &Message) -> usize {
         .place
         .as_ref()
         .map_or(0, |place| text_length(STREAM, &place.stream) + key_len(SEQ) + encoded_len_varint(place.seq));
-    text_length(SUBJECT, message.subject.as_str()) + place + message.envelope.encoded_len()
+    let gone = message.gone.map_or(0, |gone| text_length(GONE, gone.label()));
+    text_length(SUBJECT, message.subject.as_str()) + place + message.envelope.encoded_len() + gone
 }
 
 fn write_event_fields(message: &Message, out: &mut Vec<u8>) {
-    let mut text = |field, text: &str| {
-        head(field, text.len(), out);
-        out.extend_from_slice(text.as_bytes());
-    };
-    text(SUBJECT, message.subject.as_str());
+    text(SUBJECT, message.subject.as_str(), out);
     if let Some(place) = &message.place {
-        text(STREAM, &place.stream);
+        text(STREAM, &place.stream, out);
         encode_key(SEQ, WireType::Varint, out);
         encode_varint(place.seq, out);
     }
     message.envelope.encode_raw(out);
+    if let Some(gone) = message.gone {
+        text(GONE, gone.label(), out);
+    }
+}
+
+fn text(field: u32, text: &str, out: &mut Vec<u8>) {
+    head(field, text.len(), out);
+    out.extend_from_slice(text.as_bytes());
 }
 
 pub(crate) fn read_client(message: &[u8]) -> Result<Vec<ClientFrame>, DecodeError> {

@@ -84,6 +84,12 @@ fn write_event_object(message: &Message, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"headers\":");
         write(&envelope.headers, out);
     }
+    if let Some(gone) = message.gone {
+        // A word, which needs no escapes.
+        out.extend_from_slice(b",\"gone\":\"");
+        out.extend_from_slice(gone.label().as_bytes());
+        out.push(b'"');
+    }
     match embeddable(&envelope.content_type, &envelope.data) {
         Some(text) => {
             out.extend_from_slice(b",\"data\":");

@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    event::Place,
+    event::{Gone, Place},
     proto::{
         Cancel, Client, Connect, Envelope, Error, Event, Fetch, Fetched, Gap, Goaway, Limits, Ping, Pong, Position,
         Publish, Published, Refresh, Refreshed, Replay, Request, Response, Subscribe, Subscribed, Subscription,
@@ -38,11 +38,15 @@ fn data() -> impl Strategy<Value = Bytes> {
     .prop_map(|data| Bytes::copy_from_slice(data.trim_ascii()))
 }
 
+fn gone() -> impl Strategy<Value = String> {
+    prop_oneof![4 => Just(""), 1 => Just("expired"), 1 => Just("deleted"), 1 => Just("purged")].prop_map(Into::into)
+}
+
 prop_compose! {
     fn event()(subject in text(), stream in text(), seq in number(), id in text(), time in number(), kind in text(),
         source in text(), content_type in prop_oneof![Just(String::new()), Just("application/json".into()), text()],
-        headers in prop::collection::btree_map(text(), text(), 0..3), data in data()) -> Event {
-        Event { subject, stream, seq, id, time, r#type: kind, source, content_type, headers, data }
+        headers in prop::collection::btree_map(text(), text(), 0..3), data in data(), gone in gone()) -> Event {
+        Event { subject, stream, seq, id, time, r#type: kind, source, content_type, headers, data, gone }
     }
 }
 
@@ -246,7 +250,8 @@ fn message(event: &Event) -> Message {
         data: event.data.clone(),
     };
     let place = (event.seq != 0).then(|| Place { stream: event.stream.as_str().into(), seq: event.seq });
-    Message { place, ..Message::new(Subject::parse(&event.subject).expect("a subject"), envelope) }
+    let gone = [Gone::Expired, Gone::Deleted, Gone::Purged].into_iter().find(|gone| gone.label() == event.gone);
+    Message { place, gone, ..Message::new(Subject::parse(&event.subject).expect("a subject"), envelope) }
 }
 
 #[test]

@@ -21,7 +21,9 @@ const MEMORY_BYTES: u64 = 256 << 20;
 pub struct Stream {
     /// Name of the stream in JetStream.
     pub name: String,
-    /// Subjects that the stream stores; no other stream may store any of them.
+    /// Subjects that the stream stores; no other stream may store any of them. A
+    /// key-value bucket is served by a stream that sources it under subjects of
+    /// its own (see delivery, "Values that end"): clients never reach `$KV.>`.
     pub subjects: Vec<String>,
     /// Prefix under which the server republishes stored events: `shop.cart.u42`
     /// on `ntf.SHOP.shop.cart.u42`. Default: `ntf.` and the name. Only the

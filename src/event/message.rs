@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Instant};
 
 use crate::{
+    event::gone::Gone,
     proto::{Envelope, Event},
     subject::Subject,
 };
@@ -23,6 +24,8 @@ pub struct Message {
     pub arrived: Instant,
     /// Where it is stored, if it is.
     pub place: Option<Place>,
+    /// Why there is no value any more, where this is the end of one.
+    pub gone: Option<Gone>,
 }
 
 /// A place in a stream.
@@ -64,7 +67,7 @@ impl Message {
 
     /// An event that is here now and stored nowhere.
     pub fn new(subject: Subject, envelope: Envelope) -> Self {
-        Self { subject, envelope, arrived: Instant::now(), place: None }
+        Self { subject, envelope, arrived: Instant::now(), place: None, gone: None }
     }
 
     /// The event with this node's time, where its publisher gave
@@ -77,6 +80,17 @@ impl Message {
         self
     }
 
+    /// The end of a value, which has no data: what the event says but for that is kept.
+    #[must_use]
+    pub fn ended(mut self, gone: Option<Gone>) -> Self {
+        if gone.is_some() {
+            self.gone = gone;
+            self.envelope.data.clear();
+            self.envelope.content_type.clear();
+        }
+        self
+    }
+
     /// Its sequence in its stream; 0 where it is stored nowhere.
     pub fn seq(&self) -> u64 {
         self.place.as_ref().map_or(0, |place| place.seq)
@@ -85,17 +99,20 @@ impl Message {
 
 /// An event as clients are told of it.
 impl From<Message> for Event {
-    fn from(Message { subject, envelope, place, arrived: _ }: Message) -> Self {
+    fn from(Message { subject, envelope, place, gone, arrived: _ }: Message) -> Self {
         let Envelope { id, time, r#type, source, content_type, headers, data } = envelope;
         let (stream, seq) = place.map(|place| (place.stream.to_string(), place.seq)).unwrap_or_default();
-        Self { subject: subject.to_string(), stream, seq, id, time, r#type, source, content_type, headers, data }
+        let gone = gone.map_or("", Gone::label).to_owned();
+        let subject = subject.to_string();
+        Self { subject, stream, seq, id, time, r#type, source, content_type, headers, data, gone }
     }
 }
 
 /// The envelope of a client's event: where that stands is for the node to tell.
 impl From<Event> for Envelope {
     fn from(event: Event) -> Self {
-        let Event { id, time, r#type, source, content_type, headers, data, subject: _, stream: _, seq: _ } = event;
+        let Event { id, time, r#type, source, content_type, headers, data, subject: _, stream: _, seq: _, gone: _ } =
+            event;
         Self { id, time, r#type, source, content_type, headers, data }
     }
 }
@@ -120,6 +137,9 @@ mod tests {
         let event = Event::from(Message { place, ..Message::new(subject(), envelope.clone()) });
         assert_eq!((event.subject.as_str(), event.stream.as_str(), event.seq), ("a.b", "S", 7));
         assert_eq!(Envelope::from(event), envelope);
+        let ended = Message::new(subject(), envelope.clone()).ended(Some(Gone::Expired));
+        let event = Event::from(ended);
+        assert_eq!((event.gone.as_str(), event.id.as_str(), event.data.len()), ("expired", "i", 0));
         let nowhere = Event::from(Message::new(subject(), envelope));
         assert_eq!((nowhere.stream.as_str(), nowhere.seq), ("", 0));
     }

@@ -30,6 +30,8 @@ pub struct LastValues {
     surveyed: bool,
     /// Nothing more comes this way: who goes on reads on from the cursor.
     ended: bool,
+    /// Whether subjects whose value is gone are left out.
+    values_only: bool,
 }
 
 /// Values that come next, and the sequence up to which they are complete.
@@ -54,7 +56,14 @@ impl LastValues {
             ahead: Ahead::Unknown,
             surveyed: false,
             ended: false,
+            values_only: false,
         }
+    }
+
+    /// The same without subjects whose value is gone.
+    #[must_use]
+    pub(crate) fn values_only(self) -> Self {
+        Self { values_only: true, ..self }
     }
 
     /// Up to where everything has been handed out: who has had all reads on here.
@@ -88,10 +97,13 @@ impl LastValues {
 
     /// Takes what fits of what comes next.
     fn take(&mut self, size: PageSize) -> Vec<Arc<Message>> {
-        let Self { shared_reads, cursor, ahead, .. } = self;
+        let Self { shared_reads, cursor, ahead, values_only, .. } = self;
         let generation = cursor.generation;
         let (mut page, mut room) = (Vec::new(), size.room());
         let mut fits = |event: &Arc<Message>| {
+            if *values_only && event.gone.is_some() {
+                return true;
+            }
             let fits = room.take(event.cost());
             if fits {
                 page.push(event.clone());

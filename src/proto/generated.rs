@@ -138,6 +138,11 @@ pub struct Event {
     /// else `dataBase64`.
     #[prost(bytes = "bytes", tag = "10")]
     pub data: ::prost::bytes::Bytes,
+    /// The value of a `latest` subject has ended, and there is no data: "expired",
+    /// "deleted" or "purged". Without `stream` and `seq` where the stream keeps no
+    /// trace of the end.
+    #[prost(string, tag = "11")]
+    pub gone: ::prost::alloc::string::String,
 }
 /// An event as its publisher wrote it; the subject travels beside it. A service
 /// may publish this message itself to NATS with

@@ -98,6 +98,8 @@ struct JsonEvent<'a> {
     data: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "is_default")]
     data_base64: Cow<'a, str>,
+    #[serde(skip_serializing_if = "is_default")]
+    gone: Cow<'a, str>,
 }
 
 /// `"data":null` is data too; an `Option` alone would take it for none.
@@ -119,6 +121,7 @@ impl Default for JsonEvent<'_> {
             headers: Cow::Owned(BTreeMap::new()),
             data: None,
             data_base64: Cow::default(),
+            gone: Cow::default(),
         }
     }
 }
@@ -143,6 +146,7 @@ impl Serialize for Event {
             headers: Cow::Borrowed(&self.headers),
             data: data.as_deref(),
             data_base64,
+            gone: self.gone.as_str().into(),
         };
         event.serialize(to)
     }
@@ -172,6 +176,7 @@ impl<'de> Deserialize<'de> for Event {
             content_type: event.content_type.into_owned(),
             headers: event.headers.into_owned(),
             data,
+            gone: event.gone.into_owned(),
         })
     }
 }

@@ -4,6 +4,7 @@
 mod disasters;
 mod drift;
 mod fetching;
+mod gone;
 mod holes;
 mod nothing_lost;
 mod older;

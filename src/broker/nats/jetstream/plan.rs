@@ -44,6 +44,7 @@ pub(crate) fn plan(wanted: &Wanted, found: &Settings) -> Plan {
     for limit in limits(&mut settings, wanted) {
         limit.compare(&mut changes, &mut notes);
     }
+    notes.extend(markers(wanted, &mut settings, *manage, &mut changes));
     notes.extend(message_size(wanted, found));
     notes.extend(transform::notes(found.others.get("sources"), &parsed(&wanted.subjects)));
     if *manage {
@@ -246,6 +247,26 @@ impl Limit<'_> {
         }
     }
 }
+
+/// Without markers nobody is told at once that a value has expired. Streams that the node may not change are served
+/// all the same, and so are those that let nothing take the place of older events.
+fn markers(wanted: &Settings, settings: &mut Settings, manage: bool, changes: &mut Vec<Difference>) -> Option<String> {
+    if settings.marker_ttl >= wanted.marker_ttl {
+        return None;
+    }
+    let span = |nanoseconds: i64| Span::from(Duration::from_nanos(nanoseconds.unsigned_abs())).to_string();
+    let found = if settings.marker_ttl < 1 { "not set".to_owned() } else { span(settings.marker_ttl) };
+    if manage && !settings.deny_purge {
+        changes.push(change(MARKER_TTL, found, span(wanted.marker_ttl)));
+        settings.marker_ttl = wanted.marker_ttl;
+        return None;
+    }
+    let must = span(wanted.marker_ttl);
+    Some(format!("{MARKER_TTL} is {found}; with {must} clients would be told at once that a value has expired"))
+}
+
+/// How long the end of a subject's last event is marked.
+const MARKER_TTL: &str = "subject_delete_marker_ttl";
 
 /// The publishers decide how large events are, so a larger limit is only worth
 /// a remark.

@@ -34,6 +34,9 @@ pub(crate) struct Settings {
     /// Nanoseconds.
     #[serde(default)]
     pub(crate) duplicate_window: i64,
+    /// Nanoseconds for which the end of a subject's last event is marked; 0: not at all.
+    #[serde(default, rename = "subject_delete_marker_ttl", skip_serializing_if = "is_zero")]
+    pub(crate) marker_ttl: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) republish: Option<Republish>,
     #[serde(default)]
@@ -42,6 +45,9 @@ pub(crate) struct Settings {
     pub(crate) no_ack: bool,
     #[serde(default)]
     pub(crate) sealed: bool,
+    /// Whether nothing may be purged, and so no marker may take the place of older events.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) deny_purge: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mirror: Option<Value>,
     /// The change of an event's subject before it is stored.
@@ -60,6 +66,11 @@ pub(crate) struct Republish {
     pub(crate) destination: String,
     #[serde(default)]
     pub(crate) headers_only: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 fn limits() -> String {

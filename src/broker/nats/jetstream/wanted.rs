@@ -8,6 +8,9 @@ use crate::{
     config::{Config, Delivery, Span, Storage, Stream},
 };
 
+/// Nanoseconds for which JetStream marks that a value has expired: a day, in which clients that were away come back.
+const MARKER_TTL: i64 = 24 * 60 * 60 * 1_000_000_000;
+
 /// A stream of the configuration, with what bears on it.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
@@ -48,6 +51,7 @@ impl Wanted {
             max_message_size: whole(event_bytes.saturating_add(HEADER_BYTES)).min(i64::from(i32::MAX)),
             replicas: whole(stream.replicas),
             duplicate_window: nanoseconds(stream.knows_again()),
+            marker_ttl: if delivery == Delivery::Latest { MARKER_TTL } else { 0 },
             republish: Some(Republish {
                 source: ">".into(),
                 destination: format!("{}.>", stream.prefix()),
@@ -56,6 +60,7 @@ impl Wanted {
             allow_direct: true,
             no_ack: false,
             sealed: false,
+            deny_purge: false,
             mirror: None,
             subject_transform: None,
             others: serde_json::Map::default(),

@@ -18,7 +18,9 @@ use crate::{
     },
     classes::{Class, Classes, StreamIndex},
     clock::unix_millis,
+    config::Delivery,
     event::{
+        Gone,
         header_limits::HeaderLimits,
         headers::{self as vocabulary, HeaderReader},
         message::{Message, Place},
@@ -112,7 +114,8 @@ impl MessageRouter {
         }
         let envelope = self.envelope(self.headers(raw), raw)?;
         Some(Arc::new(
-            Message { subject, envelope, arrived: read_time.arrived, place: None }.stamped(read_time.unix_millis),
+            Message { subject, envelope, arrived: read_time.arrived, place: None, gone: None }
+                .stamped(read_time.unix_millis),
         ))
     }
 
@@ -143,9 +146,13 @@ impl MessageRouter {
             if headers.iter().any(|(name, _)| *name == vocabulary::SCHEDULE) {
                 return None;
             }
+            // Where all events count, an end is one of them.
+            let latest = self.classes.delivery(index) == Delivery::Latest;
+            let gone = if latest { Gone::of(&headers) } else { None };
             let envelope = self.envelope(headers, raw)?;
             let place = Some(Place { stream: stream.clone(), seq });
-            Some(Arc::new(Message { subject, envelope, arrived: read_time.arrived, place }.stamped(unix_millis)))
+            let message = Message { subject, envelope, arrived: read_time.arrived, place, gone: None };
+            Some(Arc::new(message.ended(gone).stamped(unix_millis)))
         };
         Stored::new(seq, event())
     }

@@ -42,6 +42,30 @@ fn a_stream_is_created_with_all_that_delivery_needs() {
     );
     let latest = Wanted::of(&configured(""), Delivery::Latest, 1024).settings;
     assert_eq!((latest.max_messages_per_subject, latest.max_age, latest.max_bytes), (1, 0, 1 << 30));
+    assert_eq!(serde_json::to_value(latest).expect("JSON")["subject_delete_marker_ttl"], 86_400_000_000_000_i64);
+}
+
+#[test]
+fn ends_of_values_are_marked_where_the_node_may_change_the_stream() {
+    let latest = |fields| Wanted::of(&configured(fields), Delivery::Latest, 1024);
+    let found = |others: Value| {
+        let mut settings = serde_json::to_value(latest("").settings).expect("JSON");
+        settings.as_object_mut().expect("an object").extend(others.as_object().expect("an object").clone());
+        serde_json::from_value::<Settings>(settings).expect("settings")
+    };
+    let ttl = |nanoseconds: i64| found(json!({"subject_delete_marker_ttl": nanoseconds}));
+    for longer in [86_400_000_000_000, 90_000_000_000_000] {
+        assert_eq!(plan(&latest(""), &ttl(longer)), Plan { step: PlanStep::Fits, notes: Vec::new() });
+    }
+    let PlanStep::Update { settings, changes } = plan(&latest(""), &ttl(0)).step else { panic!("an update") };
+    assert_eq!(settings.marker_ttl, 86_400_000_000_000);
+    assert_eq!((changes[0].setting, changes[0].found.as_str()), ("subject_delete_marker_ttl", "not set"));
+    let denied = found(json!({"subject_delete_marker_ttl": 0, "deny_purge": true}));
+    for (wanted, found) in [(latest("manage = false"), ttl(1_000_000_000)), (latest(""), denied)] {
+        let Plan { step, notes } = plan(&wanted, &found);
+        assert_eq!(step, PlanStep::Fits);
+        assert!(notes.len() == 1 && notes[0].contains("subject_delete_marker_ttl is "), "{notes:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,168 @@
+//! Values end: of a `latest` subject that has expired, was deleted or was purged, each client ends with the state of
+//! the stream, whether it was there or away.
+
+use std::collections::BTreeMap;
+
+use async_nats::HeaderMap;
+use serde_json::{Value, json};
+
+use super::{
+    super::world::{NatsServer, TestNode, Ws, eventually, soon},
+    Kind, Shop, positions,
+};
+
+/// The values that a client knows, by subject.
+type Values = BTreeMap<String, Value>;
+
+/// Takes an event as clients do.
+fn apply(values: &mut Values, event: &Value) {
+    let subject = event["subject"].as_str().expect("a subject").to_owned();
+    if event.get("gone").is_some() {
+        assert!(event.get("data").is_none() && event.get("dataBase64").is_none(), "{event}");
+        values.remove(&subject);
+    } else {
+        values.insert(subject, event["data"].clone());
+    }
+}
+
+/// A client that shows values.
+struct Page {
+    client: Ws,
+    values: Values,
+    positions: Value,
+}
+
+impl Page {
+    /// One that begins, or goes on from where another was.
+    async fn open(node: &TestNode, before: Option<&Self>) -> Self {
+        let mut client = node.client().await;
+        let mut values = before.map(|before| before.values.clone()).unwrap_or_default();
+        let after = before.map_or(json!([]), |before| before.positions.clone());
+        let (replayed, subscribed) = client.resume("price.*", json!({ "after": after })).await;
+        replayed.iter().for_each(|event| apply(&mut values, event));
+        Self { client, values, positions: positions(&subscribed) }
+    }
+
+    /// Takes events until one says that a value is gone; returns why.
+    async fn until_gone(&mut self) -> Value {
+        loop {
+            let mut event = soon("an event", self.client.stored()).await;
+            apply(&mut self.values, &event);
+            if let Some(gone) = event.get_mut("gone") {
+                return gone.take();
+            }
+        }
+    }
+}
+
+fn values(of: &[(&str, u64)]) -> Values {
+    of.iter().map(|(subject, number)| ((*subject).into(), json!(number))).collect()
+}
+
+/// Publishes as a service does, with headers.
+async fn put(nats: &NatsServer, subject: &str, headers: &[(&str, &str)], data: &'static str) {
+    let mut map = HeaderMap::new();
+    headers.iter().for_each(|(name, value)| map.insert(*name, *value));
+    let client = nats.client().await;
+    client.publish_with_headers(subject.to_owned(), map, data.into()).await.expect("published");
+    client.flush().await.expect("flushed");
+}
+
+/// Whatever is asked for what is stored, `price.a` is not in it.
+async fn is_left_out(node: &TestNode) {
+    assert_eq!(Page::open(node, None).await.values, values(&[("price.b", 2)]));
+    let mut client = node.client().await;
+    let (before, _) = client.resume("price.a", json!({ "snapshot": true })).await;
+    assert!(before.is_empty(), "{before:?}");
+    for path in ["subject=price.a", "subject=price.a&last=true", "subject=price.*&last=true", "subject=price.*"] {
+        let answer = node.get(&format!("/v1/fetch?{path}")).await;
+        let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
+        let events = answer["fetched"]["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+        assert!(events.iter().all(|event| event["subject"] == "price.b"), "{path} {answer}");
+    }
+    assert_eq!(node.get("/v1/last/price.a").await.status(), 404);
+}
+
+/// `price.a` ends in some way while one client is there and another is away.
+async fn ends(shop: &Shop, headers: &[(&str, &str)], data: &'static str, end: &[(&str, &str)], why: &str) {
+    put(shop.nats(), "price.a", headers, data).await;
+    put(shop.nats(), "price.b", &[], "2").await;
+    let both = values(&[("price.a", 1), ("price.b", 2)]);
+    eventually("both values", || async { Page::open(&shop.node, None).await.values == both }).await;
+    let (mut there, away) = (Page::open(&shop.node, None).await, Page::open(&shop.node, None).await);
+    assert_eq!((&there.values, &away.values), (&both, &both));
+    let away = Page { client: shop.node.client().await, ..away };
+    if !end.is_empty() {
+        put(shop.nats(), "price.a", end, "").await;
+    }
+    assert_eq!(there.until_gone().await, why);
+    assert_eq!(there.values, values(&[("price.b", 2)]));
+    let later = Shop::node(shop.nats.as_ref(), |_| {}).await;
+    for node in [&shop.node, &later] {
+        is_left_out(node).await;
+        assert_eq!(Page::open(node, Some(&away)).await.values, there.values);
+        assert_eq!(Page::open(node, Some(&there)).await.values, there.values);
+    }
+    // And begins again.
+    put(shop.nats(), "price.a", &[], "3").await;
+    apply(&mut there.values, &soon("an event", there.client.stored()).await);
+    assert_eq!(there.values["price.a"], 3);
+}
+
+#[tokio::test]
+async fn a_value_whose_time_is_over_is_gone() {
+    let shop = Shop::open(Kind::Nats).await;
+    ends(&shop, &[("Nats-TTL", "2s")], "1", &[], "expired").await;
+}
+
+#[tokio::test]
+async fn a_value_that_is_deleted_is_gone() {
+    let shop = Shop::open(Kind::Nats).await;
+    ends(&shop, &[], "1", &[("KV-Operation", "DEL")], "deleted").await;
+}
+
+#[tokio::test]
+async fn a_value_that_is_purged_is_gone() {
+    let shop = Shop::open(Kind::Nats).await;
+    ends(&shop, &[], "1", &[("KV-Operation", "PURGE"), ("Nats-Rollup", "sub")], "purged").await;
+}
+
+/// Where all events count, the end of a value is an event as any other.
+#[tokio::test]
+async fn a_durable_subject_has_no_values_that_could_be_gone() {
+    let shop = Shop::open(Kind::Nats).await;
+    let (mut client, ..) = shop.resume("cart.*", &json!([])).await;
+    put(shop.nats(), "cart.a", &[("KV-Operation", "DEL")], "1").await;
+    let event = soon("an event", client.stored()).await;
+    assert!(event["data"] == 1 && event.get("gone").is_none(), "{event}");
+}
+
+/// A key-value bucket, whose keys are no subjects for clients: the stream sources it under clean subjects.
+#[tokio::test]
+async fn a_bucket_is_followed_by_a_stream_that_sources_it() {
+    let nats = NatsServer::jetstream().await;
+    let bucket = json!({"name": "KV_prices", "subjects": ["$KV.prices.>"], "max_msgs_per_subject": 1,
+        "allow_rollup_hdrs": true, "deny_delete": true, "allow_direct": true, "discard": "new", "allow_msg_ttl": true});
+    nats.api("STREAM.CREATE.KV_prices", &bucket).await;
+    let source = json!({"name": "KV_prices", "subject_transforms": [{"src": "$KV.prices.>", "dest": "price.>"}]});
+    nats.api(
+        "STREAM.CREATE.PRICES",
+        &json!({"name": "PRICES", "subjects": ["price.*"], "sources": [source],
+        "max_msgs_per_subject": 1, "max_bytes": 1 << 30, "max_msg_size": 1 << 20}),
+    )
+    .await;
+    let node = Shop::node(Some(&nats), |_| {}).await;
+    put(&nats, "$KV.prices.a", &[], "1").await;
+    put(&nats, "$KV.prices.b", &[], "2").await;
+    let both = values(&[("price.a", 1), ("price.b", 2)]);
+    eventually("both values", || async { Page::open(&node, None).await.values == both }).await;
+    let mut page = Page::open(&node, None).await;
+    put(&nats, "$KV.prices.a", &[("KV-Operation", "DEL")], "").await;
+    assert_eq!(page.until_gone().await, "deleted");
+    is_left_out(&node).await;
+    put(&nats, "$KV.prices.b", &[("KV-Operation", "PURGE"), ("Nats-Rollup", "sub")], "").await;
+    assert_eq!(page.until_gone().await, "purged");
+    put(&nats, "$KV.prices.c", &[("Nats-TTL", "1s")], "3").await;
+    assert_eq!(page.until_gone().await, "expired");
+    assert!(page.values.is_empty(), "{:?}", page.values);
+}

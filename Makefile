@@ -88,7 +88,8 @@ client: ## Build the browser library from client/src into client/dist
 
 client-test: ## Check that client/dist is current, and test it: scripted nodes, real nodes, a real Chromium
 	scripts/client.sh
-	cd client && NATS_SERVER=$$(../scripts/nats-server.sh) CHROMIUM=$$(../scripts/chromium.sh) npm test --silent -- $(ARGS)
+	cd client && NATS_SERVER=$$(../scripts/nats-server.sh) CHROMIUM=$$(../scripts/chromium.sh) \
+	  PYTHON=$$(../scripts/peers.sh) npm test --silent -- $(ARGS)
 
 commits: ## Check the subjects of this branch's commits
 	scripts/check-commits.sh

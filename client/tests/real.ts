@@ -216,6 +216,7 @@ const CONFIG = `
 mode = "anonymous"
 [server]
 allowed_origins = ["*"]
+live_page = true
 [broker.nats]
 urls = ["nats://127.0.0.1:NATS_PORT"]
 [drain]

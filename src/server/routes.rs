@@ -33,9 +33,9 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// The page of `server.live_page`.
 const LIVE_PAGE: &[u8] = include_bytes!("../../demo/live.html");
 
-/// Nothing is loaded from anywhere, whatever an event contains; and no other
-/// page shows this one in a frame, which only a header can say.
-const LIVE_PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+/// Nothing is loaded but the library of the node, whatever an event contains;
+/// and no other page shows this one in a frame, which only a header can say.
+const LIVE_PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self' 'unsafe-inline'; \
                                 img-src data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
                                 frame-ancestors 'none'";
 

@@ -15,7 +15,7 @@ endif
 
 .PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
         bench-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke conformance image model clean \
-        client client-test quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
+        client client-test client-rate quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' \
@@ -172,6 +172,11 @@ release-check:
 
 bench: ## Measure a node beside the floor and its peers; see bench/README.md
 	$(DESCRIPTORS) scripts/bench.sh $(ARGS)
+
+client-rate: ## Count the events per second that reach a page, beside a bare WebSocket and a Centrifugo (CENTRIFUGO=path)
+	scripts/client.sh
+	cargo build --locked --release
+	cd client && NATS_SERVER=$$(../scripts/nats-server.sh) CHROMIUM=$$(../scripts/chromium.sh) node scripts/rate.mjs $(ARGS)
 
 # The same target folder as the node's, because most of what is compiled is the same.
 BENCH := CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target} cargo

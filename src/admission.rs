@@ -33,6 +33,14 @@ use connection_counts::ConnectionCounts;
 pub use rejected::Rejected;
 pub(crate) use throttle::Throttle;
 
+/// Heartbeats within which a peer that is gone is found out: three
+/// (`session/heartbeat.rs`), and one more where the node is busy.
+const HEARTBEATS: u32 = 4;
+
+/// Attempts that a client makes while the limit of its user may pass: 7 s apart with
+/// the default heartbeat.
+const ATTEMPTS: u32 = 15;
+
 /// Counts connections up to their limits.
 ///
 /// Addresses and users are counted under a hash of theirs with a key that
@@ -55,6 +63,8 @@ pub struct Admission {
     hasher: RandomState,
     start: Instant,
     limits: NamedLimits,
+    /// The time within which a connection whose peer is gone is found out.
+    proof: Duration,
 }
 
 /// The limits that refusals name.
@@ -74,8 +84,9 @@ pub struct Permit {
 }
 
 impl Admission {
-    /// Admission control with these limits, which shows the bytes of answers that are held.
-    pub fn new(limits: &Limits, unread: Gauge) -> Arc<Self> {
+    /// Admission control with these limits, for connections that are pinged once per
+    /// heartbeat. It shows the bytes of answers that are held.
+    pub fn new(limits: &Limits, heartbeat: Duration, unread: Gauge) -> Arc<Self> {
         let pace = (limits.connections_per_second > 0)
             .then(|| Rate::new(limits.connections_per_second.into(), limits.connections_burst.into()));
         Arc::new(Self {
@@ -95,6 +106,8 @@ impl Admission {
             hasher: RandomState::new(),
             start: Instant::now(),
             limits: NamedLimits { per_address: limits.address_connections, per_user: limits.user_connections },
+            // Pings are left out while something waits for the client, and its answer to the Close is waited for.
+            proof: HEARTBEATS * heartbeat + limits.stall_time.duration() + limits.close_time.duration(),
         })
     }
 
@@ -142,7 +155,12 @@ impl Admission {
     pub(crate) fn enter_user(&self, user: UserKey<'_>) -> Result<u64, Rejected> {
         let key = self.key(user);
         let room = !self.users.is_counted() || self.users.enter(key);
-        room.then_some(key).ok_or(Rejected::User)
+        room.then_some(key).ok_or_else(|| self.reject_user(key))
+    }
+
+    /// The rejection of one more connection of a user.
+    fn reject_user(&self, key: u64) -> Rejected {
+        if self.users.may_pass(key, self.now(), self.proof) { Rejected::UserFull } else { Rejected::User }
     }
 
     /// It counts no more; 0: it counted for nobody.
@@ -193,6 +211,10 @@ impl Admission {
                 "this user has {per_user} connections, requests that are served included, the most they may; close one \
                  of them"
             ),
+            Rejected::UserFull => format!(
+                "this user has {per_user} connections, requests that are served included, the most they may; some may be \
+                 dead, so try again"
+            ),
             Rejected::Answers => format!(
                 "answers that this user, or your address, has not read take all the bytes they may (a user an eighth, \
                  an address a fourth of limits.http_answer_bytes, {}); read them, then try again",
@@ -204,7 +226,8 @@ impl Admission {
                 self.answers.most()
             ),
         };
-        Refusal::new(closed.code(), message)
+        let refusal = Refusal::new(closed.code(), message);
+        if closed == Rejected::UserFull { refusal.after(self.proof / ATTEMPTS) } else { refusal }
     }
 
     fn key(&self, what: impl std::hash::Hash) -> u64 {
@@ -241,10 +264,23 @@ impl Permit {
     /// Counts the connection for a user, once. Nobody in particular is not counted.
     ///
     /// # Errors
-    /// [`Rejected::User`].
+    /// [`Rejected::UserFull`] or [`Rejected::User`].
     pub fn count_for_user(&self, user: Option<UserKey<'_>>) -> Result<(), Rejected> {
         let Some(user) = user.filter(|_| self.user.load(Ordering::Relaxed) == 0) else { return Ok(()) };
-        count(&self.gate.users, &self.user, self.gate.key(user)).ok_or(Rejected::User)
+        let key = self.gate.key(user);
+        count(&self.gate.users, &self.user, key).ok_or_else(|| self.gate.reject_user(key))
+    }
+
+    /// Takes over the place of another connection of the same user, which does not
+    /// count any more. Nothing happens where that has none.
+    pub(crate) fn take_place(&self, other: &Self, user: UserKey<'_>) {
+        let key = self.gate.key(user);
+        let exchange = |place: &AtomicU64, from, to| {
+            place.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        if self.user.load(Ordering::Relaxed) == 0 && exchange(&other.user, key, 0) {
+            self.user.store(key, Ordering::Relaxed);
+        }
     }
 }
 
@@ -277,85 +313,4 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ip(text: &str) -> Option<IpAddr> {
-        Some(text.parse().expect("an address"))
-    }
-
-    fn gate(change: impl FnOnce(&mut Limits)) -> Arc<Admission> {
-        let mut limits = Limits::default();
-        change(&mut limits);
-        Admission::new(&limits, Gauge::noop())
-    }
-
-    #[tokio::test]
-    async fn the_gate_lets_in_as_many_as_it_may_and_tells_when_all_have_left() {
-        let gate = gate(|limits| limits.connections = 2);
-        gate.emptied().await;
-        let (first, second) = (gate.enter(None), gate.enter(None));
-        assert!(first.is_ok() && second.is_ok());
-        assert_eq!(gate.enter(None).expect_err("it is full"), Rejected::Full);
-        drop(first);
-        let third = gate.enter(None);
-        assert_eq!((third.is_ok(), gate.open()), (true, 2));
-        let waiting = tokio::spawn({
-            let gate = gate.clone();
-            async move { gate.emptied().await }
-        });
-        tokio::task::yield_now().await;
-        drop((second, third));
-        waiting.await.expect("it was told");
-    }
-
-    #[test]
-    fn an_address_has_a_limit_of_its_own() {
-        let gate = gate(|limits| limits.address_connections = 2);
-        let held = [gate.enter(ip("192.0.2.1")), gate.enter(ip("::ffff:192.0.2.1"))];
-        assert_eq!(gate.enter(ip("192.0.2.1")).expect_err("two are there"), Rejected::Address);
-        assert_eq!(gate.open(), 2, "who was refused holds nothing");
-        let others = [gate.enter(ip("192.0.2.2")), gate.enter(None), gate.enter(None), gate.enter(None)];
-        assert!(others.iter().all(Result::is_ok));
-        drop(held);
-        assert!(gate.enter(ip("192.0.2.1")).is_ok());
-    }
-
-    #[test]
-    fn a_network_of_ipv6_counts_as_one_address() {
-        let gate = gate(|limits| limits.address_connections = 1);
-        let _held = gate.enter(ip("2001:db8:1:2::1")).expect("the first");
-        assert_eq!(gate.enter(ip("2001:db8:1:2:ffff::9")).expect_err("the same network"), Rejected::Address);
-        assert!(gate.enter(ip("2001:db8:1:3::1")).is_ok());
-    }
-
-    #[test]
-    fn a_user_has_a_limit_of_their_own_and_nobody_has_none() {
-        let gate = gate(|limits| limits.user_connections = 1);
-        let key = |issuer, user| Some(UserKey { issuer, user });
-        let permits: Vec<_> = (0..5).map(|_| gate.enter(None).expect("room")).collect();
-        assert_eq!(permits[0].count_for_user(key("a", "u42")), Ok(()));
-        assert_eq!(permits[0].count_for_user(key("a", "u42")), Ok(()), "a refresh");
-        assert_eq!(permits[1].count_for_user(key("a", "u42")), Err(Rejected::User));
-        assert_eq!(permits[1].count_for_user(key("a", "u43")), Ok(()));
-        assert_eq!(permits[2].count_for_user(key("b", "u42")), Ok(()), "another issuer's");
-        assert_eq!((permits[3].count_for_user(None), permits[4].count_for_user(None)), (Ok(()), Ok(())));
-        drop(permits);
-        assert_eq!(gate.enter(None).expect("room").count_for_user(key("a", "u42")), Ok(()));
-    }
-
-    #[test]
-    fn new_connections_have_a_pace_for_each_address_and_for_all() {
-        let gate = gate(|limits| {
-            (limits.connections_per_second, limits.connections_burst) = (1, 5);
-            (limits.address_connections_per_second, limits.address_connections_burst) = (1, 2);
-        });
-        assert!(gate.enter(ip("192.0.2.1")).is_ok() && gate.enter(ip("192.0.2.1")).is_ok());
-        for _ in 0..10 {
-            assert_eq!(gate.enter(ip("192.0.2.1")).expect_err("too fast"), Rejected::AddressFast);
-        }
-        assert!((2..5).all(|last| gate.enter(ip(&format!("192.0.2.{last}"))).is_ok()), "it took nothing from them");
-        assert_eq!(gate.enter(ip("192.0.2.9")).expect_err("too many in all"), Rejected::Fast);
-        assert_eq!(gate.open(), 0);
-    }
-}
+mod tests;

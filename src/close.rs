@@ -36,7 +36,7 @@ macro_rules! close_reasons {
 }
 
 close_reasons! {
-    /// The client closed the connection.
+    /// The client closed the connection, or replaced it by another one.
     Normal = 1000, "normal";
     /// The frame breaks RFC 6455: mask, reserved bits, opcode, length or fragmentation.
     ProtocolError = 1002, "protocol_error";
@@ -72,6 +72,8 @@ close_reasons! {
     MessageTooBig = 4011, "message_too_big";
     /// The client has no subscription and has asked for nothing for `limits.idle_time`.
     Idle = 4020, "idle";
+    /// The user holds as many connections as they may, and some of these may be dead: connect again after `retryAfterMs`.
+    UserFull = 4410, "user_full";
     /// A message that is no frame of the protocol, or a frame out of place.
     BadFrame = 4500, "bad_frame";
     /// The token is missing or does not hold.

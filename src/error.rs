@@ -73,6 +73,8 @@ codes! {
     WildcardLimit, "wildcard_limit", 429, false;
     /// The user holds as many connections as they may. Ends the connection with 4510.
     UserLimit, "user_limit", 429, false;
+    /// The user holds as many connections as they may, and some of these may be dead: try again. Ends the connection with 4410.
+    UserFull, "user_full", 429, true;
     /// The client's address holds as many connections as it may.
     AddressLimit, "address_limit", 429, true;
     /// The client's address opens connections or makes HTTP requests, or the user publishes, asks or reads, faster than they may.
@@ -115,6 +117,7 @@ impl Code {
             Self::Unauthorized => Some(CloseReason::Unauthorized),
             Self::KeysUnavailable => Some(CloseReason::KeysUnavailable),
             Self::UserLimit => Some(CloseReason::UserLimit),
+            Self::UserFull => Some(CloseReason::UserFull),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ mod attachment;
 mod coalescer;
 mod context;
 mod frames;
+mod lingering;
 mod live;
 mod member;
 mod member_list;

@@ -126,7 +126,8 @@ impl Node {
         let read_connections = config.broker.nats.read_connections();
         let connections = room(limits.connections, descriptors(), read_connections);
         let of_machine = Limits { connections, ..limits.clone() };
-        let admission = Admission::new(&of_machine, metrics.http_answer_bytes.clone());
+        let heartbeat = config.server.heartbeat.duration();
+        let admission = Admission::new(&of_machine, heartbeat, metrics.http_answer_bytes.clone());
         let leaving = CancellationToken::new();
         let access = Arc::new(Access::new(&config, classes.clone(), revocations.clone(), &metrics, &tasks)?);
         let services = Arc::new(NodeServices {

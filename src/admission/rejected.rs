@@ -17,6 +17,8 @@ pub enum Rejected {
     Requests,
     /// The user has as many as they may.
     User,
+    /// The user has as many as they may, and some of these may be dead.
+    UserFull,
     /// The user, or the address, has as many unread bytes of answers as they may.
     Answers,
     /// All together have.
@@ -32,6 +34,7 @@ impl Rejected {
             Self::Address => Code::AddressLimit,
             Self::AddressFast | Self::Requests => Code::RateLimited,
             Self::User => Code::UserLimit,
+            Self::UserFull => Code::UserFull,
             Self::Answers => Code::AnswerLimit,
             Self::AnswersFull => Code::Overloaded,
         }
@@ -45,7 +48,7 @@ impl Rejected {
             Self::Address => AcceptFailure::AddressLimit,
             Self::AddressFast => AcceptFailure::AddressRate,
             // Known only later than that.
-            Self::Requests | Self::User | Self::Answers | Self::AnswersFull => AcceptFailure::Other,
+            Self::Requests | Self::User | Self::UserFull | Self::Answers | Self::AnswersFull => AcceptFailure::Other,
         }
     }
 }

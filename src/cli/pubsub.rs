@@ -273,6 +273,7 @@ async fn print(
             }
             Some(Body::Replay(replay)) => match named(subscriptions, &replay.subject) {
                 Some(each) => {
+                    each.replay_named(&replay);
                     replay.events.iter().filter(|event| each.replayed(event) == Relevance::New).all(&mut show)
                 }
                 None => true,

@@ -3,7 +3,7 @@
 //! `docs/protocol.md` states them under "Positions and resuming". Free of I/O.
 
 use crate::{
-    proto::{Event, Gap, Position, Subscribed, Subscription},
+    proto::{Event, Gap, Position, Replay, Subscribed, Subscription},
     subject::{Pattern, Subject},
 };
 
@@ -24,8 +24,8 @@ pub struct ResumableSubscription {
 #[derive(Clone, Debug)]
 struct Reached {
     stream: String,
-    /// None while events of a first replay come, since `subscribed` names the
-    /// epoch behind them.
+    /// None while events of a first replay come from a node that names the epoch
+    /// only with `subscribed`, behind them.
     epoch: Option<String>,
     seq: u64,
 }
@@ -107,6 +107,17 @@ impl ResumableSubscription {
         self.live = false;
     }
 
+    /// Takes the epoch of the events that a `replay` for this subscription brings,
+    /// where it names one: from then on they can be resumed from.
+    pub fn replay_named(&mut self, replay: &Replay) {
+        let Some(event) = replay.events.first().filter(|_| !replay.epoch.is_empty()) else { return };
+        let place = self.reached.iter().position(|reached| reached.stream == event.stream).unwrap_or_else(|| {
+            self.reached.push(Reached { stream: event.stream.clone(), epoch: None, seq: 0 });
+            self.reached.len() - 1
+        });
+        self.reached[place].epoch.get_or_insert_with(|| replay.epoch.clone());
+    }
+
     /// Takes an event of a `replay` for this subscription.
     pub fn replayed(&mut self, event: &Event) -> Relevance {
         if event.stream.is_empty() {
@@ -156,12 +167,13 @@ impl ResumableSubscription {
     }
 
     /// Takes a `gap` of this subscription. After a `reset` the sequences of the
-    /// stream begin below the cursor, so the cursor is void. A gap of dropped
+    /// stream begin below the cursor, so the cursor is void, and the new epoch the
+    /// one that the gap names. A gap of dropped
     /// live events names no stream and moves nothing.
     pub fn gap(&mut self, gap: &Gap) {
         if let Some(reached) = self.reached.iter_mut().find(|reached| reached.stream == gap.stream) {
             match gap.reason.as_str() {
-                "reset" => (reached.epoch, reached.seq) = (None, 0),
+                "reset" => (reached.epoch, reached.seq) = (Some(gap.epoch.clone()).filter(|new| !new.is_empty()), 0),
                 _ => reached.seq = reached.seq.max(gap.to_seq),
             }
         }

@@ -40,8 +40,9 @@ pub struct Limits {
     /// HTTP requests from one address at once.
     pub address_requests_burst: u32,
     /// Connections of one user, as named in the token: a page has one, a person
-    /// many pages. Further ones are closed with 4510. 0: no limit. Anonymous
-    /// clients are not counted.
+    /// many pages. Further ones are closed with 4410 as long as some of these may
+    /// be dead (four heartbeats, `stall_time` and `close_time`), then with 4510. 0: no limit.
+    /// Anonymous clients are not counted.
     pub user_connections: u32,
     /// Events and requests per second that one user may send on average, over
     /// all connections to the node, WebSocket and HTTP. Further ones are
@@ -92,7 +93,9 @@ pub struct Limits {
     pub connect_time: Span,
     /// Time from the first to the last byte of one WebSocket message.
     pub message_time: Span,
-    /// Bytes of one WebSocket message from a client, all fragments together.
+    /// Bytes of one WebSocket message from a client, all fragments together. The
+    /// first one, with everything that a page subscribes to, may have 64 KiB in
+    /// any case.
     pub message_bytes: Size,
     /// Bytes of the data of one event, published or relayed. The default of
     /// NATS is 1 MiB too.

@@ -1,7 +1,7 @@
 //! The attachment of one connection to the hub: its subscriptions, and their end.
 
 use std::sync::{
-    Arc,
+    Arc, Weak,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -13,6 +13,7 @@ use crate::{
     classes::StreamIndex,
     codec::Encoding,
     hub::{
+        lingering::QUIET,
         live::topic::{Confirmation, Topic},
         member::Member,
         shapes::TooManyShapes,
@@ -22,6 +23,7 @@ use crate::{
     },
     metrics::Undelivered,
     subject::Pattern,
+    sync::sleep,
 };
 
 /// The attachment of one connection to the hub. Dropping it gives every
@@ -38,12 +40,12 @@ pub struct Attachment {
 struct Subscription {
     /// The number of the request that made it; 0 for none.
     request: u64,
-    source: Source,
+    source: SubscriptionSource,
 }
 
 /// The source of what a subscription brings.
 #[derive(Debug)]
-enum Source {
+enum SubscriptionSource {
     /// Nothing stores what it brings.
     Live(Arc<Topic>),
     /// Some of what it brings is stored.
@@ -74,21 +76,21 @@ struct StreamSubscription {
 impl Subscription {
     fn pattern(&self) -> &Pattern {
         match &self.source {
-            Source::Live(topic) => topic.pattern(),
-            Source::Stored(followed) => &followed.pattern,
+            SubscriptionSource::Live(topic) => topic.pattern(),
+            SubscriptionSource::Stored(followed) => &followed.pattern,
         }
     }
 
     /// Its live topic.
     fn topic(&self) -> Option<&Arc<Topic>> {
         match &self.source {
-            Source::Live(topic) => Some(topic),
-            Source::Stored(followed) => followed.live.as_ref(),
+            SubscriptionSource::Live(topic) => Some(topic),
+            SubscriptionSource::Stored(followed) => followed.live.as_ref(),
         }
     }
 
     fn is_refused(&self) -> bool {
-        matches!(&self.source, Source::Stored(followed) if followed.refused.load(Ordering::Relaxed))
+        matches!(&self.source, SubscriptionSource::Stored(followed) if followed.refused.load(Ordering::Relaxed))
     }
 }
 
@@ -162,11 +164,11 @@ impl Attachment {
     /// When its user holds as many shapes of wildcards as they may.
     pub fn join(&mut self, pattern: &Pattern, options: SubscribeOptions) -> Result<(), TooManyShapes> {
         for refused in self.subscriptions.extract_if(.., |subscription| subscription.is_refused()).collect::<Vec<_>>() {
-            self.give_up(refused);
+            self.give_up(refused, true);
         }
         let reach = self.shared.classes.reach(pattern);
         if !reach.streams.is_empty() {
-            if let Some(Subscription { request, source: Source::Stored(followed) }) =
+            if let Some(Subscription { request, source: SubscriptionSource::Stored(followed) }) =
                 self.subscriptions.iter_mut().find(|subscription| subscription.pattern() == pattern)
                 && options.is_plain()
                 && followed.stays(&self.member)
@@ -193,7 +195,7 @@ impl Attachment {
                 return Ok(());
             }
             // Before the old one leaves: nobody takes its place.
-            self.shared.shapes.enter(self.member.holder(), pattern)?;
+            self.enter_shape(pattern)?;
             self.leave(pattern);
             self.follow(pattern, options, reach.live, reach.streams);
             return Ok(());
@@ -206,7 +208,7 @@ impl Attachment {
             Vec::new(),
             false,
         ));
-        if let Some(Subscription { request, source: Source::Live(topic) }) =
+        if let Some(Subscription { request, source: SubscriptionSource::Live(topic) }) =
             self.subscriptions.iter_mut().find(|subscription| subscription.pattern() == pattern)
         {
             *request = options.reply_to;
@@ -214,10 +216,9 @@ impl Attachment {
             self.enter(&topic, options.reply_to, live);
             return Ok(());
         }
-        self.shared.shapes.enter(self.member.holder(), pattern)?;
-        let topic = self.shared.topics.enter(pattern);
-        self.enter(&topic, options.reply_to, live);
-        self.hold(Subscription { request: options.reply_to, source: Source::Live(topic) });
+        self.enter_shape(pattern)?;
+        let topic = self.enter_topic(pattern, options.reply_to, live);
+        self.hold(Subscription { request: options.reply_to, source: SubscriptionSource::Live(topic) });
         Ok(())
     }
 
@@ -227,9 +228,7 @@ impl Attachment {
         let (given_up, request) = (CancellationToken::new(), options.reply_to);
         let live = live.then(|| {
             let (tell, told) = oneshot::channel();
-            let topic = self.shared.topics.enter(pattern);
-            self.enter(&topic, request, Confirmation::Tell(tell));
-            (topic, told)
+            (self.enter_topic(pattern, request, Confirmation::Tell(tell)), told)
         });
         let topic = live.as_ref().map(|(topic, _)| topic.clone());
         let refused = Arc::<AtomicBool>::default();
@@ -247,7 +246,7 @@ impl Attachment {
             self.shared.context.tasks.spawn(subscribing.run());
         }
         let followed = StreamSubscription { pattern: pattern.clone(), live: topic, channels, given_up, refused };
-        self.hold(Subscription { request, source: Source::Stored(Box::new(followed)) });
+        self.hold(Subscription { request, source: SubscriptionSource::Stored(Box::new(followed)) });
     }
 
     /// This is what the client may do from now on. Subscriptions that are no
@@ -271,7 +270,7 @@ impl Attachment {
                     reply_to: subscription.request,
                 });
             }
-            self.give_up(subscription);
+            self.give_up(subscription, true);
         }
         self.member.progress().filter(|pattern| self.member.filters(pattern));
         for subscription in &self.subscriptions {
@@ -297,15 +296,15 @@ impl Attachment {
             return false;
         };
         let subscription = self.subscriptions.remove(index);
-        self.give_up(subscription);
+        self.give_up(subscription, true);
         true
     }
 
-    fn give_up(&self, subscription: Subscription) {
+    fn give_up(&self, subscription: Subscription, may_linger: bool) {
         let pattern = subscription.pattern().clone();
-        let feed = match subscription.source {
-            Source::Live(topic) => self.leave_topic(&topic),
-            Source::Stored(followed) => {
+        let topic = match subscription.source {
+            SubscriptionSource::Live(topic) => Some(topic),
+            SubscriptionSource::Stored(followed) => {
                 // Before it is looked for: it must not join behind our back.
                 followed.stop(&self.member);
                 let StreamSubscription { pattern, live, channels, .. } = *followed;
@@ -317,19 +316,49 @@ impl Attachment {
                     self.shared.context.metrics.undelivered.of(Undelivered::GivenUp).increment(left);
                     self.shared.context.metrics.owed.increment(ahead);
                 }
-                live.and_then(|topic| self.leave_topic(&topic))
+                live
             }
         };
-        let (shared, holder) = (self.shared.clone(), self.member.holder());
-        match feed {
-            None => shared.shapes.leave(holder, &pattern),
-            // Until then the broker sends what matches it: else one after the other would make any number of copies.
-            Some(closed) => self.shared.context.tasks.spawn_vital("shape", async move {
-                closed.cancelled().await;
-                shared.shapes.leave(holder, &pattern);
-            }),
-        }
         self.shared.context.metrics.subscriptions.decrement(1);
+        let ticket = topic.as_ref().filter(|_| may_linger).and_then(|topic| topic.linger(&self.member));
+        match topic.as_ref().zip(ticket) {
+            Some((topic, ticket)) => {
+                let (shared, member) = (self.shared.clone(), Arc::downgrade(&self.member));
+                self.shared.context.tasks.spawn(until_quiet(shared, member, topic.clone(), ticket));
+            }
+            None => {
+                topic.iter().for_each(|topic| topic.leave(&self.member));
+                self.shared.exit(self.member.holder(), &pattern, topic.is_some());
+            }
+        }
+        self.end_lingering(false);
+    }
+
+    /// Ends the lingering of patterns, of all or of those that nothing wider stays for.
+    fn end_lingering(&self, all: bool) -> bool {
+        let ended = self.member.end_lingering(all);
+        for pattern in &ended {
+            self.shared.topics.get(pattern).iter().for_each(|topic| topic.leave(&self.member));
+            self.shared.exit(self.member.holder(), pattern, true);
+        }
+        !ended.is_empty()
+    }
+
+    /// Counts the shape of a pattern, if need be in the place of some that linger.
+    fn enter_shape(&self, pattern: &Pattern) -> Result<(), TooManyShapes> {
+        let enter = || self.shared.shapes.enter(self.member.holder(), pattern);
+        enter().or_else(|why| if self.end_lingering(true) { enter() } else { Err(why) })
+    }
+
+    fn enter_topic(&self, pattern: &Pattern, request: u64, live: Confirmation) -> Arc<Topic> {
+        let topic = self.shared.topics.enter(pattern);
+        let lingered = self.member.revive(pattern);
+        self.enter(&topic, request, live);
+        if lingered {
+            // It was counted for that as well.
+            self.shared.exit(self.member.holder(), pattern, true);
+        }
+        topic
     }
 
     fn enter(&self, topic: &Topic, request: u64, live: Confirmation) {
@@ -339,19 +368,27 @@ impl Attachment {
             self.member.outbox().push(&self.shared.refused(encoding, 0, topic.pattern()));
         }
     }
+}
 
-    /// Where the feed of the topic's pattern has to go on for others: what is
-    /// cancelled when that is over.
-    fn leave_topic(&self, topic: &Topic) -> Option<CancellationToken> {
-        topic.leave(&self.member);
-        self.shared.topics.exit(topic.pattern())
+/// Waits until a pattern that lingers brings nothing, and ends that. Others may have
+/// ended it before, and given its place back.
+async fn until_quiet(shared: Arc<Shared>, member: Weak<Member>, topic: Arc<Topic>, ticket: u32) {
+    loop {
+        sleep(QUIET).await;
+        let Some(member) = member.upgrade().filter(|member| member.lingers_under(topic.pattern(), ticket)) else {
+            return;
+        };
+        if topic.leave_quiet(&member) {
+            return shared.exit(member.holder(), topic.pattern(), true);
+        }
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
         for subscription in std::mem::take(&mut self.subscriptions) {
-            self.give_up(subscription);
+            self.give_up(subscription, false);
         }
+        self.end_lingering(true);
     }
 }

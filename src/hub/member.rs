@@ -5,7 +5,8 @@
 //! delivers. Every topic whose pattern matches gets an event, by a feed of its
 //! own or by a wider one, and every topic but that of the first pattern passes the
 //! event over. The first pattern is found once for each subject ([`Precedence`]),
-//! not once for each pattern.
+//! not once for each pattern. A pattern that is given up under a wider one
+//! lingers, and stays in this order ([`Lingering`]).
 //!
 //! Denials are checked for each event of a pattern that some denial overlaps, and
 //! for no other.
@@ -20,8 +21,8 @@ use crate::{
     codec::Encoding,
     effort,
     hub::{
-        member_progress::MemberProgress, member_slot::MemberSlot, overflow_notice::OverflowNotice,
-        precedence::Precedence, shapes::ShapeHolder,
+        lingering::Lingering, member_progress::MemberProgress, member_slot::MemberSlot,
+        overflow_notice::OverflowNotice, precedence::Precedence, shapes::ShapeHolder,
     },
     outbox::Outbox,
     subject::{Pattern, Subject},
@@ -50,6 +51,8 @@ struct State {
     precedence: Option<Box<Precedence>>,
     /// The grants whose denials hold; none where nothing is denied.
     denials: Option<Grants>,
+    /// Those of them that have been given up, if there are any.
+    lingering: Option<Box<Lingering>>,
 }
 
 /// Patterns that are compared one after the other: fewer than that cost less so
@@ -150,15 +153,7 @@ impl Member {
     }
 
     pub(crate) fn remove_live(&self, pattern: &Pattern) {
-        let mut state = self.state.lock();
-        let Some(index) = state.live.iter().position(|live| live.pattern == *pattern) else { return };
-        state.live.remove(index);
-        state.wildcards -= u32::from(pattern.shape().is_some());
-        if state.live.len() <= FEW {
-            state.precedence = None;
-        } else if let Some(precedence) = &mut state.precedence {
-            precedence.remove(pattern);
-        }
+        self.state.lock().remove(pattern);
     }
 
     pub(crate) fn slot(&self, pattern: &Pattern) -> Option<MemberSlot> {
@@ -170,18 +165,72 @@ impl Member {
         self.state.lock().find(pattern).into_iter().for_each(|live| live.request = request);
     }
 
-    /// Runs a closure with the number of the request that made the subscription to a
-    /// live pattern, which stays while the closure runs; none when it is not live.
-    pub(crate) fn with_request<R>(&self, pattern: &Pattern, act: impl FnOnce(u64) -> R) -> Option<R> {
+    /// Runs a closure with the subscription that a live pattern delivers for, and the
+    /// number of its request, which stay while the closure runs; none when it is not
+    /// live.
+    pub(crate) fn with_request<R>(&self, pattern: &Pattern, act: impl FnOnce(&Pattern, u64) -> R) -> Option<R> {
+        let state = self.state.lock();
+        let serves = |live: &&LivePattern| !state.lingers(&live.pattern) && live.pattern.covers(pattern);
+        let exact = state.live.iter().find(|live| live.pattern == *pattern)?;
+        let served = if state.lingers(pattern) { state.live.iter().find(serves)? } else { exact };
+        Some(act(&served.pattern, served.request))
+    }
+
+    /// Has a pattern linger, if it delivers what a wider one that stays would deliver
+    /// after it. Its ticket; none when it may leave at once.
+    pub(crate) fn linger(&self, pattern: &Pattern) -> Option<u32> {
         let mut state = self.state.lock();
-        let request = state.find(pattern)?.request;
-        Some(act(request))
+        let covers = |live: &LivePattern| live.pattern.covers(pattern);
+        let place = state.live.iter().position(|live| live.pattern == *pattern)?;
+        let (earlier, later) = state.live.split_at(place);
+        let delivers = !earlier.iter().any(covers);
+        let covered = later[1..].iter().any(|live| covers(live) && !state.lingers(&live.pattern));
+        (delivers && covered).then(|| state.lingering.get_or_insert_default().add(pattern)).flatten()
+    }
+
+    /// The client asks for a pattern again that lingers: it is as it was. False when
+    /// it does not linger.
+    pub(crate) fn revive(&self, pattern: &Pattern) -> bool {
+        self.state.lock().change_lingering(|lingering| lingering.remove(pattern)).unwrap_or(false)
+    }
+
+    /// Whether a pattern has been given up and lingers.
+    pub(crate) fn lingers(&self, pattern: &Pattern) -> bool {
+        self.state.lock().lingers(pattern)
+    }
+
+    /// Whether a pattern lingers under this ticket.
+    pub(crate) fn lingers_under(&self, pattern: &Pattern, ticket: u32) -> bool {
+        self.state.lock().lingering.as_ref().is_some_and(|lingering| lingering.has_ticket(pattern, ticket))
+    }
+
+    /// Ends the lingering of patterns that nothing wider stays for; of all, where `all`
+    /// says so.
+    pub(crate) fn end_lingering(&self, all: bool) -> Vec<Pattern> {
+        let mut state = self.state.lock();
+        let Some(mut lingering) = state.lingering.take() else { return Vec::new() };
+        let held: Vec<_> = state.live.iter().map(|live| &live.pattern).filter(|held| !lingering.has(held)).collect();
+        let ended = lingering.take(|pattern| all || !held.iter().any(|held| held.covers(pattern)));
+        state.lingering = Some(lingering).filter(|lingering| !lingering.is_empty());
+        ended
+    }
+
+    /// Ends a lingering pattern that no event has matched lately; the next one is
+    /// delivered by the wider pattern. True when it has ended.
+    pub(crate) fn leave_quiet(&self, pattern: &Pattern) -> bool {
+        let mut state = self.state.lock();
+        let ended = state.change_lingering(|lingering| lingering.end_quiet(pattern)).unwrap_or(false);
+        if ended {
+            state.remove(pattern);
+        }
+        ended
     }
 
     /// Decides the fate of an event in the topic of a pattern. One that
     /// went live before it speaks for the subject, also where that is denied.
     pub(crate) fn share(&self, pattern: &Pattern, subject: &Subject) -> Share {
         let mut state = self.state.lock();
+        state.change_lingering(|lingering| lingering.touch(subject));
         if !state.is_first(pattern, subject) {
             Share::Others
         } else if state.denies(subject) {
@@ -228,6 +277,31 @@ impl State {
         self.live.iter_mut().find(|live| live.pattern == *pattern)
     }
 
+    fn remove(&mut self, pattern: &Pattern) {
+        let Some(index) = self.live.iter().position(|live| live.pattern == *pattern) else { return };
+        self.live.remove(index);
+        self.wildcards -= u32::from(pattern.shape().is_some());
+        if self.live.len() <= FEW {
+            self.precedence = None;
+        } else if let Some(precedence) = &mut self.precedence {
+            precedence.remove(pattern);
+        }
+    }
+
+    fn lingers(&self, pattern: &Pattern) -> bool {
+        self.lingering.as_ref().is_some_and(|lingering| lingering.has(pattern))
+    }
+
+    /// Changes what lingers, if anything does.
+    fn change_lingering<R>(&mut self, change: impl FnOnce(&mut Lingering) -> R) -> Option<R> {
+        let lingering = self.lingering.as_mut()?;
+        let changed = change(lingering);
+        if lingering.is_empty() {
+            self.lingering = None;
+        }
+        Some(changed)
+    }
+
     /// Whether some subject of a pattern is one of an earlier pattern too; it may
     /// say so wrongly.
     fn overlaps(&self, pattern: &Pattern) -> bool {
@@ -265,6 +339,11 @@ impl State {
 }
 
 impl EventChecks {
+    /// Which pattern delivers has to be asked from now on.
+    pub(crate) fn ask(&mut self) {
+        self.overlapped = true;
+    }
+
     /// Whether nothing has to be asked.
     pub(crate) fn nothing(self) -> bool {
         !self.overlapped && !self.filtered

@@ -72,6 +72,19 @@ impl<S> MemberList<S> {
         slice.length -= 1;
     }
 
+    /// Gives a place back, if `left` says so, which is called under the lock that a
+    /// fan-out takes.
+    pub(crate) fn leave_if(&mut self, MemberSlot { slice, key }: MemberSlot, left: impl FnOnce() -> bool) -> bool {
+        let slice = &mut self.0[slice as usize];
+        let mut standing = slice.standing.lock();
+        let leaves = left();
+        if leaves {
+            standing.remove(key as usize);
+            slice.length -= 1;
+        }
+        leaves
+    }
+
     /// Does something with what stands in a place, under the lock that a
     /// fan-out takes.
     pub(crate) fn with(&self, MemberSlot { slice, key }: MemberSlot, act: impl FnOnce(&mut S)) {

@@ -12,7 +12,7 @@ use crate::{
         frames,
         live::topics::Topics,
         member::Member,
-        shapes::Shapes,
+        shapes::{ShapeHolder, Shapes},
         stream::{channel::Channel, subscribed},
     },
     proto::Position,
@@ -32,6 +32,20 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// A connection has left the topic of a pattern, if it had one: its place there
+    /// and among the shapes is given back.
+    pub(crate) fn exit(self: &Arc<Self>, holder: ShapeHolder, pattern: &Pattern, had_topic: bool) {
+        let (shared, pattern) = (self.clone(), pattern.clone());
+        match had_topic.then(|| self.topics.exit(&pattern)).flatten() {
+            None => shared.shapes.leave(holder, &pattern),
+            // Until then the broker sends what matches it: else one after the other would make any number of copies.
+            Some(closed) => self.context.tasks.spawn_vital("shape", async move {
+                closed.cancelled().await;
+                shared.shapes.leave(holder, &pattern);
+            }),
+        }
+    }
+
     /// The frame that tells of a subscription that the broker refuses this node.
     pub(crate) fn refused(&self, encoding: Encoding, reply_to: u64, pattern: &Pattern) -> EncodedMessage {
         self.context.metrics.errors.of(Code::BrokerRefused).increment(1);

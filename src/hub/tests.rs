@@ -287,3 +287,48 @@ fn a_new_pattern_is_compared_with_few() {
         assert!(!note(&pattern("a.*")).0.nothing());
     });
 }
+
+#[test]
+fn a_pattern_that_is_given_up_delivers_on_for_a_wider_one_until_no_copy_is_under_way() {
+    runtime().block_on(async {
+        let hall = Hall::open(SHAPES).await;
+        let held = |patterns: &[&str]| {
+            let attachment = hall.guest();
+            let patterns: Vec<_> = patterns.iter().map(|text| pattern(text)).collect();
+            async move {
+                let member = attachment.await.attachment.position_handle().0;
+                for (request, pattern) in (1..).zip(&patterns) {
+                    member.add_live(pattern, request, member_slot::MemberSlot { slice: 0, key: 0 });
+                }
+                member
+            }
+        };
+        let subject = Subject::parse("l.a").expect("a subject");
+        let member = held(&["l.>", ">"]).await;
+        let shares = || ["l.>", ">"].map(|text| member.share(&pattern(text), &subject));
+        assert_eq!(shares(), [member::Share::Mine, member::Share::Others]);
+        assert!(member.linger(&pattern("l.>")).is_some());
+        assert_eq!(shares(), [member::Share::Mine, member::Share::Others], "nothing changes");
+        assert_eq!(
+            member.with_request(&pattern("l.>"), |named, request| (named.clone(), request)),
+            Some((pattern(">"), 2))
+        );
+        assert!(!member.leave_quiet(&pattern("l.>")), "a copy has come");
+        assert!(member.leave_quiet(&pattern("l.>")));
+        assert_eq!(shares()[1], member::Share::Mine);
+
+        // Those that deliver nothing for a wider one leave at once.
+        for (patterns, given_up) in [([">", "l.>"], "l.>"), (["l.>", "*.a"], "l.>"), (["l.>", "l.*"], "l.>")] {
+            assert_eq!(held(&patterns).await.linger(&pattern(given_up)), None, "{patterns:?}");
+        }
+        // And those whose wider one leaves too, unless there is another one.
+        let member = held(&["l.*", "l.>", ">"]).await;
+        assert!(member.linger(&pattern("l.*")).is_some() && member.linger(&pattern("l.>")).is_some());
+        assert_eq!(member.end_lingering(false), []);
+        assert!(member.revive(&pattern("l.>")) && !member.revive(&pattern("l.>")));
+        member.remove_live(&pattern(">"));
+        assert_eq!(member.end_lingering(false), []);
+        member.remove_live(&pattern("l.>"));
+        assert_eq!(member.end_lingering(false), [pattern("l.*")]);
+    });
+}

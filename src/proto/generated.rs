@@ -420,7 +420,7 @@ pub struct Welcome {
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub version: ::prost::alloc::string::String,
     /// Parts of this protocol that nodes of earlier versions do not serve: "ping",
-    /// "cancel", "frame_errors", "subscription_ids".
+    /// "cancel", "frame_errors", "subscription_ids", "connect_after", "replaces".
     #[prost(string, repeated, tag = "11")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,

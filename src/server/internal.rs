@@ -160,7 +160,12 @@ impl Front {
             ..Limits::default()
         };
         let (farewells, keep_alive) = (Arc::new(Semaphore::new(FAREWELLS)), KeepAlive::new(KEEP_ALIVE_TIME));
-        Self { admission: Admission::new(&limits, Gauge::noop()), internal_routes, farewells, keep_alive }
+        Self {
+            admission: Admission::new(&limits, Duration::ZERO, Gauge::noop()),
+            internal_routes,
+            farewells,
+            keep_alive,
+        }
     }
 
     /// Tasks are owned by this thread's runtime and end with it.

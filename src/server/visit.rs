@@ -46,7 +46,7 @@ impl Visit {
     /// Counts the request for its user, once. Nobody in particular is not counted.
     ///
     /// # Errors
-    /// `user_limit`.
+    /// `user_limit`, or `user_full`.
     pub(crate) fn count_for_user(&mut self, user: Option<UserKey<'_>>) -> Result<(), Refusal> {
         let Some(user) = user.filter(|_| self.holder.user == 0) else { return Ok(()) };
         self.holder.user = self.admission.enter_user(user).map_err(|closed| self.admission.refusal(closed))?;
@@ -104,7 +104,7 @@ mod tests {
 
     fn admission() -> Arc<Admission> {
         let limits = Limits { user_connections: 2, http_answer_bytes: 800_000.into(), ..Limits::default() };
-        Admission::new(&limits, Gauge::noop())
+        Admission::new(&limits, std::time::Duration::ZERO, Gauge::noop())
     }
 
     fn visit(admission: &Arc<Admission>, user: &str) -> Result<Visit, Code> {
@@ -118,13 +118,13 @@ mod tests {
         let admission = admission();
         let first = visit(&admission, "u1").expect("room");
         let answer = visit(&admission, "u1").expect("room").hold(vec![0; 10]).await.expect("it is short");
-        assert_eq!(visit(&admission, "u1").err(), Some(Code::UserLimit));
+        assert_eq!(visit(&admission, "u1").err(), Some(Code::UserFull));
         assert!(visit(&admission, "u2").is_ok());
         let connection = admission.enter(None).expect("room");
-        assert_eq!(connection.count_for_user(Some(UserKey { issuer: "a", user: "u1" })), Err(Rejected::User));
+        assert_eq!(connection.count_for_user(Some(UserKey { issuer: "a", user: "u1" })), Err(Rejected::UserFull));
         let rest = answer.slice(9..);
         drop(answer);
-        assert_eq!(visit(&admission, "u1").err(), Some(Code::UserLimit), "a byte is left");
+        assert_eq!(visit(&admission, "u1").err(), Some(Code::UserFull), "a byte is left");
         drop(rest);
         assert!(visit(&admission, "u1").is_ok());
         drop(first);

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::{
     close::CloseReason,
     codec::{BadFrame, Encoding},
-    config::Span,
+    config::{Limits, Span},
     encoded_message::EncodedMessage,
     error::{Code, Refusal},
     rate::{Rate, TokenBucket},
@@ -29,6 +29,18 @@ use crate::{
 /// Bytes read at once, by all connections of a worker into the same buffer.
 const READ_BYTES: usize = 16 * 1024;
 
+/// Bytes that the first message may have at least: a client learns the limit of the
+/// others in the answer to it.
+const CONNECT_BYTES: usize = 64 * 1024;
+
+/// Bytes of frame heads and control frames that may come with it.
+const CONNECT_HEADS: usize = 1024;
+
+/// The largest first message.
+pub(crate) fn connect_bytes(limits: &Limits) -> usize {
+    limits.message_bytes.bytes().max(CONNECT_BYTES)
+}
+
 /// The frames that come in on one connection.
 #[derive(Debug)]
 pub(crate) struct Inbound {
@@ -39,6 +51,8 @@ pub(crate) struct Inbound {
     frames: TokenBucket,
     bytes: TokenBucket,
     encoding: Encoding,
+    /// Whether the client has been told the limits.
+    welcomed: bool,
 }
 
 impl Inbound {
@@ -49,7 +63,14 @@ impl Inbound {
             frames: TokenBucket::default(),
             bytes: TokenBucket::default(),
             encoding,
+            welcomed: false,
         }
+    }
+
+    /// The client has been told the limits: from now on they hold. Bytes that it has
+    /// sent before do not count.
+    pub(crate) fn welcome(&mut self) {
+        (self.welcomed, self.bytes) = (true, TokenBucket::default());
     }
 
     /// Whether a message has begun that is not complete.
@@ -92,7 +113,14 @@ impl Inbound {
         let mut frames = Vec::new();
         let mut empty = 0;
         let mut goes_on = self.decoder.is_partial();
-        let fed = self.decoder.feed(bytes, limits.message_bytes.bytes(), |incoming| {
+        let (message_bytes, bytes_burst) = match self.welcomed {
+            true => (limits.message_bytes.bytes(), limits.bytes_burst.bytes()),
+            false => {
+                let most = connect_bytes(limits);
+                (most, limits.bytes_burst.bytes().max(most + CONNECT_HEADS))
+            }
+        };
+        let fed = self.decoder.feed(bytes, message_bytes, |incoming| {
             match incoming {
                 Incoming::Message(kind, message) if kind == encoding.kind() => {
                     let refused = |why: BadFrame| End::Refuse(0, Refusal::new(Code::BadFrame, why.to_string()));
@@ -117,7 +145,7 @@ impl Inbound {
         let rate = Rate::new(limits.frames_per_second.into(), limits.frames_burst.into());
         let others = fed.as_ref().map_or(0, |others| *others);
         let few = self.frames.count(frames.len() as u64 + u64::from(empty + others), now, rate);
-        let rate = Rate::new(limits.bytes_per_second.bytes() as u64, limits.bytes_burst.bytes() as u64);
+        let rate = Rate::new(limits.bytes_per_second.bytes() as u64, bytes_burst as u64);
         if !self.bytes.count(bytes.len() as u64, now, rate) || !few {
             return (Vec::new(), Err(End::Close(CloseReason::RateLimited)));
         }

@@ -2,10 +2,7 @@
 //! ends of tokens (`token_expiry`), commands of operators, and the drain (`drain`).
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -19,8 +16,9 @@ use tokio::{
 use crate::{
     access::{
         grants::Grants,
-        identity::{Identity, UserFilter},
+        identity::{Identity, UserFilter, UserKey},
     },
+    admission::Permit,
     close::CloseReason,
     codec::Encoding,
     config::Auth,
@@ -48,7 +46,6 @@ const COMMAND_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Connections {
     shards: [Mutex<Shard, { rank::REGISTRY }>; SHARDS],
-    next: AtomicUsize,
     pub(crate) expiries: Expiries,
 }
 
@@ -79,6 +76,7 @@ pub(crate) struct ConnectionHandle {
     pub(crate) encoding: Encoding,
     pub(crate) position_handle: PositionHandle,
     pub(crate) grants: Grants,
+    pub(crate) permit: Arc<Permit>,
 }
 
 /// A connection's entry in the registry; dropping it removes the entry.
@@ -94,13 +92,12 @@ impl Connections {
     pub fn new(auth: &Auth) -> Arc<Self> {
         Arc::new(Self {
             shards: [const { Mutex::new(Shard { entries: Slab::new(), last: None }) }; SHARDS],
-            next: AtomicUsize::new(0),
             expiries: Expiries::new(auth.expiry_warning.duration(), auth.leeway.duration()),
         })
     }
 
     pub(crate) fn enter(self: &Arc<Self>, handle: ConnectionHandle) -> Registration {
-        let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        let shard = shard_of(handle.id());
         let mut entry = self.lock(shard);
         let key = entry.entries.vacant_key();
         let expires_at = handle.grants.identity().expires_at;
@@ -155,15 +152,21 @@ impl Connections {
         timeout(COMMAND_TIME, answered).await.ok()?.ok()
     }
 
+    /// A new connection of a user replaces an earlier one: it takes over the place of
+    /// that among the user's connections, and the earlier one is closed. Nothing
+    /// happens where this node has no such connection of the user.
+    pub(crate) fn replace(&self, earlier: ConnectionId, user: UserKey<'_>, by: &Permit) {
+        let Some(handle) = self.with(earlier, |entry| entry.handle.clone()) else { return };
+        if handle.grants.identity().user_key() == Some(user) {
+            by.take_place(&handle.permit, user);
+            handle.outbox.close(CloseReason::Normal);
+        }
+    }
+
     /// Acts on the entry of a connection; none when this node has no such connection.
     fn with<R>(&self, id: ConnectionId, act: impl FnOnce(&mut ConnectionEntry) -> R) -> Option<R> {
-        for shard in 0..SHARDS {
-            let mut shard = self.lock(shard);
-            if let Some((_, entry)) = shard.entries.iter_mut().find(|(_, entry)| entry.handle.id() == id) {
-                return Some(act(entry));
-            }
-        }
-        None
+        let mut shard = self.lock(shard_of(id));
+        shard.entries.iter_mut().find(|(_, entry)| entry.handle.id() == id).map(|(_, entry)| act(entry))
     }
 
     /// The handles of some connections of a shard.
@@ -180,6 +183,11 @@ impl Connections {
     pub(crate) fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
         self.shards[shard].lock()
     }
+}
+
+/// The shard of a connection: a 64th of them has to be searched for one.
+fn shard_of(id: ConnectionId) -> usize {
+    id.hash() as usize % SHARDS
 }
 
 impl ConnectionHandle {

@@ -102,8 +102,11 @@ impl Subscriber {
             Ok(grants) => grants,
             Err(why) => return self.refuse(id, why),
         };
-        let permit = &self.guard.permit;
-        if let Err(closed) = permit.count_for_user(grants.identity().user_key()) {
+        let (permit, user) = (&self.guard.permit, grants.identity().user_key());
+        if let (Some(user), Ok(earlier)) = (user, connect.replaces.parse()) {
+            self.sessions().registry.replace(earlier, user, permit);
+        }
+        if let Err(closed) = permit.count_for_user(user) {
             return self.refuse(id, permit.refusal(closed));
         }
         let _together = self.outbox().hold();
@@ -141,10 +144,11 @@ impl Subscriber {
 
     /// Enters the registry, which reaches every connection.
     pub(crate) fn register(&mut self) {
-        let Self { guard: ConnectionGuard { sessions, outbox, .. }, attachment, .. } = self;
+        let Self { guard: ConnectionGuard { sessions, outbox, permit }, attachment, .. } = self;
         if let Some(grants) = self.grants.clone() {
             let (encoding, position_handle) = (attachment.encoding(), attachment.position_handle());
-            let handle = ConnectionHandle { outbox: outbox.clone(), encoding, position_handle, grants };
+            let (outbox, permit) = (outbox.clone(), permit.clone());
+            let handle = ConnectionHandle { outbox, encoding, position_handle, grants, permit };
             self.registration = Some(sessions.registry.enter(handle));
         }
         self.check_revoked();

@@ -223,7 +223,11 @@ impl WebSocketSession {
 
     async fn connect(&mut self, frame: Result<ClientFrame, InvalidFrame>, token: Option<&Secret>) -> Result<(), End> {
         match state::connect(frame) {
-            Ok((id, connect)) => self.subscriber.connect(id, connect, token).await,
+            Ok((id, connect)) => {
+                self.subscriber.connect(id, connect, token).await?;
+                self.inbound.welcome();
+                Ok(())
+            }
             Err((id, why)) => self.subscriber.refuse(id, why),
         }
     }

@@ -6,13 +6,14 @@ use crate::{
     clock::unix_millis,
     proto::{Client, Limits, Welcome},
     services::NodeServices,
+    session::inbound::connect_bytes,
     socket::ConnectionId,
     subject::SUBJECT_BYTES,
 };
 
 /// Parts of the protocol that nodes of earlier versions do not serve, as
 /// `docs/protocol.md` lists them.
-const FEATURES: [&str; 4] = ["ping", "cancel", "frame_errors", "subscription_ids"];
+const FEATURES: [&str; 6] = ["ping", "cancel", "frame_errors", "subscription_ids", "connect_after", "replaces"];
 
 /// The `welcome` of a client, its limits above all.
 pub(crate) fn welcome(services: &NodeServices, connection: ConnectionId, grants: &Grants, link: Link) -> Welcome {
@@ -43,7 +44,7 @@ pub(crate) fn welcome(services: &NodeServices, connection: ConnectionId, grants:
             publishes_in_flight: limits.publishes_in_flight as u64,
             fetches_in_flight: limits.fetches_in_flight as u64,
             fetch_events: limits.fetch_events as u64,
-            connect_bytes: 0,
+            connect_bytes: connect_bytes(limits) as u64,
         }),
         server_time: unix_millis(),
         broker: link.label().into(),

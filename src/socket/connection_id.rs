@@ -21,6 +21,14 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(u64);
 
+impl ConnectionId {
+    /// A hash in which connections that follow each other are far apart.
+    pub(crate) fn hash(self) -> u64 {
+        // Fibonacci hashing: 2^64 by the golden ratio.
+        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+    }
+}
+
 /// The text names no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a connection is named by 16 hexadecimal digits, as `welcome.connection` tells them")]

@@ -1,5 +1,13 @@
 //! One delivery per connection, however many of its patterns match.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
 use serde_json::json;
 
 use super::world::{NatsServer, TestNode};
@@ -93,4 +101,90 @@ async fn whichever_of_many_patterns_is_given_up_the_others_go_on() {
             client.expect("unsubscribed").await;
         }
     }
+}
+
+/// Publishes numbers on one subject until it is told to stop; then how many.
+async fn publish_until(nats: &NatsServer, stop: Arc<AtomicBool>) -> u64 {
+    let publisher = nats.client().await;
+    let mut count = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for _ in 0..10 {
+            publisher.publish("l.a.1", count.to_string().into()).await.expect("it is there");
+            count += 1;
+        }
+        publisher.flush().await.expect("it is there");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    count
+}
+
+#[tokio::test]
+async fn a_narrower_pattern_is_given_up_under_load_without_a_trace_while_a_wider_one_is_held() {
+    let nats = NatsServer::start().await;
+    let node = TestNode::nats(&nats).await;
+    let mut client = node.client().await;
+    // The narrower ones went live first, so they deliver for the wider one.
+    let narrower = ["l.a.1", "l.*.1", "l.a.*", "l.>"];
+    for pattern in narrower.into_iter().chain([">"]) {
+        client.subscribe(pattern).await;
+    }
+    let stop = Arc::<AtomicBool>::default();
+    let publishing = publish_until(&nats, stop.clone());
+    let changing = async {
+        let mut got = Vec::new();
+        for round in 0..120 {
+            let subject = narrower[round % narrower.len()];
+            for (verb, answer) in [("unsubscribe", "unsubscribed"), ("subscribe", "subscribed")] {
+                client.send(json!({"id": 7, verb: {"subject": subject}})).await;
+                loop {
+                    let frame = client.next().await;
+                    if frame.get(answer).is_some() {
+                        break;
+                    }
+                    got.push(frame["event"]["data"].as_u64().expect("an event"));
+                }
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        (client, got)
+    };
+    let (count, (mut client, mut got)) = tokio::join!(publishing, changing);
+    while got.len() < count as usize && got.last() != Some(&(count - 1)) {
+        got.push(client.event().await.1.as_u64().expect("a number"));
+    }
+    let wrong = got.iter().zip(0..count).find(|(got, expected)| **got != *expected);
+    assert_eq!((wrong, got.len() as u64), (None, count), "lost, doubled or out of order");
+    assert_eq!(client.events_until_now().await, []);
+}
+
+#[tokio::test]
+async fn a_pattern_that_was_given_up_ends_once_no_event_is_under_way() {
+    let nats = NatsServer::start().await;
+    let node = TestNode::nats(&nats).await;
+    let mut client = node.client().await;
+    for pattern in ["l.>", ">"] {
+        client.subscribe(pattern).await;
+    }
+    client.send(json!({"id": 7, "unsubscribe": {"subject": "l.>"}})).await;
+    client.expect("unsubscribed").await;
+    node.publish("l.a", "1").await;
+    assert_eq!(client.event().await.1, json!(1));
+    node.until_metric("notifier_topics", |topics| topics == 1.0).await;
+    node.publish("l.a", "2").await;
+    assert_eq!(client.event().await.1, json!(2));
+    assert_eq!(client.events_until_now().await, []);
+    // What nothing wider stays for ends at once.
+    for (given_up, number) in [("l.>", 3), (">", 4)] {
+        client.subscribe("l.>").await;
+        client.subscribe(">").await;
+        client.send(json!({"id": 7, "unsubscribe": {"subject": given_up}})).await;
+        client.expect("unsubscribed").await;
+        node.publish("l.a", number.to_string()).await;
+        assert_eq!(client.event().await.1, json!(number));
+    }
+    client.send(json!({"id": 7, "unsubscribe": {"subject": "l.>"}})).await;
+    client.expect("unsubscribed").await;
+    assert_eq!(node.metric("notifier_topics").await, 0.0);
+    node.publish("l.a", "5").await;
+    assert_eq!(client.events_until_now().await, []);
 }

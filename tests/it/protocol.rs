@@ -117,11 +117,14 @@ async fn welcome_tells_the_limits_that_a_client_has_to_keep() {
         "framesPerSecond": 100, "framesBurst": 1_000, "eventBytes": 1_048_576,
         "bytesPerSecond": 10_000, "bytesBurst": 100_000, "idleMs": 90_000, "userConnections": 7,
         "requestsInFlight": 16, "requestMs": 5_000, "publishesInFlight": 256, "fetchesInFlight": 4,
-        "wildcardShapes": 9, "fetchEvents": 1_000,
+        "wildcardShapes": 9, "fetchEvents": 1_000, "connectBytes": 65_536,
     });
     assert_eq!(limits, expected);
     assert_eq!((&welcome["broker"], &welcome["version"]), (&json!("ok"), &json!(env!("CARGO_PKG_VERSION"))));
-    assert_eq!(welcome["features"], json!(["ping", "cancel", "frame_errors", "subscription_ids"]));
+    assert_eq!(
+        welcome["features"],
+        json!(["ping", "cancel", "frame_errors", "subscription_ids", "connect_after", "replaces"])
+    );
 }
 
 #[tokio::test]

@@ -64,6 +64,10 @@ export declare const ERROR_CODES: {
         readonly status: 429;
         readonly retryable: false;
     };
+    readonly user_full: {
+        readonly status: 429;
+        readonly retryable: true;
+    };
     readonly address_limit: {
         readonly status: 429;
         readonly retryable: true;
@@ -150,6 +154,7 @@ export declare const CLOSE_CODES: {
     readonly 4010: 'keys_unavailable';
     readonly 4011: 'message_too_big';
     readonly 4020: 'idle';
+    readonly 4410: 'user_full';
     readonly 4500: 'bad_frame';
     readonly 4501: 'unauthorized';
     readonly 4502: 'revoked';

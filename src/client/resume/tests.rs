@@ -115,7 +115,26 @@ fn a_subscription_that_is_not_live_takes_only_its_own_replay() {
 }
 
 #[test]
-fn a_first_replay_has_an_epoch_only_once_it_is_joined() {
+fn a_first_replay_that_names_its_epoch_is_resumed_where_it_was_cut_off() {
+    let replay =
+        |epoch: &str, seq| Replay { events: vec![event("a.x", seq)], epoch: epoch.into(), ..Replay::default() };
+    let mut subscription = ResumableSubscription::new(pattern("a.*"));
+    for (epoch, seq) in [("1", 3), ("", 5)] {
+        subscription.replay_named(&replay(epoch, seq));
+        assert_eq!(subscription.replayed(&event("a.x", seq)), Relevance::New);
+    }
+    assert_eq!(subscription.request().after, [at(5)]);
+    // The epoch of a cursor is changed by a reset alone, which names the new one.
+    subscription.replay_named(&replay("2", 6));
+    assert_eq!(subscription.request().after, [at(5)]);
+    subscription.gap(&Gap { epoch: "2".into(), ..gap("reset", "S", 0) });
+    assert_eq!(subscription.request().after, [Position { epoch: "2".into(), ..at(0) }]);
+    subscription.replay_named(&Replay::default());
+    assert_eq!(subscription.replayed(&event("a.x", 1)), Relevance::New);
+}
+
+#[test]
+fn a_first_replay_without_an_epoch_has_one_only_once_it_is_joined() {
     let mut subscription = ResumableSubscription::with_snapshot(pattern("a.*"));
     assert_eq!(subscription.replayed(&event("a.x", 3)), Relevance::New);
     assert_eq!((subscription.request().after, subscription.request().snapshot), (Vec::new(), true));

@@ -6,6 +6,7 @@ use crate::{
     hub::{frames, member::Member},
     journal::{Gap, Reason},
     outbox::Offer,
+    subject::Pattern,
 };
 
 /// Tells a connection what it misses, once it has room.
@@ -14,8 +15,11 @@ pub(crate) async fn tell(member: Arc<Member>) {
         return;
     }
     while let Some(pattern) = member.overflow().next() {
-        let gap = Gap { from: 0, to: 0, reason: Reason::Overflow }.to_frame(&pattern, "", String::new());
-        let offer = |request| member.outbox().offer(&frames::gap(member.encoding(), request, gap.clone()));
+        let gap = Gap { from: 0, to: 0, reason: Reason::Overflow };
+        let offer = |pattern: &Pattern, request| {
+            let gap = gap.to_frame(pattern, "", String::new());
+            member.outbox().offer(&frames::gap(member.encoding(), request, gap))
+        };
         // Of a pattern that has been given up meanwhile there is nothing to tell.
         let told = || Some(member.with_request(&pattern, offer).unwrap_or(Offer::Taken));
         if !member.outbox().as_room_allows(told).await {

@@ -92,6 +92,32 @@ impl Topic {
         state.slices.leave(place, || member.remove_live(&self.pattern));
     }
 
+    /// A member gives the pattern up. Where a wider pattern of its own would deliver
+    /// after it, it lingers: its ticket.
+    pub(crate) fn linger(&self, member: &Arc<Member>) -> Option<u32> {
+        let state = self.state.lock();
+        let (place, mut ticket) = (member.slot(&self.pattern)?, None);
+        // Under the lock of its slice: from here on each of its events is asked for.
+        state.slices.with(place, |standing| {
+            ticket = member.linger(&self.pattern);
+            if ticket.is_some() {
+                standing.checks.ask();
+            }
+        });
+        ticket
+    }
+
+    /// A member that lingers leaves, if no event has come for it lately. False when
+    /// one may be under way.
+    pub(crate) fn leave_quiet(&self, member: &Arc<Member>) -> bool {
+        let mut state = self.state.lock();
+        match member.slot(&self.pattern) {
+            Some(place) => state.slices.leave_if(place, || member.leave_quiet(&self.pattern)),
+            // The broker has refused the feed.
+            None => member.revive(&self.pattern),
+        }
+    }
+
     /// Applies changed denials of a member: from now on it gets no denied event.
     pub(crate) fn filter(&self, member: &Arc<Member>) {
         let state = self.state.lock();
@@ -120,7 +146,10 @@ impl Topic {
             }
             yield_now().await;
         }
-        self.tell_all(told).await;
+        for lingering in self.tell_all(told).await {
+            // Nothing comes by this pattern any more: the wider one delivers.
+            self.leave(&lingering);
+        }
     }
 
     /// The broker has confirmed its feed: members get events from here on. `again`
@@ -213,14 +242,21 @@ impl Topic {
         });
     }
 
-    /// Tells something to all who stand here.
-    async fn tell_all(&self, told: impl Fn(Encoding) -> EncodedMessage) {
+    /// Tells something to all who stand here, but for those that linger, which are
+    /// returned.
+    async fn tell_all(&self, told: impl Fn(Encoding) -> EncodedMessage) -> Vec<Arc<Member>> {
+        let mut lingering = Vec::new();
         for standing in self.slices() {
             for (_, TopicMember { member, .. }) in &*standing.lock() {
-                member.outbox().push(&told(member.encoding()));
+                if member.lingers(&self.pattern) {
+                    lingering.push(member.clone());
+                } else {
+                    member.outbox().push(&told(member.encoding()));
+                }
             }
             yield_now().await;
         }
+        lingering
     }
 
     /// One after the other, each looked up when its turn comes: the list may

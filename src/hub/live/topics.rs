@@ -80,6 +80,11 @@ impl Topics {
         topic
     }
 
+    /// The topic of a pattern that somebody wants.
+    pub(crate) fn get(&self, pattern: &Pattern) -> Option<Arc<Topic>> {
+        self.0.state.lock().by_pattern.get(pattern).map(|entry| entry.topic.clone())
+    }
+
     /// One more member wants a pattern.
     pub(crate) fn enter(&self, pattern: &Pattern) -> Arc<Topic> {
         let mut state = self.0.state.lock();

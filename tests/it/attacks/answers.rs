@@ -136,7 +136,7 @@ async fn requests_count_as_connections_of_their_user_until_they_are_answered() {
         raw.send(&question(Some(token))).await.expect("the node reads");
         let answer = raw.answer().await;
         assert_eq!(answer.status, status, "{}", &answer.body[..answer.body.len().min(200)]);
-        assert!(status == 200 || code(&answer.body) == "user_limit");
+        assert!(status == 200 || code(&answer.body) == "user_full");
     }
     drop(deaf);
     eventually("room", || async {

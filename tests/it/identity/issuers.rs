@@ -130,7 +130,7 @@ async fn a_namesakes_connections_take_no_room() {
     }
     let mut refused = Ws::open(node.address).await;
     refused.send(json!({"connect": {"token": theirs("u1", &[])}})).await;
-    assert_eq!(refused.closed().await.0, 4510);
+    assert_eq!(refused.closed().await.0, 4410);
     for _ in 0..2 {
         held.push(Ws::with_token(node.address, &ours("u1", &[])).await);
     }

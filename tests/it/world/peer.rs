@@ -88,6 +88,27 @@ impl Peer {
         }
     }
 
+    /// Waits for the end; returns the close code and reason, and the frames before it.
+    pub async fn closed(&mut self) -> (u16, String, Vec<Value>) {
+        soon("a close", async {
+            loop {
+                match self.receive().await {
+                    Ok(()) => {}
+                    Err(SocketError::Closed { code, reason }) => {
+                        return (code, reason, self.received.drain(..).collect());
+                    }
+                    Err(error) => panic!("no close frame: {error}"),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Reads for ever, as a client that lives does.
+    pub async fn read_on(&mut self) {
+        while self.receive().await.is_ok() {}
+    }
+
     async fn receive(&mut self) -> Result<(), SocketError> {
         let message = self.socket.receive().await?;
         let frames = self.encoding.read_server(&message).expect("frames");

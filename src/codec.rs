@@ -93,6 +93,14 @@ impl Encoding {
         .carrying(messages.len())
     }
 
+    /// All values of a stream have been told to a subscription.
+    pub fn complete(self, replay: &ReplayOf<'_>, stream: &str) -> EncodedMessage {
+        EncodedMessage::data(self.framing(), |out| match self {
+            Self::Json => json::write_complete(replay, stream, out),
+            Self::Proto => binary::write_complete(replay, stream, out),
+        })
+    }
+
     /// The frames of a client's message, each one or the field that is wrong in it.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod sequence_waiters;
 mod comparison;
 mod reader_count;
 mod single_flight;
+mod endings;
 mod gaps;
 mod held;
 mod reconciler;

@@ -10,7 +10,7 @@ use prost::{
 use crate::{
     codec::replay_of::ReplayOf,
     event::Message,
-    proto::{ClientBatch, ClientFrame, ServerBatch, ServerFrame},
+    proto::{ClientBatch, ClientFrame, Replay, ServerBatch, ServerFrame, server_frame::Body},
 };
 
 /// Field of `ClientBatch` and `ServerBatch`.
@@ -79,6 +79,14 @@ pub(crate) fn write_replay(replay: &ReplayOf<'_>, messages: &[Arc<Message>], out
     }
 }
 
+/// Appends that all values of a stream have been told to a subscription, as a batch of one.
+pub(crate) fn write_complete(replay: &ReplayOf<'_>, stream: &str, out: &mut Vec<u8>) {
+    let ReplayOf { reply_to, subject, snapshot, epoch } = *replay;
+    let (subject, epoch, stream) = (subject.into(), epoch.into(), stream.into());
+    let replay = Replay { subject, events: Vec::new(), snapshot, epoch, complete: true, stream };
+    write_server(&ServerFrame { reply_to, body: Some(Body::Replay(replay)) }, out);
+}
+
 fn head(field: u32, length: usize, out: &mut Vec<u8>) {
     encode_key(field, WireType::LengthDelimited, out);
     encode_varint(length as u64, out);
@@ -90,8 +98,7 @@ fn text_length(field: u32, text: &str) -> usize {
 
 fn event_length(message: &Message) -> usize {
     let place = message
-        .place
-        .as_ref()
+        .shown_place()
         .map_or(0, |place| text_length(STREAM, &place.stream) + key_len(SEQ) + encoded_len_varint(place.seq));
     let gone = message.gone.map_or(0, |gone| text_length(GONE, gone.label()));
     text_length(SUBJECT, message.subject.as_str()) + place + message.envelope.encoded_len() + gone
@@ -99,7 +106,7 @@ fn event_length(message: &Message) -> usize {
 
 fn write_event_fields(message: &Message, out: &mut Vec<u8>) {
     text(SUBJECT, message.subject.as_str(), out);
-    if let Some(place) = &message.place {
+    if let Some(place) = message.shown_place() {
         text(STREAM, &place.stream, out);
         encode_key(SEQ, WireType::Varint, out);
         encode_varint(place.seq, out);

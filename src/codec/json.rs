@@ -55,11 +55,21 @@ pub(crate) fn write_replay(replay: &ReplayOf<'_>, messages: &[Arc<Message>], out
     out.extend_from_slice(b"}}");
 }
 
+/// Appends that all values of a stream have been told to a subscription, as one line.
+pub(crate) fn write_complete(replay: &ReplayOf<'_>, stream: &str, out: &mut Vec<u8>) {
+    write_replay(replay, &[], out);
+    // The two braces that end it.
+    out.truncate(out.len() - 2);
+    out.extend_from_slice(b",\"complete\":true,\"stream\":");
+    write(&stream, out);
+    out.extend_from_slice(b"}}");
+}
+
 fn write_event_object(message: &Message, out: &mut Vec<u8>) {
     let envelope = &message.envelope;
     out.extend_from_slice(b"{\"subject\":");
     write(&message.subject.as_str(), out);
-    if let Some(place) = &message.place {
+    if let Some(place) = message.shown_place() {
         out.extend_from_slice(b",\"stream\":");
         write(&*place.stream, out);
         out.extend_from_slice(b",\"seq\":");

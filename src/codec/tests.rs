@@ -118,8 +118,10 @@ fn server_body() -> impl Strategy<Value = ServerBody> {
         }),
         (text(), text()).prop_map(|(subject, reason)| ServerBody::Unsubscribed(Unsubscribed { subject, reason })),
         (text(), vec(event(), 0..3), any::<bool>(), text()).prop_map(|(subject, events, snapshot, epoch)| {
-            ServerBody::Replay(Replay { subject, events, snapshot, epoch })
+            ServerBody::Replay(Replay { subject, events, snapshot, epoch, ..Replay::default() })
         }),
+        (text(), text(), text())
+            .prop_map(|(subject, epoch, stream)| ServerBody::Replay(complete(&subject, &epoch, &stream))),
         (text(), text(), number(), number(), text(), text()).prop_map(
             |(subject, stream, from_seq, to_seq, reason, epoch)| {
                 ServerBody::Gap(Gap { subject, stream, from_seq, to_seq, reason, epoch })
@@ -205,7 +207,13 @@ proptest! {
         }
         let messages: Vec<Arc<Message>> = [&event, &more].map(|event| Arc::new(message(event))).into();
         let events = [event, more];
-        let replay = Replay { subject: "shop.>".into(), events: events.to_vec(), snapshot, epoch: epoch.clone() };
+        let replay = Replay {
+            subject: "shop.>".into(),
+            events: events.to_vec(),
+            snapshot,
+            epoch: epoch.clone(),
+            ..Replay::default()
+        };
         let replay = [ServerFrame { reply_to, body: Some(ServerBody::Replay(replay)) }];
         let replay_of = ReplayOf { reply_to, subject: "shop.>", snapshot, epoch: &epoch };
         let expected = events.map(|event| ServerFrame { reply_to: 0, body: Some(ServerBody::Event(event)) });
@@ -237,6 +245,27 @@ proptest! {
             let _ = encoding.read_server(&bytes);
         }
     }
+}
+
+/// A snapshot that has been told, as a frame like any other.
+fn complete(subject: &str, epoch: &str, stream: &str) -> Replay {
+    let (subject, epoch, stream) = (subject.into(), epoch.into(), stream.into());
+    Replay { subject, epoch, stream, snapshot: true, complete: true, events: Vec::new() }
+}
+
+#[test]
+fn a_snapshot_that_has_been_told_is_a_replay_without_events() {
+    let of = |reply_to, epoch| ReplayOf { reply_to, subject: "price.*", snapshot: true, epoch };
+    for encoding in Encoding::OFFERED {
+        for (reply_to, epoch) in [(0, ""), (7, "17")] {
+            let message = encoding.complete(&of(reply_to, epoch), "PRICES");
+            let body = Some(ServerBody::Replay(complete("price.*", epoch, "PRICES")));
+            assert_eq!(encoding.read_server(&message.body()).expect("a frame"), [ServerFrame { reply_to, body }]);
+        }
+    }
+    // Clients that know of no such frames find the list that they look for.
+    let text = String::from_utf8(Encoding::Json.complete(&of(0, ""), "S").body().to_vec()).expect("text");
+    assert!(text.contains("\"events\":[]"), "{text}");
 }
 
 fn message(event: &Event) -> Message {

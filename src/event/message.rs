@@ -26,6 +26,8 @@ pub struct Message {
     pub place: Option<Place>,
     /// Why there is no value any more, where this is the end of one.
     pub gone: Option<Gone>,
+    /// Whether the stream keeps no trace of this end: its place is where it is handed out, which clients are not told.
+    pub untraced: bool,
 }
 
 /// A place in a stream.
@@ -67,7 +69,7 @@ impl Message {
 
     /// An event that is here now and stored nowhere.
     pub fn new(subject: Subject, envelope: Envelope) -> Self {
-        Self { subject, envelope, arrived: Instant::now(), place: None, gone: None }
+        Self { subject, envelope, arrived: Instant::now(), place: None, gone: None, untraced: false }
     }
 
     /// The event with this node's time, where its publisher gave
@@ -91,6 +93,11 @@ impl Message {
         self
     }
 
+    /// The place as clients are told.
+    pub fn shown_place(&self) -> Option<&Place> {
+        self.place.as_ref().filter(|_| !self.untraced)
+    }
+
     /// Its sequence in its stream; 0 where it is stored nowhere.
     pub fn seq(&self) -> u64 {
         self.place.as_ref().map_or(0, |place| place.seq)
@@ -99,9 +106,10 @@ impl Message {
 
 /// An event as clients are told of it.
 impl From<Message> for Event {
-    fn from(Message { subject, envelope, place, gone, arrived: _ }: Message) -> Self {
+    fn from(Message { subject, envelope, place, gone, untraced, arrived: _ }: Message) -> Self {
         let Envelope { id, time, r#type, source, content_type, headers, data } = envelope;
-        let (stream, seq) = place.map(|place| (place.stream.to_string(), place.seq)).unwrap_or_default();
+        let (stream, seq) =
+            place.filter(|_| !untraced).map(|place| (place.stream.to_string(), place.seq)).unwrap_or_default();
         let gone = gone.map_or("", Gone::label).to_owned();
         let subject = subject.to_string();
         Self { subject, stream, seq, id, time, r#type, source, content_type, headers, data, gone }

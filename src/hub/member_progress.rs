@@ -39,6 +39,8 @@ pub(crate) struct StreamProgress {
     /// Events that it gets from the stream; below zero while it has got more
     /// than the others.
     pub(crate) pending: i64,
+    /// Values have ended without a trace that it was not told.
+    pub(crate) endings_missed: bool,
 }
 
 /// A pattern that a connection follows in a stream.
@@ -144,6 +146,7 @@ impl MemberProgress {
             version: version(),
             owner: None,
             pending: 0,
+            endings_missed: false,
         });
     }
 

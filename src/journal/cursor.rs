@@ -23,7 +23,7 @@ impl Cursor {
 /// The next step of a fan-out.
 #[derive(Debug)]
 pub enum Step {
-    /// Events in order, and how far they reach.
+    /// Events in order, and how far they reach; or ends of values without a trace, which reach no further.
     Events(Vec<Arc<Message>>, Cursor),
     /// Something will never come: go on from here.
     Lost(Cursor),

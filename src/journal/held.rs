@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::{
     broker::{Stored, StreamState},
-    event::Message,
+    event::{Gone, Message},
     event_log::{Appended, Bounds, EventLog},
-    journal::{removals::Removals, reorder_buffer::size},
+    journal::{endings::Endings, removals::Removals, reorder_buffer::size},
 };
 
 /// The events of one stream that are in memory.
@@ -15,6 +15,8 @@ use crate::{
 pub(crate) struct Held {
     pub(crate) log: EventLog<Arc<Message>>,
     removals: Removals,
+    /// Values that have ended without a trace, where only newest values matter.
+    pub(crate) endings: Option<Endings>,
     /// Grows whenever the stream may have removed something.
     version: u32,
 }
@@ -32,7 +34,8 @@ impl Held {
     /// Empty, with at most `per_subject` events of one subject.
     pub(crate) fn new(per_subject: usize) -> Self {
         let log = EventLog::new(Bounds { per_subject, ..Bounds::NONE });
-        Self { log, removals: Removals::default(), version: 0 }
+        let endings = (per_subject == 1).then(Endings::default);
+        Self { log, removals: Removals::default(), endings, version: 0 }
     }
 
     /// Begins with a stream, and with a sequence of it.
@@ -41,6 +44,9 @@ impl Held {
         self.log.set_floor(next - 1);
         self.removals = Removals::default();
         self.removals.confirm(stream);
+        if let Some(endings) = &mut self.endings {
+            endings.begin(stream.last);
+        }
         self.version += 1;
     }
 
@@ -52,9 +58,12 @@ impl Held {
         }
     }
 
-    /// Drops what lies before the stream's first event.
-    pub(crate) fn expire(&mut self, through: u64) {
+    /// Drops what lies before the stream's first event, when it reached to `last`.
+    pub(crate) fn expire(&mut self, through: u64, last: u64) {
         let floor = self.log.floor();
+        if let Some(endings) = &mut self.endings {
+            self.log.range(0, through).for_each(|(_, _, event)| endings.add(event.clone(), last, Gone::Expired));
+        }
         let expired = if through > floor { self.log.evict_through(through) } else { 0 };
         self.removals.expired(expired, through.min(floor));
     }
@@ -88,7 +97,8 @@ impl Held {
         let mut all = reach.head >= stream.last;
         for seq in &deleted[deleted.partition_point(|seq| *seq <= self.log.floor())..] {
             if *seq <= reach.handed {
-                self.log.remove(*seq);
+                let removed = self.log.remove(*seq);
+                end(&mut self.endings, removed, stream.last);
             } else {
                 all &= self.log.get(*seq).is_none();
             }
@@ -108,7 +118,9 @@ impl Held {
         let deleted_through: Vec<u64> =
             self.log.range(from.saturating_sub(1), through).map(|(seq, ..)| seq).filter(deleted_through).collect();
         for seq in &deleted_through {
-            self.log.remove(*seq);
+            let removed = self.log.remove(*seq);
+            // What may take its place is known with the next state of the stream.
+            end(&mut self.endings, removed, u64::MAX);
         }
         (through, deleted_through.len())
     }
@@ -117,6 +129,13 @@ impl Held {
     /// removed since.
     pub(crate) fn version(&self) -> u32 {
         self.version
+    }
+}
+
+/// Notes the end of what was removed from the middle of a stream, which reached to `last` then.
+fn end(endings: &mut Option<Endings>, removed: Option<Arc<Message>>, last: u64) {
+    if let (Some(endings), Some(removed)) = (endings, removed) {
+        endings.add(removed, last, Gone::Purged);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     event_log::{EventLog, Select},
     journal::{
         cursor::{Cursor, Gap, Reason, Step},
+        endings::Endings,
         held::{Held, WindowProgress},
         lookup::Lookup,
         losses::Losses,
@@ -163,14 +164,40 @@ impl Window {
         let mut state = self.state.lock();
         state.stream = stream;
         let through = stream.first.saturating_sub(1).min(state.handed());
-        state.held.expire(through);
+        if let Some(endings) = &mut state.held.endings {
+            endings.settle(stream.last);
+        }
+        state.held.expire(through, stream.last);
+        self.tell_endings(&state.held);
     }
 
     /// Does something with what is in memory, unless the stream has begun anew.
     pub(crate) fn held<R>(&self, generation: u32, act: impl FnOnce(&mut Held, WindowProgress) -> R) -> Option<R> {
         let mut state = self.state.lock();
         let reach = WindowProgress { head: state.reorder_buffer.head(), handed: state.handed() };
-        (state.generation == generation).then(|| act(&mut state.held, reach))
+        let acted = (state.generation == generation).then(|| act(&mut state.held, reach));
+        self.tell_endings(&state.held);
+        acted
+    }
+
+    /// Has values that have ended without a trace handed out.
+    fn tell_endings(&self, held: &Held) {
+        if held.endings.as_ref().is_some_and(Endings::are_waiting) {
+            self.advanced.notify_one();
+        }
+    }
+
+    /// Whether the events behind a cursor of this stream tell all values that have
+    /// ended since; so they do where all events count.
+    pub(crate) fn is_traced(&self, cursor: Cursor) -> bool {
+        let state = self.state.lock();
+        let traced = |endings: &Endings| endings.are_traced_from(cursor.seq);
+        state.generation != cursor.generation || state.held.endings.as_ref().is_none_or(traced)
+    }
+
+    /// How many ends of values were handed out of which the stream keeps no trace.
+    pub(crate) fn endings_told(&self) -> u64 {
+        self.state.lock().held.endings.as_ref().map_or(0, Endings::told)
     }
 
     /// Another one says that what was read of the stream before may have been
@@ -291,6 +318,11 @@ impl Window {
             return Some(Step::Lost(Cursor { generation, seq }));
         }
         state.fanned = Some(cursor.seq);
+        let Held { log, endings, .. } = &mut state.held;
+        let ended = endings.as_mut().map(|endings| endings.take(log, head, cursor.seq, size.events));
+        if let Some(ended) = ended.filter(|ended| !ended.is_empty()) {
+            return Some(Step::Events(ended, cursor));
+        }
         let (upto, lost) = state.losses.after(cursor.seq, head);
         if let Some(gap) = lost {
             return Some(Step::Lost(Cursor { generation, seq: gap.to }));

@@ -567,6 +567,15 @@ pub struct Replay {
     #[prost(string, tag = "4")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub epoch: ::prost::alloc::string::String,
+    /// True: the subscription has now been told every value of `stream` that its
+    /// pattern matches; other values that the client knows of have ended.
+    #[prost(bool, tag = "60")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub complete: bool,
+    /// The stream of which that is true.
+    #[prost(string, tag = "61")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub stream: ::prost::alloc::string::String,
 }
 /// Events that will not come: an honest report of a loss.
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -2,7 +2,7 @@
 //! stream's journal, as fast as it reads, until it is up with the others again.
 //! Of `latest` subjects it gets the newest values only: that is all there is.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use crate::{
     classes::StreamIndex,
@@ -15,7 +15,7 @@ use crate::{
         member_progress::{CatchUpOwner, StreamProgress},
         stream::{channel::Channel, deny_filter::DenyFilter},
     },
-    journal::{Cursor, Part, Reader, Reason},
+    journal::{Cursor, Gap, Part, Reader, Reason},
     metrics::{Metrics, Undelivered},
     outbox::Offer,
     retry,
@@ -46,6 +46,10 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, context
         let at = reader.cursor();
         let sent = match part {
             Part::End if channel.rejoin(&member, &service.owner, at) => break,
+            Part::End if service.with(|progress| mem::take(&mut progress.endings_missed)) == Some(true) => {
+                // Nobody knows any more which values those were.
+                service.tell(&patterns, &channel, frames::ENDINGS_MISSED, at).await
+            }
             Part::End => {
                 // The fan-out may need this thread to get there.
                 yield_now().await;
@@ -66,15 +70,7 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, context
                 sent == CatchUpStep::All
             }
             Part::Lost(gap) => {
-                let mut sent = true;
-                for pattern in &patterns {
-                    let told = channel.journal().gap(gap, pattern, at);
-                    let frame = |progress: &StreamProgress| {
-                        let request = progress.request(pattern)?;
-                        Some(frames::gap(member.encoding(), request, told.clone()))
-                    };
-                    sent = sent && service.send(frame).await;
-                }
+                let mut sent = service.tell(&patterns, &channel, gap, at).await;
                 if gap.reason == Reason::Reset {
                     // Its positions are void; this is where it stands now.
                     let position = channel.position(at);
@@ -145,6 +141,20 @@ impl CatchUp<'_> {
         metrics.undelivered.of(Undelivered::Denied).increment(allowed.denied as u64);
         metrics.pending.decrement(together.len() as f64);
         CatchUpStep::All
+    }
+
+    /// Tells of events that will not come; false as below.
+    async fn tell(&self, patterns: &[Pattern], channel: &Channel, gap: Gap, at: Cursor) -> bool {
+        let mut sent = true;
+        for pattern in patterns {
+            let told = channel.journal().gap(gap, pattern, at);
+            let frame = |progress: &StreamProgress| {
+                let request = progress.request(pattern)?;
+                Some(frames::gap(self.member.encoding(), request, told.clone()))
+            };
+            sent = sent && self.send(frame).await;
+        }
+        sent
     }
 
     /// Sends a message without events, if there is one by then, as soon as there is

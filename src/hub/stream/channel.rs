@@ -13,7 +13,11 @@ use slab::Slab;
 
 use crate::{
     event::{Message, PageSize},
-    hub::{member::Member, member_list::MemberList, member_progress::CatchUpOwner},
+    hub::{
+        member::Member,
+        member_list::MemberList,
+        member_progress::{CatchUpOwner, StreamProgress},
+    },
     journal::{Cursor, Journal, Step},
     proto::Position,
     subject::Pattern,
@@ -247,14 +251,20 @@ impl Channel {
         pending
     }
 
-    /// A connection has caught up to here; false when there is more by now.
+    /// A connection has caught up to here; false when there is more by now, or more to be told.
     pub(crate) fn rejoin(&self, member: &Member, owner: &CatchUpOwner, at: Cursor) -> bool {
         let state = self.lock();
-        let caught_up = at == state.cursor;
-        if caught_up {
-            member.progress().serve(self.journal.stream(), owner, |progress| progress.catch_up(at));
+        if at != state.cursor {
+            return false;
         }
-        caught_up
+        let rejoin = |progress: &mut StreamProgress| {
+            if !progress.endings_missed {
+                progress.catch_up(at);
+            }
+            !progress.endings_missed
+        };
+        // Whoever has given the stream up is done as well.
+        member.progress().serve(self.journal.stream(), owner, rejoin).unwrap_or(true)
     }
 
     /// Several are locked in the order of their streams.

@@ -30,6 +30,8 @@ pub(crate) struct StreamDelivery<'a> {
     stream: StreamIndex,
     /// Whether only newest values matter.
     latest: bool,
+    /// Whether the events are ends of values without a trace, which nobody can read later.
+    endings: bool,
     events: &'a [Arc<Message>],
     /// Everybody has everything up to here.
     begun: Cursor,
@@ -60,6 +62,7 @@ impl<'a> StreamDelivery<'a> {
         Self {
             stream: journal.stream(),
             latest: journal.delivery() == Delivery::Latest,
+            endings: events.first().is_some_and(|event| event.untraced),
             events,
             begun,
             several: Vec::new(),
@@ -128,6 +131,7 @@ impl<'a> StreamDelivery<'a> {
     fn send(&mut self, member: &Arc<Member>, progress: &mut StreamProgress, wanted: u64) -> bool {
         self.tally.owed += u64::from(wanted.count_ones());
         if progress.lags {
+            progress.endings_missed |= self.endings && wanted != 0;
             self.wait(progress, wanted);
             return false;
         }
@@ -168,6 +172,7 @@ impl<'a> StreamDelivery<'a> {
                 false
             }
             Offer::Full => {
+                progress.endings_missed |= self.endings;
                 // All of them are read again, and then it is asked again.
                 self.wait(progress, wanted | denied);
                 progress.fall_behind(self.begun)

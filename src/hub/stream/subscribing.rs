@@ -67,6 +67,10 @@ struct Track {
     reader: Option<Reader>,
     /// The generation whose epoch the client has been told; 0: none.
     named: u32,
+    /// Ends of values without a trace that had been handed out when it began.
+    endings: u64,
+    /// Whether the client has to be told when it has had all values, because it may know values that have ended.
+    complete: bool,
 }
 
 impl Subscribing {
@@ -78,7 +82,13 @@ impl Subscribing {
         if !simple || !self.channels.iter().all(ready) {
             return Some(self);
         }
-        let tracks = self.channels.iter().map(|channel| Track { channel: channel.clone(), reader: None, named: 0 });
+        let tracks = self.channels.iter().map(|channel| Track {
+            channel: channel.clone(),
+            reader: None,
+            named: 0,
+            endings: 0,
+            complete: false,
+        });
         match self.join(&tracks.collect::<Vec<_>>(), false) {
             Ok(()) => None,
             Err(_) => Some(self),
@@ -119,11 +129,21 @@ impl Subscribing {
                     self.read(track, &mut recovered, &mut left).await?;
                 }
             }
+            for track in tracks.iter_mut().filter(|track| track.complete) {
+                track.complete = false;
+                self.tell_complete(track).await?;
+            }
             match self.join(&tracks, recovered) {
                 Ok(()) => break,
                 Err((index, NotYet::Behind)) => behind = Some(index),
                 Err((_, NotYet::Lags | NotYet::Early)) => retry::JOIN.pause().await,
                 Err((_, NotYet::GivenUp)) => return Err(Stop::Gone),
+            }
+        }
+        for Track { channel, reader, endings, .. } in &tracks {
+            // What was replayed may have ended before this one was among those who are told.
+            if reader.is_some() && channel.journal().window().endings_told() > *endings {
+                self.tell(channel, frames::ENDINGS_MISSED, channel.cursor()).await?;
             }
         }
         self.context.metrics.replay_time.record(begun.elapsed());
@@ -137,7 +157,14 @@ impl Subscribing {
         if self.options.snapshot || after.is_some() || is_latest(&channel) {
             self.afford(QUESTION).await;
         }
-        let cursor = if self.options.snapshot || (after.is_none() && is_latest(&channel)) {
+        let endings = journal.window().endings_told();
+        let from = match after {
+            Some(position) if !self.options.snapshot => Some(find(&journal, position).await?),
+            _ => None,
+        };
+        // It may know values that have ended, and nothing in the stream would tell so.
+        let complete = from.is_some_and(|cursor| !journal.window().is_traced(cursor));
+        let cursor = if self.options.snapshot || complete || (after.is_none() && is_latest(&channel)) {
             let mut values = journal.snapshot(self.patterns(), None).await;
             // Nothing is read until there is room: only sequences wait.
             loop {
@@ -153,14 +180,12 @@ impl Subscribing {
             }
             // Values that have changed meanwhile come as events.
             Some(values.cursor())
-        } else if let Some(position) = after {
-            Some(find(&journal, position).await?)
         } else {
-            *recovered = false;
-            None
+            *recovered &= from.is_some();
+            from
         };
         let reader = cursor.map(|cursor| journal.reader(self.patterns(), cursor));
-        Ok(Track { channel, reader, named })
+        Ok(Track { channel, reader, named, endings, complete })
     }
 
     /// The position of a stream, if the client has told one.
@@ -180,7 +205,7 @@ impl Subscribing {
 
     /// Replays up to what is being handed out to the others.
     async fn read(&self, track: &mut Track, recovered: &mut bool, left: &mut u64) -> Result<(), Stop> {
-        let Track { channel, reader, named } = track;
+        let Track { channel, reader, named, .. } = track;
         let Some(reader) = reader else { return Ok(()) };
         loop {
             let upto = channel.cursor();
@@ -258,6 +283,16 @@ impl Subscribing {
                 return Err(Stop::Gone);
             }
         }
+    }
+
+    /// Tells that all values of a stream have been told.
+    async fn tell_complete(&self, Track { channel, reader, named, .. }: &Track) -> Result<(), Stop> {
+        let journal = channel.journal();
+        let at = reader.as_ref().map(Reader::cursor).filter(|at| *named != at.generation);
+        let epoch = at.and_then(|at| journal.epoch(at)).unwrap_or_default();
+        let (reply_to, subject) = (self.options.reply_to, self.pattern.as_str());
+        let replay = ReplayOf { reply_to, subject, snapshot: true, epoch: &epoch };
+        self.send(&self.member.encoding().complete(&replay, journal.name())).await
     }
 
     async fn tell(&self, channel: &Channel, gap: Gap, at: Cursor) -> Result<(), Stop> {

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use async_nats::HeaderMap;
+use notifier::config::{Config, Span};
 use serde_json::{Value, json};
 
 use super::{
     super::world::{NatsServer, TestNode, Ws, eventually, soon},
-    Kind, Shop, positions,
+    Kind, Shop, on_every_broker, positions,
 };
 
 /// The values that a client knows, by subject.
@@ -38,9 +39,23 @@ impl Page {
         let mut client = node.client().await;
         let mut values = before.map(|before| before.values.clone()).unwrap_or_default();
         let after = before.map_or(json!([]), |before| before.positions.clone());
-        let (replayed, subscribed) = client.resume("price.*", json!({ "after": after })).await;
-        replayed.iter().for_each(|event| apply(&mut values, event));
-        Self { client, values, positions: positions(&subscribed) }
+        client.send(json!({"id": 1, "subscribe": {"subject": "price.*", "after": after}})).await;
+        let mut told = Values::new();
+        loop {
+            let frame = client.next().await;
+            let replay = &frame["replay"];
+            for event in replay["events"].as_array().map(Vec::as_slice).unwrap_or_default() {
+                apply(&mut values, event);
+                apply(&mut told, event);
+            }
+            if replay["complete"] == true {
+                assert_eq!((&replay["stream"], &replay["snapshot"]), (&json!("PRICES"), &json!(true)));
+                values = told.clone();
+            }
+            if frame.get("subscribed").is_some() {
+                return Self { client, values, positions: positions(&frame["subscribed"]) };
+            }
+        }
     }
 
     /// Takes events until one says that a value is gone; returns why.
@@ -165,4 +180,57 @@ async fn a_bucket_is_followed_by_a_stream_that_sources_it() {
     put(&nats, "$KV.prices.c", &[("Nats-TTL", "1s")], "3").await;
     assert_eq!(page.until_gone().await, "expired");
     assert!(page.values.is_empty(), "{:?}", page.values);
+}
+
+/// An operator removes a value, of which the stream keeps no trace: who is there is told, and who comes back is given
+/// all values, on the same node and on one that starts later.
+async fn is_removed(change: fn(&mut Config), request: &str, body: Value) {
+    let shop = Shop::with(Kind::Nats, change).await;
+    put(shop.nats(), "price.b", &[], "2").await;
+    put(shop.nats(), "price.a", &[], "1").await;
+    let both = values(&[("price.a", 1), ("price.b", 2)]);
+    eventually("both values", || async { Page::open(&shop.node, None).await.values == both }).await;
+    let (mut there, away) = (Page::open(&shop.node, None).await, Page::open(&shop.node, None).await);
+    let away = Page { client: shop.node.client().await, ..away };
+    shop.nats().api(request, &body).await;
+    assert_eq!(there.until_gone().await, "purged");
+    assert_eq!(there.values, values(&[("price.b", 2)]));
+    let later = Shop::node(shop.nats.as_ref(), change).await;
+    for node in [&shop.node, &later] {
+        is_left_out(node).await;
+        assert_eq!(Page::open(node, Some(&away)).await.values, there.values);
+    }
+    // What comes is told in the usual way, and whoever has had it needs no more.
+    put(shop.nats(), "price.a", &[], "3").await;
+    apply(&mut there.values, &soon("an event", there.client.stored()).await);
+    assert_eq!(there.values["price.a"], 3);
+    let now = Page::open(&shop.node, Some(&there)).await;
+    assert_eq!(now.values, there.values);
+    let (replayed, subscribed) = there.client.resume("price.b", json!({ "after": now.positions })).await;
+    assert!(replayed.is_empty() && subscribed["recovered"] == true, "{replayed:?} {subscribed}");
+}
+
+#[tokio::test]
+async fn a_value_that_an_operator_purges_is_gone() {
+    is_removed(|_| {}, "STREAM.PURGE.PRICES", json!({ "filter": "price.a" })).await;
+}
+
+#[tokio::test]
+async fn a_value_that_an_operator_deletes_is_gone() {
+    is_removed(|_| {}, "STREAM.MSG.DELETE.PRICES", json!({ "seq": 2 })).await;
+}
+
+on_every_broker!(a_value_that_becomes_too_old_is_gone);
+
+/// The embedded broker marks nothing, and JetStream does.
+async fn a_value_that_becomes_too_old_is_gone(kind: Kind) {
+    let shop = Shop::with(kind, |config| config.streams[1].max_age = Some(Span::seconds(2))).await;
+    let mut there = Page::open(&shop.node, None).await;
+    shop.publish("price.a", [1]).await;
+    apply(&mut there.values, &soon("an event", there.client.stored()).await);
+    let away = Page::open(&shop.node, None).await;
+    assert_eq!((&away.values, &there.values), (&values(&[("price.a", 1)]), &values(&[("price.a", 1)])));
+    let away = Page { client: shop.node.client().await, ..away };
+    assert_eq!(there.until_gone().await, "expired");
+    assert!(there.values.is_empty() && Page::open(&shop.node, Some(&away)).await.values.is_empty());
 }

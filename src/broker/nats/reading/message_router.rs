@@ -114,7 +114,7 @@ impl MessageRouter {
         }
         let envelope = self.envelope(self.headers(raw), raw)?;
         Some(Arc::new(
-            Message { subject, envelope, arrived: read_time.arrived, place: None, gone: None }
+            Message { subject, envelope, arrived: read_time.arrived, place: None, gone: None, untraced: false }
                 .stamped(read_time.unix_millis),
         ))
     }
@@ -151,7 +151,7 @@ impl MessageRouter {
             let gone = if latest { Gone::of(&headers) } else { None };
             let envelope = self.envelope(headers, raw)?;
             let place = Some(Place { stream: stream.clone(), seq });
-            let message = Message { subject, envelope, arrived: read_time.arrived, place, gone: None };
+            let message = Message { subject, envelope, arrived: read_time.arrived, place, gone: None, untraced: false };
             Some(Arc::new(message.ended(gone).stamped(unix_millis)))
         };
         Stored::new(seq, event())

@@ -13,6 +13,7 @@ export interface WireEvent {
   headers?: Record<string, string>;
   data?: unknown;
   dataBase64?: string;
+  gone?: string;
 }
 
 export interface WireGap {

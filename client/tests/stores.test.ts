@@ -150,3 +150,19 @@ void it('what was asked for and given up before it could be sent is not sent: ot
     await node.next('publish');
     assert.deepEqual(node.rest, []);
   }));
+
+void it('a value that ends is gone from its store, and its handlers are told how it ended', () =>
+  pair(async ({ client, peer }) => {
+    const told: (string | undefined)[] = [];
+    client.subscribe('p.x', ({ gone }) => told.push(gone));
+    const price = client.live<string, number>('p.x');
+    const stop = price.subscribe(() => {});
+    const node = await peer();
+    await node.subscribed('p.x', { delivery: 'latest', positions: [{ stream: 'S', epoch: 'E', seq: 1 }] });
+    node.send({ event: { subject: 'p.x', stream: 'S', seq: 2, data: 7 } });
+    await until(() => price.getSnapshot().value === 7, 'the value is shown');
+    node.send({ event: { subject: 'p.x', stream: 'S', seq: 3, gone: 'deleted' } });
+    await until(() => price.getSnapshot().value === undefined, 'the value is gone');
+    assert.deepEqual(told, [undefined, 'deleted']);
+    stop();
+  }));

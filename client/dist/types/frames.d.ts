@@ -11,6 +11,7 @@ export interface WireEvent {
     headers?: Record<string, string>;
     data?: unknown;
     dataBase64?: string;
+    gone?: string;
 }
 export interface WireGap {
     subject: string;

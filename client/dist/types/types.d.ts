@@ -20,6 +20,8 @@ export interface NotifierEvent<T = unknown> {
     /** Where it is stored; absent for live subjects. */
     readonly stream?: string;
     readonly seq?: number;
+    /** The value of a `latest` subject has ended: `expired`, `deleted` or `purged`, a list that may grow. There is no data. */
+    readonly gone?: string;
     /** The newest value of its subject, told because a subscription begins. */
     readonly snapshot: boolean;
     /** From before this moment: read from the stream after a cursor. */

@@ -27,6 +27,7 @@ export type ClientBody = {
             name: string;
             version: string;
         };
+        replaces?: string | undefined;
     };
 } | {
     subscribe: {

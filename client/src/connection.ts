@@ -94,7 +94,8 @@ export class Connection {
         this.#outbox.limit(frame.welcome.limits);
         this.#watchdog.watch(2 * frame.welcome.heartbeatMs);
       }
-      if (frame.error?.retryAfterMs && !frame.replyTo) this.hint = frame.error.retryAfterMs;
+      // Unasked, or in answer to `connect`.
+      if (frame.error?.retryAfterMs && !(frame.replyTo && this.welcome)) this.hint = frame.error.retryAfterMs;
       this.#owner.frame(this, frame);
       // A handler may have ended the connection; what came behind belongs to nobody then.
       if (!this.open) return;

@@ -44,6 +44,8 @@ export class Engine implements ConnectionOwner, PageOwner {
   /** A dial, while its token is awaited and until it is welcome. `round` numbers dials: an older one is old news. */
   #dialling: Connection | 'token' | undefined;
   #leaving: Connection | undefined;
+  /** The last connection's name: a node that has not noticed its end counts it until it is replaced. */
+  #earlier: string | undefined;
   #round = 0;
   #token: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -116,7 +118,9 @@ export class Engine implements ConnectionOwner, PageOwner {
 
   opened(connection: Connection): void {
     const { client = { name: 'notifier-client', version: VERSION } } = this.#config;
-    connection.send({ connect: { token: this.#token || undefined, client } });
+    // While it moves, it still needs the earlier one.
+    const replaces = this.current ? undefined : this.#earlier;
+    connection.send({ connect: { token: this.#token || undefined, client, replaces } });
     this.#owner.opened(connection);
   }
 
@@ -213,6 +217,7 @@ export class Engine implements ConnectionOwner, PageOwner {
     if (this.#leaving) this.#leave();
     this.#leaving = this.current;
     this.current = connection;
+    this.#earlier = connection.welcome?.connection;
     this.#show('online');
     this.#owner.welcomed(connection);
   }

@@ -26,7 +26,7 @@ export interface WireGap {
 
 /** What a client sends in one frame, without the `id`. */
 export type ClientBody =
-  | { connect: { token?: string | undefined; client: { name: string; version: string } } }
+  | { connect: { token?: string | undefined; client: { name: string; version: string }; replaces?: string | undefined } }
   | { subscribe: { subject: string; after?: Position[] | undefined } }
   | { unsubscribe: { subject: string } }
   | { publish: { subject: string; event: Partial<WireEvent> } }

@@ -2,7 +2,11 @@
 //! ends of tokens (`token_expiry`), commands of operators, and the drain (`drain`).
 
 use std::{
-    sync::Arc,
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,7 +30,7 @@ use crate::{
     outbox::Outbox,
     session::{
         connection_info::ConnectionInfo,
-        expiry::{Expiries, When},
+        expiry::{ConnectionKey, Expiries, When},
         mailbox::{Mailbox, SessionCommand},
     },
     socket::ConnectionId,
@@ -46,6 +50,9 @@ const COMMAND_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Connections {
     shards: [Mutex<Shard, { rank::REGISTRY }>; SHARDS],
+    next: AtomicUsize,
+    /// The entry of each connection, by its name: in as many parts, by a hash.
+    places: [Mutex<HashMap<ConnectionId, ConnectionKey>>; SHARDS],
     pub(crate) expiries: Expiries,
 }
 
@@ -92,17 +99,21 @@ impl Connections {
     pub fn new(auth: &Auth) -> Arc<Self> {
         Arc::new(Self {
             shards: [const { Mutex::new(Shard { entries: Slab::new(), last: None }) }; SHARDS],
+            next: AtomicUsize::new(0),
+            places: std::array::from_fn(|_| Mutex::default()),
             expiries: Expiries::new(auth.expiry_warning.duration(), auth.leeway.duration()),
         })
     }
 
     pub(crate) fn enter(self: &Arc<Self>, handle: ConnectionHandle) -> Registration {
-        let shard = shard_of(handle.id());
+        let (id, shard) = (handle.id(), self.next.fetch_add(1, Ordering::Relaxed) % SHARDS);
         let mut entry = self.lock(shard);
         let key = entry.entries.vacant_key();
         let expires_at = handle.grants.identity().expires_at;
         let expiry = expires_at.map(|end| self.expiries.add((shard as u32, key as u32), end));
         entry.entries.insert(ConnectionEntry { handle, expiry, missed: 0, mailbox: Mailbox::default() });
+        drop(entry);
+        self.places(id).lock().insert(id, (shard as u32, key as u32));
         Registration { registry: self.clone(), shard: shard as u32, key: key as u32 }
     }
 
@@ -165,8 +176,13 @@ impl Connections {
 
     /// Acts on the entry of a connection; none when this node has no such connection.
     fn with<R>(&self, id: ConnectionId, act: impl FnOnce(&mut ConnectionEntry) -> R) -> Option<R> {
-        let mut shard = self.lock(shard_of(id));
-        shard.entries.iter_mut().find(|(_, entry)| entry.handle.id() == id).map(|(_, entry)| act(entry))
+        let (shard, key) = self.places(id).lock().get(&id).copied()?;
+        // It may have left just now, and another one have come.
+        self.lock(shard as usize).entries.get_mut(key as usize).filter(|entry| entry.handle.id() == id).map(act)
+    }
+
+    fn places(&self, id: ConnectionId) -> &Mutex<HashMap<ConnectionId, ConnectionKey>> {
+        &self.places[id.hash() as usize % SHARDS]
     }
 
     /// The handles of some connections of a shard.
@@ -183,11 +199,6 @@ impl Connections {
     pub(crate) fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
         self.shards[shard].lock()
     }
-}
-
-/// The shard of a connection: a 64th of them has to be searched for one.
-fn shard_of(id: ConnectionId) -> usize {
-    id.hash() as usize % SHARDS
 }
 
 impl ConnectionHandle {
@@ -222,5 +233,8 @@ impl Drop for Registration {
         let mut shard = self.registry.lock(self.shard as usize);
         let entry = shard.entries.remove(self.key as usize);
         entry.expiry.into_iter().for_each(|at| self.registry.expiries.remove((self.shard, self.key), at));
+        drop(shard);
+        let id = entry.handle.id();
+        self.registry.places(id).lock().remove(&id);
     }
 }

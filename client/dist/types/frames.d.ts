@@ -28,6 +28,7 @@ export type ClientBody = {
             name: string;
             version: string;
         };
+        replaces?: string | undefined;
     };
 } | {
     subscribe: {

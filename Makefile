@@ -23,7 +23,7 @@ help: ## List the commands
 
 ##@ Use
 
-demo: ## Build and run on the embedded broker, with a live page and sample events
+demo: ## Build and run on the embedded broker, with a sample shop: a page of seven teams over one connection
 	cargo run --locked -- dev $(ARGS)
 
 run: ## Run a node: make run ARGS='--nats nats://127.0.0.1:4222 --anonymous'
@@ -82,11 +82,11 @@ doc: ## Build the documentation of the code, private items included
 generate: ## Write what is generated from the source: types of the contract, tables in docs/
 	UPDATE_GENERATED=1 cargo test --locked --test generated
 
-client: ## Build the browser library from client/src into client/dist
+client: ## Build the browser library into client/dist, and the components of the sample shop into demo/dist
 	scripts/client.sh
 	cd client && npm run --silent build
 
-client-test: ## Check that client/dist is current, and test it: scripted nodes, real nodes, a real Chromium
+client-test: ## Check that client/dist and demo/dist are current, and test them: scripted nodes, real nodes, a real Chromium
 	scripts/client.sh
 	cd client && NATS_SERVER=$$(../scripts/nats-server.sh) CHROMIUM=$$(../scripts/chromium.sh) \
 	  PYTHON=$$(../scripts/peers.sh) npm test --silent -- $(ARGS)

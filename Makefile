@@ -13,7 +13,7 @@ ifneq ($(TOOLCHAIN),)
 export RUSTUP_TOOLCHAIN := $(TOOLCHAIN)
 endif
 
-.PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
+.PHONY: help demo picture run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
         bench-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke conformance image model clean \
         client client-test client-rate quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
 
@@ -90,6 +90,11 @@ client-test: ## Check that client/dist and demo/dist are current, and test them:
 	scripts/client.sh
 	cd client && NATS_SERVER=$$(../scripts/nats-server.sh) CHROMIUM=$$(../scripts/chromium.sh) \
 	  PYTHON=$$(../scripts/peers.sh) npm test --silent -- $(ARGS)
+
+picture: ## Make the README's picture of the sample shop: docs/images
+	scripts/client.sh
+	$(TESTED_NODE)
+	cd client && CHROMIUM=$$(../scripts/chromium.sh) UPDATE_PICTURE=1 npm test --silent -- picture
 
 commits: ## Check the subjects of this branch's commits
 	scripts/check-commits.sh

@@ -13,7 +13,7 @@ ifneq ($(TOOLCHAIN),)
 export RUSTUP_TOOLCHAIN := $(TOOLCHAIN)
 endif
 
-.PHONY: help demo picture run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
+.PHONY: help demo demo-nats picture run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
         bench-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke conformance image model clean \
         client client-test client-rate quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
 
@@ -25,6 +25,9 @@ help: ## List the commands
 
 demo: ## Build and run on the embedded broker, with a sample shop: a page of seven teams over one connection
 	cargo run --locked -- dev $(ARGS)
+
+demo-nats: ## The same on a real nats-server, with two nodes behind one address and a button that kills one
+	scripts/demo-nats.sh $(ARGS)
 
 run: ## Run a node: make run ARGS='--nats nats://127.0.0.1:4222 --anonymous'
 	cargo run --locked --release -- serve $(ARGS)

@@ -13,7 +13,7 @@ ifneq ($(TOOLCHAIN),)
 export RUSTUP_TOOLCHAIN := $(TOOLCHAIN)
 endif
 
-.PHONY: help demo run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
+.PHONY: help demo demo-nats picture run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
         bench-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke conformance image model clean \
         client client-test client-rate quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
 
@@ -23,8 +23,11 @@ help: ## List the commands
 
 ##@ Use
 
-demo: ## Build and run on the embedded broker, with a live page and sample events
+demo: ## Build and run on the embedded broker, with a sample shop: a page of seven teams over one connection
 	cargo run --locked -- dev $(ARGS)
+
+demo-nats: ## The same on a real nats-server, with two nodes behind one address and a button that kills one
+	scripts/demo-nats.sh $(ARGS)
 
 run: ## Run a node: make run ARGS='--nats nats://127.0.0.1:4222 --anonymous'
 	cargo run --locked --release -- serve $(ARGS)
@@ -82,14 +85,19 @@ doc: ## Build the documentation of the code, private items included
 generate: ## Write what is generated from the source: types of the contract, tables in docs/
 	UPDATE_GENERATED=1 cargo test --locked --test generated
 
-client: ## Build the browser library from client/src into client/dist
+client: ## Build the browser library into client/dist, and the components of the sample shop into demo/dist
 	scripts/client.sh
 	cd client && npm run --silent build
 
-client-test: ## Check that client/dist is current, and test it: scripted nodes, real nodes, a real Chromium
+client-test: ## Check that client/dist and demo/dist are current, and test them: scripted nodes, real nodes, a real Chromium
 	scripts/client.sh
 	cd client && NATS_SERVER=$$(../scripts/nats-server.sh) CHROMIUM=$$(../scripts/chromium.sh) \
 	  PYTHON=$$(../scripts/peers.sh) npm test --silent -- $(ARGS)
+
+picture: ## Make the README's picture of the sample shop: docs/images
+	scripts/client.sh
+	$(TESTED_NODE)
+	cd client && CHROMIUM=$$(../scripts/chromium.sh) UPDATE_PICTURE=1 npm test --silent -- picture
 
 commits: ## Check the subjects of this branch's commits
 	scripts/check-commits.sh

@@ -38,7 +38,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Try it: loopback, embedded broker, sample events, a live page.
+    /// Try it: loopback, embedded broker, a sample shop and its events.
     Dev(dev::DevArgs),
     /// Run a node.
     Serve(SettingsArgs),

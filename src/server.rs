@@ -11,6 +11,7 @@ mod body;
 mod cors;
 mod credentials;
 mod cookie;
+mod demo;
 mod descriptors;
 mod header_list;
 mod health;

@@ -1,5 +1,5 @@
-// Builds dist: a module for pages, the tables of codes, and the types. With `--check` it builds beside dist and fails where
-// the two differ, so that what is committed is what the source says.
+// Builds dist: a module for pages, the tables of codes, and the types; and the components of the demo. With `--check` it
+// builds beside dist and fails where the two differ, so that what is committed is what the source says.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -64,6 +64,7 @@ try {
   });
   tsc('-p', root);
   tsc('-p', join(root, 'tsconfig.build.json'), '--outDir', join(out, 'types'));
+  run('scripts/demo.mjs', ...(check ? ['--check'] : []));
   if (check && content(dist) !== content(out)) {
     console.error('client/dist is not what client/src gives: run `make client`, and commit it');
     process.exitCode = 1;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { REPOSITORY } from './paths.js';
 import { until } from './wait.js';
 
-const NOTIFIER = process.env.NOTIFIER_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(REPOSITORY, 'target'), 'debug/notifier');
+export const NOTIFIER = process.env.NOTIFIER_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(REPOSITORY, 'target'), 'debug/notifier');
 /** CLIENT_TEST_LOGS=1 shows what nodes and broker log, at once. */
 const LOGS = !!process.env.CLIENT_TEST_LOGS;
 /** Characters that are kept of what a program printed last, for whoever finds that it has ended. */
@@ -20,7 +20,7 @@ const NATS = process.env.NATS_SERVER ?? 'nats-server';
  * it by chance before it is used, nor while what listens on it is started again.
  */
 const taken = new Set<number>();
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 22_000);
     if (taken.has(port)) continue;
@@ -42,7 +42,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal
 setTimeout(() => process.exit(1), LONGEST_MS).unref();
 
 /** A program that can be ended in any way and started again. */
-class Program {
+export class Program {
   #process: ChildProcess | undefined;
   #printed = '';
 

@@ -10,7 +10,7 @@ use crate::{
         sample,
         serve::stop_signal,
     },
-    config::{AuthMode, BrokerKind, Config, Drain, Log, LogFormat, Span},
+    config::{AuthMode, BrokerKind, Config, Drain, Log, LogFormat, ServerUrl, Span},
     node::{Node, NodeError},
     telemetry,
 };
@@ -23,6 +23,12 @@ pub(crate) struct DevArgs {
     /// Address for health and metrics; loopback only.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
     internal_listen: SocketAddr,
+    /// Take events from this NATS server, which needs JetStream, instead of the embedded broker.
+    #[arg(long, value_name = "URL")]
+    nats: Option<ServerUrl>,
+    /// Name of the node, told to pages. Default: the host's name.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
 }
 
 pub(crate) async fn dev(args: DevArgs) -> Ended {
@@ -40,31 +46,50 @@ async fn run(args: DevArgs) -> Result<(), NodeError> {
     config.server.listen = args.listen;
     config.server.internal_listen = args.internal_listen;
     config.server.live_page = true;
+    config.server.demo = true;
+    sample::configure(&mut config);
+    // The page floods its node when somebody asks for it.
+    config.limits.frames_per_second = 5_000;
+    config.limits.frames_burst = 10_000;
+    config.limits.user_publishes_per_second = 5_000;
+    config.limits.user_publishes_burst = 10_000;
     // As many as one machine opens to try it out, within the usual limits of file descriptors.
     config.limits.connections = 512;
-    config.broker.kind = BrokerKind::Memory;
+    match args.nats {
+        Some(url) => config.broker.nats.urls = vec![url],
+        None => config.broker.kind = BrokerKind::Memory,
+    }
+    if let Some(name) = args.name {
+        config.node.name = name;
+    }
     config.auth.mode = Some(AuthMode::Anonymous);
     config.log = Log { format: LogFormat::Text, filter: "warn".into() };
     // Nobody else is there to move to.
     config.drain =
         Drain { window: Span::seconds(0), move_time: Duration::from_millis(200).into(), grace: Span::seconds(2) };
     telemetry::install(&config.log)?;
+    let (name, broker) = (config.node.name.clone(), config.broker.kind);
     let node = Node::bind(config).await?;
-    introduce(node.local_addr()?, node.internal_addr());
+    introduce(broker, node.local_addr()?, node.internal_addr());
     let stop = stop_signal()?;
     let publisher = node.publisher();
     tokio::select! {
         end = node.run(stop) => end,
-        () = sample::publish(&publisher) => Ok(()),
+        () = sample::publish(&publisher, &name, broker == BrokerKind::Memory) => Ok(()),
     }
 }
 
-fn introduce(clients: SocketAddr, internal: SocketAddr) {
+fn introduce(broker: BrokerKind, clients: SocketAddr, internal: SocketAddr) {
     let command = std::env::args().next().unwrap_or_else(|| "notifier".into());
+    let broker = match broker {
+        BrokerKind::Memory => "its embedded broker",
+        BrokerKind::Nats => "NATS",
+    };
     say(format!(
-        "Notifier is running on its embedded broker; a small shop publishes events.
+        "Notifier is running on {broker}; a small shop publishes events.
 
-  live page   http://{clients}/
+  web shop    http://{clients}/
+  live page   http://{clients}/live
   WebSocket   ws://{clients}/v1/ws
   metrics     http://{internal}/metrics
 

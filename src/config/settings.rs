@@ -116,6 +116,10 @@ pub struct Server {
     pub strict_readiness: bool,
     /// Whether `/` shows a page with the events that arrive. For development.
     pub live_page: bool,
+    /// Whether `/` shows the sample shop, and `/live` the live page. No setting:
+    /// `notifier dev` alone serves it.
+    #[serde(skip)]
+    pub demo: bool,
     /// Path below which the clients' listener serves everything, `/v1/ws` too:
     /// `/notifier` for a node behind a path of the site. Empty: nothing in front.
     pub path_prefix: String,
@@ -142,6 +146,7 @@ impl Default for Server {
             heartbeat: Span::seconds(25),
             strict_readiness: false,
             live_page: false,
+            demo: false,
             path_prefix: String::new(),
             public_probes: false,
         }

@@ -8,7 +8,7 @@ use crate::{
     config,
     server::{
         asset::Asset,
-        client_library,
+        client_library, demo,
         health::Health,
         http,
         response::HttpResponse,
@@ -63,21 +63,19 @@ impl Routes {
             library(Below("/client/v1/"), REVALIDATE, client_library::current),
             library(Below("/client/"), IMMUTABLE, client_library::of_version),
         ];
+        if server.demo {
+            table.push(page(Exact("/"), demo::POLICY, demo::shop));
+            table.push(page(Below("/demo/"), demo::POLICY, demo::file));
+        }
         if server.live_page {
-            let page = Asset::new("text/html; charset=utf-8", LIVE_PAGE);
-            table.push(HttpRoute {
-                path: Exact("/"),
-                methods: Methods::READ,
-                origins: OriginPolicy::Listed,
-                cache: REVALIDATE,
-                security: Some(LIVE_PAGE_POLICY),
-                handler: Handler::Public(Box::new(move |request| Ok(page.answer(request.headers)))),
-            });
+            let live_page = Asset::new("text/html; charset=utf-8", LIVE_PAGE);
+            let path = Exact(if server.demo { "/live" } else { "/" });
+            table.push(page(path, LIVE_PAGE_POLICY, move |request| Ok(live_page.answer(request.headers))));
         }
         if server.public_probes {
             table.push(probe("/livez", health, Health::public_liveness));
             table.push(probe("/readyz", health, Health::public_readiness));
-            if !server.live_page {
+            if !server.live_page && !server.demo {
                 table.push(probe("/", health, Health::public_readiness));
             }
         }
@@ -117,6 +115,22 @@ fn library(path: RoutePath, cache: &'static str, handler: fn(&PublicRequest<'_>)
         origins: OriginPolicy::Any,
         cache,
         security: Some(LIBRARY_POLICY),
+        handler: Handler::Public(Box::new(handler)),
+    }
+}
+
+/// A route of a page, or of what it loads: for pages of the node.
+fn page(
+    path: RoutePath,
+    policy: &'static str,
+    handler: impl Fn(&PublicRequest<'_>) -> Answered + Send + Sync + 'static,
+) -> HttpRoute {
+    HttpRoute {
+        path,
+        methods: Methods::READ,
+        origins: OriginPolicy::Listed,
+        cache: REVALIDATE,
+        security: Some(policy),
         handler: Handler::Public(Box::new(handler)),
     }
 }

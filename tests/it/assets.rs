@@ -120,3 +120,34 @@ async fn the_library_is_served_as_the_binary_prints_it_and_by_its_version_for_ev
         assert!(message.contains("notifier.js") && message.contains(&format!("client/{version}/")), "{message}");
     }
 }
+
+#[tokio::test]
+async fn the_sample_shop_is_there_for_development_alone_with_all_that_its_page_loads() {
+    let plain = node().await;
+    let shop = TestNode::with(|config| {
+        config.server.demo = true;
+        config.server.live_page = true;
+    })
+    .await;
+    let page = asked(&shop, "GET", "/", &[]).await;
+    let html = String::from_utf8(page.body().to_vec()).expect("text");
+    let loaded: Vec<_> = html.split('"').filter(|text| text.starts_with("demo/")).collect();
+    assert!(loaded.len() > 8, "{loaded:?}");
+    for path in loaded.iter().map(|path| format!("/{path}")) {
+        let file = asked(&shop, "GET", &path, &[GZIP]).await;
+        assert_eq!(file.status(), 200, "{path}");
+        let media_type = match path.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("js") => "text/javascript; charset=utf-8",
+            Some("css") => "text/css; charset=utf-8",
+            _ => "text/plain; charset=utf-8",
+        };
+        assert_eq!(header(&file, "content-type"), Some(media_type), "{path}");
+        let etag = header(&file, "etag").expect("an ETag");
+        assert_eq!(asked(&shop, "GET", &path, &[GZIP, ("if-none-match", etag)]).await.status(), 304, "{path}");
+        assert_eq!(asked(&plain, "GET", &path, &[]).await.status(), 404, "{path}");
+    }
+    let live = asked(&shop, "GET", "/live", &[]).await;
+    assert_eq!(live.body(), asked(&plain, "GET", "/", &[]).await.body());
+    assert_eq!(asked(&plain, "GET", "/live", &[]).await.status(), 404);
+    assert_eq!(asked(&shop, "GET", "/demo/nothing.js", &[]).await.status(), 404);
+}

@@ -1,0 +1,131 @@
+// The sample shop: one connection for all teams, whatever its buttons break; for a keyboard, a reader and a phone as well.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { it } from 'node:test';
+import type { Page } from 'playwright-core';
+import { ROOT } from './paths.js';
+import { breakIt, carts, cartsAre, inShop, outcome, WIDE } from './shop.js';
+import { until } from './wait.js';
+
+const COMPONENTS = 7;
+/** Pages that may be cut off until one of them is back in time: a machine that does other things as well may be late. */
+const PAGES = 3;
+const BACK_MS = 300;
+
+const shop = inShop();
+
+const oldSockets = (page: Page, expected: number): Promise<boolean> =>
+  until(async () => (await page.textContent('#old-sockets')) === `${expected} sockets`, `${expected} sockets of the old way`);
+const oldLost = async (page: Page): Promise<number> => parseInt((await page.textContent('#old-lost')) ?? '', 10);
+
+void it('the shop holds one socket for all teams, and what the old way loses comes to it, whatever breaks', () =>
+  shop(async ({ page, sockets }) => {
+    assert.match((await page.textContent('h1')) ?? '', /^7 teams, 5 frameworks, 5 client versions: 1 socket$/);
+    await page.getByRole('button', { name: 'Add a mug to cart' }).click();
+    await cartsAre(page, 2);
+    assert.equal(sockets.length, 1);
+
+    const told = [await breakIt(page, 'cut')];
+
+    const before = sockets.length;
+    await page.getByRole('switch').check();
+    await oldSockets(page, COMPONENTS);
+    assert.equal(sockets.length, before + COMPONENTS);
+    const away = await breakIt(page, 'away');
+    assert.ok(Number(/brought after: (\d+)/.exec(away)?.[1]) >= 5, away);
+    await cartsAre(page, 7);
+    // Three components of the old way have missed five events each.
+    await until(async () => (await oldLost(page)) >= 15, 'the old way has lost them');
+    const online = [];
+    for (const fault of ['drain', 'token', 'flood']) online.push(await breakIt(page, fault));
+    for (const one of online) assert.match(one, /stayed online/);
+    told.push(away, ...online, await breakIt(page, 'sleep'));
+    for (const one of told) assert.match(one, /Lost: 0\. The cart is \d+ in all 3 places\.$/);
+    // Nothing tells a socket that has died without a word.
+    await oldSockets(page, 0);
+    assert.equal(await page.textContent('#sockets'), '1 socket');
+    await page.getByRole('button', { name: 'One mug more' }).click();
+    await cartsAre(page, 8);
+  }));
+
+void it('the shop is back within 300 ms of a cut', async () => {
+  const told: string[] = [];
+  const isInTime = (one: string): boolean => Number(/Back after (\d+) ms/.exec(one)?.[1]) <= BACK_MS;
+  while (!told.some(isInTime) && told.length < PAGES) await shop(async ({ page }) => void told.push(await breakIt(page, 'cut')));
+  assert.ok(told.some(isInTime), told.join('\n'));
+});
+
+void it('a service in any language changes the cart in all places, with or without the names of things', () =>
+  shop(async ({ page, address }) => {
+    for (const [data, qty] of [[{ qty: 7 }, 7], [{ qty: 2, items: { lamp: 2 } }, 2]] as const) {
+      const headers = { 'content-type': 'application/json' };
+      const { ok } = await fetch(`${address}v1/publish/shop.cart.u42`, { method: 'POST', body: JSON.stringify(data), headers });
+      assert.ok(ok);
+      await cartsAre(page, qty);
+    }
+  }));
+
+void it('the shop works by keyboard alone', () =>
+  shop(async ({ page }) => {
+    const focused = (): Promise<string> => page.evaluate(() => document.activeElement?.textContent?.trim().replace(/\s+/g, ' ') ?? '');
+    const tabTo = async (name: string): Promise<void> => {
+      for (let stops = 0; stops < 40; stops++) {
+        await page.keyboard.press('Tab');
+        if ((await focused()) === name) return;
+      }
+      assert.fail(`no way to ${name}`);
+    };
+    await tabTo('Raw events');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Space');
+    await oldSockets(page, COMPONENTS);
+    await tabTo('Cut the socket');
+    await page.keyboard.press('Enter');
+    assert.match(await outcome(page), /Lost: 0/);
+    assert.equal(await focused(), 'Cut the socket');
+    await tabTo('Add a mug to cart');
+    const before = Number((await carts(page))[0]);
+    await page.keyboard.press('Space');
+    await cartsAre(page, before + 1);
+    await tabTo('Empty the cart');
+    await page.keyboard.press('Enter');
+    await cartsAre(page, 0);
+    await tabTo('Inspector: the one connection and all who share it');
+    await page.keyboard.press('Enter');
+    await until(async () => (await page.textContent('#subscriptions'))?.includes('shop.cart.u42'), 'the inspector');
+  }));
+
+declare const axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[]; passes: unknown[] }> };
+
+void it('the questions of a newcomer are answered without scrolling, and axe finds no violation, light, dark and on a phone', () =>
+  shop(async ({ page }) => {
+    const phone = { width: 390, height: 844 };
+    await page.evaluate(readFileSync(createRequire(join(ROOT, 'package.json')).resolve('axe-core/axe.min.js'), 'utf8'));
+    for (const size of [WIDE, phone]) {
+      await page.setViewportSize(size);
+      const facts = await page.locator('.facts > div').all();
+      assert.equal(facts.length, 5);
+      for (const fact of facts) {
+        const box = await fact.boundingBox();
+        assert.ok(box && box.y + box.height <= size.height, await fact.innerText());
+      }
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing to scroll sideways');
+    }
+    await page.getByRole('button', { name: 'Add a mug to cart' }).click();
+    await page.getByRole('switch').check();
+    await page.locator('#inspector summary').click();
+    await until(async () => (await page.textContent('#subscriptions'))?.includes('shop.cart.u42'), 'the inspector');
+    for (const [size, colorScheme] of [[WIDE, 'light'], [WIDE, 'dark'], [phone, 'light'], [phone, 'dark']] as const) {
+      await page.setViewportSize(size);
+      await page.emulateMedia({ colorScheme });
+      const found = await page.evaluate(async () => {
+        const { violations, passes } = await axe.run();
+        return { violations: violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]), passes: passes.length };
+      });
+      assert.deepEqual(found.violations, [], `${size.width} ${colorScheme}`);
+      assert.ok(found.passes > 20);
+    }
+  }));

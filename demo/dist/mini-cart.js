@@ -1,0 +1,1 @@
+(function(){var t=document.getElementById("mini-cart"),e=t.querySelector("[data-cart]");document.addEventListener("cart-updated",function(n){e.textContent=n.detail.qty}),t.querySelector("button").onclick=function(){document.dispatchEvent(new CustomEvent("cart-updated",{bubbles:!0,detail:{qty:0,items:{}}}))}})();

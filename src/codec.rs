@@ -3,6 +3,7 @@
 
 mod bad_frame;
 mod binary;
+mod event_stream;
 mod json;
 mod replay_of;
 
@@ -19,6 +20,7 @@ use crate::{
 };
 
 pub use bad_frame::BadFrame;
+pub use event_stream::{ending, primer};
 pub use replay_of::ReplayOf;
 
 /// The encoding of frames.
@@ -28,19 +30,21 @@ pub enum Encoding {
     Json,
     /// `notifier.v1.proto`: binary, one `ClientBatch` or `ServerBatch`.
     Proto,
+    /// An event stream: the frames of `notifier.v1.json`, one `data` line each.
+    EventStream,
 }
 
 impl Encoding {
     /// The number of encodings.
-    pub(crate) const COUNT: usize = 2;
+    pub(crate) const COUNT: usize = 3;
 
     /// The encodings that a WebSocket's subprotocol names, the preferred one first.
     pub const OFFERED: [Self; 2] = [Self::Proto, Self::Json];
 
-    /// The name in `Sec-WebSocket-Protocol`.
+    /// The name of the frames' encoding in `Sec-WebSocket-Protocol`.
     pub const fn subprotocol(self) -> &'static str {
         match self {
-            Self::Json => "notifier.v1.json",
+            Self::Json | Self::EventStream => "notifier.v1.json",
             Self::Proto => "notifier.v1.proto",
         }
     }
@@ -48,27 +52,64 @@ impl Encoding {
     /// The kind of WebSocket messages in this encoding.
     pub const fn kind(self) -> MessageKind {
         match self {
-            Self::Json => MessageKind::Text,
+            Self::Json | Self::EventStream => MessageKind::Text,
             Self::Proto => MessageKind::Binary,
         }
     }
 
     /// The framing of messages in this encoding.
     pub const fn framing(self) -> Framing {
-        Framing::WebSocket(self.kind())
+        match self {
+            Self::Json | Self::Proto => Framing::WebSocket(self.kind()),
+            Self::EventStream => Framing::EventStream,
+        }
+    }
+
+    /// Whether a message of stored events says up to where its receiver has everything:
+    /// the `id` of an event stream.
+    pub const fn has_ids(self) -> bool {
+        matches!(self, Self::EventStream)
     }
 
     /// A frame ready to be sent.
     pub fn frame(self, frame: &ServerFrame) -> EncodedMessage {
-        EncodedMessage::data(self.framing(), |out| match self {
-            Self::Json => json::write(frame, out),
-            Self::Proto => binary::write_server(frame, out),
+        self.led(
+            |out| event_stream::write_id_of(frame, out),
+            |out| match self {
+                Self::Json => json::write(frame, out),
+                Self::Proto => binary::write_server(frame, out),
+                Self::EventStream => event_stream::write(frame, out),
+            },
+        )
+    }
+
+    /// Several frames as one message, behind an `id` that `id` writes where the
+    /// encoding has ids.
+    pub fn frames(self, frames: &[ServerFrame], id: impl FnOnce(&mut Vec<u8>)) -> EncodedMessage {
+        self.led(id, |out| {
+            for (index, frame) in frames.iter().enumerate() {
+                match self {
+                    Self::Json => {
+                        if index > 0 {
+                            out.push(b'\n');
+                        }
+                        json::write(frame, out);
+                    }
+                    Self::Proto => binary::write_server(frame, out),
+                    Self::EventStream => event_stream::write(frame, out),
+                }
+            }
         })
     }
 
     /// Events as one message, ready to be sent to all receivers.
     pub fn events(self, messages: &[Arc<Message>]) -> EncodedMessage {
-        EncodedMessage::data(self.framing(), |out| {
+        self.stored(messages, |_| {})
+    }
+
+    /// The same of stored events, behind an `id` as [`frames`](Self::frames) has it.
+    pub fn stored(self, messages: &[Arc<Message>], id: impl FnOnce(&mut Vec<u8>)) -> EncodedMessage {
+        self.led(id, |out| {
             for (index, message) in messages.iter().enumerate() {
                 match self {
                     Self::Json => {
@@ -78,17 +119,34 @@ impl Encoding {
                         json::write_event(message, out);
                     }
                     Self::Proto => binary::write_event(message, out),
+                    Self::EventStream => event_stream::write_event(message, out),
                 }
             }
         })
         .carrying(messages.len())
     }
 
-    /// Stored events for one subscription, before it is live.
-    pub fn replay(self, replay: &ReplayOf<'_>, messages: &[Arc<Message>]) -> EncodedMessage {
-        EncodedMessage::data(self.framing(), |out| match self {
+    fn led(self, id: impl FnOnce(&mut Vec<u8>), fill: impl FnOnce(&mut Vec<u8>)) -> EncodedMessage {
+        let lead = |out: &mut Vec<u8>| {
+            if self.has_ids() {
+                id(out)
+            }
+        };
+        EncodedMessage::data_led(self.framing(), lead, fill)
+    }
+
+    /// Stored events for one subscription, before it is live; `id` is as
+    /// [`frames`](Self::frames) has it.
+    pub fn replay(
+        self,
+        replay: &ReplayOf<'_>,
+        messages: &[Arc<Message>],
+        id: impl FnOnce(&mut Vec<u8>),
+    ) -> EncodedMessage {
+        self.led(id, |out| match self {
             Self::Json => json::write_replay(replay, messages, out),
             Self::Proto => binary::write_replay(replay, messages, out),
+            Self::EventStream => event_stream::write_replay(replay, messages, out),
         })
         .carrying(messages.len())
     }
@@ -98,6 +156,7 @@ impl Encoding {
         EncodedMessage::data(self.framing(), |out| match self {
             Self::Json => json::write_complete(replay, stream, out),
             Self::Proto => binary::write_complete(replay, stream, out),
+            Self::EventStream => event_stream::write_complete(replay, stream, out),
         })
     }
 
@@ -107,18 +166,18 @@ impl Encoding {
     /// When any part of the message is not a frame; no other part counts then.
     pub fn read_client(self, message: &[u8]) -> Result<Vec<Result<ClientFrame, InvalidFrame>>, BadFrame> {
         match self {
-            Self::Json => json::read_client(message),
+            Self::Json | Self::EventStream => json::read_client(message),
             Self::Proto => Ok(binary::read_client(message)?.into_iter().map(Ok).collect()),
         }
     }
 
-    /// The frames of a node's message.
+    /// The frames of a node's message; of an event stream, of its data.
     ///
     /// # Errors
     /// When any part of the message is not a frame.
     pub fn read_server(self, message: &[u8]) -> Result<Vec<ServerFrame>, BadFrame> {
         match self {
-            Self::Json => json::read(message),
+            Self::Json | Self::EventStream => json::read(message),
             Self::Proto => Ok(binary::read_server(message)?),
         }
     }
@@ -126,7 +185,7 @@ impl Encoding {
     /// Appends a client's frame to a message.
     pub fn write_client(self, frame: &ClientFrame, out: &mut Vec<u8>) {
         match self {
-            Self::Json => {
+            Self::Json | Self::EventStream => {
                 if !out.is_empty() {
                     out.push(b'\n');
                 }

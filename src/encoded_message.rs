@@ -1,6 +1,6 @@
 //! A message that is ready to be sent, shared by all its receivers.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, ops::Range};
 
 use bytes::{Buf as _, Bytes};
 use fastwebsockets::OpCode;
@@ -21,6 +21,8 @@ pub struct EncodedMessage {
     framed: Bytes,
     /// Length of the head.
     head: u8,
+    /// Length of the lead: the first bytes of the body, which another lead may stand for.
+    lead: u16,
     /// The framing of a data message; none for a control frame.
     framing: Option<Framing>,
     events: u32,
@@ -29,13 +31,22 @@ pub struct EncodedMessage {
 impl EncodedMessage {
     /// A data message whose body `fill` writes.
     pub fn data(framing: Framing, fill: impl FnOnce(&mut Vec<u8>)) -> Self {
+        Self::data_led(framing, |_| {}, fill)
+    }
+
+    /// The same with a lead in front: for one receiver the lead of its own may
+    /// [stand there](Self::with_lead) instead. A lead has less than 64 KiB.
+    pub fn data_led(framing: Framing, lead: impl FnOnce(&mut Vec<u8>), fill: impl FnOnce(&mut Vec<u8>)) -> Self {
         thread_local!(static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.clear();
+            lead(scratch);
+            let led = u16::try_from(scratch.len()).unwrap_or(0);
             fill(scratch);
             let mut head = [0; HEAD];
             let length = framing.write_head(scratch, &mut head);
             let message = Self::framed(&head[..length], scratch, framing.tail(), Some(framing));
+            let message = Self { lead: led, ..message };
             if scratch.capacity() > SCRATCH_KEPT {
                 *scratch = Vec::new();
             }
@@ -50,14 +61,22 @@ impl EncodedMessage {
     }
 
     /// The last message of a connection: a Close frame with the code and the name
-    /// of the reason. An event stream has none: it ends with its response.
-    pub fn close(framing: Framing, reason: CloseReason) -> Option<Self> {
-        let close = || {
-            let mut payload = reason.code().to_be_bytes().to_vec();
-            payload.extend_from_slice(reason.label().as_bytes());
-            Self::control(OpCode::Close, &payload)
-        };
-        matches!(framing, Framing::WebSocket(_)).then(close)
+    /// of the reason; on an event stream a `goaway` with that name, and the time after
+    /// which an `EventSource` comes back. What ends an event stream behind that is
+    /// the end of its response.
+    pub fn close(framing: Framing, reason: CloseReason) -> Self {
+        match framing {
+            Framing::WebSocket(_) => {
+                let mut payload = reason.code().to_be_bytes().to_vec();
+                payload.extend_from_slice(reason.label().as_bytes());
+                Self::control(OpCode::Close, &payload)
+            }
+            Framing::EventStream => {
+                let (retry, name) = (fastrand::u64(retry_ms(reason)), reason.label());
+                let text = format!("retry: {retry}\ndata: {{\"goaway\":{{\"reason\":\"{name}\"}}}}\n\n");
+                Self::raw(text)
+            }
+        }
     }
 
     /// The answer to a Ping; `payload` is at most 125 bytes, as the decoder checks.
@@ -74,7 +93,12 @@ impl EncodedMessage {
     /// Several messages as one, sent in one write and never joined with others.
     pub fn sequence<'m>(messages: impl IntoIterator<Item = &'m Self>) -> Self {
         let framed: Vec<u8> = messages.into_iter().flat_map(|message| &message.framed[..]).copied().collect();
-        Self { framed: framed.into(), head: 0, framing: None, events: 0 }
+        Self::raw(framed)
+    }
+
+    /// Bytes that stand alone, in no framing: the head of an HTTP response.
+    pub fn raw(bytes: impl Into<Bytes>) -> Self {
+        Self { framed: bytes.into(), head: 0, lead: 0, framing: None, events: 0 }
     }
 
     /// A control frame of a WebSocket.
@@ -90,7 +114,7 @@ impl EncodedMessage {
         framed.extend_from_slice(body);
         framed.extend_from_slice(tail);
         // At most HEAD, so it fits.
-        Self { framed: framed.into(), head: head.len() as u8, framing, events: 0 }
+        Self { framed: framed.into(), head: head.len() as u8, lead: 0, framing, events: 0 }
     }
 
     /// The same message, known to carry that many events, for the count of dropped ones.
@@ -107,6 +131,21 @@ impl EncodedMessage {
     /// The whole message, ready for the socket.
     pub fn as_bytes(&self) -> &Bytes {
         &self.framed
+    }
+
+    /// The same message with another lead, in memory of its own.
+    #[must_use]
+    pub fn with_lead(&self, lead: &[u8]) -> Self {
+        let Some(framing) = self.framing else { return self.clone() };
+        let end = self.framed.len() - self.tail_len();
+        let rest = &self.framed[usize::from(self.head) + usize::from(self.lead)..end];
+        let message = Self::data_led(framing, |out| out.extend_from_slice(lead), |out| out.extend_from_slice(rest));
+        Self { events: self.events, ..message }
+    }
+
+    /// The part of the message behind its lead, for a framing without heads.
+    pub fn behind_lead(&self) -> &[u8] {
+        &self.framed[usize::from(self.head) + usize::from(self.lead)..]
     }
 
     /// The body alone.
@@ -148,6 +187,15 @@ impl EncodedMessage {
     }
 }
 
+/// The time after which a reader of an event stream that was ended comes back,
+/// milliseconds: soon where the ends are spread already, or another node waits.
+fn retry_ms(reason: CloseReason) -> Range<u64> {
+    match reason {
+        CloseReason::Draining | CloseReason::TokenExpired => 100..1_000,
+        _ => 1_000..10_000,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,14 +218,33 @@ mod tests {
     }
 
     #[test]
-    fn a_close_frame_carries_code_and_name_and_an_event_stream_has_none() {
+    fn the_last_message_says_why_the_connection_ends() {
         for framing in &ALL[..2] {
-            let close = EncodedMessage::close(*framing, CloseReason::Draining).expect("a Close frame");
+            let close = EncodedMessage::close(*framing, CloseReason::Draining);
             assert_eq!(&close.body()[..2], 4001u16.to_be_bytes());
             assert_eq!(&close.body()[2..], b"draining");
         }
         assert!(EncodedMessage::close_echo(None).body().is_empty());
-        assert!(EncodedMessage::close(Framing::EventStream, CloseReason::Draining).is_none());
+        let close = EncodedMessage::close(Framing::EventStream, CloseReason::Draining);
+        let text = str::from_utf8(close.as_bytes()).expect("text");
+        assert!(
+            text.starts_with("retry: ") && text.ends_with("\ndata: {\"goaway\":{\"reason\":\"draining\"}}\n\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn one_receiver_may_have_a_lead_of_its_own() {
+        let shared = EncodedMessage::data_led(
+            Framing::EventStream,
+            |out| out.extend_from_slice(b"id: 1\n"),
+            |out| out.extend_from_slice(b"data: x\n"),
+        )
+        .carrying(1);
+        assert_eq!((&shared.as_bytes()[..], shared.behind_lead()), (&b"id: 1\ndata: x\n\n"[..], &b"data: x\n\n"[..]));
+        let own = shared.with_lead(b"id: 1,2\n");
+        assert_eq!((&own.as_bytes()[..], own.events()), (&b"id: 1,2\ndata: x\n\n"[..], 1));
+        assert_eq!(own.with_lead(b"").as_bytes()[..], *shared.behind_lead());
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Hub {
         let shared = Shared {
             classes: broker.classes().clone(),
             topics: Topics::new(broker, context.clone()),
-            channels: journals.into_iter().map(|journal| Arc::new(Channel::new(journal))).collect(),
+            channels: Channel::all(journals),
             shapes: Shapes::new(context.wildcard_shapes),
             context,
         };
@@ -110,8 +110,14 @@ impl Hub {
 
     /// Everything that the live subscriptions of a connection bring up to these
     /// positions has been sent, or is in its outbox.
-    pub fn positions(&self, PositionHandle(member): &PositionHandle) -> Vec<Position> {
-        self.shared.positions(member)
+    /// `tell` is called with these while no event of a stream is sent to the
+    /// connection: so what it sends stands in its place among them.
+    pub fn tell_positions<R>(
+        &self,
+        PositionHandle(member): &PositionHandle,
+        tell: impl FnOnce(Vec<Position>) -> R,
+    ) -> R {
+        self.shared.at_positions(member, tell)
     }
 
     /// Carries events from the broker to their topics, for ever.

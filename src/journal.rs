@@ -157,6 +157,12 @@ impl Journal {
         gap.to_frame(pattern, &self.name, epoch.unwrap_or_default())
     }
 
+    /// Where a cursor stands; none when the stream has begun anew since.
+    pub fn current(&self, cursor: Cursor) -> Option<Position> {
+        let epoch = self.epoch(cursor)?;
+        Some(Position { stream: self.name.clone(), epoch, seq: cursor.seq, ..Position::default() })
+    }
+
     /// The cursor of a client that says where it was. One that does not stand in
     /// this stream is void: its reader begins with a loss.
     ///

@@ -97,11 +97,11 @@ macro_rules! series {
 }
 
 series! {
-    /// Open WebSocket connections.
+    /// Open connections: WebSockets and event streams.
     connections: Gauge, "notifier_connections", Count;
-    /// WebSocket connections opened.
+    /// WebSockets and event streams opened.
     connections_opened: Counter, "notifier_connections_opened_total", Count;
-    /// WebSocket connections ended, by close reason.
+    /// WebSockets and event streams ended, by close reason.
     connections_closed: Counter by CloseReason, "notifier_connections_closed_total", Count;
     /// TCP connections refused or lost before a request could be read, by cause.
     accepts_failed: Counter by AcceptFailure, "notifier_accepts_failed_total", Count;

@@ -219,7 +219,8 @@ impl Node {
         tasks.spawn_vital("accept", server.run(listener));
         tasks.spawn_vital("news of the broker", tell(watched, told));
         let (interval, idle_time) = (config.server.heartbeat, config.limits.idle_time);
-        tasks.spawn_vital("heartbeat", beat(registry.clone(), hub, broker.clone(), interval, idle_time));
+        tasks.spawn_vital("heartbeat", beat(registry.clone(), hub.clone(), broker.clone(), interval, idle_time));
+        tasks.spawn_vital("checkpoints", send_checkpoints(registry.clone(), hub, broker.clone(), interval));
         tasks.spawn_vital("ends of tokens", registry.clone().expire());
         tasks.spawn_vital("control", control.clone().run(calls));
         tasks.spawn_vital("pulse", pulse(health));
@@ -279,6 +280,10 @@ async fn tell(broker: Arc<dyn Broker>, registry: Arc<Connections>) {
 
 async fn beat(registry: Arc<Connections>, hub: Arc<Hub>, broker: Arc<dyn Broker>, interval: Span, idle_time: Span) {
     registry.keep_alive(interval, idle_time, hub, || broker.state().link()).await;
+}
+
+async fn send_checkpoints(registry: Arc<Connections>, hub: Arc<Hub>, broker: Arc<dyn Broker>, heartbeat: Span) {
+    registry.send_checkpoints(heartbeat, hub, || broker.state().link()).await;
 }
 
 async fn pulse(health: Arc<Health>) {

@@ -11,7 +11,11 @@ mod policy;
 mod progress;
 mod waiting;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io::{self, IoSlice},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -111,11 +115,17 @@ impl Outbox {
             self.close_locked(&mut state, CloseReason::SlowConsumer);
             return false;
         }
-        self.send_locked(&mut state, message)
+        self.send_locked(&mut state, message, None)
     }
 
     /// Sends a message now or queues it, unless the queue is full.
     pub fn offer(self: &Arc<Self>, message: &EncodedMessage) -> Offer {
+        self.offer_led(message, None)
+    }
+
+    /// The same with a lead of this connection's own, if there is one: the message
+    /// is shared all the same, and both leave in one write.
+    pub fn offer_led(self: &Arc<Self>, message: &EncodedMessage, lead: Option<&[u8]>) -> Offer {
         let mut state = self.state.lock();
         if state.closed.is_some() {
             return Offer::Closed;
@@ -123,7 +133,7 @@ impl Outbox {
         if state.waiting.as_ref().is_some_and(|waiting| waiting.is_full(&self.policy, 1)) {
             return Offer::Full;
         }
-        if self.send_locked(&mut state, message) { Offer::Taken } else { Offer::Closed }
+        if self.send_locked(&mut state, message, lead) { Offer::Taken } else { Offer::Closed }
     }
 
     /// Offers again whenever there is room, until it is taken; false when the
@@ -167,7 +177,7 @@ impl Outbox {
         Hold(self.clone())
     }
 
-    /// Sends the last message of the framing, a Close frame, behind the queue; nothing
+    /// Sends the last message of the framing behind the queue; nothing
     /// more is taken. The queue is dropped if the reason says so
     /// ([`CloseReason::drops_queue`]), but for the message that the socket has begun
     /// to take. The first reason stands.
@@ -178,7 +188,7 @@ impl Outbox {
     /// Answers the peer's Close.
     pub fn close_echo(self: &Arc<Self>, code: Option<u16>) {
         let last = EncodedMessage::close_echo(code);
-        self.close_with(&mut self.state.lock(), CloseReason::Normal, Some(last));
+        self.close_with(&mut self.state.lock(), CloseReason::Normal, &last);
     }
 
     /// Whether the socket is full and messages wait: a client that reads slowly answers late.
@@ -198,10 +208,10 @@ impl Outbox {
 
     fn close_locked(self: &Arc<Self>, state: &mut State, reason: CloseReason) {
         let last = EncodedMessage::close(state.framing, reason);
-        self.close_with(state, reason, last);
+        self.close_with(state, reason, &last);
     }
 
-    fn close_with(self: &Arc<Self>, state: &mut State, reason: CloseReason, last: Option<EncodedMessage>) {
+    fn close_with(self: &Arc<Self>, state: &mut State, reason: CloseReason, last: &EncodedMessage) {
         if state.closed.is_some() {
             return;
         }
@@ -211,9 +221,7 @@ impl Outbox {
             self.policy.metrics.drops.of(why).increment(events);
             self.policy.metrics.outbox_bytes.decrement(bytes as f64);
         }
-        if let Some(last) = last {
-            self.send_locked(state, &last);
-        }
+        self.send_locked(state, last, None);
         state.closed.get_or_insert(reason);
         match &state.waiting {
             None => self.wire.finish(),
@@ -228,17 +236,28 @@ impl Outbox {
         });
     }
 
-    fn send_locked(self: &Arc<Self>, state: &mut State, message: &EncodedMessage) -> bool {
+    fn send_locked(self: &Arc<Self>, state: &mut State, message: &EncodedMessage, lead: Option<&[u8]>) -> bool {
         if state.held && state.waiting.is_none() {
             self.begin_waiting(state, None);
         }
         if let Some(waiting) = &mut state.waiting {
+            // Together with its lead, so that nothing comes between them.
+            let own = lead.map(|lead| message.with_lead(lead));
+            let message = own.as_ref().unwrap_or(message);
             self.policy.metrics.outbox_bytes.increment(message.len() as f64);
             waiting.add(message);
             return true;
         }
-        let written = match self.wire.try_send(message.as_bytes()) {
-            Ok(written) if written == message.len() => return true,
+        let (written, length) = match lead {
+            None => (self.wire.try_send(message.as_bytes()), message.len()),
+            Some(lead) => {
+                let behind = message.behind_lead();
+                let both = [IoSlice::new(lead), IoSlice::new(behind)];
+                (self.wire.try_write_vectored(&both), lead.len() + behind.len())
+            }
+        };
+        let written = match written {
+            Ok(written) if written == length => return true,
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {
@@ -246,7 +265,8 @@ impl Outbox {
                 return false;
             }
         };
-        self.begin_waiting(state, Some(message.as_bytes().slice(written..)));
+        let whole = lead.map_or_else(|| message.clone(), |lead| message.with_lead(lead));
+        self.begin_waiting(state, Some(whole.as_bytes().slice(written..)));
         self.policy.tasks.spawn(self.clone().drain());
         true
     }

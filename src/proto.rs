@@ -10,9 +10,11 @@ mod generated;
 mod client_json;
 mod json;
 mod position;
+mod stream_cursor;
 
 pub use client_json::InvalidFrame;
 pub(crate) use client_json::read_frame;
 pub use generated::*;
 pub use json::embeddable;
 pub use position::BadPosition;
+pub use stream_cursor::{BadCursor, StreamCursor};

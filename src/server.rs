@@ -10,6 +10,8 @@ mod response;
 mod body;
 mod cors;
 mod credentials;
+mod event_query;
+mod events;
 mod cookie;
 mod demo;
 mod descriptors;
@@ -26,18 +28,26 @@ mod listen;
 mod portions;
 mod query;
 mod secure;
+mod started_stream;
 mod stored;
 mod subject_path;
 mod upgrade;
 mod visit;
 mod internal_auth;
 
-use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{pending, poll_fn},
+    io,
+    net::IpAddr,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::sleep,
@@ -54,17 +64,22 @@ pub use listen::{ListenError, listen};
 use crate::{
     admission::{Admission, Permit},
     config,
+    error::{Code, Refusal},
     metrics::AcceptFailure,
     services::NodeServices,
-    session::Sessions,
-    socket::{HttpProgress, HttpTimes, Overdue, Strict},
+    session::{Sessions, serve_event_stream},
+    socket::{HttpProgress, HttpTimes, IntoWire, Overdue, Strict},
+    sync::Mutex,
     tls::Endpoint,
 };
 use address::Addresses;
+use events::head_bytes;
 use keep_alive::{KeepAlive, Persistence};
 use portions::Portions;
 use reject::reject;
-use router::Router;
+use response::{HttpResponse, Refused};
+use router::{Reply, Router};
+use started_stream::StartedStream;
 
 /// How long to wait when the process has no descriptor left. Trying again at
 /// once would burn a core without making one free.
@@ -78,6 +93,7 @@ const FAREWELLS: usize = 64;
 #[derive(Debug)]
 pub struct Server {
     services: Arc<NodeServices>,
+    sessions: Arc<Sessions>,
     /// Counts the connections of any kind.
     admission: Arc<Admission>,
     addresses: Addresses,
@@ -100,9 +116,9 @@ impl Server {
         let farewells = Arc::new(Semaphore::new(FAREWELLS));
         let addresses = Addresses::new(settings.trusted_proxies.clone(), settings.forwarded_header);
         let services = sessions.services.clone();
-        let router = Router::new(sessions, admission.clone(), settings, auth, health);
+        let router = Router::new(sessions.clone(), admission.clone(), settings, auth, health);
         let keep_alive = KeepAlive::new(services.limits.keep_alive_time.duration());
-        Arc::new(Self { services, admission, addresses, farewells, router, tls, keep_alive })
+        Arc::new(Self { services, sessions, admission, addresses, farewells, router, tls, keep_alive })
     }
 
     /// Accepts connections until the node leaves; the listener is closed then.
@@ -176,26 +192,32 @@ impl Server {
         }
     }
 
-    /// Speaks HTTP until the connection ends or becomes a WebSocket.
-    async fn speak<S>(self: Arc<Self>, stream: S, peer: IpAddr, permit: Arc<Permit>)
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    /// Speaks HTTP until the connection ends, or becomes a WebSocket or an event stream.
+    async fn speak<S: IntoWire>(self: Arc<Self>, stream: S, peer: IpAddr, permit: Arc<Permit>) {
         let NodeServices { limits, leaving, .. } = &*self.services;
         let progress = &HttpProgress::new();
+        let started = &Mutex::<Option<StartedStream>>::default();
         let service = service_fn(|request: Request<Incoming>| {
             let (server, permit) = (self.clone(), permit.clone());
             async move {
-                progress.asked();
+                let alone = progress.asked();
                 let persistence = Persistence::of(&request);
                 let client = server.addresses.of(request.headers(), peer);
-                let mut answer = server.router.answer(request, client, permit).await;
+                let mut answer = match server.router.answer(request, client, permit).await {
+                    Reply::Whole(answer) => answer,
+                    Reply::Stream(stream) if alone => {
+                        *started.lock() = Some(*stream);
+                        // The connection is taken over meanwhile.
+                        pending().await
+                    }
+                    Reply::Stream(_) => behind_another(),
+                };
                 server.keep_alive.tell(persistence, leaving.is_cancelled(), &mut answer);
                 progress.answered();
                 Ok::<_, Infallible>(answer.map(|body| Portions::new(body, progress.clone())))
             }
         });
-        let connection = http1::Builder::new()
+        let mut connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_header_size(limits.header_bytes.bytes())
             .max_buf_size(limits.header_bytes.bytes())
@@ -207,16 +229,22 @@ impl Server {
             idle: self.keep_alive.time(),
             answer: limits.answer_time.duration(),
         });
-        tokio::pin!(connection, overdue);
+        tokio::pin!(overdue);
         let mut told = false;
         loop {
             tokio::select! {
                 // The progress of the connection is known before the deadlines are looked at.
                 biased;
                 ended = &mut connection => return self.note_end(ended),
+                stream = poll_fn(|_| started.lock().take().map_or(Poll::Pending, Poll::Ready)) => {
+                    let Some(parts) = connection.into_parts() else { return };
+                    let wire = parts.io.into_inner().into_wire();
+                    let StartedStream { head, granted } = stream;
+                    return serve_event_stream(wire, head_bytes(&head), granted, permit.clone(), &self.sessions);
+                }
                 overdue = &mut overdue => return self.note_overdue(overdue),
                 () = leaving.cancelled(), if !told => {
-                    connection.as_mut().graceful_shutdown();
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
                     told = true;
                 }
             }
@@ -237,4 +265,12 @@ impl Server {
             Overdue::Idle => {}
         }
     }
+}
+
+/// The answer to a request for an event stream that came before the answer to the one
+/// ahead of it was read: that would be lost with the HTTP library's buffer.
+fn behind_another() -> HttpResponse {
+    let message = "an event stream is not asked for while the answer to another request is on its way; use a connection \
+                   of its own";
+    Refused::from(Refusal::new(Code::BadRequest, message)).into_response()
 }

@@ -8,6 +8,8 @@
 mod requester;
 mod drain;
 mod end;
+mod event_stream_request;
+mod event_stream_task;
 mod expiry;
 mod fetching;
 mod heartbeat;
@@ -36,11 +38,14 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 pub use connection_info::ConnectionInfo;
+pub use event_stream_request::{EventStreamRequest, GrantedEventStream};
 pub use registry::Connections;
 pub use sessions::Sessions;
 
 use crate::{admission::Permit, close::CloseReason, codec::Encoding, config::Secret, socket::Wire};
 use end::End;
+use event_stream_task::EventStreamTask;
+use subscriber::Subscriber;
 use task::ConnectionTask;
 use websocket_session::WebSocketSession;
 
@@ -71,4 +76,19 @@ pub async fn serve(
         () = services.leaving.cancelled() => End::Close(CloseReason::Draining),
     };
     session.end(end).await;
+}
+
+/// Serves an event stream until its end, by a task of its own. `head` is the head of
+/// the response, which leaves before anything else.
+pub fn serve_event_stream(
+    wire: Wire,
+    head: Bytes,
+    granted: GrantedEventStream,
+    permit: Arc<Permit>,
+    sessions: &Arc<Sessions>,
+) {
+    let mut subscriber = Subscriber::new(wire, Encoding::EventStream, permit, sessions);
+    subscriber.begin_stream(head, granted);
+    subscriber.register();
+    sessions.services.tasks.spawn(EventStreamTask::of(subscriber));
 }

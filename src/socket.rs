@@ -13,6 +13,7 @@ mod connection_id;
 mod decoder;
 mod handshake;
 mod http_progress;
+mod into_wire;
 #[cfg(feature = "model")]
 mod pipe;
 mod strict;
@@ -23,6 +24,7 @@ pub use connection_id::{ConnectionId, NoConnectionId};
 pub use decoder::{Decoder, Incoming};
 pub use handshake::{Upgrade, accept};
 pub use http_progress::{HttpProgress, HttpTimes, Overdue};
+pub use into_wire::IntoWire;
 #[cfg(feature = "model")]
 pub use pipe::{Flaw, Pipe};
 pub use strict::Strict;

@@ -35,9 +35,13 @@ pub(crate) fn write_replay(replay: &ReplayOf<'_>, messages: &[Arc<Message>], out
         write(reply_to, out);
         out.push(b',');
     }
-    out.extend_from_slice(b"\"replay\":{\"subject\":");
-    write(subject, out);
-    out.extend_from_slice(b",\"events\":[");
+    out.extend_from_slice(b"\"replay\":{");
+    if !subject.is_empty() {
+        out.extend_from_slice(b"\"subject\":");
+        write(subject, out);
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"events\":[");
     for (index, message) in messages.iter().enumerate() {
         if index > 0 {
             out.push(b',');

@@ -5,7 +5,7 @@
 pub struct ReplayOf<'a> {
     /// The number of the request that made the subscription; 0 for none.
     pub reply_to: u64,
-    /// The subscription.
+    /// The subscription; empty for all that the client made together.
     pub subject: &'a str,
     /// Whether these are the newest values.
     pub snapshot: bool,

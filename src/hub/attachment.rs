@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::grants::Grants,
-    classes::StreamIndex,
+    classes::{Reach, StreamIndex},
     codec::Encoding,
     hub::{
         lingering::QUIET,
@@ -18,10 +18,11 @@ use crate::{
         member::Member,
         shapes::TooManyShapes,
         shared::Shared,
-        stream::{channel::Channel, subscribed, subscribing::Subscribing},
+        stream::{channel::Channel, subscribed, subscribing::Subscribing, subscribing_pattern::SubscribingPattern},
         subscribe_options::SubscribeOptions,
     },
     metrics::Undelivered,
+    proto::Position,
     subject::Pattern,
     sync::sleep,
 };
@@ -183,70 +184,102 @@ impl Attachment {
                 }
                 let mut positions = self.shared.positions(&self.member);
                 positions.retain(|at| followed.channels.iter().any(|channel| channel.journal().name() == at.stream));
-                let encoding = self.member.encoding();
-                self.member.outbox().push(&subscribed::frame(
-                    encoding,
-                    options.reply_to,
-                    pattern,
-                    &followed.channels,
-                    positions,
-                    false,
-                ));
+                let frame = subscribed::frame(options.reply_to, pattern, &followed.channels, positions, false);
+                self.member.outbox().push(&self.member.encoding().frame(&frame));
                 return Ok(());
             }
             // Before the old one leaves: nobody takes its place.
             self.enter_shape(pattern)?;
             self.leave(pattern);
-            self.follow(pattern, options, reach.live, reach.streams);
+            self.follow(vec![(pattern.clone(), options, reach)], Vec::new());
             return Ok(());
         }
-        let live = Confirmation::Frame(subscribed::frame(
-            self.member.encoding(),
-            options.reply_to,
-            pattern,
-            &[],
-            Vec::new(),
-            false,
-        ));
+        self.join_live(pattern, options.reply_to)
+    }
+
+    /// Subscribes to several patterns as one, once in the life of a connection: what
+    /// they miss is replayed together, in the order of each stream, and they become
+    /// live together. In the streams of `resume` the client has everything up to
+    /// there, whatever their options say. Returns the patterns that were refused.
+    pub fn join_together(
+        &mut self,
+        patterns: Vec<(Pattern, SubscribeOptions)>,
+        resume: Vec<Position>,
+    ) -> Vec<(Pattern, TooManyShapes)> {
+        let (mut refused, mut stored) = (Vec::new(), Vec::new());
+        for (pattern, options) in patterns {
+            let reach = self.shared.classes.reach(&pattern);
+            let joined = if reach.streams.is_empty() {
+                self.join_live(&pattern, options.reply_to)
+            } else {
+                self.enter_shape(&pattern).map(|()| stored.push((pattern.clone(), options, reach)))
+            };
+            refused.extend(joined.err().map(|why| (pattern, why)));
+        }
+        if !stored.is_empty() {
+            self.follow(stored, resume);
+        }
+        refused
+    }
+
+    /// Subscribes to what nothing stores.
+    fn join_live(&mut self, pattern: &Pattern, reply_to: u64) -> Result<(), TooManyShapes> {
+        let live = subscribed::frame(reply_to, pattern, &[], Vec::new(), false);
+        let live = Confirmation::Frame(self.member.encoding().frame(&live));
         if let Some(Subscription { request, source: SubscriptionSource::Live(topic) }) =
             self.subscriptions.iter_mut().find(|subscription| subscription.pattern() == pattern)
         {
-            *request = options.reply_to;
+            *request = reply_to;
             let topic = topic.clone();
-            self.enter(&topic, options.reply_to, live);
+            self.enter(&topic, reply_to, live);
             return Ok(());
         }
         self.enter_shape(pattern)?;
-        let topic = self.enter_topic(pattern, options.reply_to, live);
-        self.hold(Subscription { request: options.reply_to, source: SubscriptionSource::Live(topic) });
+        let topic = self.enter_topic(pattern, reply_to, live);
+        self.hold(Subscription { request: reply_to, source: SubscriptionSource::Live(topic) });
         Ok(())
     }
 
-    /// Subscribes to what is stored, and to what is not if that is wanted too.
-    fn follow(&mut self, pattern: &Pattern, options: SubscribeOptions, live: bool, streams: Vec<StreamIndex>) {
-        let channels: Vec<_> = streams.into_iter().map(|stream| self.shared.channels[stream.0].clone()).collect();
-        let (given_up, request) = (CancellationToken::new(), options.reply_to);
-        let live = live.then(|| {
-            let (tell, told) = oneshot::channel();
-            (self.enter_topic(pattern, request, Confirmation::Tell(tell)), told)
-        });
-        let topic = live.as_ref().map(|(topic, _)| topic.clone());
-        let refused = Arc::<AtomicBool>::default();
+    /// Subscribes to what is stored, and to what is not where that is wanted too.
+    fn follow(&mut self, patterns: Vec<(Pattern, SubscribeOptions, Reach)>, resume: Vec<Position>) {
+        let (given_up, refused) = (CancellationToken::new(), Arc::<AtomicBool>::default());
+        let (mut reached, mut parts) = (Vec::<StreamIndex>::new(), Vec::new());
+        for (pattern, options, reach) in patterns {
+            let request = options.reply_to;
+            reached.extend(&reach.streams);
+            let channels = self.channels(reach.streams);
+            let live = reach.live.then(|| {
+                let (tell, told) = oneshot::channel();
+                (self.enter_topic(&pattern, request, Confirmation::Tell(tell)), told)
+            });
+            let followed = StreamSubscription {
+                pattern: pattern.clone(),
+                live: live.as_ref().map(|(topic, _)| topic.clone()),
+                channels: channels.clone(),
+                given_up: given_up.clone(),
+                refused: refused.clone(),
+            };
+            self.hold(Subscription { request, source: SubscriptionSource::Stored(Box::new(followed)) });
+            parts.push(SubscribingPattern { pattern, options, channels, live, recovered: false });
+        }
+        reached.sort_unstable();
+        reached.dedup();
         let subscribing = Subscribing {
-            pattern: pattern.clone(),
-            options,
+            parts,
+            resume,
             member: self.member.clone(),
-            channels: channels.clone(),
-            live,
-            given_up: given_up.clone(),
-            refused: refused.clone(),
+            channels: self.channels(reached),
+            given_up,
+            refused,
             context: self.shared.context.clone(),
         };
         if let Some(subscribing) = subscribing.at_once() {
             self.shared.context.tasks.spawn(subscribing.run());
         }
-        let followed = StreamSubscription { pattern: pattern.clone(), live: topic, channels, given_up, refused };
-        self.hold(Subscription { request, source: SubscriptionSource::Stored(Box::new(followed)) });
+    }
+
+    fn channels(&self, streams: Vec<StreamIndex>) -> Vec<Arc<Channel>> {
+        streams.into_iter().map(|stream| self.shared.channels[stream.0].clone()).collect()
     }
 
     /// This is what the client may do from now on. Subscriptions that are no

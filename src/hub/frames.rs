@@ -5,16 +5,11 @@ use crate::{
     codec::Encoding,
     encoded_message::EncodedMessage,
     journal::{Gap, Reason},
-    proto::{self, Ping, Position, ServerFrame, Subscribed, server_frame::Body},
+    proto::{self, Ping, Position, ServerFrame, server_frame::Body},
 };
 
 /// Values have ended that a client was not told of, and of which the stream keeps no trace: it has to load its state again.
 pub(crate) const ENDINGS_MISSED: Gap = Gap { from: 0, to: 0, reason: Reason::Expired };
-
-/// A subscription is live from here on.
-pub(crate) fn subscribed(encoding: Encoding, reply_to: u64, subscribed: Subscribed) -> EncodedMessage {
-    encoding.frame(&ServerFrame { reply_to, body: Some(Body::Subscribed(subscribed)) })
-}
 
 /// Events of a subscription that will not come.
 pub(crate) fn gap(encoding: Encoding, reply_to: u64, gap: proto::Gap) -> EncodedMessage {

@@ -27,6 +27,8 @@ pub(crate) struct StreamProgress {
     patterns: Vec<FollowedPattern>,
     /// Everything up to here has been sent, as far as its patterns match.
     pub(crate) sent: Cursor,
+    /// The client was told that it has everything up to here; that may be further.
+    told: Cursor,
     /// It is served from the stream, by a task of its own.
     pub(crate) lags: bool,
     /// Some subjects of its patterns are denied to the connection.
@@ -57,7 +59,39 @@ struct FollowedPattern {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CatchUpOwner(Arc<()>);
 
+/// The progress of a connection in the streams that it follows beside one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peers<'p>(&'p [StreamProgress], &'p [StreamProgress]);
+
+impl Peers<'_> {
+    /// Whether it follows no other.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0.is_empty() && self.1.is_empty()
+    }
+
+    /// How far it is in all of them, this one included, in their order.
+    pub(crate) fn and(self, stream: StreamIndex, at: Cursor) -> impl Iterator<Item = (StreamIndex, Cursor)> {
+        let told = |progress: &StreamProgress| (progress.stream, progress.furthest());
+        self.0.iter().map(told).chain([(stream, at)]).chain(self.1.iter().map(told))
+    }
+}
+
 impl StreamProgress {
+    /// What is known of what the client has.
+    fn furthest(&self) -> Cursor {
+        if self.told.is_beyond(self.sent) { self.told } else { self.sent }
+    }
+
+    /// The same where everybody who does not lag has everything up to `settled`;
+    /// the client is told.
+    fn tell(&mut self, settled: Cursor) -> Cursor {
+        if self.lags {
+            return self.sent;
+        }
+        self.told = settled;
+        self.furthest()
+    }
+
     /// The patterns to catch up with, and the cursor to begin at.
     pub(crate) fn behind(&self) -> (Vec<Pattern>, Cursor) {
         (self.patterns.iter().map(|followed| followed.pattern.clone()).collect(), self.sent)
@@ -116,6 +150,32 @@ impl MemberProgress {
         self.0.lock().iter_mut().find(|progress| progress.stream == stream).map(act)
     }
 
+    /// The same with the progress in the connection's other streams.
+    pub(crate) fn with_peers<R>(
+        &self,
+        stream: StreamIndex,
+        act: impl FnOnce(&mut StreamProgress, Peers<'_>) -> R,
+    ) -> Option<R> {
+        let mut streams = self.0.lock();
+        let index = streams.iter().position(|progress| progress.stream == stream)?;
+        let (before, rest) = streams.split_at_mut(index);
+        let (progress, behind) = rest.split_first_mut()?;
+        Some(act(progress, Peers(before, behind)))
+    }
+
+    /// Tells a client how far it is, where everybody who does not lag has everything up
+    /// to what `settled` says: nothing is sent to it meanwhile.
+    pub(crate) fn tell<R>(
+        &self,
+        settled: impl Fn(StreamIndex) -> Cursor,
+        tell: impl FnOnce(Vec<(StreamIndex, Cursor)>) -> R,
+    ) -> R {
+        let mut streams = self.0.lock();
+        let at = streams.iter_mut().map(|progress| (progress.stream, progress.tell(settled(progress.stream))));
+        let at = at.collect();
+        tell(at)
+    }
+
     /// Takes part in a stream with one more pattern, for a request, from a cursor
     /// on. `filters` says whether some of its subjects are denied.
     pub(crate) fn enter(
@@ -141,6 +201,7 @@ impl MemberProgress {
             stream,
             patterns: vec![followed],
             sent: from,
+            told: from,
             lags: false,
             filtered,
             version: version(),
@@ -207,9 +268,19 @@ impl MemberProgress {
         owner: &CatchUpOwner,
         act: impl FnOnce(&mut StreamProgress) -> R,
     ) -> Option<R> {
-        self.with(stream, |progress| {
+        self.serve_with_peers(stream, owner, |progress, _| act(progress))
+    }
+
+    /// The same with the progress in the connection's other streams.
+    pub(crate) fn serve_with_peers<R>(
+        &self,
+        stream: StreamIndex,
+        owner: &CatchUpOwner,
+        act: impl FnOnce(&mut StreamProgress, Peers<'_>) -> R,
+    ) -> Option<R> {
+        self.with_peers(stream, |progress, peers| {
             let theirs = progress.owner.as_ref().is_some_and(|owning| Arc::ptr_eq(&owning.0, &owner.0));
-            theirs.then(|| act(progress))
+            theirs.then(|| act(progress, peers))
         })?
     }
 
@@ -232,6 +303,7 @@ impl MemberProgress {
     }
 
     /// In every stream how far it is, if it lags.
+    #[cfg(test)]
     pub(crate) fn all(&self) -> Vec<(StreamIndex, Option<Cursor>)> {
         self.0.lock().iter().map(|progress| (progress.stream, progress.lags.then_some(progress.sent))).collect()
     }

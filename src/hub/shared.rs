@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    classes::{Classes, StreamIndex},
+    classes::Classes,
     codec::Encoding,
     encoded_message::EncodedMessage,
     error::{Code, Refusal},
@@ -59,20 +59,25 @@ impl Shared {
     pub(crate) fn again(&self, encoding: Encoding, pattern: &Pattern) -> EncodedMessage {
         let reached = self.classes.reach(pattern).streams;
         let channels: Vec<_> = reached.into_iter().map(|stream| self.channels[stream.0].clone()).collect();
-        subscribed::frame(encoding, 0, pattern, &channels, Vec::new(), false)
+        encoding.frame(&subscribed::frame(0, pattern, &channels, Vec::new(), false))
     }
 
     /// Everything that the live subscriptions of a connection bring up to these
     /// positions has been sent, or is in its outbox.
     pub(crate) fn positions(&self, member: &Member) -> Vec<Position> {
+        self.at_positions(member, |positions| positions)
+    }
+
+    /// Acts on these positions while no event of a stream is sent to the connection.
+    pub(crate) fn at_positions<R>(&self, member: &Member, act: impl FnOnce(Vec<Position>) -> R) -> R {
         if member.progress().is_empty() {
-            return Vec::new();
+            return act(Vec::new());
         }
         // Asked first: who falls behind later has what was settled before.
         let settled: Vec<_> = self.channels.iter().map(|channel| channel.settled()).collect();
-        let position = |(stream, behind): (StreamIndex, Option<_>)| {
-            self.channels[stream.0].position(behind.unwrap_or(settled[stream.0]))
-        };
-        member.progress().all().into_iter().map(position).collect()
+        member.progress().tell(
+            |stream| settled[stream.0],
+            |at| act(at.into_iter().map(|(stream, cursor)| self.channels[stream.0].position(cursor)).collect()),
+        )
     }
 }

@@ -50,18 +50,26 @@ impl RequestCredentials {
 /// now on.
 ///
 /// # Errors
-/// The refusal to tell; `unauthorized` says how to do better (RFC 6750 section 3).
+/// As [`grants`], and `user_limit`.
 pub(crate) async fn admit(token: Option<Secret>, access: &Access, visit: &mut Visit) -> Result<Grants, Refused> {
+    let grants = grants(token, access).await?;
+    visit.count_for_user(grants.identity().user_key())?;
+    Ok(grants)
+}
+
+/// The grants of the client that presents a token, or none.
+///
+/// # Errors
+/// The refusal to tell; `unauthorized` says how to do better (RFC 6750 section 3).
+pub(crate) async fn grants(token: Option<Secret>, access: &Access) -> Result<Grants, Refused> {
     let admitted = access.admit(token.as_ref().map(Secret::reveal)).await;
-    let grants = admitted.map_err(|refusal| {
+    admitted.map_err(|refusal| {
         let challenge = if token.is_some() { "Bearer error=\"invalid_token\"" } else { "Bearer" };
         match refusal.code {
             Code::Unauthorized => Refused::from(refusal).with(header::WWW_AUTHENTICATE, challenge),
             _ => refusal.into(),
         }
-    })?;
-    visit.count_for_user(grants.identity().user_key())?;
-    Ok(grants)
+    })
 }
 
 /// The token in `Authorization: Bearer`.

@@ -82,7 +82,7 @@ async fn read(request: ClientRequest) -> Result<Post, Refused> {
 }
 
 /// Refuses a body that is encoded: nobody behind this node would be told.
-fn plain(headers: &HeaderMap) -> Result<(), Refused> {
+pub(crate) fn plain(headers: &HeaderMap) -> Result<(), Refused> {
     let encoded = |name: HeaderName, plain: &str| {
         let values = headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or("?"));
         let codings = values.flat_map(|value| value.split(',')).map(str::trim).filter(|coding| !coding.is_empty());

@@ -1,7 +1,7 @@
 //! Responses over HTTP. A response has the form that the same answer has on a
 //! WebSocket: one frame as JSON.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, ops::Range};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
@@ -9,6 +9,7 @@ use hyper::{Response, StatusCode, header};
 use serde_json::Value;
 
 use crate::{
+    codec,
     error::{Code, Refusal},
     proto::{ServerFrame, server_frame::Body},
     server::visit::Visit,
@@ -17,6 +18,12 @@ use crate::{
 /// An answer over HTTP. A body without a known length is a stream (see
 /// `portions`).
 pub(crate) type HttpResponse = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// The media type of an event stream.
+pub(crate) const EVENT_STREAM: &str = "text/event-stream";
+
+/// The time after which an `EventSource` that was refused comes back, milliseconds.
+const RETRY_MS: Range<u64> = 1_000..10_000;
 
 /// A request that was refused, with headers that the status calls for.
 pub(crate) struct Refused {
@@ -39,6 +46,17 @@ impl Refused {
 
     pub(crate) fn code(&self) -> Code {
         self.refusal.code
+    }
+
+    /// The refusal to an `EventSource`, which would give up for ever at its status: an
+    /// event stream that says it, and ends.
+    pub(crate) fn into_event_stream(self) -> HttpResponse {
+        let body = ending_stream(self.refusal);
+        let mut response = of_type(EVENT_STREAM, body);
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+        headers.insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+        response
     }
 
     pub(crate) fn into_response(self) -> HttpResponse {
@@ -103,6 +121,15 @@ pub(crate) fn empty(status: StatusCode) -> HttpResponse {
 /// A refusal as the `error` frame that it would be on a WebSocket.
 pub(crate) fn body(refusal: Refusal) -> Bytes {
     line(&ServerFrame { reply_to: 0, body: Some(Body::Error(refusal.into())) }).into()
+}
+
+/// A refusal as an event stream that ends, and after which an `EventSource` comes back: at
+/// a random moment, since many may have been refused together.
+pub(crate) fn ending_stream(refusal: Refusal) -> Bytes {
+    let least = refusal.retry_after.map_or(0, |wait| wait.as_millis() as u64);
+    let retry_ms = fastrand::u64(RETRY_MS).max(least);
+    let frame = ServerFrame { reply_to: 0, body: Some(Body::Error(refusal.into())) };
+    codec::ending(retry_ms, &frame).as_bytes().clone()
 }
 
 /// With a line feed at the end: people read it in a terminal.

@@ -19,6 +19,7 @@ use crate::{
     server::{
         query::parameters,
         response::{HttpResponse, Refused},
+        started_stream::StartedStream,
         subject_path,
         visit::Visit,
     },
@@ -77,10 +78,16 @@ pub(crate) enum Handler {
     Public(PublicHandler),
     /// Answers an admitted client. The request counts for its address and its user.
     Client(fn(ClientRequest) -> BoxFuture<'static, Answered>),
+    /// Answers an admitted client with a stream that its connection is taken over for.
+    /// The connection counts, for its address and its user.
+    Stream(StreamHandler),
 }
 
 /// Answers everybody, from what it holds.
 pub(crate) type PublicHandler = Box<dyn Fn(&PublicRequest<'_>) -> Answered + Send + Sync>;
+
+/// Answers with an event stream.
+pub(crate) type StreamHandler = fn(StreamRequest) -> BoxFuture<'static, Result<StartedStream, Refused>>;
 
 /// A request whose connection is to become another protocol's.
 pub(crate) struct ConnectionRequest {
@@ -113,6 +120,15 @@ pub(crate) struct ClientRequest {
     pub(crate) token_parameter: Option<String>,
 }
 
+/// A request of an admitted client whose connection is to become an event stream.
+pub(crate) struct StreamRequest {
+    pub(crate) request: Request<Incoming>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) grants: Grants,
+    /// Name of the query parameter that may hold the token.
+    pub(crate) token_parameter: Option<String>,
+}
+
 impl HttpRoute {
     /// Adds the headers of the route to an answer that does not set them itself.
     pub(crate) fn add_headers(&self, response: &mut HttpResponse) {
@@ -127,7 +143,7 @@ impl HttpRoute {
 impl Handler {
     /// Whether a request counts for its address, besides its connection.
     pub(crate) fn counts_requests(&self) -> bool {
-        !matches!(self, Self::Connection(_))
+        !matches!(self, Self::Connection(_) | Self::Stream(_))
     }
 }
 
@@ -148,6 +164,9 @@ impl Methods {
     pub(crate) const READ: Self = Self { list: &[Method::GET, Method::HEAD], names: "GET, HEAD" };
     /// Doing something.
     pub(crate) const POST: Self = Self { list: &[Method::POST], names: "POST" };
+    /// Reading by a query, which may be too long for a URL (RFC 10008).
+    pub(crate) const QUERY: Self =
+        Self { list: &[Method::GET, Method::QUERY, Method::POST], names: "GET, QUERY, POST" };
 
     pub(crate) fn contains(self, method: &Method) -> bool {
         self.list.contains(method)
@@ -174,12 +193,20 @@ impl ClientRequest {
     }
 }
 
+impl StreamRequest {
+    /// As [`ClientRequest::parameters`].
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        parameters(self.request.uri().query().unwrap_or_default(), self.token_parameter.as_deref())
+    }
+}
+
 impl fmt::Debug for Handler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connection(_) => "Connection",
             Self::Public(_) => "Public",
             Self::Client(_) => "Client",
+            Self::Stream(_) => "Stream",
         })
     }
 }
@@ -190,7 +217,7 @@ mod tests {
 
     #[test]
     fn methods_are_named_as_they_are_listed() {
-        for methods in [Methods::GET, Methods::READ, Methods::POST] {
+        for methods in [Methods::GET, Methods::READ, Methods::POST, Methods::QUERY] {
             let list: Vec<&str> = methods.list.iter().map(Method::as_str).collect();
             assert_eq!(methods.names, list.join(", "));
         }

@@ -12,11 +12,16 @@ use crate::{
     error::{Code, Refusal},
     server::{
         cors::{Cors, RequestOrigin},
-        credentials::{RequestCredentials, admit},
+        credentials::{RequestCredentials, admit, grants},
+        events::is_event_source,
         health::Health,
         response::{self, HttpResponse, Refused},
-        route::{Answered, ClientRequest, ConnectionRequest, Handler, HttpRoute, Methods, OriginPolicy, PublicRequest},
+        route::{
+            Answered, ClientRequest, ConnectionRequest, Handler, HttpRoute, Methods, OriginPolicy, PublicRequest,
+            StreamHandler, StreamRequest,
+        },
         routes::Routes,
+        started_stream::StartedStream,
         visit::Visit,
     },
     session::Sessions,
@@ -31,6 +36,14 @@ pub(crate) struct Router {
     admission: Arc<Admission>,
     cors: Cors,
     credentials: RequestCredentials,
+}
+
+/// The reply to a request.
+pub(crate) enum Reply {
+    /// A response that the HTTP library sends.
+    Whole(HttpResponse),
+    /// An event stream, for which the connection is to be taken over.
+    Stream(Box<StartedStream>),
 }
 
 impl Router {
@@ -53,22 +66,25 @@ impl Router {
     }
 
     /// The answer to a request of the client with this address.
-    pub(crate) async fn answer(&self, request: Request<Incoming>, client: IpAddr, permit: Arc<Permit>) -> HttpResponse {
+    pub(crate) async fn answer(&self, request: Request<Incoming>, client: IpAddr, permit: Arc<Permit>) -> Reply {
         let found = self.routes.find(request.uri().path());
         let route = found.map(|(route, _)| route);
         let policy = route.map_or(OriginPolicy::Listed, |route| route.origins);
         let origin = self.cors.origin(policy, request.headers());
+        let is_stream = route.is_some_and(|route| matches!(route.handler, Handler::Stream(_)));
+        let comes_back = is_stream && is_event_source(request.headers());
         let answered = match (&origin, self.cors.preflight(&request, route.map(|route| route.methods))) {
             (RequestOrigin::Refused, _) => Err(self.cors.refusal(request.headers())),
-            (_, Some(preflight)) => Ok(preflight),
+            (_, Some(preflight)) => Ok(Reply::Whole(preflight)),
             _ => self.admitted(found, request, &origin, client, permit).await,
         };
-        let mut response = answered.unwrap_or_else(|refused| {
+        let mut reply = answered.unwrap_or_else(|refused| {
             self.sessions.services.metrics.errors.of(refused.code()).increment(1);
-            refused.into_response()
+            let ends_stream = comes_back && refused.code().retryable();
+            Reply::Whole(if ends_stream { refused.into_event_stream() } else { refused.into_response() })
         });
-        self.cors.add_headers(policy, &origin, &mut response);
-        response
+        self.cors.add_headers(policy, &origin, reply.head());
+        reply
     }
 
     /// The answer to a request that its page may make.
@@ -79,7 +95,7 @@ impl Router {
         origin: &RequestOrigin,
         client: IpAddr,
         permit: Arc<Permit>,
-    ) -> Answered {
+    ) -> Result<Reply, Refused> {
         if found.is_none_or(|(route, _)| route.handler.counts_requests()) {
             self.admission.request(client).map_err(|closed| self.admission.refusal(closed))?;
         }
@@ -91,13 +107,18 @@ impl Router {
             .into());
         };
         if !route.methods.contains(request.method()) {
-            return other_method(route.methods, request.method());
+            return other_method(route.methods, request.method()).map(Reply::Whole);
         }
         let mut response = match &route.handler {
             Handler::Connection(handler) => {
                 let token = self.credentials.token(&request, origin);
                 let sessions = self.sessions.clone();
-                return handler(ConnectionRequest { request, sessions, client, permit, token });
+                return handler(ConnectionRequest { request, sessions, client, permit, token }).map(Reply::Whole);
+            }
+            Handler::Stream(handler) => {
+                let mut started = self.stream(*handler, request, origin, client, &permit).await?;
+                route.add_headers(&mut started.head);
+                return Ok(Reply::Stream(Box::new(started)));
             }
             Handler::Public(handler) => {
                 let rest = &request.uri().path()[route_bytes..];
@@ -113,7 +134,37 @@ impl Router {
             }
         };
         route.add_headers(&mut response);
-        Ok(response)
+        Ok(Reply::Whole(response))
+    }
+
+    /// An event stream: its connection counts as that of a WebSocket does.
+    async fn stream(
+        &self,
+        handler: StreamHandler,
+        request: Request<Incoming>,
+        origin: &RequestOrigin,
+        client: IpAddr,
+        permit: &Permit,
+    ) -> Result<StartedStream, Refused> {
+        let services = &self.sessions.services;
+        if services.leaving.is_cancelled() {
+            return Err(Refusal::new(Code::Draining, "this node is leaving; connect again to reach another one").into());
+        }
+        permit.count_for_address(client).map_err(|closed| permit.refusal(closed))?;
+        let grants = grants(self.credentials.token(&request, origin), &services.access).await?;
+        permit.count_for_user(grants.identity().user_key()).map_err(|closed| permit.refusal(closed))?;
+        let token_parameter = self.credentials.query_parameter().map(str::to_owned);
+        handler(StreamRequest { request, sessions: self.sessions.clone(), grants, token_parameter }).await
+    }
+}
+
+impl Reply {
+    /// The response, for headers that are added to it.
+    fn head(&mut self) -> &mut HttpResponse {
+        match self {
+            Self::Whole(response) => response,
+            Self::Stream(started) => &mut started.head,
+        }
     }
 }
 

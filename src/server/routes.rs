@@ -8,7 +8,7 @@ use crate::{
     config,
     server::{
         asset::Asset,
-        client_library, demo,
+        client_library, demo, events,
         health::Health,
         http,
         response::HttpResponse,
@@ -56,6 +56,7 @@ impl Routes {
     pub(crate) fn new(server: &config::Server, health: &Arc<Health>) -> Self {
         let mut table = vec![
             api(Exact("/v1/ws"), Methods::GET, Handler::Connection(upgrade::upgrade)),
+            api(Exact("/v1/events"), Methods::QUERY, Handler::Stream(|request| Box::pin(events::events(request)))),
             client(Below("/v1/publish/"), Methods::POST, |request| Box::pin(http::publish(request))),
             client(Below("/v1/request/"), Methods::POST, |request| Box::pin(http::request(request))),
             client(Below("/v1/last/"), Methods::READ, |request| Box::pin(stored::last(request))),

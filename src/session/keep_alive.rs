@@ -20,7 +20,32 @@ use crate::{
     },
 };
 
+/// Interval of checkpoints on event streams, whose readers a proxy may give up after 30 s
+/// of silence.
+const CHECKPOINT_INTERVAL: Span = Span::seconds(15);
+
+/// The interval of checkpoints where WebSockets are pinged once per `heartbeat`.
+pub(crate) fn checkpoint_interval(heartbeat: Span) -> Span {
+    if heartbeat.duration() < CHECKPOINT_INTERVAL.duration() { heartbeat } else { CHECKPOINT_INTERVAL }
+}
+
 impl Connections {
+    /// Sends each event stream a checkpoint once per interval: a `ping` with the `id` to
+    /// resume from. Runs until it is dropped.
+    pub async fn send_checkpoints(self: Arc<Self>, heartbeat: Span, hub: Arc<Hub>, link: impl Fn() -> Link) {
+        let mut ticks = time::interval(checkpoint_interval(heartbeat).duration() / SHARDS as u32);
+        ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        for shard in (0..SHARDS).cycle() {
+            ticks.tick().await;
+            let mut pings = Pings::new(link());
+            for ConnectionHandle { outbox, encoding, position_handle, .. } in
+                self.meant(shard, |handle| !handle.encoding.framing().answers_pings())
+            {
+                hub.tell_positions(&position_handle, |at| outbox.offer(pings.at(at).of(encoding)));
+            }
+        }
+    }
+
     /// Pings each connection once per interval, and gives up the silent ones,
     /// and those that have wanted nothing for the idle time, if there is one.
     /// Runs until it is dropped.
@@ -37,7 +62,7 @@ impl Connections {
                     outbox.close(CloseReason::Idle);
                 } else if lives {
                     // A full outbox has more than a ping for its client to read.
-                    outbox.offer(pings.at(hub.positions(&position_handle)).of(encoding));
+                    hub.tell_positions(&position_handle, |at| outbox.offer(pings.at(at).of(encoding)));
                 } else {
                     outbox.close(CloseReason::PingTimeout);
                 }
@@ -52,7 +77,7 @@ impl Connections {
         let since = shard.last.replace(now).map_or(Duration::MAX, |last| now - last);
         let judge = |(_, entry): (usize, &mut ConnectionEntry)| {
             let handle = entry.handle.clone();
-            if handle.outbox.is_waiting() || !handle.encoding.framing().answers_pings() {
+            if handle.outbox.is_waiting() {
                 // Its answer waits behind what it has to read; how long it may
                 // read nothing at all is for the outbox to say.
                 entry.missed = 0;
@@ -62,7 +87,8 @@ impl Connections {
             entry.missed = missed.unwrap_or(entry.missed);
             (handle, missed.is_some())
         };
-        shard.entries.iter_mut().map(judge).collect()
+        let answers = |entry: &ConnectionEntry| entry.handle.encoding.framing().answers_pings();
+        shard.entries.iter_mut().filter(|(_, entry)| answers(entry)).map(judge).collect()
     }
 
     /// Tells every connection at once whether the broker is there.

@@ -186,7 +186,7 @@ impl Connections {
     }
 
     /// The handles of some connections of a shard.
-    fn meant(&self, shard: usize, meant: impl Fn(&ConnectionHandle) -> bool) -> Vec<ConnectionHandle> {
+    pub(crate) fn meant(&self, shard: usize, meant: impl Fn(&ConnectionHandle) -> bool) -> Vec<ConnectionHandle> {
         let shard = self.lock(shard);
         shard.entries.iter().map(|(_, entry)| &entry.handle).filter(|handle| meant(handle)).cloned().collect()
     }

@@ -2,9 +2,12 @@
 //! the transport that carries its frames.
 
 use std::{
+    ops::Range,
     sync::Arc,
     task::{Context, Poll},
 };
+
+use bytes::Bytes;
 
 use crate::{
     access::grants::Grants,
@@ -12,17 +15,22 @@ use crate::{
     broker::Link,
     clock::unix_millis,
     close::CloseReason,
-    codec::Encoding,
+    codec::{self, Encoding},
     config::Secret,
+    encoded_message::EncodedMessage,
     error::{Code, Refusal},
     hub::{Attachment, SubscribeOptions},
     metrics::Refresh,
     outbox::Outbox,
-    proto::{ClientFrame, Connect, InvalidFrame, Ping, Pong, Refreshed, ServerFrame, server_frame::Body},
+    proto::{
+        Client, ClientFrame, Connect, InvalidFrame, Ping, Pong, Refreshed, ServerFrame, Welcome, server_frame::Body,
+    },
     services::NodeServices,
     session::{
         connection_guard::ConnectionGuard,
         end::End,
+        event_stream_request::GrantedEventStream,
+        keep_alive::checkpoint_interval,
         mailbox::SessionCommand,
         registry::{ConnectionHandle, Registration},
         requester::Requester,
@@ -32,6 +40,10 @@ use crate::{
     },
     socket::Wire,
 };
+
+/// The time after which an `EventSource` connects again, milliseconds: random for each, so
+/// that those of a node that was killed do not all come at once.
+const RECONNECT_MS: Range<u64> = 1_000..3_000;
 
 /// A subscriber. One exists per connection for as long as that is there, so every
 /// byte counts.
@@ -110,17 +122,7 @@ impl Subscriber {
             return self.refuse(id, permit.refusal(closed));
         }
         let _together = self.outbox().hold();
-        self.grants = Some(grants.clone());
-        self.attachment.regrant(&grants);
-        let link = self.services().broker.state().link();
-        let welcome = welcome(self.services(), self.outbox().wire().id(), &grants, link);
-        note(&welcome, &connect.client.unwrap_or_default());
-        self.send(&reply(id, Body::Welcome(welcome)));
-        if link != Link::Up {
-            // Else its silence would go unexplained until the next heartbeat.
-            let (broker, time) = (link.label().into(), unix_millis());
-            self.send(&reply(0, Body::Ping(Ping { broker, time, ..Ping::default() })));
-        }
+        self.admit(id, &grants, &connect.client.unwrap_or_default());
         let most = self.services().limits.subscriptions;
         if connect.subscriptions.len() > most {
             let asked = connect.subscriptions.len();
@@ -140,6 +142,48 @@ impl Subscriber {
             }
         }
         Ok(())
+    }
+
+    /// Takes the grants of a client and welcomes it.
+    fn admit(&mut self, id: u64, grants: &Grants, client: &Client) {
+        self.grants = Some(grants.clone());
+        self.attachment.regrant(grants);
+        let link = self.services().broker.state().link();
+        let welcome = welcome(self.services(), self.outbox().wire().id(), grants, link);
+        let welcome = match self.attachment.encoding().framing().answers_pings() {
+            true => welcome,
+            false => Welcome { heartbeat_ms: checkpoint_interval(self.services().heartbeat).millis(), ..welcome },
+        };
+        note(&welcome, client);
+        self.send(&reply(id, Body::Welcome(welcome)));
+        if link != Link::Up {
+            // Else its silence would go unexplained until the next heartbeat.
+            let (broker, time) = (link.label().into(), unix_millis());
+            self.send(&reply(0, Body::Ping(Ping { broker, time, ..Ping::default() })));
+        }
+    }
+
+    /// Begins an event stream behind the head of its response: with the time after which
+    /// an `EventSource` connects again, and the `id` that the client resumes from.
+    pub(crate) fn begin_stream(&mut self, head: Bytes, granted: GrantedEventStream) {
+        let _together = self.outbox().hold();
+        // It waits for events as long as it lasts.
+        self.outbox().note_use(true, true);
+        self.outbox().push(&EncodedMessage::raw(head));
+        self.outbox().push(&codec::primer(fastrand::u64(RECONNECT_MS), &granted.cursor));
+        self.subscribe_together(granted);
+    }
+
+    /// Welcomes a client of an event stream, and makes its subscriptions.
+    fn subscribe_together(&mut self, granted: GrantedEventStream) {
+        let GrantedEventStream { grants, mut patterns, refused, cursor, .. } = granted;
+        self.admit(0, &grants, &Client::default());
+        refused.into_iter().for_each(|why| self.tell(0, why));
+        let account = self.services().quotas.account(grants.identity().user_key());
+        patterns.iter_mut().for_each(|(_, options)| options.account = account);
+        for (pattern, why) in self.attachment.join_together(patterns, cursor.0) {
+            self.tell(0, why.refusal(&pattern));
+        }
     }
 
     /// Enters the registry, which reaches every connection.

@@ -5,7 +5,7 @@
 //! The stream ([`Strict`](super::Strict)) says what arrives and what has left,
 //! the server what it answers.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, mem, sync::Arc, task::Poll, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
@@ -58,9 +58,11 @@ impl HttpProgress {
         Arc::new(Self(Mutex::new(Stage::Head(Instant::now()))))
     }
 
-    /// A complete request head has come.
-    pub fn asked(&self) {
-        *self.at() = Stage::Work;
+    /// A complete request head has come. Returns whether the answer to the request
+    /// before has left: else the connection cannot be taken from the HTTP library.
+    pub fn asked(&self) -> bool {
+        let before = mem::replace(&mut *self.at(), Stage::Work);
+        matches!(before, Stage::Head(_) | Stage::Idle(_))
     }
 
     /// Its answer is made.

@@ -21,6 +21,7 @@ mod credentials;
 mod drain;
 mod durable;
 mod epochs;
+mod events;
 mod exactly_once;
 mod first_hour;
 mod frames;

@@ -3,6 +3,7 @@
 pub mod cable;
 pub mod certificates;
 pub mod client;
+pub mod event_stream;
 pub mod fake_nats;
 pub mod frame;
 pub mod nats_server;

@@ -12,8 +12,8 @@ use crate::{
         context::Context,
         frames,
         member::Member,
-        member_progress::{CatchUpOwner, StreamProgress},
-        stream::{channel::Channel, deny_filter::DenyFilter},
+        member_progress::{CatchUpOwner, Peers, StreamProgress},
+        stream::{channel::Channel, deny_filter::DenyFilter, stream_id::write_id},
     },
     journal::{Cursor, Gap, Part, Reader, Reason},
     metrics::{Metrics, Undelivered},
@@ -26,7 +26,7 @@ use crate::{
 /// Catches a member up until it is level with the others, or gone.
 pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, context: Arc<Context>) {
     let (stream, metrics) = (channel.journal().stream(), &context.metrics);
-    let service = CatchUp { member: &member, stream, owner: CatchUpOwner::default() };
+    let service = CatchUp { member: &member, channel: &channel, owner: CatchUpOwner::default() };
     let mut reading: Option<(Vec<Pattern>, Reader)> = None;
     // Otherwise another one serves it, or nobody has to.
     let mut serves = member.progress().claim(stream, &service.owner);
@@ -73,9 +73,7 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, context
                 let mut sent = service.tell(&patterns, &channel, gap, at).await;
                 if gap.reason == Reason::Reset {
                     // Its positions are void; this is where it stands now.
-                    let position = channel.position(at);
-                    let frame = frames::checkpoint(member.encoding(), vec![position]);
-                    sent = sent && service.send(|_| Some(frame.clone())).await;
+                    sent = sent && service.send_checkpoint(at).await;
                 }
                 sent
             }
@@ -88,7 +86,7 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, context
 /// The catch-up of one member in one stream.
 struct CatchUp<'m> {
     member: &'m Member,
-    stream: StreamIndex,
+    channel: &'m Channel,
     owner: CatchUpOwner,
 }
 
@@ -106,7 +104,11 @@ enum CatchUpStep {
 impl CatchUp<'_> {
     /// Changes the progress; nothing when the stream has been given up.
     fn with<R>(&self, act: impl FnOnce(&mut StreamProgress) -> R) -> Option<R> {
-        self.member.progress().serve(self.stream, &self.owner, act)
+        self.member.progress().serve(self.stream(), &self.owner, act)
+    }
+
+    fn stream(&self) -> StreamIndex {
+        self.channel.journal().stream()
     }
 
     /// Sends events as soon as there is room, but for those that are denied.
@@ -119,21 +121,29 @@ impl CatchUp<'_> {
     ) -> CatchUpStep {
         let Some(last) = together.last() else { return CatchUpStep::All };
         let allowed = DenyFilter::of(self.member, together);
-        let message = (!allowed.events.is_empty()).then(|| self.member.encoding().events(&allowed.events));
+        let (encoding, reached) = (self.member.encoding(), Cursor { seq: last.seq(), ..at });
+        let message = (!allowed.events.is_empty()).then(|| encoding.events(&allowed.events));
         let mut void = false;
-        let mut offer = |progress: &mut StreamProgress| {
+        let mut offer = |progress: &mut StreamProgress, peers: Peers<'_>| {
             void = !progress.is_for(patterns) || !allowed.holds(self.member);
             if void {
                 return None;
             }
-            let offer = message.as_ref().map_or(Offer::Taken, |message| self.member.outbox().offer(message));
+            let mut id = Vec::new();
+            if encoding.has_ids() {
+                write_id(self.channel.journals(), peers.and(self.stream(), reached), &mut id);
+            }
+            let lead = encoding.has_ids().then_some(&*id);
+            let send = |message| self.member.outbox().offer_led(message, lead);
+            let offer = message.as_ref().map_or(Offer::Taken, send);
             if offer == Offer::Taken {
                 progress.pending -= together.len() as i64;
-                progress.sent = Cursor { seq: last.seq(), ..at };
+                progress.sent = reached;
             }
             Some(offer)
         };
-        if !self.member.outbox().as_room_allows(|| self.with(&mut offer)?).await {
+        let mut serve = || self.member.progress().serve_with_peers(self.stream(), &self.owner, &mut offer)?;
+        if !self.member.outbox().as_room_allows(&mut serve).await {
             return if void { CatchUpStep::Void } else { CatchUpStep::Gone };
         }
         metrics.bytes_sent.increment(message.map_or(0, |message| message.len() as u64));
@@ -155,6 +165,18 @@ impl CatchUp<'_> {
             sent = sent && self.send(frame).await;
         }
         sent
+    }
+
+    /// Tells where the connection stands in the stream from now on.
+    async fn send_checkpoint(&self, at: Cursor) -> bool {
+        let frame = frames::checkpoint(self.member.encoding(), vec![self.channel.position(at)]);
+        let offer = |_: &mut StreamProgress, peers: Peers<'_>| {
+            let mut id = Vec::new();
+            write_id(self.channel.journals(), peers.and(self.stream(), at), &mut id);
+            self.member.outbox().offer_led(&frame, self.member.encoding().has_ids().then_some(&*id))
+        };
+        let serve = || self.member.progress().serve_with_peers(self.stream(), &self.owner, offer);
+        self.member.outbox().as_room_allows(serve).await
     }
 
     /// Sends a message without events, if there is one by then, as soon as there is

@@ -12,6 +12,7 @@ use std::{collections::HashMap, sync::Arc};
 use slab::Slab;
 
 use crate::{
+    classes::StreamIndex,
     event::{Message, PageSize},
     hub::{
         member::Member,
@@ -34,6 +35,8 @@ const VISITS: usize = if cfg!(feature = "model") { 3 } else { 2_048 };
 #[derive(Debug)]
 pub(crate) struct Channel {
     journal: Arc<Journal>,
+    /// Those of all streams, in the order of the configuration.
+    journals: Arc<[Arc<Journal>]>,
     state: Mutex<State, { rank::CHANNEL }>,
 }
 
@@ -104,8 +107,18 @@ pub(crate) enum NotYet {
 }
 
 impl Channel {
-    pub(crate) fn new(journal: Arc<Journal>) -> Self {
-        Self { journal, state: Mutex::default() }
+    /// The channels of all streams.
+    pub(crate) fn all(journals: Vec<Arc<Journal>>) -> Vec<Arc<Self>> {
+        let journals: Arc<[Arc<Journal>]> = journals.into();
+        let channel = |journal: &Arc<Journal>| {
+            Arc::new(Self { journal: journal.clone(), journals: journals.clone(), state: Mutex::default() })
+        };
+        journals.iter().map(channel).collect()
+    }
+
+    /// The journals of all streams, in the order of the configuration.
+    pub(crate) fn journals(&self) -> &[Arc<Journal>] {
+        &self.journals
     }
 
     pub(crate) fn journal(&self) -> &Arc<Journal> {
@@ -183,15 +196,15 @@ impl Channel {
         (state.settled, state.in_progress) = (end, false);
     }
 
-    /// Joins several channels at once with the pattern of a request, each from its
-    /// cursor on, or from now on where there is none. `live` is called with the
-    /// cursors before anything is handed out, if all can be joined.
+    /// Joins several channels at once, each from its cursor on, or from now on where
+    /// there is none: with those of the patterns, each of a request, that reach it. `live` is called
+    /// with the cursors before anything is handed out, if all can be joined.
     ///
     /// # Errors
     /// Why not, and which of them cannot be joined.
     pub(crate) fn join_all(
         channels: &[(Arc<Self>, Option<Cursor>)],
-        (pattern, request): (&Pattern, u64),
+        patterns: &[(Pattern, u64, Vec<StreamIndex>)],
         member: &Arc<Member>,
         given_up: impl FnOnce() -> bool,
         live: impl FnOnce(&[Cursor]),
@@ -216,7 +229,8 @@ impl Channel {
         let cursors: Vec<Cursor> = states.iter().map(|state| state.cursor).collect();
         live(&cursors);
         for ((channel, _), state) in channels.iter().zip(&mut states) {
-            state.enter((pattern, request), member, channel);
+            let reach = patterns.iter().filter(|(.., streams)| streams.contains(&channel.journal.stream()));
+            reach.for_each(|(pattern, request, _)| state.enter((pattern, *request), member, channel));
         }
         Ok(())
     }

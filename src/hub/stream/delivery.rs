@@ -14,8 +14,11 @@ use crate::{
     event::Message,
     hub::{
         member::Member,
-        member_progress::StreamProgress,
-        stream::channel::{Follower, bit},
+        member_progress::{Peers, StreamProgress},
+        stream::{
+            channel::{Channel, Follower, bit},
+            stream_id::write_id,
+        },
         tally::Tally,
     },
     journal::{Cursor, Journal},
@@ -28,6 +31,8 @@ use crate::{
 /// one for each event by its place.
 pub(crate) struct StreamDelivery<'a> {
     stream: StreamIndex,
+    /// Those of all streams.
+    journals: &'a [Arc<Journal>],
     /// Whether only newest values matter.
     latest: bool,
     /// Whether the events are ends of values without a trace, which nobody can read later.
@@ -41,6 +46,8 @@ pub(crate) struct StreamDelivery<'a> {
     known: HashMap<usize, usize>,
     /// The last encoded events.
     made: PerEncoding<Option<(u64, EncodedMessage)>>,
+    /// The `id` of a connection that follows several streams; kept for its memory.
+    id: Vec<u8>,
     /// How often something was made.
     encoded: usize,
     /// Connections without room, which lag from now on.
@@ -58,9 +65,11 @@ struct Several {
 }
 
 impl<'a> StreamDelivery<'a> {
-    pub(crate) fn new(journal: &Journal, events: &'a [Arc<Message>], begun: Cursor) -> Self {
+    pub(crate) fn new(channel: &'a Channel, events: &'a [Arc<Message>], begun: Cursor) -> Self {
+        let journal = channel.journal();
         Self {
             stream: journal.stream(),
+            journals: channel.journals(),
             latest: journal.delivery() == Delivery::Latest,
             endings: events.first().is_some_and(|event| event.untraced),
             events,
@@ -68,6 +77,7 @@ impl<'a> StreamDelivery<'a> {
             several: Vec::new(),
             known: HashMap::new(),
             made: PerEncoding::default(),
+            id: Vec::new(),
             encoded: 0,
             lagging: Vec::new(),
             tally: Tally::default(),
@@ -83,7 +93,7 @@ impl<'a> StreamDelivery<'a> {
 
     fn give(&mut self, member: &Arc<Member>, from: Cursor, wanted: u64) {
         let stream = self.stream;
-        let lags = member.progress().with(stream, |progress| {
+        let lags = member.progress().with_peers(stream, |progress, peers| {
             let wanted = self.beyond(wanted, from);
             if progress.has_several() {
                 effort::step();
@@ -95,7 +105,7 @@ impl<'a> StreamDelivery<'a> {
                 several[place].wanted |= wanted;
                 return false;
             }
-            self.send(member, progress, wanted)
+            self.send(member, progress, peers, wanted)
         });
         if lags == Some(true) {
             self.lagging.push(member.clone());
@@ -107,13 +117,13 @@ impl<'a> StreamDelivery<'a> {
     pub(crate) fn give_several(&mut self, most: usize) -> bool {
         for _ in 0..most {
             let Some(Several { member, version, mut wanted }) = self.several.pop() else { return false };
-            let lags = member.progress().with(self.stream, |progress| {
+            let lags = member.progress().with_peers(self.stream, |progress, peers| {
                 if progress.version() != version {
                     // One of the patterns was given up meanwhile.
                     let wants = progress.wants();
                     wanted = self.places(wanted).filter(|place| wants(self.subject(*place))).map(bit).sum();
                 }
-                self.send(&member, progress, wanted)
+                self.send(&member, progress, peers, wanted)
             });
             if lags == Some(true) {
                 self.lagging.push(member);
@@ -128,7 +138,7 @@ impl<'a> StreamDelivery<'a> {
 
     /// Sends what the connection does not have yet. True when there is no room
     /// from now on.
-    fn send(&mut self, member: &Arc<Member>, progress: &mut StreamProgress, wanted: u64) -> bool {
+    fn send(&mut self, member: &Arc<Member>, progress: &mut StreamProgress, peers: Peers<'_>, wanted: u64) -> bool {
         self.tally.owed += u64::from(wanted.count_ones());
         if progress.lags {
             progress.endings_missed |= self.endings && wanted != 0;
@@ -139,7 +149,7 @@ impl<'a> StreamDelivery<'a> {
         // Events that it has already were counted when it caught up.
         self.wait(progress, wanted & !left);
         if !progress.filtered {
-            return self.offer(member, progress, left, 0);
+            return self.offer(member, progress, peers, (left, 0));
         }
         let (mut allowed, mut last) = (0, None);
         for place in self.places(left) {
@@ -151,23 +161,34 @@ impl<'a> StreamDelivery<'a> {
             last = Some((subject, denied));
             allowed |= if denied { 0 } else { bit(place) };
         }
-        self.offer(member, progress, allowed, left & !allowed)
+        self.offer(member, progress, peers, (allowed, left & !allowed))
     }
 
     /// Offers events, behind which others are passed over because they are
     /// denied. True when there is no room from now on.
-    fn offer(&mut self, member: &Arc<Member>, progress: &mut StreamProgress, wanted: u64, denied: u64) -> bool {
+    fn offer(
+        &mut self,
+        member: &Arc<Member>,
+        progress: &mut StreamProgress,
+        peers: Peers<'_>,
+        (wanted, denied): (u64, u64),
+    ) -> bool {
         let Some(last) = wanted.checked_ilog2() else {
             self.tally.denied += u64::from(denied.count_ones());
             return false;
         };
-        let last = self.events[last as usize].seq();
-        let message = self.encode(member.encoding(), wanted);
-        match member.outbox().offer(&message) {
+        let last = Cursor { seq: self.events[last as usize].seq(), ..self.begun };
+        let message = self.encode(member.encoding(), wanted, last);
+        let of_its_own = member.encoding().has_ids() && !peers.is_empty();
+        if of_its_own {
+            self.id.clear();
+            write_id(self.journals, peers.and(self.stream, last), &mut self.id);
+        }
+        match member.outbox().offer_led(&message, of_its_own.then_some(&*self.id)) {
             Offer::Taken => {
                 self.tally.count(wanted.count_ones() as usize, message.len());
                 self.tally.denied += u64::from(denied.count_ones());
-                progress.sent = Cursor { seq: last, ..self.begun };
+                progress.sent = last;
                 self.settle(progress);
                 false
             }
@@ -223,18 +244,20 @@ impl<'a> StreamDelivery<'a> {
         &self.events[place].subject
     }
 
-    /// Encoded once for all who get the same.
-    fn encode(&mut self, encoding: Encoding, wanted: u64) -> EncodedMessage {
+    /// Encoded once for all who get the same, up to `last`.
+    fn encode(&mut self, encoding: Encoding, wanted: u64, last: Cursor) -> EncodedMessage {
         if let Some((made, message)) = &self.made[encoding]
             && *made == wanted
         {
             return message.clone();
         }
+        // Of a connection that follows no other stream.
+        let id = |out: &mut Vec<u8>| write_id(self.journals, [(self.stream, last)], out);
         let message = if wanted.count_ones() as usize == self.events.len() {
-            encoding.events(self.events)
+            encoding.stored(self.events, id)
         } else {
             let events: Vec<_> = self.places(wanted).map(|place| self.events[place].clone()).collect();
-            encoding.events(&events)
+            encoding.stored(&events, id)
         };
         self.encoded += 1;
         self.made[encoding] = Some((wanted, message.clone()));

@@ -29,7 +29,7 @@ pub(crate) fn run(context: &Arc<Context>, channel: &Arc<Channel>, most: usize) -
         match channel.next_batch() {
             None => break,
             Some(Batch::Events { events, wanted, begun, end }) if are_few(&wanted) => {
-                let mut delivery = StreamDelivery::new(channel.journal(), &events, begun);
+                let mut delivery = StreamDelivery::new(channel, &events, begun);
                 for (group, events) in &wanted {
                     slices(group).for_each(|slice| delivery.give_all(&slice.lock(), *events));
                 }
@@ -91,7 +91,7 @@ async fn hand_out(
     begun: Cursor,
     end: Cursor,
 ) {
-    let mut delivery = StreamDelivery::new(channel.journal(), events, begun);
+    let mut delivery = StreamDelivery::new(channel, events, begun);
     for (group, events) in &wanted {
         for slice in slices(group) {
             delivery.give_all(&slice.lock(), *events);

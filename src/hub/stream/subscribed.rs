@@ -3,24 +3,21 @@
 use std::sync::Arc;
 
 use crate::{
-    codec::Encoding,
     config::Delivery,
-    encoded_message::EncodedMessage,
-    hub::{frames, stream::channel::Channel},
-    proto::{Position, Subscribed},
+    hub::stream::channel::Channel,
+    proto::{Position, ServerFrame, Subscribed, server_frame::Body},
     subject::Pattern,
 };
 
 /// The answer, for the moment at which the subscription is live: with the streams that it reaches, and how far it is
 /// in them.
 pub(crate) fn frame(
-    encoding: Encoding,
     reply_to: u64,
     pattern: &Pattern,
     channels: &[Arc<Channel>],
     mut positions: Vec<Position>,
     recovered: bool,
-) -> EncodedMessage {
+) -> ServerFrame {
     for position in &mut positions {
         let stream = channels.iter().find(|channel| channel.journal().name() == position.stream);
         let delivery = stream.map(|channel| channel.journal().delivery().label());
@@ -30,5 +27,6 @@ pub(crate) fn frame(
     // The strongest of what its subjects promise.
     let delivery = deliveries.reduce(|a, b| if b == Delivery::Durable { b } else { a }).unwrap_or(Delivery::Live);
     let delivery = delivery.label().to_owned();
-    frames::subscribed(encoding, reply_to, Subscribed { subject: pattern.to_string(), delivery, positions, recovered })
+    let subscribed = Subscribed { subject: pattern.to_string(), delivery, positions, recovered };
+    ServerFrame { reply_to, body: Some(Body::Subscribed(subscribed)) }
 }

@@ -1,16 +1,19 @@
 //! A subscription on its way to be live: what it missed is replayed, as fast as
-//! the client reads, until it is up with the others and joins them.
+//! the client reads, until it is up with the others and joins them. An event stream
+//! subscribes its patterns together: they are replayed once, in the order of each
+//! stream, and become live at the same moment.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::ReadError,
+    classes::StreamIndex,
     codec::ReplayOf,
     config::Delivery,
     encoded_message::EncodedMessage,
@@ -19,32 +22,34 @@ use crate::{
     hub::{
         context::Context,
         frames,
-        live::topic::Topic,
         member::Member,
         stream::{
             channel::{Channel, NotYet},
             deny_filter::DenyFilter,
+            patient_reads::PatientReads,
+            stream_id::write_id,
             subscribed,
+            subscribing_pattern::SubscribingPattern,
+            track::{Track, moved, reached},
         },
-        subscribe_options::SubscribeOptions,
     },
-    journal::{Cursor, Gap, Journal, LastValues, Part, Reader, Reason},
-    proto::Position,
-    quota::QUESTION,
+    journal::{Cursor, Gap, Journal, Part, Reader, Reason},
+    proto::{Position, ServerFrame, server_frame::Body},
+    quota::{Account, QUESTION},
     retry,
     subject::Pattern,
-    sync::sleep,
+    sync::{sleep, yield_now},
 };
 
 /// A subscription that is not live yet.
 pub(crate) struct Subscribing {
-    pub(crate) pattern: Pattern,
-    pub(crate) options: SubscribeOptions,
+    /// Its patterns; a WebSocket has one.
+    pub(crate) parts: Vec<SubscribingPattern>,
+    /// The client has everything up to these positions, whatever its patterns ask for.
+    pub(crate) resume: Vec<Position>,
     pub(crate) member: Arc<Member>,
-    /// The streams that it reaches.
+    /// The streams that it reaches, in the order of the configuration.
     pub(crate) channels: Vec<Arc<Channel>>,
-    /// Its live topic, and a receiver that resolves when the broker sends its events.
-    pub(crate) live: Option<(Arc<Topic>, oneshot::Receiver<()>)>,
     /// Cancelled when it is given up.
     pub(crate) given_up: CancellationToken,
     /// Set when it comes to nothing.
@@ -60,36 +65,18 @@ enum Stop {
     Unreadable(ReadError),
 }
 
-/// One of its streams, being read.
-struct Track {
-    channel: Arc<Channel>,
-    /// None: from now on.
-    reader: Option<Reader>,
-    /// The generation whose epoch the client has been told; 0: none.
-    named: u32,
-    /// Ends of values without a trace that had been handed out when it began.
-    endings: u64,
-    /// Whether the client has to be told when it has had all values, because it may know values that have ended.
-    complete: bool,
-}
-
 impl Subscribing {
     /// Joins at once where nothing is to be replayed and nothing waited for;
     /// otherwise it is still to be [run](Self::run).
     pub(crate) fn at_once(self) -> Option<Self> {
-        let simple = self.options.is_plain() && self.live.is_none();
+        let is_simple = |part: &SubscribingPattern| part.options.is_plain() && part.live.is_none();
+        let simple = self.resume.is_empty() && self.parts.iter().all(is_simple);
         let ready = |channel: &Arc<Channel>| channel.journal().window().is_ready() && !is_latest(channel);
         if !simple || !self.channels.iter().all(ready) {
             return Some(self);
         }
-        let tracks = self.channels.iter().map(|channel| Track {
-            channel: channel.clone(),
-            reader: None,
-            named: 0,
-            endings: 0,
-            complete: false,
-        });
-        match self.join(&tracks.collect::<Vec<_>>(), false) {
+        let tracks = self.channels.iter().map(|channel| Track::from_now(channel.clone()));
+        match self.join(&tracks.collect::<Vec<_>>()) {
             Ok(()) => None,
             Err(_) => Some(self),
         }
@@ -109,33 +96,38 @@ impl Subscribing {
 
     async fn subscribe(&mut self) -> Result<(), Stop> {
         let begun = Instant::now();
-        if let Some((_, live)) = &mut self.live {
-            // It fails when the subscription is given up.
-            live.await.map_err(|_| Stop::Gone)?;
+        for part in &mut self.parts {
+            if let Some((_, live)) = &mut part.live {
+                // It fails when the subscription is given up.
+                live.await.map_err(|_| Stop::Gone)?;
+            }
+            // Positions of other streams say nothing.
+            part.recovered = part.resumes(&self.resume);
         }
-        // Positions of other streams say nothing.
-        let resumes = self.channels.iter().any(|channel| self.after(channel).is_some());
-        let mut recovered = resumes && !self.options.snapshot;
         let mut left = self.context.replay_events;
         let mut tracks = Vec::new();
         for channel in self.channels.clone() {
             channel.journal().ready().await;
-            tracks.push(self.track(channel, &mut recovered, &mut left).await?);
+            tracks.push(self.track(channel, &mut left).await?);
         }
         let mut behind = None;
         loop {
-            for (index, track) in tracks.iter_mut().enumerate() {
+            for index in 0..tracks.len() {
                 if behind.is_none_or(|behind| behind == index) {
-                    self.read(track, &mut recovered, &mut left).await?;
+                    self.read(&mut tracks, index, &mut left).await?;
                 }
             }
             for track in tracks.iter_mut().filter(|track| track.complete) {
                 track.complete = false;
                 self.tell_complete(track).await?;
             }
-            match self.join(&tracks, recovered) {
+            match self.join(&tracks) {
                 Ok(()) => break,
-                Err((index, NotYet::Behind)) => behind = Some(index),
+                Err((index, NotYet::Behind)) => {
+                    behind = Some(index);
+                    // The fan-out may need this thread to get there.
+                    yield_now().await;
+                }
                 Err((_, NotYet::Lags | NotYet::Early)) => retry::JOIN.pause().await,
                 Err((_, NotYet::GivenUp)) => return Err(Stop::Gone),
             }
@@ -143,7 +135,7 @@ impl Subscribing {
         for Track { channel, reader, endings, .. } in &tracks {
             // What was replayed may have ended before this one was among those who are told.
             if reader.is_some() && channel.journal().window().endings_told() > *endings {
-                self.tell(channel, frames::ENDINGS_MISSED, channel.cursor()).await?;
+                self.tell(channel, frames::ENDINGS_MISSED, channel.cursor(), &[]).await?;
             }
         }
         self.context.metrics.replay_time.record(begun.elapsed());
@@ -151,89 +143,122 @@ impl Subscribing {
     }
 
     /// Where to begin in a stream.
-    async fn track(&self, channel: Arc<Channel>, recovered: &mut bool, left: &mut u64) -> Result<Track, Stop> {
+    async fn track(&mut self, channel: Arc<Channel>, left: &mut u64) -> Result<Track, Stop> {
         let journal = channel.journal().clone();
-        let (after, mut named) = (self.after(&channel), 0);
-        if self.options.snapshot || after.is_some() || is_latest(&channel) {
+        let of_it = |positions: &[Position]| positions.iter().find(|at| at.stream == journal.name()).cloned();
+        let resume = of_it(&self.resume);
+        let (mut resuming, mut fresh, mut after) = (Vec::new(), Vec::new(), Vec::new());
+        for part in self.parts.iter_mut().filter(|part| part.reaches(&channel)) {
+            let options = &part.options;
+            let own = || of_it(&options.after).filter(|_| !options.snapshot);
+            if let Some(position) = resume.clone().or_else(own) {
+                resuming.push(part.pattern.clone());
+                after.push(position);
+                continue;
+            }
+            if options.snapshot || is_latest(&channel) {
+                fresh.push(part.pattern.clone());
+            } else {
+                part.recovered = false;
+            }
+        }
+        if !(resuming.is_empty() && fresh.is_empty()) {
             self.afford(QUESTION).await;
         }
         let endings = journal.window().endings_told();
-        let from = match after {
-            Some(position) if !self.options.snapshot => Some(find(&journal, position).await?),
-            _ => None,
+        // The earliest; of another epoch that of before, which is void.
+        let first = after.into_iter().min_by_key(|at| (at.epoch.parse::<u64>().unwrap_or(0), at.seq));
+        let mut begin = match first {
+            Some(position) => Some(self.reads().find(&journal, &position).await?),
+            None => None,
         };
+        let mut track = Track { endings, ..Track::from_now(channel) };
         // It may know values that have ended, and nothing in the stream would tell so.
-        let complete = from.is_some_and(|cursor| !journal.window().is_traced(cursor));
-        let cursor = if self.options.snapshot || complete || (after.is_none() && is_latest(&channel)) {
-            let mut values = journal.snapshot(self.patterns(), None).await;
-            // Nothing is read until there is room: only sequences wait.
-            loop {
-                if !self.member.outbox().room().await {
-                    return Err(Stop::Gone);
-                }
-                let Some(events) = next(&mut values).await? else { break };
-                *left = left.saturating_sub(events.len() as u64);
-                self.replay(&journal, values.cursor(), &mut named, &events, true).await?;
-                let reads = events.len() as u64;
-                drop(events);
-                self.afford(reads).await;
-            }
+        track.complete = begin.is_some_and(|cursor| !journal.window().is_traced(cursor));
+        if track.complete {
+            begin = None;
+            fresh.append(&mut resuming);
+        }
+        if !fresh.is_empty() {
+            let until = self.snapshot(&mut track, &fresh, left).await?;
             // Values that have changed meanwhile come as events.
-            Some(values.cursor())
-        } else {
-            *recovered &= from.is_some();
-            from
-        };
-        let reader = cursor.map(|cursor| journal.reader(self.patterns(), cursor));
-        Ok(Track { channel, reader, named, endings, complete })
+            track.later = Some((until, [&resuming[..], &fresh[..]].concat()));
+            track.patterns = fresh;
+            track.reader = Some(journal.reader(track.patterns.clone(), until));
+        }
+        if let Some(cursor) = begin {
+            track.patterns = resuming;
+            track.reader = Some(journal.reader(track.patterns.clone(), cursor));
+        }
+        Ok(track)
     }
 
-    /// The position of a stream, if the client has told one.
-    fn after(&self, channel: &Channel) -> Option<&Position> {
-        self.options.after.iter().find(|position| position.stream == channel.journal().name())
+    /// Sends the newest values of some patterns; up to where they are.
+    async fn snapshot(&self, track: &mut Track, patterns: &[Pattern], left: &mut u64) -> Result<Cursor, Stop> {
+        let Track { channel, named, .. } = track;
+        let mut values = channel.journal().snapshot(patterns.to_vec(), None).await;
+        // Nothing is read until there is room: only sequences wait.
+        loop {
+            if !self.member.outbox().room().await {
+                return Err(Stop::Gone);
+            }
+            let Some(events) = self.reads().values(&mut values).await? else { break };
+            *left = left.saturating_sub(events.len() as u64);
+            // Not before all values have come could the client resume from here.
+            self.replay(&events, (channel, values.cursor(), named), None).await?;
+            let reads = events.len() as u64;
+            drop(events);
+            self.afford(reads).await;
+        }
+        Ok(values.cursor())
     }
 
     /// Counts what is read for its user, and waits while that is more than may
     /// be: nothing is lost by it, where a refusal would only have the client ask
     /// again.
     async fn afford(&self, reads: u64) {
-        let wait = self.context.quotas.charge(self.options.account, reads);
+        let wait = self.context.quotas.charge(self.account(), reads);
         if !wait.is_zero() {
             sleep(wait).await;
         }
     }
 
-    /// Replays up to what is being handed out to the others.
-    async fn read(&self, track: &mut Track, recovered: &mut bool, left: &mut u64) -> Result<(), Stop> {
-        let Track { channel, reader, named, .. } = track;
-        let Some(reader) = reader else { return Ok(()) };
+    /// Replays one of the streams up to what is being handed out to the others.
+    async fn read(&mut self, tracks: &mut [Track], index: usize, left: &mut u64) -> Result<(), Stop> {
         loop {
+            tracks[index].widen();
+            let at = reached(tracks);
+            let Track { channel, reader: Some(reader), patterns, later, .. } = &mut tracks[index] else {
+                return Ok(());
+            };
             let upto = channel.cursor();
             if *left == 0 && upto.is_beyond(reader.cursor()) {
                 let gap = Gap { from: reader.cursor().seq + 1, to: upto.seq, reason: Reason::Overflow };
-                *recovered = false;
-                self.tell(channel, gap, upto).await?;
-                *reader = channel.journal().reader(self.patterns(), upto);
+                *reader = channel.journal().reader(patterns.clone(), upto);
                 *left = self.context.replay_events;
+                let channel = channel.clone();
+                self.tell(&channel, gap, upto, &reached(tracks)).await?;
+                continue;
             }
             // Nothing is read until there is room: only a position waits.
             if upto.is_beyond(reader.cursor()) && !self.member.outbox().room().await {
                 return Err(Stop::Gone);
             }
-            let part = read(reader, upto).await?;
+            let until = later.as_ref().map_or(upto.seq, |(until, _)| until.seq.min(upto.seq));
+            let part = self.reads().part(reader, until).await?;
             let mut reads = QUESTION * reader.take_pages();
+            let (stream, cursor, channel) = (channel.journal().stream(), reader.cursor(), channel.clone());
             match part {
+                Part::End if later.is_some() && upto.is_beyond(cursor) => tracks[index].widen_now(),
                 Part::End => {
-                    self.context.quotas.charge(self.options.account, reads);
+                    self.context.quotas.charge(self.account(), reads);
                     return Ok(());
                 }
-                Part::Lost(gap) => {
-                    *recovered = false;
-                    self.tell(channel, gap, reader.cursor()).await?;
-                }
+                Part::Lost(gap) => self.tell(&channel, gap, cursor, &reached(tracks)).await?,
                 Part::Events(events) => {
                     *left = left.saturating_sub(events.len() as u64);
-                    self.replay(channel.journal(), reader.cursor(), named, &events, false).await?;
+                    let at = moved(&at, stream, cursor);
+                    self.replay(&events, (&channel, cursor, &mut tracks[index].named), Some(&at)).await?;
                     reads += events.len() as u64;
                 }
             }
@@ -242,21 +267,20 @@ impl Subscribing {
         }
     }
 
-    /// Sends events that end at a cursor. The first frame of a generation names its epoch, so that a client that
-    /// is cut off can resume from them.
+    /// Replays events that end at a cursor. The first frame of a generation names its epoch, so that a client
+    /// that is cut off can resume from them. `at` is how far the client is then in each stream, this one last; none
+    /// for newest values, in the midst of which it cannot resume.
     async fn replay(
         &self,
-        journal: &Journal,
-        at: Cursor,
-        named: &mut u32,
         events: &[Arc<Message>],
-        snapshot: bool,
+        (channel, end, named): (&Channel, Cursor, &mut u32),
+        at: Option<&[(StreamIndex, Cursor)]>,
     ) -> Result<(), Stop> {
         for together in PageSize::BATCH.split(events) {
-            let epoch = (*named != at.generation).then(|| journal.epoch(at)).flatten();
-            let sent = self.replay_part(together, snapshot, epoch.as_deref().unwrap_or_default()).await?;
+            let epoch = (*named != end.generation).then(|| channel.journal().epoch(end)).flatten();
+            let sent = self.replay_part(together, epoch.as_deref().unwrap_or_default(), at).await?;
             if sent > 0 && epoch.is_some() {
-                *named = at.generation;
+                *named = end.generation;
             }
             self.context.metrics.replayed.increment(sent as u64);
         }
@@ -264,14 +288,25 @@ impl Subscribing {
     }
 
     /// Sends events as soon as there is room, but for those that are denied. Returns how many that were.
-    async fn replay_part(&self, together: &[Arc<Message>], snapshot: bool, epoch: &str) -> Result<usize, Stop> {
-        let replay = ReplayOf { reply_to: self.options.reply_to, subject: self.pattern.as_str(), snapshot, epoch };
+    async fn replay_part(
+        &self,
+        together: &[Arc<Message>],
+        epoch: &str,
+        at: Option<&[(StreamIndex, Cursor)]>,
+    ) -> Result<usize, Stop> {
+        let (reply_to, subject) = self.request();
+        let replay = ReplayOf { reply_to, subject, snapshot: at.is_none(), epoch };
+        let id = |out: &mut Vec<u8>| {
+            let Some(((stream, cursor), others)) = at.and_then(<[_]>::split_last) else { return };
+            let last = Cursor { seq: together.last().map_or(cursor.seq, |event| event.seq()), ..*cursor };
+            write_id(self.journals(), others.iter().copied().chain([(*stream, last)]), out);
+        };
         loop {
             let allowed = DenyFilter::of(&self.member, together);
             if allowed.events.is_empty() {
                 return Ok(0);
             }
-            let frame = self.member.encoding().replay(&replay, &allowed.events);
+            let frame = self.member.encoding().replay(&replay, &allowed.events, id);
             if !self.member.outbox().room().await {
                 return Err(Stop::Gone);
             }
@@ -290,14 +325,32 @@ impl Subscribing {
         let journal = channel.journal();
         let at = reader.as_ref().map(Reader::cursor).filter(|at| *named != at.generation);
         let epoch = at.and_then(|at| journal.epoch(at)).unwrap_or_default();
-        let (reply_to, subject) = (self.options.reply_to, self.pattern.as_str());
+        let (reply_to, subject) = self.request();
         let replay = ReplayOf { reply_to, subject, snapshot: true, epoch: &epoch };
         self.send(&self.member.encoding().complete(&replay, journal.name())).await
     }
 
-    async fn tell(&self, channel: &Channel, gap: Gap, at: Cursor) -> Result<(), Stop> {
-        let gap = channel.journal().gap(gap, &self.pattern, at);
-        self.send(&frames::gap(self.member.encoding(), self.options.reply_to, gap)).await
+    /// Tells of a gap that ends at a cursor; `at` is how far the client is behind it in each stream.
+    async fn tell(
+        &mut self,
+        channel: &Channel,
+        gap: Gap,
+        end: Cursor,
+        at: &[(StreamIndex, Cursor)],
+    ) -> Result<(), Stop> {
+        let mut told = Vec::new();
+        for part in self.parts.iter_mut().filter(|part| part.reaches(channel)) {
+            part.recovered = false;
+            let gap = channel.journal().gap(gap, &part.pattern, end);
+            told.push(ServerFrame { reply_to: part.options.reply_to, body: Some(Body::Gap(gap)) });
+        }
+        let id = |out: &mut Vec<u8>| {
+            if !at.is_empty() {
+                write_id(self.journals(), at.iter().copied(), out);
+            }
+        };
+        let frame = self.member.encoding().frames(&told, id);
+        self.send(&frame).await
     }
 
     async fn send(&self, message: &EncodedMessage) -> Result<(), Stop> {
@@ -312,24 +365,33 @@ impl Subscribing {
         self.member.outbox().as_room_allows(|| self.member.progress().exclusively(offer)).await
     }
 
-    fn join(&self, tracks: &[Track], recovered: bool) -> Result<(), (usize, NotYet)> {
+    fn join(&self, tracks: &[Track]) -> Result<(), (usize, NotYet)> {
         let joining: Vec<(Arc<Channel>, Option<Cursor>)> =
-            tracks.iter().map(|track| (track.channel.clone(), track.reader.as_ref().map(Reader::cursor))).collect();
+            tracks.iter().map(|track| (track.channel.clone(), track.joins_at())).collect();
+        let stream = |channel: &Arc<Channel>| channel.journal().stream();
+        let patterns: Vec<(_, _, Vec<_>)> = self
+            .parts
+            .iter()
+            .map(|part| (part.pattern.clone(), part.options.reply_to, part.channels.iter().map(stream).collect()))
+            .collect();
         let live = |cursors: &[Cursor]| {
-            let positions =
-                joining.iter().zip(cursors).map(|((channel, _), cursor)| channel.position(*cursor)).collect();
-            let frame = subscribed::frame(
-                self.member.encoding(),
-                self.options.reply_to,
-                &self.pattern,
-                &self.channels,
-                positions,
-                recovered,
-            );
-            self.member.outbox().push(&frame);
+            let at = || joining.iter().zip(cursors).map(|((channel, _), cursor)| (channel, *cursor));
+            let frames: Vec<_> = self
+                .parts
+                .iter()
+                .map(|part| {
+                    let reached = at().filter(|(channel, _)| part.reaches(channel));
+                    let positions = reached.map(|(channel, cursor)| channel.position(cursor)).collect();
+                    let SubscribingPattern { pattern, options, channels, recovered, .. } = part;
+                    subscribed::frame(options.reply_to, pattern, channels, positions, *recovered)
+                })
+                .collect();
+            let id = |out: &mut Vec<u8>| {
+                write_id(self.journals(), at().map(|(channel, cursor)| (stream(channel), cursor)), out);
+            };
+            self.member.outbox().push(&self.member.encoding().frames(&frames, id));
         };
-        let asked = (&self.pattern, self.options.reply_to);
-        Channel::join_all(&joining, asked, &self.member, || self.given_up.is_cancelled(), live)
+        Channel::join_all(&joining, &patterns, &self.member, || self.given_up.is_cancelled(), live)
     }
 
     fn refuse(&self, error: &ReadError) {
@@ -339,55 +401,45 @@ impl Subscribing {
             }
             error => format!("what it missed cannot be read now ({error}); the subscription has ended, try again"),
         };
-        self.refused.store(true, Ordering::Relaxed);
-        if let Some((topic, _)) = &self.live {
-            topic.leave(&self.member);
-        }
         let code = if *error == ReadError::TooManySubjects { Code::BadRequest } else { Code::BrokerUnavailable };
-        self.context.metrics.errors.of(code).increment(1);
-        let refusal = Refusal::of(code, self.pattern.as_str(), message);
-        self.member.outbox().push(&frames::refused(self.member.encoding(), self.options.reply_to, refusal.into()));
+        self.refused.store(true, Ordering::Relaxed);
+        for SubscribingPattern { pattern, options, live, .. } in &self.parts {
+            if let Some((topic, _)) = live {
+                topic.leave(&self.member);
+            }
+            self.context.metrics.errors.of(code).increment(1);
+            let refusal = Refusal::of(code, pattern.as_str(), message.clone());
+            let refused = frames::refused(self.member.encoding(), options.reply_to, refusal.into());
+            self.member.outbox().push(&refused);
+        }
     }
 
-    fn patterns(&self) -> Vec<Pattern> {
-        vec![self.pattern.clone()]
+    /// The request and the pattern that a replay names; none of several.
+    fn request(&self) -> (u64, &str) {
+        match &self.parts[..] {
+            [part] => (part.options.reply_to, part.pattern.as_str()),
+            _ => (0, ""),
+        }
+    }
+
+    fn account(&self) -> Account {
+        self.parts.first().map_or_else(Account::default, |part| part.options.account)
+    }
+
+    fn journals(&self) -> &[Arc<Journal>] {
+        self.channels.first().map_or(&[], |channel| channel.journals())
+    }
+
+    /// The reads of its streams. An event stream cannot subscribe again on the same
+    /// connection, so it waits for as long as that lasts.
+    fn reads(&self) -> PatientReads {
+        PatientReads(if self.member.encoding().has_ids() { retry::CATCH_UP } else { retry::SUBSCRIBE })
     }
 }
 
 /// Whether its newest values are sent at once.
 fn is_latest(channel: &Channel) -> bool {
     channel.journal().delivery() == Delivery::Latest
-}
-
-async fn find(journal: &Journal, position: &Position) -> Result<Cursor, Stop> {
-    let mut patience = retry::SUBSCRIBE.begin();
-    loop {
-        if let Some(cursor) = patience.attempt(journal.cursor(position), is_final).await? {
-            return Ok(cursor);
-        }
-    }
-}
-
-async fn next(values: &mut LastValues) -> Result<Option<Vec<Arc<Message>>>, Stop> {
-    let mut patience = retry::SUBSCRIBE.begin();
-    loop {
-        if let Some(events) = patience.attempt(values.next(PageSize::BATCH), is_final).await? {
-            return Ok(events);
-        }
-    }
-}
-
-async fn read(reader: &mut Reader, upto: Cursor) -> Result<Part, Stop> {
-    let mut patience = retry::SUBSCRIBE.begin();
-    loop {
-        if let Some(part) = patience.attempt(reader.next(upto.seq, PageSize::BATCH), is_final).await? {
-            return Ok(part);
-        }
-    }
-}
-
-fn is_final(error: &ReadError) -> bool {
-    *error == ReadError::TooManySubjects
 }
 
 impl From<ReadError> for Stop {

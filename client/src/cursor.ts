@@ -44,8 +44,8 @@ export class Cursor {
   }
 
   /** Forgets a stream that was created again; that it is reached is remembered, so that checkpoints count. */
-  reset(stream: string): void {
-    this.#streams.set(stream, { epoch: '', seq: 0 });
+  reset(stream: string, epoch = ''): void {
+    this.#streams.set(stream, { epoch, seq: 0 });
   }
 
   /** Whether this has come further than `other` in any stream of the same epoch. */

@@ -11,9 +11,9 @@ export interface WireEvent {
   contentType?: string;
   time?: number;
   headers?: Record<string, string>;
+  gone?: string;
   data?: unknown;
   dataBase64?: string;
-  gone?: string;
 }
 
 export interface WireGap {
@@ -22,6 +22,8 @@ export interface WireGap {
   fromSeq?: number;
   toSeq?: number;
   reason: string;
+  /** With `reset`: the epoch from here on. */
+  epoch?: string;
 }
 
 /** What a client sends in one frame, without the `id`. */
@@ -69,14 +71,18 @@ export interface WireFetched {
   gaps?: WireGap[];
 }
 
-/** A frame from a node: at most one body, and the `id` of the frame that it answers. */
+/**
+ * A frame from a node: at most one body, and the `id` of the frame that it answers, or of the request whose subscription it
+ * is of. Nodes of earlier versions leave the second out.
+ */
 export interface ServerFrame {
   replyTo?: number;
   event?: WireEvent;
   welcome?: Welcome;
   subscribed?: { subject: string; delivery: string; positions?: Position[]; recovered?: boolean };
   unsubscribed?: { subject: string; reason?: string };
-  replay?: { subject: string; events?: WireEvent[]; snapshot?: boolean };
+  /** `epoch` stands in the first one of a stream. */
+  replay?: { subject: string; events?: WireEvent[]; snapshot?: boolean; epoch?: string };
   gap?: WireGap;
   ping?: { positions?: Position[]; broker?: string };
   goaway?: { reconnectAfterMs?: number; windowMs?: number; reason?: string };

@@ -15,12 +15,14 @@ const RELEASE_MS = 250;
 /** Until a subscription that ended for a reason that passes is asked for again. */
 const AGAIN_MS = 1_000;
 
-/** A pattern on one connection. `resumes`: it was asked for with positions. */
+/** A pattern on one connection. `resumes`: it was asked for with positions. `number`: how often it was confirmed before. */
 interface Slot {
   state: 'pending' | 'live' | 'refused';
   id: number;
   resumes: boolean;
+  number: number;
 }
+
 
 class Subscription {
   readonly cursor = new Cursor();
@@ -28,6 +30,8 @@ class Subscription {
   /** Replaced, never changed: handlers come and go while a list of them is run through. */
   consumers: readonly Consumer[] = [];
   delivery: string | undefined;
+  /** How often a node has told its positions. */
+  confirmed = 0;
   /** For `inspect()`. */
   events = 0;
   last: NotifierEvent | undefined;
@@ -38,6 +42,12 @@ class Subscription {
   timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly pattern: string) {}
+
+  /** The slot that a frame is for: not if it is of an earlier request for the pattern, where the node says which. */
+  slot(connection: Connection, replyTo: number | undefined): Slot | undefined {
+    const slot = this.slots.get(connection);
+    return !replyTo || replyTo === slot?.id ? slot : undefined;
+  }
 
   get state(): Slot['state'] {
     const states = [...this.slots.values()].map((slot) => slot.state);
@@ -115,17 +125,17 @@ export class Subscriptions {
   frame(connection: Connection, frame: ServerFrame): void {
     const { event, replay, ping, gap, subscribed, unsubscribed, refreshed, error } = frame;
     if (event) this.#event(connection, event);
-    else if (replay) this.#replay(connection, replay);
+    else if (replay) this.#replay(connection, replay, frame.replyTo);
     else if (subscribed) this.#subscribed(connection, frame);
     else if (unsubscribed) this.#unsubscribed(connection, frame);
     else if (error) this.#error(connection, error, frame.replyTo);
     else if (gap) {
       const subscription = this.#table.get(gap.subject);
-      if (!subscription?.slots.has(connection)) return;
+      if (!subscription?.slot(connection, frame.replyTo)) return;
       this.counters.gaps++;
       subscription.gaps++;
       const told = (subscription.gap = gapOf(gap));
-      if (gap.reason === 'reset' && gap.stream) subscription.cursor.reset(gap.stream);
+      if (gap.reason === 'reset' && gap.stream) subscription.cursor.reset(gap.stream, gap.epoch);
       else if (gap.stream && gap.toSeq) subscription.cursor.raise(gap.stream, gap.toSeq);
       for (const consumer of subscription.consumers) consumer.gap(told, subscription);
     } else if (ping?.positions) {
@@ -203,7 +213,7 @@ export class Subscriptions {
     const after = cursor.positions();
     const resumes = after.length > 0;
     const id = connection.send({ subscribe: { subject: pattern, after: resumes ? after : undefined } });
-    slots.set(connection, { state: 'pending', id, resumes });
+    slots.set(connection, { state: 'pending', id, resumes, number: subscription.confirmed });
     subscription.begun = true;
   }
 
@@ -234,11 +244,15 @@ export class Subscriptions {
     }
   }
 
-  #replay(connection: Connection, { subject, events = [], snapshot }: NonNullable<ServerFrame['replay']>): void {
+  #replay(connection: Connection, replay: NonNullable<ServerFrame['replay']>, replyTo: number | undefined): void {
+    const { subject, events = [], snapshot, epoch } = replay;
     const subscription = this.#table.get(subject);
+    const stream = events[0]?.stream;
     for (const event of events) {
       // Asked anew each time: a handler may have given the subscription up.
-      if (!subscription?.slots.has(connection)) return;
+      if (!subscription?.slot(connection, replyTo)) return;
+      // Known early, it lets a page that is cut off in its first replay go on from there.
+      if (epoch && stream && event === events[0]) subscription.cursor.join({ stream, epoch, seq: 0 });
       if (!event.stream || !subscription.cursor.raise(event.stream, event.seq ?? 0)) this.counters.duplicates++;
       else this.#tell(subscription, received(event, snapshot, !snapshot));
     }
@@ -255,14 +269,15 @@ export class Subscriptions {
     if (!subscribed) return;
     const { subject, delivery, positions = [] } = subscribed;
     const subscription = this.#table.get(subject);
-    const slot = subscription?.slots.get(connection);
-    if (!subscription || !slot || (replyTo && replyTo !== slot.id)) return;
-    if (positions.length && !slot.resumes && slot.state === 'pending' && subscription.cursor.positions().length) {
+    const slot = subscription?.slot(connection, replyTo);
+    if (!subscription || !slot) return;
+    if (positions.length && !slot.resumes && slot.state === 'pending' && slot.number !== subscription.confirmed) {
       // It has gone live on another connection since it was asked for here: ask again, with what is known now.
       this.#giveUp(subscription, connection);
       return;
     }
     slot.state = 'live';
+    subscription.confirmed += positions.length ? 1 : 0;
     subscription.delivery = delivery;
     for (const position of positions) subscription.cursor.join(position);
     for (const consumer of subscription.consumers) consumer.live(subscription);
@@ -275,7 +290,7 @@ export class Subscriptions {
     if (replyTo && given?.get(pattern) === replyTo) {
       given.delete(pattern);
       if (subscription?.consumers.length) this.#subscribe(subscription, connection);
-    } else if (subscription?.slots.has(connection)) {
+    } else if (subscription?.slot(connection, replyTo)) {
       this.#refuse(subscription, connection, failure('forbidden', `no grant for ${pattern} any more`));
     }
   }
@@ -288,7 +303,7 @@ export class Subscriptions {
       if (error.code === 'broker_refused' && error.subject === subscription.pattern) {
         // It stays: the node asks its broker again by itself, and `subscribed` follows.
         for (const consumer of subscription.consumers) consumer.error(told);
-      } else if (replyTo === slot.id && slot.state === 'pending') {
+      } else if (replyTo === slot.id && slot.state !== 'refused') {
         this.#refuse(subscription, connection, told);
         const wait = error.retryAfterMs ?? AGAIN_MS * (1 + Math.random());
         if (told.retryable) setTimeout(() => this.#again(subscription, connection), wait);

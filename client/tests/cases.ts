@@ -21,7 +21,7 @@ export interface Step {
   expect?: Frame;
   /** The node has received nothing more after so many milliseconds. */
   quiet?: number;
-  /** The node sends these frames in one message. `"$subscribe"` is the id of the last frame with that body. */
+  /** The node sends these frames in one message. `"$subscribe"` is the id of the last frame with that body, `"$subscribe.1"` of the first. */
   send?: object[];
   close?: [code: number, reason: string];
   cut?: true;
@@ -71,6 +71,7 @@ class Run {
   readonly #heard: Record<string, Heard[]> = {};
   readonly #subscriptions: Record<string, Subscription> = {};
   readonly #ids = new Map<string, number | undefined>();
+  readonly #counts = new Map<string, number>();
 
   constructor(
     readonly node: ScriptedNode,
@@ -134,7 +135,11 @@ class Run {
   }
 
   #remember(frame: Frame): void {
-    for (const body of Object.keys(frame)) this.#ids.set(`$${body}`, frame.id);
+    for (const body of Object.keys(frame)) {
+      const count = (this.#counts.get(body) ?? 0) + 1;
+      this.#counts.set(body, count);
+      for (const name of [`$${body}`, `$${body}.${count}`]) this.#ids.set(name, frame.id);
+    }
   }
 
   #filled(frame: object): object {

@@ -10,7 +10,7 @@ import { CLOSE_CODES, ERROR_CODES, reconnects } from '../src/codes.js';
 import { DIST, REPOSITORY, ROOT } from './paths.js';
 
 /** Bytes of the module as it travels (zlib, level 9). README.md says what they are made of. */
-const MOST_BYTES = 10_240;
+const MOST_BYTES = 10_368;
 /** The same for the other entries, which come on top of it. */
 const ENTRY_BYTES: Record<string, number> = {
   'bridge.js': 1_024,

@@ -9,7 +9,7 @@ export declare class Cursor {
     /** Takes over a checkpoint, of streams that are reached. */
     checkpoint(position: Position): void;
     /** Forgets a stream that was created again; that it is reached is remembered, so that checkpoints count. */
-    reset(stream: string): void;
+    reset(stream: string, epoch?: string): void;
     /** Whether this has come further than `other` in any stream of the same epoch. */
     isAheadOf(other: Cursor): boolean;
     /** What a node can resume from. */

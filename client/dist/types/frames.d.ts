@@ -9,9 +9,9 @@ export interface WireEvent {
     contentType?: string;
     time?: number;
     headers?: Record<string, string>;
+    gone?: string;
     data?: unknown;
     dataBase64?: string;
-    gone?: string;
 }
 export interface WireGap {
     subject: string;
@@ -19,6 +19,8 @@ export interface WireGap {
     fromSeq?: number;
     toSeq?: number;
     reason: string;
+    /** With `reset`: the epoch from here on. */
+    epoch?: string;
 }
 /** What a client sends in one frame, without the `id`. */
 export type ClientBody = {
@@ -93,7 +95,10 @@ export interface WireFetched {
     more?: boolean;
     gaps?: WireGap[];
 }
-/** A frame from a node: at most one body, and the `id` of the frame that it answers. */
+/**
+ * A frame from a node: at most one body, and the `id` of the frame that it answers, or of the request whose subscription it
+ * is of. Nodes of earlier versions leave the second out.
+ */
 export interface ServerFrame {
     replyTo?: number;
     event?: WireEvent;
@@ -108,10 +113,12 @@ export interface ServerFrame {
         subject: string;
         reason?: string;
     };
+    /** `epoch` stands in the first one of a stream. */
     replay?: {
         subject: string;
         events?: WireEvent[];
         snapshot?: boolean;
+        epoch?: string;
     };
     gap?: WireGap;
     ping?: {

@@ -96,7 +96,7 @@ class Peer:
 class Run:
     def __init__(self, case):
         self.tokens, self.steps = case.get("tokens"), case["steps"]
-        self.peers, self.logs, self.undo, self.ids, self.tasks = [], {}, {}, {}, []
+        self.peers, self.logs, self.undo, self.ids, self.counts, self.tasks = [], {}, {}, {}, {}, []
 
     async def run(self):
         async with serve(self.accept, "127.0.0.1", 0, subprotocols=["notifier.v1.proto"], ping_interval=None) as server:
@@ -191,7 +191,8 @@ class Run:
         elif what == "expect":
             body = next(key for key in value if key != "id")
             frame = await peer.next(body)
-            self.ids[f"${body}"] = frame.get("id")
+            self.counts[body] = self.counts.get(body, 0) + 1
+            self.ids[f"${body}"] = self.ids[f"${body}.{self.counts[body]}"] = frame.get("id")
             contains(frame, value)
         elif what == "quiet":
             await asyncio.sleep(value / 1000)

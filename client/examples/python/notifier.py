@@ -151,6 +151,8 @@ class Client:
         kind = frame.WhichOneof("body")
         body = kind and getattr(frame, kind)
         subscription = self.subscriptions.get(getattr(body, "subject", ""))
+        if subscription and frame.reply_to not in (0, subscription.id):
+            subscription = None  # of an earlier request for the same pattern
         if frame.reply_to in self.calls:
             future = self.calls.pop(frame.reply_to)[2]
             future.set_exception(Refusal(body.code, body.message)) if kind == "error" else future.set_result(frame)
@@ -163,16 +165,18 @@ class Client:
                 if one.live and matches(one.pattern, body.subject) and one.fresh(body):
                     one.tell("event", body)
         elif kind == "replay" and subscription:
+            if body.epoch and body.events:  # known early: who is cut off in the first replay goes on from there
+                subscription.join(pb.Position(stream=body.events[0].stream, epoch=body.epoch))
             for event in body.events:
                 if subscription.fresh(event):
                     subscription.tell("snapshot" if body.snapshot else "replay", event)
-        elif kind == "subscribed" and subscription and frame.reply_to in (0, subscription.id):
+        elif kind == "subscribed" and subscription:
             subscription.live = True
             for position in body.positions:
                 subscription.join(position)
         elif kind == "gap" and subscription:
             if body.reason == "reset":
-                subscription.cursor[body.stream] = ["", 0]
+                subscription.cursor[body.stream] = [body.epoch, 0]
             elif body.to_seq:
                 subscription.fresh(pb.Event(stream=body.stream, seq=body.to_seq))
             subscription.tell("gap", body)

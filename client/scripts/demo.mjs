@@ -23,10 +23,15 @@ const TEAMS = [
 /** Packages that the bundles contain, whose licences stand beside them. */
 const PACKAGES = /node_modules\/((?:@[^/]+\/)?[^/]+)\//;
 
-/** The library of the node is a file beside the page, not a part of the bundle. */
+/** The library of the node is a file beside the page, not a part of the bundle; so is what the library loads when it needs it. */
 const served = {
   name: 'served',
-  setup: ({ onResolve }) => onResolve({ filter: /^\.\.\/client\/v1\// }, ({ path }) => ({ path, external: true })),
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\.\/client\/v1\// }, ({ path }) => ({ path, external: true }));
+    onResolve({ filter: /^\.\/\w+\.js$/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' ? { path: path.replace('.', '../client/v1'), external: true } : undefined,
+    );
+  },
 };
 
 const bundled = new Set();

@@ -1,6 +1,7 @@
 // The shell: the page's frame, and the one place that says where and as whom to connect.
 import { configure, inspect, status, subscribe } from '../client/v1/notifier.js';
 import { define } from '../client/v1/elements.js';
+import { define as defineInspector } from '../client/v1/inspector.js';
 import { breakIt, follow, token } from './chaos.js';
 import { OldWay } from './old-way.js';
 import { OwnSocket, openSockets, SharedSocket, watchSockets } from './network.js';
@@ -77,21 +78,13 @@ for (const button of document.querySelectorAll('[data-break]')) {
 
 // ------------------------------------------------------------------- the inspector
 
-function showInspector() {
-  const { version, copies, connection, subscriptions, counters, status: now } = inspect();
-  $('kernel').textContent =
-    `The copy of version ${version} runs for all (${copies.join(', ')}). Connection ${connection ?? 'none'} to ${now.node ?? 'no node'}. ` +
-    `${counters.dials} dials, ${counters.events} events, ${counters.gaps} gaps.`;
-  $('subscriptions').replaceChildren(
-    ...subscriptions.map(({ subject, delivery, handlers, labels, state }) =>
-      row(subject, delivery ?? state, handlers, [...new Set(labels)].join(', ')),
-    ),
-  );
-}
+$('inspector').ontoggle = () => {
+  const { version, copies } = inspect();
+  $('kernel').textContent = `The copy of version ${version} runs for all: ${[...new Set(copies)].join(', ')}.`;
+  defineInspector();
+};
 
 setInterval(() => {
   headline();
   if (oldWay) compare();
-  if ($('inspector').open) showInspector();
 }, SHOWN_EVERY_MS);
-$('inspector').ontoggle = showInspector;

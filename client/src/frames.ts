@@ -82,7 +82,7 @@ export interface ServerFrame {
   subscribed?: { subject: string; delivery: string; positions?: Position[]; recovered?: boolean };
   unsubscribed?: { subject: string; reason?: string };
   /** `epoch` stands in the first one of a stream. */
-  replay?: { subject: string; events?: WireEvent[]; snapshot?: boolean; epoch?: string };
+  replay?: { subject: string; events?: WireEvent[]; snapshot?: boolean; epoch?: string; complete?: boolean; stream?: string };
   gap?: WireGap;
   ping?: { positions?: Position[]; broker?: string };
   goaway?: { reconnectAfterMs?: number; windowMs?: number; reason?: string };

@@ -21,6 +21,8 @@ interface Slot {
   id: number;
   resumes: boolean;
   number: number;
+  /** The subjects of its replays. */
+  replayed: Set<string>;
 }
 
 
@@ -30,6 +32,10 @@ class Subscription {
   /** Replaced, never changed: handlers come and go while a list of them is run through. */
   consumers: readonly Consumer[] = [];
   delivery: string | undefined;
+  /** Subjects of `latest` streams that have a value, with their streams. */
+  readonly values = new Map<string, string>();
+  /** Streams that are known to be `latest`. */
+  latest: readonly string[] = [];
   /** How often a node has told its positions. */
   confirmed = 0;
   /** For `inspect()`. */
@@ -213,7 +219,7 @@ export class Subscriptions {
     const after = cursor.positions();
     const resumes = after.length > 0;
     const id = connection.send({ subscribe: { subject: pattern, after: resumes ? after : undefined } });
-    slots.set(connection, { state: 'pending', id, resumes, number: subscription.confirmed });
+    slots.set(connection, { state: 'pending', id, resumes, number: subscription.confirmed, replayed: new Set() });
     subscription.begun = true;
   }
 
@@ -245,21 +251,32 @@ export class Subscriptions {
   }
 
   #replay(connection: Connection, replay: NonNullable<ServerFrame['replay']>, replyTo: number | undefined): void {
-    const { subject, events = [], snapshot, epoch } = replay;
+    const { subject, events = [], snapshot, epoch, complete } = replay;
     const subscription = this.#table.get(subject);
     const stream = events[0]?.stream;
     for (const event of events) {
       // Asked anew each time: a handler may have given the subscription up.
-      if (!subscription?.slot(connection, replyTo)) return;
+      const slot = subscription?.slot(connection, replyTo);
+      if (!subscription || !slot) return;
+      slot.replayed.add(event.subject);
       // Known early, it lets a page that is cut off in its first replay go on from there.
       if (epoch && stream && event === events[0]) subscription.cursor.join({ stream, epoch, seq: 0 });
       if (!event.stream || !subscription.cursor.raise(event.stream, event.seq ?? 0)) this.counters.duplicates++;
       else this.#tell(subscription, received(event, snapshot, !snapshot));
     }
+    const slot = complete && subscription?.slot(connection, replyTo);
+    if (!subscription || !slot) return;
+    for (const [known, of] of subscription.values) {
+      // Without a sequence, as nobody knows when it ended.
+      if (of === replay.stream && !slot.replayed.has(known)) this.#tell(subscription, received({ subject: known, gone: 'unknown', time: Date.now() }));
+    }
   }
 
   #tell(subscription: Subscription, event: NotifierEvent): void {
     this.counters.events++;
+    const { subject, stream, snapshot, gone } = event;
+    if (gone) subscription.values.delete(subject);
+    else if (stream && (snapshot || subscription.latest.includes(stream))) subscription.values.set(subject, stream);
     subscription.events++;
     subscription.last = event;
     for (const consumer of subscription.consumers) consumer.take(event);
@@ -277,6 +294,9 @@ export class Subscriptions {
       return;
     }
     slot.state = 'live';
+    slot.replayed.clear();
+    const latest = positions.filter((position) => position.delivery === 'latest');
+    if (positions.length) subscription.latest = latest.map(({ stream }) => stream);
     subscription.confirmed += positions.length ? 1 : 0;
     subscription.delivery = delivery;
     for (const position of positions) subscription.cursor.join(position);

@@ -38,7 +38,7 @@ export interface Step {
 export interface Case {
   name: string;
   /** What a client may leave out that serves one handler per subject, and not the components of a page. */
-  feature?: 'checks' | 'cover' | 'late' | 'move' | 'release';
+  feature?: 'checks' | 'complete' | 'cover' | 'late' | 'move' | 'release';
   /** Tokens that the application gives, one per call. */
   tokens?: string[];
   steps: Step[];

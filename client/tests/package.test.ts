@@ -10,7 +10,7 @@ import { CLOSE_CODES, ERROR_CODES, reconnects } from '../src/codes.js';
 import { DIST, REPOSITORY, ROOT } from './paths.js';
 
 /** Bytes of the module as it travels (zlib, level 9). README.md says what they are made of. */
-const MOST_BYTES = 10_368;
+const MOST_BYTES = 10_496;
 /** The same for the other entries, which come on top of it. */
 const ENTRY_BYTES: Record<string, number> = {
   'bridge.js': 1_024,
@@ -26,7 +26,7 @@ const ENTRY_BYTES: Record<string, number> = {
   'tabs.js': 640,
   'testing.js': 4_096,
   'vue.js': 512,
-  'worker.js': 10_752,
+  'worker.js': 10_880,
 };
 
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {

@@ -119,6 +119,8 @@ export interface ServerFrame {
         events?: WireEvent[];
         snapshot?: boolean;
         epoch?: string;
+        complete?: boolean;
+        stream?: string;
     };
     gap?: WireGap;
     ping?: {

@@ -4,6 +4,8 @@ export interface Position {
     stream: string;
     epoch: string;
     seq: number;
+    /** Told by nodes: what the stream promises. */
+    delivery?: string;
 }
 /** One event, shared by all handlers that receive it: treat it as read-only. */
 export interface NotifierEvent<T = unknown> {
@@ -20,7 +22,7 @@ export interface NotifierEvent<T = unknown> {
     /** Where it is stored; absent for live subjects. */
     readonly stream?: string;
     readonly seq?: number;
-    /** The value of a `latest` subject has ended: `expired`, `deleted` or `purged`, a list that may grow. There is no data. */
+    /** The value of a `latest` subject has ended: `expired`, `deleted`, `purged`, or `unknown`; a list that may grow. There is no data. */
     readonly gone?: string;
     /** The newest value of its subject, told because a subscription begins. */
     readonly snapshot: boolean;

@@ -28,7 +28,7 @@ refuses() {
 }
 # is WHAT FOUND EXPECTED
 is() { [ "$2" = "$3" ] || fault "$1 is \"$2\", not \"$3\""; }
-version() { awk '$0 == "name = \"notifier\"" { getline; print $3 }' "$1" | tr -d '"'; }
+version() { awk '$0 == "name = \"notifier\"" { getline; print $3; exit }' "$1" | tr -d '"'; }
 
 refuses '' 'has to be like'
 refuses v1.2.3 'has to be like'

@@ -142,7 +142,7 @@ impl Subscribing {
         }
         for Track { channel, reader, endings, .. } in &tracks {
             // What was replayed may have ended before this one was among those who are told.
-            if reader.is_some() && channel.journal().window().endings_told() > *endings {
+            if reader.is_some() && channel.journal().endings_told() > *endings {
                 self.tell(channel, frames::ENDINGS_MISSED, channel.cursor()).await?;
             }
         }
@@ -157,13 +157,13 @@ impl Subscribing {
         if self.options.snapshot || after.is_some() || is_latest(&channel) {
             self.afford(QUESTION).await;
         }
-        let endings = journal.window().endings_told();
+        let endings = journal.endings_told();
         let from = match after {
             Some(position) if !self.options.snapshot => Some(find(&journal, position).await?),
             _ => None,
         };
         // It may know values that have ended, and nothing in the stream would tell so.
-        let complete = from.is_some_and(|cursor| !journal.window().is_traced(cursor));
+        let complete = from.is_some_and(|cursor| !journal.is_traced(cursor));
         let cursor = if self.options.snapshot || complete || (after.is_none() && is_latest(&channel)) {
             let mut values = journal.snapshot(self.patterns(), None).await;
             // Nothing is read until there is room: only sequences wait.

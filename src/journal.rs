@@ -52,6 +52,8 @@ use crate::{
     tasks::Tasks,
 };
 use comparison::Comparison;
+use endings::Endings;
+use held::Held;
 use reconciler::{Lag, Reconciler};
 use shared_reads::SharedReads;
 use source::Source;
@@ -125,6 +127,19 @@ impl Journal {
     /// The newest events of the stream, in memory.
     pub(crate) fn window(&self) -> &Window {
         &self.shared_reads.window
+    }
+
+    /// Whether the events behind a cursor of this stream tell all values that have
+    /// ended since; so they do where all events count.
+    pub(crate) fn is_traced(&self, cursor: Cursor) -> bool {
+        let traced = |endings: &Endings| endings.are_traced_from(cursor.seq);
+        self.window().held(cursor.generation, |held, _| held.endings.as_ref().is_none_or(traced)).unwrap_or(true)
+    }
+
+    /// How many ends of values were handed out of which the stream keeps no trace.
+    pub(crate) fn endings_told(&self) -> u64 {
+        let told = |held: &mut Held, _| held.endings.as_ref().map_or(0, Endings::told);
+        self.window().held(self.window().generation(), told).unwrap_or_default()
     }
 
     /// Waits until it is known what the stream is.

@@ -58,11 +58,12 @@ impl Held {
         }
     }
 
-    /// Drops what lies before the stream's first event, when it reached to `last`.
-    pub(crate) fn expire(&mut self, through: u64, last: u64) {
-        let floor = self.log.floor();
+    /// Drops what lies before the first event of a stream, as far as it is handed out.
+    pub(crate) fn expire(&mut self, stream: StreamState, handed: u64) {
+        let (through, floor) = (stream.first.saturating_sub(1).min(handed), self.log.floor());
         if let Some(endings) = &mut self.endings {
-            self.log.range(0, through).for_each(|(_, _, event)| endings.add(event.clone(), last, Gone::Expired));
+            endings.settle(stream.last);
+            self.log.range(0, through).for_each(|(_, _, event)| endings.add(event.clone(), stream.last, Gone::Expired));
         }
         let expired = if through > floor { self.log.evict_through(through) } else { 0 };
         self.removals.expired(expired, through.min(floor));

@@ -163,11 +163,8 @@ impl Window {
     pub(crate) fn confirm(&self, stream: StreamState) {
         let mut state = self.state.lock();
         state.stream = stream;
-        let through = stream.first.saturating_sub(1).min(state.handed());
-        if let Some(endings) = &mut state.held.endings {
-            endings.settle(stream.last);
-        }
-        state.held.expire(through, stream.last);
+        let handed = state.handed();
+        state.held.expire(stream, handed);
         self.tell_endings(&state.held);
     }
 
@@ -185,19 +182,6 @@ impl Window {
         if held.endings.as_ref().is_some_and(Endings::are_waiting) {
             self.advanced.notify_one();
         }
-    }
-
-    /// Whether the events behind a cursor of this stream tell all values that have
-    /// ended since; so they do where all events count.
-    pub(crate) fn is_traced(&self, cursor: Cursor) -> bool {
-        let state = self.state.lock();
-        let traced = |endings: &Endings| endings.are_traced_from(cursor.seq);
-        state.generation != cursor.generation || state.held.endings.as_ref().is_none_or(traced)
-    }
-
-    /// How many ends of values were handed out of which the stream keeps no trace.
-    pub(crate) fn endings_told(&self) -> u64 {
-        self.state.lock().held.endings.as_ref().map_or(0, Endings::told)
     }
 
     /// Another one says that what was read of the stream before may have been

@@ -134,7 +134,7 @@ impl Subscribing {
         }
         for Track { channel, reader, endings, .. } in &tracks {
             // What was replayed may have ended before this one was among those who are told.
-            if reader.is_some() && channel.journal().window().endings_told() > *endings {
+            if reader.is_some() && channel.journal().endings_told() > *endings {
                 self.tell(channel, frames::ENDINGS_MISSED, channel.cursor(), &[]).await?;
             }
         }
@@ -165,7 +165,7 @@ impl Subscribing {
         if !(resuming.is_empty() && fresh.is_empty()) {
             self.afford(QUESTION).await;
         }
-        let endings = journal.window().endings_told();
+        let endings = journal.endings_told();
         // The earliest; of another epoch that of before, which is void.
         let first = after.into_iter().min_by_key(|at| (at.epoch.parse::<u64>().unwrap_or(0), at.seq));
         let mut begin = match first {
@@ -174,7 +174,7 @@ impl Subscribing {
         };
         let mut track = Track { endings, ..Track::from_now(channel) };
         // It may know values that have ended, and nothing in the stream would tell so.
-        track.complete = begin.is_some_and(|cursor| !journal.window().is_traced(cursor));
+        track.complete = begin.is_some_and(|cursor| !journal.is_traced(cursor));
         if track.complete {
             begin = None;
             fresh.append(&mut resuming);

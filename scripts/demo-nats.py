@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The sample shop on a nats-server and two nodes: starts them, and balances the connections of one address over them.
 
-`POST /demo/kill/NAME` kills the node of that name as `kill -9` does. It is started again some seconds later. Ends with
-Ctrl-C, and with it all that it has started. Connections are balanced one request each, except WebSockets.
+`POST /demo/kill/NAME` kills the node of that name as `kill -9` does. It is started again some seconds later. `POST
+/demo/delete/SUBJECT` ends a value as a key-value bucket does. Ends with Ctrl-C, and with it all that it has started.
+Connections are balanced one request each, except WebSockets.
 """
 
 import argparse
@@ -53,15 +54,28 @@ class Node(Program):
         super().__init__(binary, "dev", "--name", name, "--nats", f"nats://{HOST}:{nats_port}", *listen)
 
 
+async def delete(nats_port, subject):
+    """Publishes the event with which a key-value bucket ends a value."""
+    reader, writer = await asyncio.open_connection(HOST, nats_port)
+    head = b"NATS/1.0\r\nKV-Operation: DEL\r\n\r\n"
+    writer.write(b'CONNECT {"verbose":false,"headers":true}\r\n')
+    writer.write(b"HPUB %s %d %d\r\n%s\r\nPING\r\n" % (subject, len(head), len(head), head))
+    await reader.readuntil(b"PONG\r\n")
+    writer.close()
+    return b"204 No Content"
+
+
 class Balancer:
-    def __init__(self, nodes):
-        self.nodes, self.turn = nodes, 0
+    def __init__(self, nodes, nats_port):
+        self.nodes, self.nats_port, self.turn = nodes, nats_port, 0
 
     async def dial(self):
         """A connection to the next node that takes it."""
-        for _ in self.nodes:
-            node = self.nodes[self.turn % len(self.nodes)]
-            self.turn += 1
+        turn = self.turn
+        # Others dial at the same time: whoever is refused goes on from its own turn.
+        self.turn += 1
+        for step in range(len(self.nodes)):
+            node = self.nodes[(turn + step) % len(self.nodes)]
             with contextlib.suppress(OSError, asyncio.TimeoutError):
                 return await asyncio.wait_for(asyncio.open_connection(HOST, node.port), DIAL_SECONDS)
         return None
@@ -83,8 +97,9 @@ class Balancer:
     async def forward(self, reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         verb, path, *_ = head.split(b" ", 2)
-        if verb == b"POST" and path.startswith(b"/demo/kill/"):
-            status = self.kill(path.rsplit(b"/", 1)[1].decode(errors="replace"))
+        own, _, name = path.removeprefix(b"/demo/").partition(b"/")
+        if verb == b"POST" and path.startswith(b"/demo/") and own in (b"kill", b"delete"):
+            status = self.kill(name.decode(errors="replace")) if own == b"kill" else await delete(self.nats_port, name)
             writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             await writer.drain()
             return
@@ -132,7 +147,7 @@ async def main():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        server = await asyncio.start_server(Balancer(nodes).serve, HOST, arguments.port, limit=HEAD_BYTES)
+        server = await asyncio.start_server(Balancer(nodes, nats_port).serve, HOST, arguments.port, limit=HEAD_BYTES)
         print(f"The sample shop runs on NATS, with two nodes behind http://{HOST}:{arguments.port}/?nodes", flush=True)
         async with server:
             await stop.wait()

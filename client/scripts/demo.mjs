@@ -23,7 +23,7 @@ const TEAMS = [
 /** Packages that the bundles contain, whose licences stand beside them. */
 const PACKAGES = /node_modules\/((?:@[^/]+\/)?[^/]+)\//;
 
-/** The library of the node is a file beside the page, not a part of the bundle; so is what the library loads when it needs it. */
+/** The library of the node is a file beside the page, not a part of a bundle; so is what a library loads when it needs it. */
 const served = {
   name: 'served',
   setup({ onResolve }) {
@@ -77,7 +77,8 @@ if (!process.argv.includes('--check')) {
   for (const [name, text] of files) writeFileSync(join(dist, name), text);
 } else {
   const names = existsSync(dist) ? readdirSync(dist).sort() : [];
-  const isCurrent = names.join() === [...files.keys()].sort().join() && names.every((name) => readFileSync(join(dist, name), 'utf8') === files.get(name));
+  const isFile = (name) => readFileSync(join(dist, name), 'utf8') === files.get(name);
+  const isCurrent = names.join() === [...files.keys()].sort().join() && names.every(isFile);
   if (!isCurrent) {
     console.error('demo/dist is not what demo and client/src give: run `make client`, and commit it');
     process.exitCode = 1;

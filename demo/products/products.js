@@ -7,9 +7,10 @@ customElements.define(
   'product-list',
   class extends HTMLElement {
     connectedCallback() {
-      const show = ({ data }) => {
-        const price = this.querySelector(`[data-sku="${CSS.escape(data.sku)}"] .price`);
-        if (price) price.textContent = `€ ${data.price.toFixed(2)}`;
+      // A value that has ended has no data any more.
+      const show = ({ subject, data }) => {
+        const price = this.querySelector(`[data-sku="${CSS.escape(subject.split('.').at(-1))}"] .price`);
+        if (price) price.textContent = data ? `€ ${data.price.toFixed(2)}` : 'no price';
       };
       this.subscription = subscribe('shop.price.*', show, { snapshot: true, label: 'products' });
       for (const button of this.querySelectorAll('button')) {

@@ -15,7 +15,9 @@ const places = () => [...document.querySelectorAll('[data-cart]')].map((one) => 
 const isEqual = () => new Set(places()).size === 1;
 // After a sleep the page believes for a moment that it is online.
 const isLive = () =>
-  openSockets(SharedSocket) === 1 && status.getSnapshot().status === 'online' && inspect().subscriptions.every(({ state }) => state !== 'pending');
+  openSockets(SharedSocket) === 1 &&
+  status.getSnapshot().status === 'online' &&
+  inspect().subscriptions.every(({ state }) => state !== 'pending');
 
 async function until(condition) {
   const end = performance.now() + LONGEST_MS;
@@ -78,7 +80,21 @@ async function kill() {
   return `${node} is dead, and the page is on ${status.getSnapshot().node}.`;
 }
 
+/** A service of a key-value bucket deletes a key; where there is a NATS server, as above. */
+async function deleteValue() {
+  const subject = 'shop.stock.chair';
+  let how;
+  const subscription = subscribe(subject, ({ gone }) => (how ??= gone), { label: 'shell' });
+  await subscription.ready;
+  const answer = await fetch(`demo/delete/${subject}`, { method: 'POST' });
+  if (!answer.ok) throw new Error(`nobody could delete ${subject}`);
+  await until(() => how);
+  subscription.unsubscribe();
+  return `${subject} is ${how ?? 'still there'}, and all who show it were told.`;
+}
+
 const FAULTS = {
+  delete: ['A value was deleted', deleteValue],
   kill: ['The node was killed', kill],
   cut: ['The socket was cut', cut],
   drain: ['The node left, and the page moved first', drain],
@@ -110,7 +126,9 @@ export async function breakIt(name) {
   }
   const gaps = inspect().counters.gaps - before.gaps;
   const back = backAfter === undefined ? 'The page stayed online.' : `Back after ${backAfter} ms.`;
-  const cartIs = isEqual() ? `The cart is ${places()[0]} in all ${places().length} places.` : `The carts differ: ${places().join(', ')}.`;
-  const sentences = [`${title}.`, typeof said === 'string' ? said : '', back, `Missed and brought after: ${replayed}. Lost: ${gaps}.`, cartIs];
+  const counted = `Missed and brought after: ${replayed}. Lost: ${gaps}.`;
+  const shown = places();
+  const cartIs = isEqual() ? `The cart is ${shown[0]} in all ${shown.length} places.` : `The carts differ: ${shown.join(', ')}.`;
+  const sentences = [`${title}.`, typeof said === 'string' ? said : '', back, counted, cartIs];
   return sentences.filter(Boolean).join(' ');
 }

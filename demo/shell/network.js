@@ -74,7 +74,8 @@ export const watchSockets = (run) => watchers.add(run);
 
 /** A frame as if the node had sent it, to the shared connection alone: the old way has no ears for it. */
 const tell = (frame) => {
-  for (const wire of wires) if (wire instanceof SharedSocket && wire.isOpen) wire.onmessage?.({ data: JSON.stringify(frame) });
+  const data = JSON.stringify(frame);
+  for (const wire of wires) if (wire instanceof SharedSocket && wire.isOpen) wire.onmessage?.({ data });
 };
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 

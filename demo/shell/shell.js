@@ -62,8 +62,8 @@ $('old-way').onchange = ({ target }) => {
 
 // --------------------------------------------------------------------- the buttons
 
-// `?nodes` says that several nodes stand behind this address.
-$('kill').hidden = !new URLSearchParams(location.search).has('nodes');
+// `?nodes` says that several nodes on a NATS server stand behind this address.
+for (const id of ['kill', 'delete']) $(id).hidden = !new URLSearchParams(location.search).has('nodes');
 
 let isBusy = false;
 for (const button of document.querySelectorAll('[data-break]')) {

@@ -53,7 +53,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::cluster::peers::Peers;
+    use crate::cluster::peers::ClusterPeers;
 
     fn head(node: Option<&str>, from: Option<&str>) -> MessageHead {
         MessageHead { node: node.map(Into::into), from: from.map(Into::into), ..MessageHead::default() }
@@ -61,7 +61,7 @@ mod tests {
 
     /// Those who are awaited, when `a` and `b` are known and an older node is.
     fn awaited(listeners: Option<usize>) -> AwaitedAnswers {
-        let (mut peers, now) = (Peers::default(), Instant::now());
+        let (mut peers, now) = (ClusterPeers::default(), Instant::now());
         for (node, from) in [(Some("a"), "1"), (Some("b"), "2"), (None, "3")] {
             peers.hear(&head(node, Some(from)), now);
         }

@@ -12,7 +12,7 @@ use crate::{
     cluster::{
         awaited_answers::AwaitedAnswers,
         message::{BadMessage, MessageHead},
-        peers::Peers,
+        peers::ClusterPeers,
     },
     metrics::{Control as Traffic, Metrics},
     sync::Mutex,
@@ -25,7 +25,7 @@ pub(crate) struct Membership {
     pub(crate) node: String,
     /// Which running node this is.
     pub(crate) instance: String,
-    peers: Mutex<Peers>,
+    peers: Mutex<ClusterPeers>,
     /// How often what it says has come back to it, as what others say does.
     echoes: AtomicU64,
     /// Whether all others were asked to answer since the broker was last away.

@@ -23,7 +23,7 @@ const NAME_BYTES: usize = 253;
 
 /// The other nodes.
 #[derive(Debug, Default)]
-pub(crate) struct Peers {
+pub(crate) struct ClusterPeers {
     /// By `from`.
     known: HashMap<String, Peer>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Peer {
     heard: Instant,
 }
 
-impl Peers {
+impl ClusterPeers {
     /// Notes that a node lives, or that it leaves.
     pub(crate) fn hear(&mut self, head: &MessageHead, now: Instant) {
         // Answers of older nodes do not say which running node it is.
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_node_is_known_until_it_leaves_or_was_silent_for_too_long() {
-        let (mut peers, start) = (Peers::default(), Instant::now());
+        let (mut peers, start) = (ClusterPeers::default(), Instant::now());
         for from in ["1", "2"] {
             peers.hear(&head(from), start);
         }
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn whoever_speaks_with_many_names_fills_no_memory() {
-        let (mut peers, start) = (Peers::default(), Instant::now());
+        let (mut peers, start) = (ClusterPeers::default(), Instant::now());
         peers.hear(&head("1"), start);
         peers.hear(&head(&"x".repeat(NAME_BYTES + 1)), start);
         for number in 0..2 * MOST {

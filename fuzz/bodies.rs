@@ -21,6 +21,7 @@ use notifier::{
     config::{self, Algorithm, AuthMode, Config, Flags, Grant, Issuer, SettingsFile},
     control::{Answer, NodeMessage},
     metrics::Metrics,
+    proto::StreamCursor,
     socket::Decoder,
     subject::{Pattern, Subject},
     trie::Trie,
@@ -54,6 +55,16 @@ pub fn frame_decoder(bytes: &[u8]) {
         // A cut stream may end earlier (fail fast), never later.
         assert!(whole.0.starts_with(&cut.0));
     }
+}
+
+/// The cursor of an event stream, as anybody may make one up: what is read is written
+/// as one plain line, and reads back the same.
+pub fn stream_cursor(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(cursor) = text.parse::<StreamCursor>() else { return };
+    let written = cursor.to_string();
+    assert!(written.bytes().all(|byte| byte.is_ascii_graphic()));
+    assert_eq!(written.parse(), Ok(cursor));
 }
 
 /// Client frames: what is read can be written, and reads back the same.

@@ -12,7 +12,7 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 cargo build --release --locked --target "$host"
 
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(frame_decoder client_frames nats_feed control_messages subjects grants configuration)
+[ ${#targets[@]} -gt 0 ] || targets=(frame_decoder client_frames nats_feed control_messages subjects grants configuration stream_cursor)
 for target in "${targets[@]}"; do
   corpus="corpus/$target"
   mkdir -p "$corpus" artifacts

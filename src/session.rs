@@ -17,6 +17,7 @@ mod in_flight;
 mod inbound;
 mod keep_alive;
 mod mailbox;
+mod poll;
 mod task;
 mod token_expiry;
 mod cancellable;
@@ -39,6 +40,7 @@ use tokio::time::timeout;
 
 pub use connection_info::ConnectionInfo;
 pub use event_stream_request::{EventStreamRequest, GrantedEventStream};
+pub use poll::{PollBounds, poll};
 pub use registry::Connections;
 pub use sessions::Sessions;
 

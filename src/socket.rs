@@ -9,6 +9,7 @@
 //! bytes that owns nothing while a connection is idle.
 
 mod client;
+mod collector;
 mod connection_id;
 mod decoder;
 mod handshake;
@@ -20,6 +21,7 @@ mod strict;
 mod wire;
 
 pub use client::{ClientSocket, SocketError};
+pub use collector::Collector;
 pub use connection_id::{ConnectionId, NoConnectionId};
 pub use decoder::{Decoder, Incoming};
 pub use handshake::{Upgrade, accept};

@@ -158,6 +158,11 @@ proptest! {
     }
 
     #[test]
+    fn a_cursor_may_be_any_text(text in prop_oneof!["v1\\.[A-Z~,0-9%]{0,40}", "(v1\\.)?([A-Z%.]{0,3}~[0-9a]{0,3}~[0-9+]{0,3},?){0,3}"]) {
+        bodies::stream_cursor(text.as_bytes());
+    }
+
+    #[test]
     fn the_reading_connection_takes_anything(bytes in prop_oneof![vec(any::<u8>(), 0..300), server_words()]) {
         bodies::nats_feed(&bytes);
     }

@@ -127,10 +127,11 @@ fn server_body() -> impl Strategy<Value = ServerBody> {
                 ServerBody::Gap(Gap { subject, stream, from_seq, to_seq, reason, epoch })
             }
         ),
-        (positions(), text(), number()).prop_map(|(positions, broker, time)| ServerBody::Ping(Ping {
+        (positions(), text(), number(), text()).prop_map(|(positions, broker, time, cursor)| ServerBody::Ping(Ping {
             positions,
             broker,
-            time
+            time,
+            cursor
         })),
         number().prop_map(|time| ServerBody::Pong(Pong { time })),
         (number(), number(), text()).prop_map(|(reconnect_after_ms, window_ms, reason)| {

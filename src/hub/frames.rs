@@ -19,7 +19,7 @@ pub(crate) fn gap(encoding: Encoding, reply_to: u64, gap: proto::Gap) -> Encoded
 /// Everything up to these positions has been sent.
 pub(crate) fn checkpoint(encoding: Encoding, positions: Vec<Position>) -> EncodedMessage {
     // The broker is there, or this would not be known.
-    let ping = Ping { positions, broker: "ok".to_owned(), time: unix_millis() };
+    let ping = Ping { positions, broker: "ok".to_owned(), time: unix_millis(), ..Ping::default() };
     encoding.frame(&ServerFrame { reply_to: 0, body: Some(Body::Ping(ping)) })
 }
 

@@ -61,9 +61,9 @@ pub(crate) struct CatchUpOwner(Arc<()>);
 
 /// The progress of a connection in the streams that it follows beside one.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peers<'p>(&'p [StreamProgress], &'p [StreamProgress]);
+pub(crate) struct OtherStreams<'p>(&'p [StreamProgress], &'p [StreamProgress]);
 
-impl Peers<'_> {
+impl OtherStreams<'_> {
     /// Whether it follows no other.
     pub(crate) fn is_empty(self) -> bool {
         self.0.is_empty() && self.1.is_empty()
@@ -154,13 +154,13 @@ impl MemberProgress {
     pub(crate) fn with_peers<R>(
         &self,
         stream: StreamIndex,
-        act: impl FnOnce(&mut StreamProgress, Peers<'_>) -> R,
+        act: impl FnOnce(&mut StreamProgress, OtherStreams<'_>) -> R,
     ) -> Option<R> {
         let mut streams = self.0.lock();
         let index = streams.iter().position(|progress| progress.stream == stream)?;
         let (before, rest) = streams.split_at_mut(index);
         let (progress, behind) = rest.split_first_mut()?;
-        Some(act(progress, Peers(before, behind)))
+        Some(act(progress, OtherStreams(before, behind)))
     }
 
     /// Tells a client how far it is, where everybody who does not lag has everything up
@@ -276,7 +276,7 @@ impl MemberProgress {
         &self,
         stream: StreamIndex,
         owner: &CatchUpOwner,
-        act: impl FnOnce(&mut StreamProgress, Peers<'_>) -> R,
+        act: impl FnOnce(&mut StreamProgress, OtherStreams<'_>) -> R,
     ) -> Option<R> {
         self.with_peers(stream, |progress, peers| {
             let theirs = progress.owner.as_ref().is_some_and(|owning| Arc::ptr_eq(&owning.0, &owner.0));

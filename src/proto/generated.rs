@@ -625,6 +625,10 @@ pub struct Ping {
     #[prost(uint64, tag = "3")]
     #[serde(skip_serializing_if = "crate::proto::json::is_default")]
     pub time: u64,
+    /// The cursor to go on from, as the last frame of a poll tells it.
+    #[prost(string, tag = "4")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub cursor: ::prost::alloc::string::String,
 }
 /// The node is about to leave: open a connection elsewhere, resume there, then
 /// close this one.

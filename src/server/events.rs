@@ -5,18 +5,21 @@ use std::{sync::LazyLock, time::SystemTime};
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Method, StatusCode,
+    HeaderMap, Method, Request, StatusCode,
+    body::Incoming,
     header::{self, HeaderName, HeaderValue},
 };
 use time::{OffsetDateTime, format_description::OwnedFormatItem};
 
 use crate::{
+    config::Limits,
     error::{Code, Refusal},
     server::{
         body,
         event_query::EventQuery,
         header_list::elements,
         http::plain,
+        query::parameters,
         response::{self, EVENT_STREAM, HttpResponse, Refused},
         route::StreamRequest,
         started_stream::StartedStream,
@@ -37,7 +40,8 @@ const BODY_BYTES: usize = 64 * 1024;
 /// `GET|QUERY|POST /v1/events`.
 pub(crate) async fn events(request: StreamRequest) -> Result<StartedStream, Refused> {
     let (limits, grants) = (request.sessions.services.limits.clone(), request.grants.clone());
-    let (asked, others) = read(request).await?;
+    let StreamRequest { request, token_parameter, .. } = request;
+    let (asked, others) = read(request, token_parameter.as_deref(), &limits).await?;
     if let Some((name, _)) = others.first() {
         let message = format!("there is no parameter `{name}`; there are subject, after and snapshot");
         return Err(Refusal::new(Code::BadRequest, message).into());
@@ -50,25 +54,28 @@ pub(crate) async fn events(request: StreamRequest) -> Result<StartedStream, Refu
 }
 
 /// The subscriptions that a request asks for, and the parameters that say something else.
-pub(crate) async fn read(request: StreamRequest) -> Result<(EventStreamRequest, Vec<(String, String)>), Refused> {
+pub(crate) async fn read(
+    request: Request<Incoming>,
+    token_parameter: Option<&str>,
+    limits: &Limits,
+) -> Result<(EventStreamRequest, Vec<(String, String)>), Refused> {
     let (mut query, mut others) = (EventQuery::default(), Vec::new());
-    for (name, value) in request.parameters() {
+    for (name, value) in parameters(request.uri().query().unwrap_or_default(), token_parameter) {
         let kept = value.clone();
         if !query.take(name, value)? {
             others.push((name.to_owned(), kept.into_owned()));
         }
     }
-    let headers = request.request.headers();
+    let headers = request.headers();
     if let Some(id) = headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
         query.resume("Last-Event-ID", id.to_str().unwrap_or("?"))?;
     }
-    if *request.request.method() != Method::GET {
+    if *request.method() != Method::GET {
         plain(headers)?;
-        let limits = &request.sessions.services.limits;
         let most = limits.message_bytes.bytes().max(BODY_BYTES);
         let too_large = || Refusal::new(Code::TooLarge, format!("the body has more than {most} bytes"));
         let time = limits.message_time.duration();
-        let body = body::read(request.request.into_body(), most, time, too_large).await?;
+        let body = body::read(request.into_body(), most, time, too_large).await?;
         query.take_body(&body)?;
     }
     Ok((query.finish(), others))

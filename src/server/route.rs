@@ -112,6 +112,9 @@ pub(crate) struct PublicRequest<'r> {
 pub(crate) struct ClientRequest {
     pub(crate) request: Request<Incoming>,
     pub(crate) services: Arc<NodeServices>,
+    pub(crate) sessions: Arc<Sessions>,
+    /// The right of its connection to be open.
+    pub(crate) permit: Arc<Permit>,
     pub(crate) grants: Grants,
     pub(crate) visit: Visit,
     /// Bytes of the path up to the end of that of the route.
@@ -188,13 +191,6 @@ impl ClientRequest {
     }
 
     /// Names and decoded values of the query's parameters, without the token.
-    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        parameters(self.request.uri().query().unwrap_or_default(), self.token_parameter.as_deref())
-    }
-}
-
-impl StreamRequest {
-    /// As [`ClientRequest::parameters`].
     pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         parameters(self.request.uri().query().unwrap_or_default(), self.token_parameter.as_deref())
     }

@@ -130,7 +130,18 @@ impl Router {
                 let token = self.credentials.token(&request, origin);
                 let grants = admit(token, &services.access, &mut visit).await?;
                 let token_parameter = self.credentials.query_parameter().map(str::to_owned);
-                handler(ClientRequest { request, services, grants, visit, route_bytes, token_parameter }).await?
+                let sessions = self.sessions.clone();
+                handler(ClientRequest {
+                    request,
+                    services,
+                    sessions,
+                    permit,
+                    grants,
+                    visit,
+                    route_bytes,
+                    token_parameter,
+                })
+                .await?
             }
         };
         route.add_headers(&mut response);

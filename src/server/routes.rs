@@ -10,7 +10,7 @@ use crate::{
         asset::Asset,
         client_library, demo, events,
         health::Health,
-        http,
+        http, poll,
         response::HttpResponse,
         route::{Answered, ClientRequest, Handler, HttpRoute, Methods, OriginPolicy, PublicRequest, RoutePath},
         stored, upgrade,
@@ -57,6 +57,7 @@ impl Routes {
         let mut table = vec![
             api(Exact("/v1/ws"), Methods::GET, Handler::Connection(upgrade::upgrade)),
             api(Exact("/v1/events"), Methods::QUERY, Handler::Stream(|request| Box::pin(events::events(request)))),
+            client(Exact("/v1/poll"), Methods::QUERY, |request| Box::pin(poll::poll(request))),
             client(Below("/v1/publish/"), Methods::POST, |request| Box::pin(http::publish(request))),
             client(Below("/v1/request/"), Methods::POST, |request| Box::pin(http::request(request))),
             client(Below("/v1/last/"), Methods::READ, |request| Box::pin(stored::last(request))),

@@ -32,6 +32,8 @@ pub struct GrantedEventStream {
     /// The refusals of the other patterns.
     pub(crate) refused: Vec<Refusal>,
     pub(crate) cursor: StreamCursor,
+    /// Whether the client goes on from an earlier request.
+    pub(crate) goes_on: bool,
 }
 
 impl EventStreamRequest {
@@ -64,7 +66,8 @@ impl EventStreamRequest {
         if patterns.is_empty() && !refused.is_empty() {
             return Err(refused.swap_remove(0));
         }
-        Ok(GrantedEventStream { grants, patterns, refused, cursor: self.cursor.unwrap_or_default() })
+        let goes_on = self.cursor.is_some();
+        Ok(GrantedEventStream { grants, patterns, refused, cursor: self.cursor.unwrap_or_default(), goes_on })
     }
 }
 

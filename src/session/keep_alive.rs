@@ -126,5 +126,10 @@ impl Pings {
 }
 
 fn ping(link: Link, positions: Vec<Position>) -> SharedFrame {
-    SharedFrame::new(Body::Ping(Ping { positions, broker: link.label().into(), time: unix_millis() }))
+    SharedFrame::new(Body::Ping(Ping {
+        positions,
+        broker: link.label().into(),
+        time: unix_millis(),
+        ..Ping::default()
+    }))
 }

@@ -174,6 +174,12 @@ impl Subscriber {
         self.subscribe_together(granted);
     }
 
+    /// Begins a poll, which waits for events as long as it lasts.
+    pub(crate) fn begin_poll(&mut self, granted: GrantedEventStream) {
+        self.outbox().note_use(true, true);
+        self.subscribe_together(granted);
+    }
+
     /// Welcomes a client of an event stream, and makes its subscriptions.
     fn subscribe_together(&mut self, granted: GrantedEventStream) {
         let GrantedEventStream { grants, mut patterns, refused, cursor, .. } = granted;

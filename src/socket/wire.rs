@@ -5,7 +5,7 @@ use std::{
     io::{self, IoSlice},
     net::Shutdown,
     sync::{
-        LazyLock,
+        Arc, LazyLock,
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll},
@@ -20,7 +20,10 @@ use tokio::{net::TcpStream, time::Instant};
 #[cfg(feature = "model")]
 use crate::socket::pipe::Pipe;
 use crate::{
-    socket::connection_id::{ConnectionId, Number},
+    socket::{
+        collector::Collector,
+        connection_id::{ConnectionId, Number},
+    },
     tls::{self, Session},
 };
 
@@ -43,8 +46,10 @@ enum Line {
     Plain(TcpStream),
     /// On the heap: most nodes have their TLS in front, and pay nothing for ours.
     Secured(Box<Session>),
+    /// No connection: an answer that is being made.
+    Memory(Arc<Collector>),
     #[cfg(feature = "model")]
-    Model(std::sync::Arc<Pipe>),
+    Model(Arc<Pipe>),
 }
 
 impl Wire {
@@ -60,9 +65,14 @@ impl Wire {
         (Self::over(Line::Secured(Box::new(session))), ahead.into())
     }
 
+    /// Gathers what is written, for an answer that ends. Nothing is ever read from it.
+    pub fn memory(collector: Arc<Collector>) -> Self {
+        Self::over(Line::Memory(collector))
+    }
+
     /// Takes the socket of a model.
     #[cfg(feature = "model")]
-    pub fn model(pipe: std::sync::Arc<Pipe>) -> Self {
+    pub fn model(pipe: Arc<Pipe>) -> Self {
         Self::over(Line::Model(pipe))
     }
 
@@ -83,6 +93,7 @@ impl Wire {
         let read = match &self.line {
             Line::Plain(socket) => socket.try_read(buffer)?,
             Line::Secured(session) => session.try_read(buffer)?,
+            Line::Memory(_) => return Err(io::ErrorKind::WouldBlock.into()),
             #[cfg(feature = "model")]
             Line::Model(_) => return Err(io::ErrorKind::WouldBlock.into()),
         };
@@ -102,6 +113,7 @@ impl Wire {
         match &self.line {
             Line::Plain(socket) => Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?),
             Line::Secured(session) => write_records(session, bytes),
+            Line::Memory(collector) => collector.try_write(&[IoSlice::new(bytes)]),
             #[cfg(feature = "model")]
             Line::Model(pipe) => pipe.try_write(&[IoSlice::new(bytes)]),
         }
@@ -116,6 +128,7 @@ impl Wire {
             Line::Plain(socket) => socket.try_write_vectored(bytes),
             // One record at most; who has more calls again.
             Line::Secured(session) => session.try_write(bytes),
+            Line::Memory(collector) => collector.try_write(bytes),
             #[cfg(feature = "model")]
             Line::Model(pipe) => pipe.try_write(bytes),
         }
@@ -126,6 +139,7 @@ impl Wire {
         let socket = match &self.line {
             Line::Plain(socket) => socket,
             Line::Secured(session) => session.socket(),
+            Line::Memory(_) => return Poll::Pending,
             #[cfg(feature = "model")]
             Line::Model(_) => return Poll::Pending,
         };
@@ -140,6 +154,10 @@ impl Wire {
         let socket = match &self.line {
             Line::Plain(socket) => socket,
             Line::Secured(session) => session.socket(),
+            Line::Memory(collector) => {
+                collector.finished().await;
+                return Ok(());
+            }
             #[cfg(feature = "model")]
             Line::Model(pipe) => return pipe.writable().await,
         };
@@ -178,6 +196,7 @@ impl Wire {
         let socket = match &self.line {
             Line::Plain(socket) => socket,
             Line::Secured(session) => session.socket(),
+            Line::Memory(collector) => return collector.finish(),
             #[cfg(feature = "model")]
             Line::Model(pipe) => return pipe.finish(),
         };

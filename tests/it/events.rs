@@ -1,6 +1,8 @@
 //! Event streams: all that a WebSocket promises, for readers that only know HTTP.
 
+mod alternating;
 mod ends;
+mod polls;
 mod refusals;
 
 use std::time::Duration;

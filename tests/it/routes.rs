@@ -12,11 +12,12 @@ const SHOP: (&str, &str) = ("origin", "https://shop.example");
 const EVIL: (&str, &str) = ("origin", "https://evil.example");
 
 /// A path of each route, with `Allow`.
-const ROUTES: [(&str, &str); 7] = [
+const ROUTES: [(&str, &str); 8] = [
     ("/", "GET, HEAD"),
     ("/v1/ws", "GET"),
     // Without a subject: a stream would have no end.
     ("/v1/events", "GET, QUERY, POST"),
+    ("/v1/poll", "GET, QUERY, POST"),
     ("/v1/publish/a", "POST"),
     ("/v1/request/a", "POST"),
     ("/v1/last/a", "GET, HEAD"),

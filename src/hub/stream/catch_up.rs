@@ -12,7 +12,7 @@ use crate::{
         context::Context,
         frames,
         member::Member,
-        member_progress::{CatchUpOwner, Peers, StreamProgress},
+        member_progress::{CatchUpOwner, OtherStreams, StreamProgress},
         stream::{channel::Channel, deny_filter::DenyFilter, stream_id::write_id},
     },
     journal::{Cursor, Gap, Part, Reader, Reason},
@@ -124,7 +124,7 @@ impl CatchUp<'_> {
         let (encoding, reached) = (self.member.encoding(), Cursor { seq: last.seq(), ..at });
         let message = (!allowed.events.is_empty()).then(|| encoding.events(&allowed.events));
         let mut void = false;
-        let mut offer = |progress: &mut StreamProgress, peers: Peers<'_>| {
+        let mut offer = |progress: &mut StreamProgress, peers: OtherStreams<'_>| {
             void = !progress.is_for(patterns) || !allowed.holds(self.member);
             if void {
                 return None;
@@ -170,7 +170,7 @@ impl CatchUp<'_> {
     /// Tells where the connection stands in the stream from now on.
     async fn send_checkpoint(&self, at: Cursor) -> bool {
         let frame = frames::checkpoint(self.member.encoding(), vec![self.channel.position(at)]);
-        let offer = |_: &mut StreamProgress, peers: Peers<'_>| {
+        let offer = |_: &mut StreamProgress, peers: OtherStreams<'_>| {
             let mut id = Vec::new();
             write_id(self.channel.journals(), peers.and(self.stream(), at), &mut id);
             self.member.outbox().offer_led(&frame, self.member.encoding().has_ids().then_some(&*id))

@@ -14,7 +14,7 @@ use crate::{
     event::Message,
     hub::{
         member::Member,
-        member_progress::{Peers, StreamProgress},
+        member_progress::{OtherStreams, StreamProgress},
         stream::{
             channel::{Channel, Follower, bit},
             stream_id::write_id,
@@ -138,7 +138,13 @@ impl<'a> StreamDelivery<'a> {
 
     /// Sends what the connection does not have yet. True when there is no room
     /// from now on.
-    fn send(&mut self, member: &Arc<Member>, progress: &mut StreamProgress, peers: Peers<'_>, wanted: u64) -> bool {
+    fn send(
+        &mut self,
+        member: &Arc<Member>,
+        progress: &mut StreamProgress,
+        peers: OtherStreams<'_>,
+        wanted: u64,
+    ) -> bool {
         self.tally.owed += u64::from(wanted.count_ones());
         if progress.lags {
             progress.endings_missed |= self.endings && wanted != 0;
@@ -170,7 +176,7 @@ impl<'a> StreamDelivery<'a> {
         &mut self,
         member: &Arc<Member>,
         progress: &mut StreamProgress,
-        peers: Peers<'_>,
+        peers: OtherStreams<'_>,
         (wanted, denied): (u64, u64),
     ) -> bool {
         let Some(last) = wanted.checked_ilog2() else {

@@ -87,7 +87,7 @@ async fn an_event_stream_counts_for_its_user() {
     let first = open().await;
     assert_eq!(first.status, 200, "{}", first.head);
     let mut second = open().await;
-    assert_eq!((second.status, &second.json().await["error"]["code"]), (429, &json!("user_limit")));
+    assert_eq!((second.status, &second.json().await["error"]["code"]), (429, &json!("user_full")));
     drop(first);
     node.until_metric("notifier_connections", |open| open == 0.0).await;
     eventually("room", || async { open().await.status == 200 }).await;

@@ -153,6 +153,7 @@ async fn a_snapshot_comes_first_and_again_only_to_who_has_no_id() {
     let shop = Shop::open(Kind::Nats).await;
     shop.publish("cart.a", [1, 2]).await;
     shop.publish("cart.b", [3]).await;
+    shop.until_followed().await;
     let query = "?subject=cart.*&snapshot=true";
     let mut reader = EventReader::open(shop.node.address, query).await;
     reader.expect("welcome").await;

@@ -11,6 +11,7 @@ const ENTRIES = {
   codes: 'codes.ts',
   bridge: 'bridge.ts',
   elements: 'elements/index.ts',
+  fallback: 'fallback.ts',
   inspector: 'inspector.ts',
   lit: 'lit.ts',
   lite: 'lite.ts',

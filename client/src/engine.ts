@@ -19,6 +19,16 @@ const APART_MS = 1_000;
 const CROWD_MS = 250;
 /** Until the application is asked again for a token that it failed to bring for a refresh. */
 const REFRESH_AGAIN_MS = 5_000;
+/** Dials in a row that ended without a word of the node, until one goes another way than by WebSocket. */
+const VAIN_DIALS = 2;
+/** A dial that ends after so many milliseconds hung: something swallows what is sent. */
+const HANGS_MS = 3_000;
+/** How often a page that goes another way tries a WebSocket, milliseconds. */
+const BACK_MS = 180_000;
+/** The first time it does so sooner: it may have been an outage. Each wait is up to twice as long. */
+const SOON_MS = 5_000;
+/** RFC 6455: ended without a Close frame. */
+const LOST = 1006;
 /** Close codes after which only another token can help. */
 const TOKEN_REFUSED = [4501, 4502];
 
@@ -47,6 +57,8 @@ export class Engine implements ConnectionOwner, PageOwner {
   /** The last connection's name: a node that has not noticed its end counts it until it is replaced. */
   #earlier: string | undefined;
   #round = 0;
+  /** Dials in a row that ended without a word; below zero for one that is under way without a WebSocket. */
+  #vain = 0;
   #token: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #retryAt = 0;
@@ -74,6 +86,7 @@ export class Engine implements ConnectionOwner, PageOwner {
     if (same && this.#halted !== 'stopped') return;
     if (this.#halted === 'stopped') this.#halted = undefined;
     this.#refused = false;
+    this.#vain = 0;
     this.#drop();
     if (!this.#halted) this.#show('idle');
     this.start();
@@ -129,6 +142,8 @@ export class Engine implements ConnectionOwner, PageOwner {
     if (welcome) this.#welcomed(connection);
     if (tokenExpiring) void this.#refresh(connection);
     if (goaway && connection === this.current) {
+      // What has failed of late is not tried while the time is short.
+      if (this.#isFallback) this.#vain = VAIN_DIALS;
       this.#schedule('connect', goaway.reconnectAfterMs ?? 0);
     }
     if (ping && connection === this.current) this.#show(ping.broker === 'down' ? 'degraded' : 'online');
@@ -139,8 +154,14 @@ export class Engine implements ConnectionOwner, PageOwner {
 
   lost(connection: Connection, code: number, reason: string): void {
     const round = this.#round;
-    if (connection === this.#dialling) this.#dialling = undefined;
+    if (connection === this.#dialling) {
+      this.#dialling = undefined;
+      // Without a network nothing comes through.
+      this.#vain = isOffline() ? 0 : this.#vainAfter(code);
+    }
     if (connection === this.current) {
+      // What has worked comes first; a WebSocket is tried from there.
+      if (this.#isFallback) this.#vain = VAIN_DIALS;
       this.current = undefined;
       this.#backoff.lost();
       // Attempts to move elsewhere had time while it stood; now there is none to lose.
@@ -155,10 +176,22 @@ export class Engine implements ConnectionOwner, PageOwner {
     if (status && round === this.#round && !this.current) this.#show(status, { code, reason });
   }
 
+  /** Counts a dial that has ended. What the node says shows that it was reached; one that hangs for long counts for all. */
+  #vainAfter(code: number): number {
+    // After one in vain without a WebSocket comes one with it.
+    if (this.#vain < 0) return code === LOST ? VAIN_DIALS - 1 : VAIN_DIALS;
+    if (code !== LOST) return 0;
+    return this.#vain + (Date.now() - this.#dialledAt < HANGS_MS ? 1 : VAIN_DIALS);
+  }
+
   /** Decides what follows the end of a connection. */
   #afterLoss(connection: Connection, code: number): Status | undefined {
     if (this.#halted) return undefined;
     if (this.#dialling) return 'connecting';
+    if (this.#isFallback && connection !== this.current && this.#vain >= VAIN_DIALS) {
+      this.#tryLater(BACK_MS);
+      return undefined;
+    }
     const unauthorized = TOKEN_REFUSED.includes(code);
     const again = unauthorized && !!this.#config.token && !this.#refused;
     if (unauthorized) this.#refused = true;
@@ -203,9 +236,14 @@ export class Engine implements ConnectionOwner, PageOwner {
     }
   }
 
-  /** How to dial: past all other tabs, or with them. */
+  /** How to dial: without a WebSocket where those fail, by turns; past all other tabs, or with them. */
   async #way(alone: Dial): Promise<Dial> {
-    const { tabs, worker } = this.#config;
+    const { tabs, worker, WebSocket } = this.#config;
+    // A constructor that was handed over is the way that the application wants.
+    if (this.#vain >= VAIN_DIALS && !WebSocket) {
+      this.#vain = -1;
+      return import('./fallback.js').then(({ eventStream }) => eventStream, () => alone);
+    }
     if (tabs !== 'shared') return alone;
     return import('./tabs.js').then(({ sharedTabs }) => sharedTabs(alone, worker), () => alone);
   }
@@ -218,8 +256,21 @@ export class Engine implements ConnectionOwner, PageOwner {
     this.#leaving = this.current;
     this.current = connection;
     this.#earlier = connection.welcome?.connection;
+    this.#vain = 0;
+    if (this.#isFallback) this.#tryLater(this.#leaving?.welcome?.transport ? BACK_MS : SOON_MS);
     this.#show('online');
     this.#owner.welcomed(connection);
+  }
+
+  /** Whether the page is carried by something else than a WebSocket. */
+  get #isFallback(): boolean {
+    return !!this.current?.welcome?.transport;
+  }
+
+  /** Tries a WebSocket after a while. */
+  #tryLater(wait: number): void {
+    this.#vain = VAIN_DIALS - 1;
+    this.#schedule('connect', wait * (1 + Math.random()));
   }
 
   #leave(): void {
@@ -281,11 +332,11 @@ export class Engine implements ConnectionOwner, PageOwner {
   }
 
   #show(status: Status, info: Partial<StatusInfo> = {}): void {
-    const { node, user } = this.current?.welcome ?? {};
+    const { node, user, transport } = this.current?.welcome ?? {};
     const retryAt = status === 'waiting' || status === 'offline' ? this.#retryAt : undefined;
     const { attempt } = this.#backoff;
     // As JSON what is undefined is absent.
-    const next = JSON.stringify({ status, attempt, retryAt, node, user, ...info });
+    const next = JSON.stringify({ status, attempt, retryAt, node, user, transport, ...info });
     if (next !== JSON.stringify(this.status.getSnapshot())) this.status.set(JSON.parse(next) as StatusInfo);
   }
 }

@@ -53,6 +53,8 @@ export interface Welcome {
   user?: string;
   heartbeatMs: number;
   limits: Limits;
+  /** Told by what stands in for a node, where it is no WebSocket. */
+  transport?: 'events';
 }
 
 export interface WireError {
@@ -84,6 +86,7 @@ export interface ServerFrame {
   /** `epoch` stands in the first one of a stream. */
   replay?: { subject: string; events?: WireEvent[]; snapshot?: boolean; epoch?: string; complete?: boolean; stream?: string };
   gap?: WireGap;
+  pong?: object;
   ping?: { positions?: Position[]; broker?: string };
   goaway?: { reconnectAfterMs?: number; windowMs?: number; reason?: string };
   published?: { stream?: string; seq?: number; duplicate?: boolean };

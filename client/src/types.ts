@@ -159,6 +159,8 @@ export interface StatusInfo {
   readonly reason?: string;
   readonly node?: string;
   readonly user?: string;
+  /** `events`: event streams and requests over HTTP, where WebSockets are blocked. Absent: a WebSocket. */
+  readonly transport?: 'events';
 }
 
 /** Why a token is asked for. */

@@ -62,7 +62,7 @@ export class Site {
       const [path = ''] = url.split('?');
       const [type, text, scripts = ''] = this.#files.get(path) ?? ['text/html', ''];
       // Not `no-store`, which would keep the page out of the back/forward cache.
-      const policy = `default-src 'none'; script-src 'self' ${scripts}; connect-src ws://127.0.0.1:*`;
+      const policy = `default-src 'none'; script-src 'self' ${scripts}; connect-src ws://127.0.0.1:* http://127.0.0.1:*`;
       response.writeHead(path.endsWith('.js') && !text ? 404 : 200, { 'content-type': type, 'content-security-policy': policy, 'cache-control': 'no-cache' });
       response.end(text);
     });

@@ -127,6 +127,8 @@ export class World {
   readonly silent = new Set<Socket>();
   /** Bytes to a client after which the next connection ends, wherever in a frame that is. */
   cutAfter: (() => number) | undefined;
+  /** Refuses WebSockets, as proxies of some companies do. */
+  noWebSockets = false;
   #turn = 0;
 
   private constructor(
@@ -192,6 +194,10 @@ export class World {
     let left = this.cutAfter?.() ?? Infinity;
     const carry = (from: Socket, to: Socket, bytes: Buffer): void => {
       if (this.silent.has(from)) return;
+      if (this.noWebSockets && from === client && /^upgrade: websocket/im.test(bytes.toString('latin1'))) {
+        client.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+        return void server.destroy();
+      }
       if (from === server) left -= bytes.length;
       if (left >= 0) return void to.write(bytes);
       // The client gets what came before the cut, and no Close frame.

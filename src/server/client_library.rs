@@ -19,10 +19,11 @@ use crate::{
 
 /// The modules that pages can use without a build, by their names, under which
 /// they load each other.
-pub const CLIENT_MODULES: [(&str, &str); 6] = [
+pub const CLIENT_MODULES: [(&str, &str); 7] = [
     ("notifier.js", include_str!("../../client/dist/notifier.js")),
     ("elements.js", include_str!("../../client/dist/elements.js")),
     ("bridge.js", include_str!("../../client/dist/bridge.js")),
+    ("fallback.js", include_str!("../../client/dist/fallback.js")),
     ("inspector.js", include_str!("../../client/dist/inspector.js")),
     ("tabs.js", include_str!("../../client/dist/tabs.js")),
     ("worker.js", include_str!("../../client/dist/worker.js")),

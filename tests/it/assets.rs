@@ -97,7 +97,7 @@ async fn pages_of_any_origin_load_the_library_and_bring_no_credentials() {
 async fn the_library_is_served_as_the_binary_prints_it_and_by_its_version_for_ever() {
     let node = node().await;
     let version = line(&["--library-version"]);
-    for file in ["notifier.js", "elements.js", "bridge.js", "inspector.js", "tabs.js", "worker.js"] {
+    for file in ["notifier.js", "elements.js", "bridge.js", "fallback.js", "inspector.js", "tabs.js", "worker.js"] {
         let (module, integrity) = (printed(&[file]), line(&[file, "--sri"]));
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA384, &module);
         let digest = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, digest);

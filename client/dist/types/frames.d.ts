@@ -80,6 +80,8 @@ export interface Welcome {
     user?: string;
     heartbeatMs: number;
     limits: Limits;
+    /** Told by what stands in for a node, where it is no WebSocket. */
+    transport?: 'events';
 }
 export interface WireError {
     code: string;
@@ -123,6 +125,7 @@ export interface ServerFrame {
         stream?: string;
     };
     gap?: WireGap;
+    pong?: object;
     ping?: {
         positions?: Position[];
         broker?: string;

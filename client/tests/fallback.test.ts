@@ -1,0 +1,247 @@
+// Pages whose WebSockets are blocked: a proxy that refuses them before real nodes, in Node and in Chromium, and a scripted
+// node for what real ones do seldom.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, before, it } from 'node:test';
+import type { Browser } from 'playwright-core';
+import { type Client, createClient } from '../src/client.js';
+import { LIMITS } from '../src/testing/session.js';
+import { launch, Site } from './browser.js';
+import { World } from './real.js';
+import { pause, until } from './wait.js';
+import { SOCKET } from './world.js';
+
+let world: World;
+let site: Site;
+let browser: Browser;
+before(async () => {
+  // Node 20 has none; one that is handed over is never replaced.
+  Object.assign(globalThis, { WebSocket: SOCKET });
+  [world, site, browser] = await Promise.all([World.start(2), Site.start(), launch()]);
+});
+after(async () => {
+  await browser?.close();
+  site?.stop();
+  await world?.stop();
+});
+
+const transport = (client: Client): string | undefined => {
+  const { status, transport: way = 'websocket' } = client.inspect().status;
+  return status === 'online' ? way : undefined;
+};
+
+void it('without WebSockets a page hears each stored event once and in order over cuts, and all verbs work', async () => {
+  world.noWebSockets = true;
+  const client = createClient({ url: world.url });
+  const heard: Record<string, unknown[]> = { durable: [], wide: [], live: [], latest: [] };
+  const gaps: unknown[] = [];
+  const listen = (name: string, subject: string, options = {}): Promise<void> =>
+    client.subscribe(subject, ({ data }) => heard[name]?.push(data), { onGap: (gap) => gaps.push(gap), ...options }).ready;
+  try {
+    await listen('durable', 'd.fallback.a');
+    assert.equal(transport(client), 'events');
+    // Another set of patterns is another request, which costs nothing of what the first one hears.
+    let sent = 0;
+    const publish = async (count: number): Promise<void> => {
+      for (const end = sent + count; sent < end; ) {
+        const number = ++sent;
+        await client.publish('d.fallback.a', number);
+      }
+    };
+    await Promise.all([publish(20), listen('live', 'x.fallback')]);
+    await listen('wide', 'd.fallback.>', { snapshot: true });
+    await client.publish('x.fallback', 'live');
+    await until(() => heard.live?.length, 'the live event');
+    await client.publish('p.fallback', { 'ü': [1] }, { type: 't ü', source: '/s', id: 'ü 1', headers: { 'ce-tenant': 'ä' } });
+    await client.subscribe('p.fallback', (event) => heard.latest?.push(event)).ready;
+    await until(() => heard.latest?.length, 'the newest value');
+    const { data, type, source, id, headers } = heard.latest?.[0] as Record<string, unknown>;
+    assert.deepEqual([data, type, source, id, headers], [{ 'ü': [1] }, 't ü', '/s', 'ü 1', { 'ce-tenant': 'ä' }]);
+    for (let round = 0; round < 2; round++) {
+      // A connection has worked when it was up for a second: those that break sooner are tried again ever more seldom.
+      await pause(1_000);
+      // The first stream after it ends at any byte.
+      let cuts = 1;
+      world.cutAfter = () => (cuts-- > 0 ? Math.floor(Math.random() * 4_000) : Infinity);
+      for (const socket of world.sockets) socket.destroy();
+      for (const end = sent + 20; sent < end; ) await world.publish('d.fallback.a', ++sent, `fallback-${sent}`);
+      await until(() => heard.durable?.at(-1) === sent && heard.wide?.at(-1) === sent, 'everything arrives');
+    }
+    const expected = Array.from({ length: sent }, (_, i) => i + 1);
+    assert.deepEqual(heard.durable, expected);
+    assert.deepEqual(heard.wide, expected.slice(expected.indexOf(heard.wide?.[0] as number)));
+    assert.equal(heard.live?.length, 1);
+    assert.deepEqual(gaps, []);
+    const { events } = await client.fetch('d.fallback.a', { limit: 3 });
+    assert.deepEqual(events.map((event) => event.data), [1, 2, 3]);
+    await assert.rejects(client.request('nobody.fallback', {}), { code: 'no_responders' });
+    // What is only published needs no subscription.
+    const publisher = createClient({ url: world.url });
+    assert.equal((await publisher.publish('d.fallback.b', 0)).duplicate, false);
+    publisher.close();
+  } finally {
+    world.cutAfter = undefined;
+    client.close();
+  }
+});
+
+void it('a page without WebSockets tries one from time to time, and moves to it without a break', async () => {
+  world.noWebSockets = true;
+  // The waits between two attempts pass in no time.
+  const wait = globalThis.setTimeout;
+  globalThis.setTimeout = ((run: () => void, ms = 0) => wait(run, (ms > 5_000 && ms < 10_000) || ms > 100_000 ? 300 : ms)) as typeof setTimeout;
+  const client = createClient({ url: world.url });
+  const heard: unknown[] = [];
+  try {
+    await client.subscribe('d.move', ({ data }) => heard.push(data)).ready;
+    await client.publish('d.move', 1);
+    const { dials } = client.inspect().counters;
+    await until(() => client.inspect().counters.dials > dials + 1, 'it was tried in vain');
+    assert.equal(transport(client), 'events');
+    const statuses: string[] = [];
+    client.status.subscribe(({ status }) => statuses.push(status));
+    world.noWebSockets = false;
+    await until(() => transport(client) === 'websocket', 'a WebSocket');
+    await client.publish('d.move', 2);
+    await until(() => heard.length >= 2, 'both');
+    assert.deepEqual([heard, new Set(statuses)], [[1, 2], new Set(['online'])]);
+  } finally {
+    globalThis.setTimeout = wait;
+    client.close();
+  }
+});
+
+void it('a page in a browser whose WebSockets are blocked goes on by an event stream, of another origin too', async () => {
+  world.noWebSockets = true;
+  const source = `
+    import * as library from '@notifier/client';
+    const heard = [];
+    Object.assign(globalThis, { library, heard });
+    library.subscribe('d.browser', ({ data }) => heard.push(data));
+  `;
+  const page = await browser.newPage();
+  await page.goto(await site.page('fallback', [{ source, version: '1.0.0' }], world.url));
+  const state = (): Promise<{ way: string | undefined; heard: unknown[] }> =>
+    page.evaluate(() => {
+      const { library, heard } = globalThis as unknown as { library: Client; heard: unknown[] };
+      const { subscriptions, status } = library.inspect();
+      return { way: subscriptions[0]?.state === 'live' ? status.transport : undefined, heard };
+    });
+  await until(async () => (await state()).way === 'events', 'live by an event stream');
+  await page.evaluate(() => (globalThis as unknown as { library: Client }).library.publish('d.browser', 1, { type: 't' }));
+  for (const socket of world.sockets) socket.destroy();
+  await world.publish('d.browser', 2, 'browser-2');
+  await until(async () => (await state()).heard.length >= 2, 'both');
+  assert.deepEqual((await state()).heard, [1, 2]);
+  await page.close();
+});
+
+/** A node without WebSockets whose event streams a test writes. */
+class Streams {
+  readonly requests: { token: string | undefined; body: { subscriptions: { subject: string; after?: object[] }[] }; response: ServerResponse }[] = [];
+  accepts: (token: string | undefined) => boolean = () => true;
+  readonly server = createServer((request, response) => void this.#serve(request, response));
+
+  get url(): string {
+    return `ws://127.0.0.1:${(this.server.address() as AddressInfo).port}/v1/ws`;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let text = '';
+    for await (const part of request) text += String(part);
+    const token = request.headers.authorization?.replace('Bearer ', '');
+    if (request.url !== '/v1/events' || !this.accepts(token)) {
+      response.writeHead(request.url === '/v1/events' ? 401 : 404, { 'content-type': 'application/json' });
+      return void response.end('{"error":{"code":"unauthorized","message":"m"}}');
+    }
+    const body = JSON.parse(text) as Streams['requests'][number]['body'];
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    this.requests.push({ token, body, response });
+    this.tell(this.requests.length - 1, { welcome: { connection: 'c', node: 'n', heartbeatMs: 15_000, limits: LIMITS } });
+  }
+
+  tell(index: number, ...frames: object[]): void {
+    this.requests[index]?.response.write(`${frames.map((frame) => `data:${JSON.stringify(frame)}\n`).join('')}\n`);
+  }
+
+  async next(index: number): Promise<Streams['requests'][number]> {
+    return until(() => this.requests[index], `request ${index}`);
+  }
+}
+
+async function streams(run: (node: Streams) => Promise<void>): Promise<void> {
+  const node = new Streams();
+  node.server.listen(0, '127.0.0.1');
+  await once(node.server, 'listening');
+  try {
+    await run(node);
+  } finally {
+    node.server.close();
+    node.server.closeAllConnections();
+  }
+}
+
+const stored = (subject: string, seq: number): object => ({ subject, stream: 'S', seq, time: 1, data: seq });
+const subscribed = (subject: string, seq: number): object => ({
+  subscribed: { subject, delivery: 'durable', positions: [{ stream: 'S', epoch: 'e', seq, delivery: 'durable' }] },
+});
+
+void it('an event stream of another set of patterns takes over from the one before, which goes on until then', () =>
+  streams(async (node) => {
+    const client = createClient({ url: node.url });
+    const heard: Record<string, unknown[]> = { a: [], b: [] };
+    const listen = (subject: string): Promise<void> => client.subscribe(`s.${subject}`, ({ data }) => heard[subject]?.push(data)).ready;
+    try {
+      const a = listen('a');
+      await node.next(0);
+      node.tell(0, subscribed('s.a', 5));
+      await a;
+      node.tell(0, { event: stored('s.a', 6) });
+      await until(() => heard.a?.length === 1, 'the first one');
+      const b = listen('b');
+      const { body } = await node.next(1);
+      assert.deepEqual(body.subscriptions, [{ subject: 's.a', after: [{ stream: 'S', epoch: 'e', seq: 6 }] }, { subject: 's.b' }]);
+      node.tell(0, { event: stored('s.a', 7) });
+      await until(() => heard.a?.length === 2, 'the old one goes on');
+      // History without a subject is for those who asked for it.
+      node.tell(1, { replay: { events: [stored('s.a', 7), stored('s.b', 8), stored('s.a', 9)], epoch: 'e' } });
+      node.tell(1, subscribed('s.a', 9), subscribed('s.b', 9), { event: stored('s.b', 10) });
+      await b;
+      await until(() => node.requests[0]?.response.destroyed, 'the old one is closed');
+      node.tell(1, { event: stored('s.a', 11) });
+      await until(() => heard.a?.length === 4, 'all');
+      assert.deepEqual(heard, { a: [6, 7, 9, 11], b: [10] });
+      assert.equal(client.inspect().counters.dials, 3);
+    } finally {
+      client.close();
+    }
+  }));
+
+void it('the token of an event stream is asked for again when it is refused, and renewed by another stream', () =>
+  streams(async (node) => {
+    const reasons: string[] = [];
+    let token = 'old';
+    const client = createClient({ url: node.url, token: ({ reason }) => (reasons.push(reason), reason === 'rejected' ? (token = 'new') : token) });
+    node.accepts = (brought) => brought !== 'old';
+    try {
+      const ready = client.subscribe('s.a', () => {}).ready;
+      assert.equal((await node.next(0)).token, 'new');
+      node.tell(0, subscribed('s.a', 1));
+      await ready;
+      assert.ok(reasons.includes('rejected'), String(reasons));
+      token = 'newer';
+      node.tell(0, { tokenExpiring: { inMs: 10_000 } });
+      assert.equal((await node.next(1)).token, 'newer');
+      node.tell(1, subscribed('s.a', 1));
+      await until(() => node.requests[0]?.response.destroyed, 'the old one is closed');
+      assert.equal(reasons.at(-1), 'expiring');
+      node.accepts = () => false;
+      node.tell(1, { goaway: { reason: 'revoked' } });
+      node.requests[1]?.response.end();
+      await until(() => client.status.getSnapshot().status === 'unauthorized', 'it ends', 20_000);
+    } finally {
+      client.close();
+    }
+  }));

@@ -151,7 +151,7 @@ impl Node {
 
     /// Waits until a client has got everything up to a sequence, or it is in its outbox.
     pub(crate) async fn handed_out(&self, follower: &PositionHandle, seq: u64) {
-        while self.hub.positions(follower).iter().all(|position| position.seq < seq) {
+        while self.hub.tell_positions(follower, |at| at.iter().all(|position| position.seq < seq)) {
             notifier::sync::yield_now().await;
         }
     }
@@ -164,9 +164,10 @@ impl Node {
 
     /// Tells a client how far it is, as a heartbeat does.
     pub(crate) fn beat(&self, outbox: &Arc<Outbox>, follower: &PositionHandle) {
-        let positions = self.hub.positions(follower);
-        let ping = Body::Ping(Ping { positions, ..Ping::default() });
-        outbox.push(&Encoding::Json.frame(&ServerFrame { reply_to: 0, body: Some(ping) }));
+        self.hub.tell_positions(follower, |positions| {
+            let ping = Body::Ping(Ping { positions, ..Ping::default() });
+            outbox.push(&Encoding::Json.frame(&ServerFrame { reply_to: 0, body: Some(ping) }));
+        });
     }
 
     /// What those with a role may do.

@@ -52,7 +52,7 @@ case ${1:-} in
     else
       mkdir -p "$kept/$own"
       sed -n 's,.*include_str!("../../client/dist/\(.*\)")).*,\1,p' src/server/client_library.rs |
-        while read -r file; do cp "client/dist/$file" "$kept/$own/"; done
+        while read -r file || [ -n "$file" ]; do cp "client/dist/$file" "$kept/$own/"; done
     fi
     for version in $(versions | tail -n "+$((KEPT + 1))"); do rm -r "${kept:?}/$version"; done
     files | (cd "$kept" && xargs sha384sum >"$sums")

@@ -41,6 +41,8 @@ void it('the shop holds one socket for all teams, and what the old way loses com
     const online = [];
     for (const fault of ['drain', 'token', 'flood']) online.push(await breakIt(page, fault));
     for (const one of online) assert.match(one, /stayed online/);
+    // They come back a second after the drain, and only what is open can die.
+    await oldSockets(page, COMPONENTS);
     told.push(away, ...online, await breakIt(page, 'sleep'));
     for (const one of told) assert.match(one, /Lost: 0\. The cart is \d+ in all 3 places\.$/);
     // Nothing tells a socket that has died without a word.

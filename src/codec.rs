@@ -9,6 +9,7 @@ mod replay_of;
 
 use std::{
     ops::{Index, IndexMut},
+    slice,
     sync::Arc,
 };
 
@@ -73,14 +74,7 @@ impl Encoding {
 
     /// A frame ready to be sent.
     pub fn frame(self, frame: &ServerFrame) -> EncodedMessage {
-        self.led(
-            |out| event_stream::write_id_of(frame, out),
-            |out| match self {
-                Self::Json => json::write(frame, out),
-                Self::Proto => binary::write_server(frame, out),
-                Self::EventStream => event_stream::write(frame, out),
-            },
-        )
+        self.frames(slice::from_ref(frame), |out| event_stream::write_id_of(frame, out))
     }
 
     /// Several frames as one message, behind an `id` that `id` writes where the

@@ -13,12 +13,12 @@ use crate::{
 const DEADLINE: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-struct Said {
+struct Word {
     word: String,
 }
 
-fn said(word: &str) -> Said {
-    Said { word: word.into() }
+fn said(word: &str) -> Word {
+    Word { word: word.into() }
 }
 
 struct World {
@@ -51,7 +51,7 @@ impl World {
         let (cluster, mut subscription) = self.listening(node).await;
         let answering = cluster.clone();
         let task = async move {
-            while let Some(heard) = subscription.next::<Said>().await {
+            while let Some(heard) = subscription.next::<Word>().await {
                 if let Some(reply_to) = heard.reply_to {
                     answering.answer(&reply_to, &said(&format!("{} {}", answering.node(), heard.body.word))).await;
                 }
@@ -66,7 +66,7 @@ impl World {
 async fn ask(cluster: &Cluster, responders: Responders) -> (Vec<(String, String)>, Gathered) {
     let mut answers = Vec::new();
     let gathered = cluster
-        .request(&said("hi"), responders, DEADLINE, |node, answer: Said| answers.push((node, answer.word)))
+        .request(&said("hi"), responders, DEADLINE, |node, answer: Word| answers.push((node, answer.word)))
         .await;
     answers.sort();
     (answers, gathered)
@@ -93,9 +93,9 @@ async fn what_one_node_says_all_others_hear_and_it_does_not() {
     let (a, mut own) = world.listening("a").await;
     let (b, mut others) = world.listening("b").await;
     assert!(a.broadcast(&said("one")).await && b.broadcast(&said("two")).await);
-    let heard = others.next::<Said>().await.expect("a message");
+    let heard = others.next::<Word>().await.expect("a message");
     assert_eq!((heard.body, heard.hello, heard.reply_to), (said("one"), false, None));
-    assert_eq!(own.next::<Said>().await.expect("a message").body, said("two"));
+    assert_eq!(own.next::<Word>().await.expect("a message").body, said("two"));
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_request_that_a_known_node_does_not_answer_is_partial_at_the_deadline_
     let _b = world.answering("b").await;
     let (c, _listens_and_says_nothing) = world.listening("c").await;
     c.broadcast(&said("here")).await;
-    own.next::<Said>().await.expect("a message");
+    own.next::<Word>().await.expect("a message");
     let begun = Instant::now();
     let (answers, gathered) = ask(&a, Responders::All).await;
     assert_eq!(answers, words(&[("b", "b hi")]));
@@ -148,7 +148,7 @@ async fn a_node_that_leaves_is_missed_by_nobody_and_says_nothing_more() {
     let (a, mut own) = world.listening("a").await;
     let (b, theirs) = world.listening("b").await;
     b.broadcast(&said("here")).await;
-    own.next::<Said>().await.expect("a message");
+    own.next::<Word>().await.expect("a message");
     assert!(world.metrics.render().contains("\nnotifier_cluster_nodes 2\n"));
     b.leave(&said("bye")).await;
     assert!(!b.broadcast(&said("too late")).await);
@@ -157,7 +157,7 @@ async fn a_node_that_leaves_is_missed_by_nobody_and_says_nothing_more() {
     // Its last word stands before this one, and is told to nobody.
     let (c, _subscription) = world.listening("c").await;
     c.broadcast(&said("here")).await;
-    assert_eq!(own.next::<Said>().await.expect("a message").body, said("here"));
+    assert_eq!(own.next::<Word>().await.expect("a message").body, said("here"));
     let (_, gathered) = ask(&a, Responders::All).await;
     assert!(gathered.partial && gathered.missing == ["c"], "{gathered:?}");
 }
@@ -170,7 +170,7 @@ async fn nodes_of_older_versions_are_counted_though_their_answers_do_not_say_who
     let message = |text: &'static str| BusMessage { payload: text.into(), reply_to: None };
     let BusMessage { payload, reply_to } = message(r#"{"from":"0123456789abcdef","word":"older"}"#);
     world.bus.broadcast(payload, reply_to).await;
-    assert_eq!(own.next::<Said>().await.expect("a message").body, said("older"));
+    assert_eq!(own.next::<Word>().await.expect("a message").body, said("older"));
     older.next().await.expect("its own message");
     assert!(ask(&a, Responders::All).await.1.partial);
     let asked = tokio::spawn({
@@ -197,7 +197,7 @@ async fn what_makes_no_sense_is_counted_and_harms_nobody() {
     }
     let (b, _subscription) = world.listening("b").await;
     b.broadcast(&said("sense")).await;
-    assert_eq!(own.next::<Said>().await.expect("a message").body, said("sense"));
+    assert_eq!(own.next::<Word>().await.expect("a message").body, said("sense"));
     assert!(world.metrics.render().contains("notifier_control_messages_total{what=\"refused\"} 4\n"));
     // Of a later version perhaps: it lives, whatever it says.
     assert_eq!(ask(&a, Responders::All).await.1.missing, ["b"]);

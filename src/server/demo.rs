@@ -22,7 +22,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 static PAGE: LazyLock<Asset> = LazyLock::new(|| Asset::new(HTML, include_bytes!("../../demo/shop.html")));
 
 /// The files that the page loads, by their names. Made at the first request.
-static FILES: LazyLock<[(&str, Asset); 8]> = LazyLock::new(|| {
+static FILES: LazyLock<[(&str, Asset); 9]> = LazyLock::new(|| {
     [
         ("shop.css", Asset::new("text/css; charset=utf-8", include_bytes!("../../demo/shop.css"))),
         ("shell.js", Asset::new(SCRIPT, include_bytes!("../../demo/dist/shell.js"))),
@@ -32,12 +32,10 @@ static FILES: LazyLock<[(&str, Asset); 8]> = LazyLock::new(|| {
         ("stock.js", Asset::new(SCRIPT, include_bytes!("../../demo/dist/stock.js"))),
         ("orders.js", Asset::new(SCRIPT, include_bytes!("../../demo/dist/orders.js"))),
         ("mini-cart.js", Asset::new(SCRIPT, include_bytes!("../../demo/dist/mini-cart.js"))),
+        // Of the frameworks that the files contain.
+        ("LICENSES.txt", Asset::new("text/plain; charset=utf-8", include_bytes!("../../demo/dist/LICENSES.txt"))),
     ]
 });
-
-/// Licences of the frameworks that the files contain.
-static LICENSES: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("text/plain; charset=utf-8", include_bytes!("../../demo/dist/LICENSES.txt")));
 
 /// The page.
 pub(crate) fn shop(request: &PublicRequest<'_>) -> Answered {
@@ -46,9 +44,6 @@ pub(crate) fn shop(request: &PublicRequest<'_>) -> Answered {
 
 /// A file of the page.
 pub(crate) fn file(request: &PublicRequest<'_>) -> Answered {
-    if request.rest == "LICENSES.txt" {
-        return Ok(LICENSES.answer(request.headers));
-    }
     match FILES.iter().find(|(name, _)| *name == request.rest) {
         Some((_, asset)) => Ok(asset.answer(request.headers)),
         None => Err(Refusal::new(Code::NotFound, "the sample shop has no such file").into()),

@@ -17,6 +17,8 @@ pub mod tokens;
 
 use std::{future::Future, time::Duration};
 
+use notifier::socket::SocketError;
+
 pub use cable::Cable;
 pub use certificates::Authority;
 pub use client::Ws;
@@ -39,6 +41,15 @@ pub fn full_size() -> bool {
 /// The result of something that has to happen soon.
 pub async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("{what} did not happen in time"))
+}
+
+/// The code and reason, if the peer has closed instead of sending something.
+pub fn close_of(received: Result<(), SocketError>) -> Option<(u16, String)> {
+    match received {
+        Ok(()) => None,
+        Err(SocketError::Closed { code, reason }) => Some((code, reason)),
+        Err(error) => panic!("no close frame: {error}"),
+    }
 }
 
 /// Asks again and again until the answer is yes: for what no event announces.

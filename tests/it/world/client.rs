@@ -8,7 +8,7 @@ use notifier::{
 };
 use serde_json::{Value, json};
 
-use super::{Authority, soon};
+use super::{Authority, close_of, soon};
 
 pub struct Ws {
     socket: ClientSocket,
@@ -182,12 +182,8 @@ impl Ws {
     pub async fn closed(&mut self) -> (u16, String, Vec<Value>) {
         soon("a close", async {
             loop {
-                match self.receive().await {
-                    Ok(()) => {}
-                    Err(SocketError::Closed { code, reason }) => {
-                        return (code, reason, self.received.drain(..).collect());
-                    }
-                    Err(error) => panic!("no close frame: {error}"),
+                if let Some((code, reason)) = close_of(self.receive().await) {
+                    return (code, reason, self.received.drain(..).collect());
                 }
             }
         })

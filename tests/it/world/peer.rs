@@ -8,7 +8,7 @@ use notifier::{
 };
 use serde_json::Value;
 
-use super::soon;
+use super::{close_of, soon};
 
 pub struct Peer {
     socket: ClientSocket,
@@ -92,12 +92,8 @@ impl Peer {
     pub async fn closed(&mut self) -> (u16, String, Vec<Value>) {
         soon("a close", async {
             loop {
-                match self.receive().await {
-                    Ok(()) => {}
-                    Err(SocketError::Closed { code, reason }) => {
-                        return (code, reason, self.received.drain(..).collect());
-                    }
-                    Err(error) => panic!("no close frame: {error}"),
+                if let Some((code, reason)) = close_of(self.receive().await) {
+                    return (code, reason, self.received.drain(..).collect());
                 }
             }
         })

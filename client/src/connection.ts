@@ -2,13 +2,11 @@
 import { report } from './error.js';
 import type { ClientBody, ServerFrame, Welcome } from './frames.js';
 import { Outbox } from './outbox.js';
-import type { Dial, Transport } from './transport.js';
+import { type Dial, LOST, type Transport } from './transport.js';
 import { deadline, Watchdog } from './watchdog.js';
 
 /** From the dial to `welcome`, milliseconds: a slow network and a node that is busy, not a hole. */
 const WELCOME_MS = 10_000;
-/** RFC 6455: ended without a Close frame. */
-const LOST = 1006;
 
 export interface ConnectionOwner {
   opened(connection: Connection): void;

@@ -8,7 +8,7 @@ import type { ServerFrame } from './frames.js';
 import { isOffline, type PageOwner, watchPage } from './page.js';
 import { Value } from './store.js';
 import { Tokens } from './token.js';
-import { type Dial, webSocket } from './transport.js';
+import { type Dial, LOST, webSocket } from './transport.js';
 import type { Config, Status, StatusInfo, TokenReason } from './types.js';
 import { urlOf } from './url.js';
 import { VERSION } from './version.js';
@@ -27,8 +27,6 @@ const HANGS_MS = 3_000;
 const BACK_MS = 180_000;
 /** The first time it does so sooner: it may have been an outage. Each wait is up to twice as long. */
 const SOON_MS = 5_000;
-/** RFC 6455: ended without a Close frame. */
-const LOST = 1006;
 /** Close codes after which only another token can help. */
 const TOKEN_REFUSED = [4501, 4502];
 

@@ -5,10 +5,9 @@ import { Cursor } from './cursor.js';
 import type { ServerFrame } from './frames.js';
 import { frameOf, type Http } from './http.js';
 import { covers } from './subject.js';
+import { LOST } from './transport.js';
 import type { Position } from './types.js';
 
-/** RFC 6455: ended without a Close frame. */
-const LOST = 1006;
 
 /** A subscription of the page: the number of its request, and where it began. */
 export interface Pattern {

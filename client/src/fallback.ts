@@ -3,7 +3,7 @@
 import { EventStream, type Pattern, type StreamOwner } from './event-stream.js';
 import type { ServerFrame } from './frames.js';
 import { type Asking, Http } from './http.js';
-import type { Dial, Transport, TransportEvents } from './transport.js';
+import { type Dial, LOST, type Transport, type TransportEvents } from './transport.js';
 import type { Position } from './types.js';
 
 /** A changed set of patterns is another request: what changes within so many milliseconds is one. */
@@ -12,8 +12,6 @@ const GATHER_MS = 50;
 const AGAIN_MS = 1_000;
 /** The refusals of patterns; all others are of the page. */
 const OF_PATTERNS = ['bad_subject', 'bad_request', 'forbidden', 'subscription_limit', 'wildcard_limit'];
-/** RFC 6455: ended without a Close frame. */
-const LOST = 1006;
 
 type Incoming = { id?: number } & Asking & {
     connect?: { token?: string };

@@ -38,6 +38,9 @@ export type ClientBody =
   // Not served by every node. One that does not know it answers `unsupported`, which shows just as well that it is there.
   | { ping: Record<string, never> };
 
+/** One of them, by its key. */
+export type BodyOf<K extends string> = Extract<ClientBody, Record<K, unknown>> extends Record<K, infer B> ? B : never;
+
 export interface Limits {
   messageBytes: number;
   framesPerSecond: number;

@@ -1,10 +1,9 @@
 // Requests to a node over HTTP, for pages without a WebSocket.
 import { decoded } from './event.js';
-import type { ClientBody, ServerFrame, WireError, WireEvent } from './frames.js';
+import type { BodyOf, ServerFrame, WireError, WireEvent } from './frames.js';
 
-type Body<K extends string> = Extract<ClientBody, Record<K, unknown>> extends Record<K, infer B> ? B : never;
 /** What one of these frames asks is answered by one HTTP request. */
-export type Asking = Partial<{ publish: Body<'publish'>; request: Body<'request'>; fetch: Body<'fetch'> }>;
+export type Asking = Partial<{ publish: BodyOf<'publish'>; request: BodyOf<'request'>; fetch: BodyOf<'fetch'> }>;
 
 /** Headers of an event that HTTP carries as they are. */
 const AS_THEY_ARE = ['traceparent', 'tracestate'];
@@ -37,7 +36,7 @@ export class Http {
       for (const { stream, epoch, seq = 0 } of after) query.append('after', `${stream}/${epoch}/${seq}`);
       return frameOf(await this.send(`fetch?${query}`, {}));
     }
-    const { subject, event } = (publish ?? request) as Body<'publish'>;
+    const { subject, event } = (publish ?? request) as BodyOf<'publish'>;
     const headers = headersOf(event);
     if (!headers) return { error: { code: 'unsupported', message: 'without a WebSocket the headers of an event are `ce-*` and `traceparent`' } };
     const query = request ? `?timeoutMs=${request.timeoutMs}` : '';

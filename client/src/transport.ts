@@ -18,7 +18,7 @@ export type Dial = (url: string, events: TransportEvents) => Transport;
 
 const SUBPROTOCOL = 'notifier.v1.json';
 /** RFC 6455: ended without a Close frame. */
-const LOST = 1006;
+export const LOST = 1006;
 const NORMAL = 1000;
 
 /** Dials by the platform's WebSocket, or by the one that is given. */

@@ -1,5 +1,5 @@
 import type { ClientBody, ServerFrame, Welcome } from './frames.js';
-import type { Dial } from './transport.js';
+import { type Dial } from './transport.js';
 export interface ConnectionOwner {
     opened(connection: Connection): void;
     frame(connection: Connection, frame: ServerFrame): void;

@@ -1,3 +1,3 @@
-import type { Dial } from './transport.js';
+import { type Dial } from './transport.js';
 /** Dials by an event stream. */
 export declare const eventStream: Dial;

@@ -66,6 +66,8 @@ export type ClientBody = {
 } | {
     ping: Record<string, never>;
 };
+/** One of them, by its key. */
+export type BodyOf<K extends string> = Extract<ClientBody, Record<K, unknown>> extends Record<K, infer B> ? B : never;
 export interface Limits {
     messageBytes: number;
     framesPerSecond: number;

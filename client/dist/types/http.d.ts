@@ -1,10 +1,9 @@
-import type { ClientBody, ServerFrame, WireError } from './frames.js';
-type Body<K extends string> = Extract<ClientBody, Record<K, unknown>> extends Record<K, infer B> ? B : never;
+import type { BodyOf, ServerFrame, WireError } from './frames.js';
 /** What one of these frames asks is answered by one HTTP request. */
 export type Asking = Partial<{
-    publish: Body<'publish'>;
-    request: Body<'request'>;
-    fetch: Body<'fetch'>;
+    publish: BodyOf<'publish'>;
+    request: BodyOf<'request'>;
+    fetch: BodyOf<'fetch'>;
 }>;
 export declare class Http {
     #private;
@@ -23,4 +22,3 @@ export declare class Http {
 export declare function frameOf(response: Response): Promise<ServerFrame & {
     error?: WireError;
 }>;
-export {};

@@ -11,5 +11,7 @@ export interface Transport {
     close(): void;
 }
 export type Dial = (url: string, events: TransportEvents) => Transport;
+/** RFC 6455: ended without a Close frame. */
+export declare const LOST = 1006;
 /** Dials by the platform's WebSocket, or by the one that is given. */
 export declare const webSocket: (Constructor: WebSocketConstructor) => Dial;

@@ -1,6 +1,6 @@
 // One connection to the fake node: answers frames as a node does.
 import { ERROR_CODES } from '../codes.js';
-import type { ClientBody, ServerFrame, WireError, WireEvent } from '../frames.js';
+import type { BodyOf, ServerFrame, WireError, WireEvent } from '../frames.js';
 import { covers } from '../subject.js';
 import { fetched, type Stream } from './streams.js';
 import type { Wire } from './wire.js';
@@ -30,7 +30,6 @@ export interface SessionOwner {
 }
 
 type Incoming = { id?: number } & Partial<Record<string, unknown>>;
-type Body<K extends string> = Extract<ClientBody, Record<K, unknown>> extends Record<K, infer B> ? B : never;
 
 const refusal = (code: string, message: string, subject?: string): WireError => ({
   code,
@@ -78,7 +77,7 @@ export class Session {
 
   #take(frame: Incoming): void {
     const { id } = frame;
-    const has = <K extends string>(body: K): Body<K> | undefined => frame[body] as Body<K> | undefined;
+    const has = <K extends string>(body: K): BodyOf<K> | undefined => frame[body] as BodyOf<K> | undefined;
     const reply = (answer: ServerFrame): void => this.send({ ...(id && { replyTo: id }), ...answer });
     const [connect, subscribe, unsubscribe] = [has('connect'), has('subscribe'), has('unsubscribe')];
     const [publish, request, fetch, refresh] = [has('publish'), has('request'), has('fetch'), has('refresh')];
@@ -110,7 +109,7 @@ export class Session {
     if (this.owner.broker === 'down') this.ping();
   }
 
-  #subscribe({ subject, after }: Body<'subscribe'>, reply: (frame: ServerFrame) => void): void {
+  #subscribe({ subject, after }: BodyOf<'subscribe'>, reply: (frame: ServerFrame) => void): void {
     const error = this.#refusal(subject);
     if (error) return reply({ error });
     if (this.owner.broker === 'down') return void this.#waiting.push(() => this.#subscribe({ subject, after: after ?? [] }, reply));
@@ -135,7 +134,7 @@ export class Session {
     reply({ subscribed: { subject, delivery, ...(positions.length && { positions }), ...(after?.length && whole && { recovered: true }) } });
   }
 
-  #request({ subject, event, timeoutMs }: Body<'request'>, reply: (frame: ServerFrame) => void): void {
+  #request({ subject, event, timeoutMs }: BodyOf<'request'>, reply: (frame: ServerFrame) => void): void {
     const error = this.#refusal(subject) ?? this.#away();
     const answer = error ? undefined : this.owner.answer(subject, event);
     if (!answer) return reply({ error: error ?? refusal('no_responders', 'no service answers', subject) });

@@ -1,9 +1,8 @@
 // Connections in memory: the page has a WebSocket, the node the other end of it. Messages arrive in order, in a microtask
 // of their own, so that nothing waits for a timer which a test may have replaced.
+import { LOST } from '../transport.js';
 import type { WebSocketConstructor, WebSocketLike } from '../types.js';
 
-/** RFC 6455: ended without a Close frame. */
-const LOST = 1006;
 
 /** The node's end of one connection. */
 export interface Wire {

@@ -1,12 +1,11 @@
 // The connections of a worker to nodes: one for each address and each set of rights among its tabs.
 import { failure } from '../error.js';
 import { createKernel, type Kernel } from '../kernel.js';
+import { LOST } from '../transport.js';
 import type { Config, StatusInfo } from '../types.js';
 
 /** Milliseconds that a connection outlasts its last tab: the time from one page of a site to the next one. */
 const LINGER_MS = 2_000;
-/** RFC 6455: ended without a Close frame. */
-const LOST = 1006;
 
 /** What a line asks of a tab. */
 export interface LineOwner {

@@ -1,10 +1,11 @@
 // One tab of a worker: answers its frames as a node does, out of the kernel that all tabs share.
 import { Cursor } from '../cursor.js';
 import { decoded, encoded } from '../event.js';
-import type { ClientBody, WireEvent } from '../frames.js';
+import type { BodyOf, WireEvent } from '../frames.js';
 import type { Sink } from '../consumer.js';
 import type { Kernel } from '../kernel.js';
 import { type FromPage, type FromWorker, READ_EVERY } from '../port.js';
+import { LOST } from '../transport.js';
 import type { Gap, NotifierError, NotifierEvent, Position, PublishOptions, StatusInfo } from '../types.js';
 import type { Line, LineOwner, Lines } from './lines.js';
 
@@ -16,8 +17,6 @@ const TOKEN_MS = 5_000;
 const MOST_UNREAD = 64 * READ_EVERY;
 /** A hint that is worth telling: what is shorter lies within the spread of a tab's own attempts. */
 const HINT_MS = 1_000;
-/** RFC 6455: ended without a Close frame. */
-const LOST = 1006;
 /** The kernel keeps to the node's limits for all tabs together. */
 const LIMITS = {
   messageBytes: 2 ** 30,
@@ -29,7 +28,6 @@ const LIMITS = {
 };
 
 type Incoming = { id?: number } & Partial<Record<string, unknown>>;
-type Body<K extends string> = Extract<ClientBody, Record<K, unknown>> extends Record<K, infer B> ? B : never;
 
 /** An event as a frame carries it; its text is made once for all tabs. */
 const texts = new WeakMap<NotifierEvent, string>();
@@ -60,7 +58,7 @@ function asked({ subject: _, data, dataBase64, ...options }: Partial<WireEvent>)
   return [dataBase64 === undefined ? data : decoded(dataBase64), options];
 }
 
-async function fetched(kernel: Kernel, { subject, after, last = false, limit }: Body<'fetch'>): Promise<object> {
+async function fetched(kernel: Kernel, { subject, after, last = false, limit }: BodyOf<'fetch'>): Promise<object> {
   const from = after && { after: new Cursor(after).toString() };
   const { events, cursor, more, gaps } = await kernel.fetch(subject, { last, ...from, ...(limit && { limit }) });
   const told = events.map((event) => JSON.parse(wire(event)) as object);
@@ -131,7 +129,7 @@ export class Tab implements LineOwner {
 
   #take(frame: Incoming): void {
     const { id } = frame;
-    const has = <K extends string>(body: K): Body<K> | undefined => frame[body] as Body<K> | undefined;
+    const has = <K extends string>(body: K): BodyOf<K> | undefined => frame[body] as BodyOf<K> | undefined;
     const [connect, subscribe, unsubscribe, refresh] = [has('connect'), has('subscribe'), has('unsubscribe'), has('refresh')];
     const [publish, request, fetch] = [has('publish'), has('request'), has('fetch')];
     if (connect && !this.#line) {
@@ -165,7 +163,7 @@ export class Tab implements LineOwner {
     } else if (frame.ping) this.#reply(id, { pong: {} });
   }
 
-  #subscribe(kernel: Kernel, id: number | undefined, { subject, after }: Body<'subscribe'>): void {
+  #subscribe(kernel: Kernel, id: number | undefined, { subject, after }: BodyOf<'subscribe'>): void {
     this.#unsubscribe(subject);
     let isLive = false;
     let isOver = false;

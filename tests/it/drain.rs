@@ -129,7 +129,7 @@ async fn sigterm_under_load_ends_with_exit_code_0_and_every_client_told() {
     let load = tokio::spawn(async move {
         for number in 0u64.. {
             service.publish("load.a", number.to_string().into()).await.expect("published");
-            if number.is_multiple_of(100) {
+            if number.is_multiple_of(5) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }

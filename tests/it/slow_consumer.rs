@@ -65,7 +65,7 @@ async fn a_client_that_lags_gets_everything_in_order_in_fewer_messages() {
             // The embedded broker drops what its feed cannot take.
             node.until_metric("notifier_deliveries_total", |count| count >= number as f64).await;
         }
-        node.publish("load", json!({"n": number, "padding": padding}).to_string()).await;
+        node.inject("load", json!({"n": number, "padding": padding}).to_string()).await;
     }
     soon("all events", async {
         for number in 0..total {

@@ -152,11 +152,13 @@ impl Journal {
         self.shared_reads.window.head()
     }
 
-    /// Where a cursor stands, as clients are told.
+    /// Where a cursor stands, as clients are told: before all events of a stream that has
+    /// begun anew since.
     pub fn position(&self, cursor: Cursor) -> Position {
-        let (stream, _) = self.shared_reads.window.stream();
+        let (stream, head) = self.shared_reads.window.stream();
         let (stream, epoch) = (self.name.clone(), stream.epoch.to_string());
-        Position { stream, epoch, seq: cursor.seq, ..Position::default() }
+        let seq = if cursor.generation == head.generation { cursor.seq } else { 0 };
+        Position { stream, epoch, seq, ..Position::default() }
     }
 
     /// The epoch that a cursor stands in; none when the stream has begun anew since.

@@ -175,6 +175,9 @@ async fn a_position_of_another_stream_is_void() {
     let generations = [cursor(head).await, cursor(before).await, cursor(other).await];
     let expected = [(1, 7), (1, 3), (0, 7)].map(|(generation, seq)| Ok(Cursor { generation, seq }));
     assert_eq!(generations, expected);
+    // A cursor of the stream before: nothing of this one has been read.
+    let before = journal.position(Cursor { generation: 0, seq: 3 });
+    assert_eq!(cursor(before).await, Ok(Cursor { generation: 1, seq: 0 }));
 }
 
 /// However slowly somebody takes values, what they waited for is freed when newer ones come.

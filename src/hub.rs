@@ -130,7 +130,9 @@ impl Hub {
             let mut wanted = !arrived.opened.is_empty();
             for feed in std::mem::take(&mut arrived.refused) {
                 if let Some(topic) = self.shared.topics.refused(feed) {
-                    topic.refuse(|encoding| self.shared.refused(encoding, 0, topic.pattern())).await;
+                    let told = |encoding| self.shared.refused(encoding, 0, topic.pattern());
+                    let again = |encoding| self.shared.again(encoding, topic.pattern());
+                    topic.refuse(told, again).await;
                 }
             }
             for feed in std::mem::take(&mut arrived.opened) {
@@ -139,7 +141,7 @@ impl Hub {
                     continue;
                 }
                 for topic in self.shared.topics.opened(feed) {
-                    topic.open(|encoding| self.shared.again(encoding, topic.pattern())).await;
+                    topic.open().await;
                 }
             }
             if !arrived.stored.is_empty() {

@@ -186,25 +186,63 @@ async fn what_the_page_does_not_allow_the_server_refuses() {
     }
 }
 
-/// Row 20 of what may go wrong: NATS takes a permission back while nodes run.
-#[tokio::test]
-async fn a_permission_that_is_taken_away_is_told_to_those_whom_it_concerns_until_it_is_back() {
-    let with = |subjects: &str| {
-        format!(
-            "authorization {{ users: [
-              {{ user: node, password: p, permissions: {{
-                 subscribe: [{subjects}, \"_ntf.control\", \"_ntf.control.*\"], publish: [\"_ntf.control\"] }} }}
-              {{ user: service, password: p }} ] }}"
-        )
-    };
-    let mut server = NatsServer::with(&with("\"shop.>\", \"news.>\"")).await;
-    let node = TestNode::nats_with(&server, |config| {
+/// A server on which a node may read these subjects.
+fn may_read(subjects: &str) -> String {
+    format!(
+        "authorization {{ users: [
+          {{ user: node, password: p, permissions: {{
+             subscribe: [{subjects}, \"_ntf.control\", \"_ntf.control.*\"], publish: [\"_ntf.control\"] }} }}
+          {{ user: service, password: p }} ] }}"
+    )
+}
+
+/// The node, and a service that may do everything.
+async fn restricted(server: &NatsServer) -> (TestNode, async_nats::Client) {
+    let node = TestNode::nats_with(server, |config| {
         config.broker.nats.user = Some("node".into());
         config.broker.nats.password = Some(Secret::from("p".to_owned()));
     })
     .await;
     let options = async_nats::ConnectOptions::with_user_and_password("service".into(), "p".into());
-    let service = options.connect(server.url()).await.expect("it gets in");
+    (node, options.connect(server.url()).await.expect("it gets in"))
+}
+
+#[tokio::test]
+async fn a_pattern_that_nats_takes_back_leaves_its_events_to_a_later_one_of_the_same_connection() {
+    let mut server = NatsServer::with(&may_read("\"news.>\"")).await;
+    let (node, service) = restricted(&server).await;
+    let mut client = node.client().await;
+    client.subscribe("news.*").await;
+    client.subscribe("news.a").await;
+    let publish = async |number: u64| service.publish("news.a", number.to_string().into()).await.expect("published");
+    publish(1).await;
+    assert_eq!(client.event().await.1, json!(1));
+
+    server.reload(&may_read("\"news.a\""));
+    assert_eq!(client.expect("error").await["error"]["subject"], "news.*");
+    // Nothing tells when the node is subscribed to the narrow subject at NATS.
+    let (mut number, mut heard) = (1, Vec::new());
+    while heard.last() != Some(&number) {
+        number += 1;
+        publish(number).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        heard.extend(client.events_until_now().await.iter().filter_map(|(_, data)| data.as_u64()));
+    }
+    assert!(heard.is_sorted_by(|one, next| one < next), "each once: {heard:?}");
+
+    server.reload(&may_read("\"news.>\""));
+    assert_eq!(client.expect("subscribed").await["subscribed"]["subject"], "news.*");
+    publish(1_000).await;
+    assert_eq!(client.event().await.1, json!(1_000));
+    assert_eq!(client.events_until_now().await, []);
+}
+
+/// Row 20 of what may go wrong: NATS takes a permission back while nodes run.
+#[tokio::test]
+async fn a_permission_that_is_taken_away_is_told_to_those_whom_it_concerns_until_it_is_back() {
+    let with = may_read;
+    let mut server = NatsServer::with(&with("\"shop.>\", \"news.>\"")).await;
+    let (node, service) = restricted(&server).await;
     let (mut reader, mut neighbour) = (node.client().await, node.client().await);
     reader.subscribe("news.a").await;
     neighbour.subscribe("shop.a").await;

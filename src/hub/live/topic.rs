@@ -132,9 +132,14 @@ impl Topic {
         self.state.lock().refused
     }
 
-    /// The broker refuses the feed, and nothing comes until it is open again.
-    /// Everybody keeps their place and is told.
-    pub(crate) async fn refuse(&self, told: impl Fn(Encoding) -> EncodedMessage) {
+    /// The broker refuses the feed, and nothing comes until it is open again. Everybody
+    /// is told, and waits to be told `again`: meanwhile a later pattern of the same
+    /// connection delivers what this one would have.
+    pub(crate) async fn refuse(
+        &self,
+        told: impl Fn(Encoding) -> EncodedMessage,
+        again: impl Fn(Encoding) -> EncodedMessage,
+    ) {
         let waiting: Vec<_> = {
             let mut state = self.state.lock();
             (state.open, state.refused) = (false, true);
@@ -146,19 +151,37 @@ impl Topic {
             }
             yield_now().await;
         }
-        for lingering in self.tell_all(told).await {
-            // Nothing comes by this pattern any more: the wider one delivers.
-            self.leave(&lingering);
+        for standing in self.slices() {
+            let members: Vec<_> = standing.lock().iter().map(|(_, standing)| standing.member.clone()).collect();
+            for member in members {
+                self.suspend(&member, &told, &again);
+            }
+            yield_now().await;
         }
     }
 
-    /// The broker has confirmed its feed: members get events from here on. `again`
-    /// is told to those who have been told that it is refused.
-    pub(crate) async fn open(&self, again: impl Fn(Encoding) -> EncodedMessage) {
-        if self.is_refused() {
-            self.tell_all(again).await;
-            self.state.lock().refused = false;
+    /// A member gives its place back, and waits; one that lingers leaves.
+    fn suspend(
+        &self,
+        member: &Arc<Member>,
+        told: impl Fn(Encoding) -> EncodedMessage,
+        again: impl Fn(Encoding) -> EncodedMessage,
+    ) {
+        let (mut state, encoding) = (self.state.lock(), member.encoding());
+        // It may have left meanwhile.
+        let Some(place) = member.slot(&self.pattern) else { return };
+        let lingers = member.lingers(&self.pattern);
+        let request = member.with_request(&self.pattern, |_, request| request).unwrap_or_default();
+        state.slices.leave(place, || member.remove_live(&self.pattern));
+        if !lingers {
+            member.outbox().push(&told(encoding));
+            state.waiting.push_back((member.clone(), request, Confirmation::Frame(again(encoding))));
         }
+    }
+
+    /// The broker has confirmed its feed: members get events from here on.
+    pub(crate) async fn open(&self) {
+        self.state.lock().refused = false;
         while !self.admit_some() {
             yield_now().await;
         }
@@ -240,23 +263,6 @@ impl Topic {
             live.tell(&member);
             TopicMember::new(member, checks)
         });
-    }
-
-    /// Tells something to all who stand here, but for those that linger, which are
-    /// returned.
-    async fn tell_all(&self, told: impl Fn(Encoding) -> EncodedMessage) -> Vec<Arc<Member>> {
-        let mut lingering = Vec::new();
-        for standing in self.slices() {
-            for (_, TopicMember { member, .. }) in &*standing.lock() {
-                if member.lingers(&self.pattern) {
-                    lingering.push(member.clone());
-                } else {
-                    member.outbox().push(&told(member.encoding()));
-                }
-            }
-            yield_now().await;
-        }
-        lingering
     }
 
     /// One after the other, each looked up when its turn comes: the list may

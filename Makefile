@@ -105,8 +105,9 @@ commits: ## Check the subjects of this branch's commits
 shell-check: ## Check the shell scripts and the workflows of CI
 	scripts/check-shell.sh
 
-deploy-check: ## Render the Kubernetes manifests and check them against the schemas
+deploy-check: ## Check the Kubernetes manifests against the schemas, and the alert rules with their tests
 	scripts/check-deploy.sh
+	scripts/check-monitoring.sh
 
 clean: ## Remove what was built; tools stay, in ~/.cache/notifier
 	cargo clean

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# check-monitoring.sh [--write]: checks deploy/prometheus without a node: rules, their tests, their runbook, and the same
-# rules for Kubernetes, which --write makes anew.
+# check-monitoring.sh [--write]: checks deploy/prometheus and deploy/grafana without a node: rules, their tests, their
+# runbook, the same rules for Kubernetes, which --write makes anew, and the form of the dashboard.
 set -euo pipefail
 # shellcheck source=scripts/cache.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cache.sh"
@@ -25,6 +25,9 @@ quietly "$promtool" check rules "$repo/deploy/prometheus/notifier.rules.yaml"
 quietly "$promtool" check config --syntax-only "$repo/deploy/prometheus/prometheus.yml"
 check_rules check || failed=1
 
+say "checking the form of the dashboard"
+"$python" "$repo/scripts/check_dashboard.py" form || failed=1
+
 say "testing the alerts: each fires, and is quiet"
 check_rules tests "$dir"
 running=()
@@ -36,4 +39,4 @@ for tests in objectives alerts; do
   wait "${running[0]}" || { cat "$dir/$tests.said" >&2; failed=1; }
   running=("${running[@]:1}")
 done
-[ $failed = 0 ] || die "deploy/prometheus is not in order"
+[ $failed = 0 ] || die "deploy/prometheus or deploy/grafana is not in order"

@@ -14,7 +14,7 @@ export RUSTUP_TOOLCHAIN := $(TOOLCHAIN)
 endif
 
 .PHONY: help demo demo-nats picture run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
-        bench-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke conformance image model clean \
+        bench-check dashboard-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke conformance image model clean \
         client client-test client-rate quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
 
 help: ## List the commands
@@ -49,7 +49,7 @@ quick: fmt-check commits ## Format, clippy, unit tests, floors and what the page
 	cargo test --locked --lib --test layers
 	cargo test --locked --test docs -- --skip what_the_pages_show_runs
 
-CHECK := fmt-check commits shell-check deploy-check release-check lint test model doc loadtest-smoke bench-check gates
+CHECK := fmt-check commits shell-check deploy-check release-check lint test model doc loadtest-smoke dashboard-check bench-check gates
 check: $(CHECK) ## All that a change has to pass
 
 # Most tests wait, for a server or a timeout: three for each core keep it busy.
@@ -105,8 +105,13 @@ commits: ## Check the subjects of this branch's commits
 shell-check: ## Check the shell scripts and the workflows of CI
 	scripts/check-shell.sh
 
-deploy-check: ## Render the Kubernetes manifests and check them against the schemas
+deploy-check: ## Check the Kubernetes manifests and the dashboard against their schemas, and the alert rules with their tests
 	scripts/check-deploy.sh
+	scripts/check-monitoring.sh
+
+dashboard-check: ## Ask a real Prometheus, over two nodes under load, all that the dashboard and the alert rules ask
+	$(TESTED_NODE)
+	NOTIFIER=$${CARGO_TARGET_DIR:-target}/debug/notifier scripts/check-dashboard.sh
 
 clean: ## Remove what was built; tools stay, in ~/.cache/notifier
 	cargo clean

@@ -1,31 +1,3 @@
 #!/usr/bin/env bash
-# Prints the path of promtool, which checks Prometheus rules; takes it from the distribution's package where it is missing.
-set -euo pipefail
-# shellcheck source=scripts/cache.sh
-source "$(dirname "${BASH_SOURCE[0]}")/cache.sh"
-
-# The distribution decides the version.
-system=$(. /etc/os-release 2>/dev/null && echo "${ID:-linux}-${VERSION_ID:-rolling}") || system=$(uname -s)
-cached=$cache/bin/promtool-$system
-
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
-# As root, apt would fetch as a user of its own, who cannot write into our folder.
-download() { (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root prometheus) >&2; }
-
-if runs promtool --version; then
-  command -v promtool
-  exit
-fi
-if [ ! -x "$cached" ]; then
-  alone promtool
-  if [ ! -x "$cached" ]; then
-    command -v apt-get dpkg >/dev/null || die "no promtool and no apt: install Prometheus"
-    # Unpacked, not installed: that needs no root and starts no Prometheus.
-    say "fetching the package prometheus"
-    download || { as_root apt-get update -qq >&2 && download; } || die "apt has no package prometheus"
-    dpkg -x "$work"/prometheus_*.deb "$work/package"
-    runs "$work/package/usr/bin/promtool" --version || die "the package's promtool does not run here"
-    mv "$work/package/usr/bin/promtool" "$cached"
-  fi
-fi
-echo "$cached"
+# Prints the path of promtool, which checks Prometheus rules.
+exec "$(dirname "${BASH_SOURCE[0]}")/prometheus.sh" promtool

@@ -39,6 +39,9 @@ const FOREIGN_FLAGS: &[&str] = &["--locked", "--max-bytes", "--stop-timeout"];
 const FOREIGN_VARIABLES: &[&str] =
     &["NOTIFIER_COMMIT", "NOTIFIER_CACHE", "NOTIFIER_NATS_", "NOTIFIER_SERVICE_", "NOTIFIER_PORT"];
 
+/// Labels that Prometheus adds to every series, and to the buckets of a histogram.
+const OF_PROMETHEUS: [&str; 3] = ["instance", "job", "le"];
+
 /// What looks like a close code: the bounds of ranges, and `limits.outbox_frames`.
 const NO_CLOSES: &[u16] = &[4000, 4499, 4999, 4096];
 
@@ -131,7 +134,7 @@ impl Known {
         let Some(labels) = self.series.get(name).or_else(|| self.series.get(plain?)) else {
             return Some(format!("`{name}` is no metric"));
         };
-        let label = label?;
+        let label = label.filter(|label| !OF_PROMETHEUS.contains(label))?;
         let Some(known) = labels.get(label) else { return Some(format!("`{name}` has no label `{label}`")) };
         let wrong = values?.split('|').find(|value| !known.contains(*value))?;
         Some(format!("`{name}` has no {label} `{wrong}`"))
@@ -243,6 +246,7 @@ mod tests {
             ("`notifier_conections`", "is no metric"),
             ("`notifier_errors_total{coed=\"timeout\"}`", "no label `coed`"),
             ("`notifier_errors_total{code=~\"timeout|tiemout\"}`", "no code `tiemout`"),
+            ("`notifier_conections{job=\"notifier\"}`", "is no metric"),
             ("`errors{tiemout}`", "is no metric"),
             ("`slow_consumre`", "is no setting, code"),
             ("closed with 4099", "4099 is no close code"),
@@ -261,6 +265,7 @@ mod tests {
             assert!(faults.len() == 1 && faults[0].contains(part), "{page}: {faults:?}");
         }
         let page = "`limits.connections`, `[limits]`, `limits.*`, `NOTIFIER_LIMITS__CONNECTIONS`, `errors{timeout}`, \
+                    `notifier_connections{instance=\"a\"}`, `notifier_request_seconds_bucket{le=\"1\"}`, \
                     `notifier_request_seconds_bucket`, `bad_frame` and 4500, `notifier admin disconnect --user u42`, \
                     `--token-file`, `make demo`, `notifier_.._total`";
         assert_eq!(known.unknown(&parts(page), false), Vec::<String>::new());

@@ -105,7 +105,7 @@ commits: ## Check the subjects of this branch's commits
 shell-check: ## Check the shell scripts and the workflows of CI
 	scripts/check-shell.sh
 
-deploy-check: ## Render the Kubernetes manifests and check them against the schemas
+deploy-check: ## Render the chart and the Kustomize folders, check them against schemas and policies, and compare them
 	scripts/check-deploy.sh
 
 clean: ## Remove what was built; tools stay, in ~/.cache/notifier

@@ -4,13 +4,7 @@ set -euo pipefail
 # shellcheck source=scripts/cache.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cache.sh"
 
-# The distribution decides the version.
-system=$(. /etc/os-release 2>/dev/null && echo "${ID:-linux}-${VERSION_ID:-rolling}") || system=$(uname -s)
-cached=$cache/bin/promtool-$system
-
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
-# As root, apt would fetch as a user of its own, who cannot write into our folder.
-download() { (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root prometheus) >&2; }
+cached=$cache/bin/promtool-$(system)
 
 if runs promtool --version; then
   command -v promtool
@@ -19,11 +13,7 @@ fi
 if [ ! -x "$cached" ]; then
   alone promtool
   if [ ! -x "$cached" ]; then
-    command -v apt-get dpkg >/dev/null || die "no promtool and no apt: install Prometheus"
-    # Unpacked, not installed: that needs no root and starts no Prometheus.
-    say "fetching the package prometheus"
-    download || { as_root apt-get update -qq >&2 && download; } || die "apt has no package prometheus"
-    dpkg -x "$work"/prometheus_*.deb "$work/package"
+    unpack prometheus || die "no promtool: install Prometheus"
     runs "$work/package/usr/bin/promtool" --version || die "the package's promtool does not run here"
     mv "$work/package/usr/bin/promtool" "$cached"
   fi

@@ -3,8 +3,8 @@
 import asyncio
 import collections
 import itertools
-import signal
 import time
+import urllib.parse
 
 from clients import Socket, Stream, judge
 from cluster import Cluster
@@ -24,16 +24,21 @@ def controls():
     assert judge([1, 2, 3], [1, 3, 2]) == (0, 0, 1), "another order is not found"
 
 
-async def publish(cluster, owed, rate):
+async def publish(cluster, owed, rate, enough):
     async with Publisher(cluster.nats_ports[0]) as publisher:
+        begun = time.monotonic()
         for number in itertools.count():
+            if enough.is_set():
+                return
             owed.append(await publisher.publish(f"shop.cart.u{number % 50}", {"number": number}))
-            await asyncio.sleep(1 / rate)
+            await asyncio.sleep(begun + (number + 1) / rate - time.monotonic())
 
 
 async def rolled(cluster, clients, rate, rounds, number):
     owed = []
     running = [asyncio.create_task(client.run()) for client in clients]
+    # Instead of a cancellation: each event that was sent is to be acknowledged, and so owed.
+    enough = asyncio.Event()
     try:
         everybody = asyncio.gather(*(client.live.wait() for client in clients))
         await asyncio.wait([everybody, *running], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
@@ -41,15 +46,16 @@ async def rolled(cluster, clients, rate, rounds, number):
         if not everybody.done():
             everybody.cancel()
             raise RuntimeError(f"{sum(not client.live.is_set() for client in clients)} clients are not live")
-        publishing = asyncio.create_task(publish(cluster, owed, rate))
+        publishing = asyncio.create_task(publish(cluster, owed, rate, enough))
+        running.append(publishing)
         begun = time.monotonic()
         for _ in range(rounds):
             async for said in cluster.roll(number):
                 print(f"{time.monotonic() - begun:6.1f} s  {said}", flush=True)
                 await asyncio.sleep(0.5)
-                failed([*running, publishing])
-        publishing.cancel()
-        await asyncio.wait([publishing])
+                failed(running)
+        enough.set()
+        await publishing
         deadline = time.monotonic() + PATIENCE
         while any(not client.received or client.received[-1] < owed[-1] for client in clients):
             failed(running)
@@ -59,14 +65,15 @@ async def rolled(cluster, clients, rate, rounds, number):
         # What would come twice has the time to.
         await asyncio.sleep(0.5)
     finally:
+        enough.set()
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.wait(running, timeout=PATIENCE)
     return owed
 
 
 def failed(tasks):
-    """Clients and the publisher run until they are cancelled: one that has ended has failed."""
+    """Raises what a client or the publisher has failed with; they run on otherwise."""
     for task in tasks:
         if task.done():
             task.result()
@@ -77,8 +84,7 @@ def report(clients, owed):
     good = bool(owed)
     for kind in sorted({client.kind for client in clients}):
         own = [client for client in clients if client.kind == kind]
-        # An event that was sent and not yet acknowledged when publishing ended is owed to nobody.
-        verdicts = [judge(owed, [seq for seq in client.received if seq <= owed[-1]]) for client in own]
+        verdicts = [judge(owed, client.received) for client in own]
         lost, twice, disordered = (sum(counts) for counts in zip(*verdicts))
         gaps = sum(len(client.gaps) for client in own)
         longest = max(client.longest for client in own)
@@ -91,15 +97,20 @@ def report(clients, owed):
     return good
 
 
-async def check(tools, nodes, count, rate, rounds, kill):
+async def check(tools, options):
     controls()
-    cluster = Cluster(tools, nodes)
+    cluster = Cluster(tools, options.nodes)
     try:
         await cluster.start()
         address = cluster.url.removeprefix("http://")
-        clients = [(Socket if number % 2 else Stream)(address) for number in range(count)]
-        number = signal.SIGKILL if kill else signal.SIGTERM
-        owed = await rolled(cluster, clients, rate, rounds, number)
+        clients = [(Socket if number % 2 else Stream)(address) for number in range(options.clients)]
+        for client in clients:
+            client.shift = {"lost": 1, "twice": -1}.get(options.fault, 0)
+        owed = await rolled(cluster, clients, options.rate, options.rounds, options.signal)
+        # Every node has to be scraped, by the file that Compose mounts.
+        count = "count(up{job='notifier'} == 1)"
+        url = f"{cluster.prometheus_url}/api/v1/query?{urllib.parse.urlencode({'query': count})}"
+        await cluster.prometheus.until(url, PATIENCE, lambda answer: f'"{options.nodes}"]' in answer)
         return report(clients, owed)
     finally:
         await cluster.end()

@@ -21,6 +21,7 @@ class Client:
         self.longest = 0.0  # seconds without a live subscription, once there was one
         self.live = asyncio.Event()
         self.gone = None
+        self.shift = 0  # of the position from which a WebSocket resumes: a fault, for trying the judge
 
     async def run(self):
         while True:
@@ -62,7 +63,7 @@ class Socket(Client):
     epoch = None
 
     async def connection(self):
-        after = [{"stream": "SHOP", "epoch": self.epoch, "seq": self.position}] if self.epoch else []
+        after = [{"stream": "SHOP", "epoch": self.epoch, "seq": self.position + self.shift}] if self.epoch else []
         begin = {"id": 1, "connect": {"subscriptions": [{"id": 2, "subject": PATTERN, "after": after}]}}
         url = f"ws://{self.address}/v1/ws"
         async with connect(url, subprotocols=["notifier.v1.json"], compression=None, close_timeout=1) as socket:

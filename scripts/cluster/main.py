@@ -99,16 +99,21 @@ def main():
     of_check.add_argument("--clients", type=int, default=100)
     of_check.add_argument("--rate", type=float, default=40, help="events per second")
     of_check.add_argument("--rounds", type=int, default=1)
-    of_check.add_argument("--kill", action="store_true", help="nodes do not leave in order, as with kill -9")
+    end = {"dest": "signal", "action": "store_const", "const": signal.SIGKILL, "default": signal.SIGTERM}
+    of_check.add_argument("--kill", help="nodes do not leave in order, as with kill -9", **end)
+    of_check.add_argument("--fault", choices=["lost", "twice"], help="clients resume from a wrong position: it has to fail")
     arguments = parser.parse_args()
     os.chdir(arguments.repository)
     if arguments.verb in ("roll", "kill"):
         asyncio.run(tell(arguments.verb))
-    elif arguments.verb == "up":
-        asyncio.run(up(arguments, arguments))
-    else:
-        own = arguments.nodes, arguments.clients, arguments.rate, arguments.rounds, arguments.kill
-        sys.exit(0 if asyncio.run(check(arguments, *own)) else "the cluster did not hold")
+        return
+    try:
+        if arguments.verb == "up":
+            asyncio.run(up(arguments, arguments))
+        elif not asyncio.run(check(arguments, arguments)):
+            sys.exit("it did not hold")
+    except RuntimeError as error:
+        sys.exit(f"{error}")
 
 
 if __name__ == "__main__":

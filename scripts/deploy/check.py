@@ -87,6 +87,7 @@ def whole(check, tools, repository, pool):
     for name, values in renderings.SINGLE.items():
         others[f"chart {name}"] = pool.submit(tools.of_chart, [*renderings.ANONYMOUS, *renderings.NEEDS, *values])
     others["chart of another release"] = pool.submit(tools.of_chart, renderings.ANONYMOUS, "shop")
+    notes = {name: pool.submit(tools.notes, values) for name, (values, _) in renderings.PAIRS.items()}
     refusals = [pool.submit(list, tools.not_refused(name)) for name in renderings.REFUSED]
 
     for name, (_, production) in renderings.PAIRS.items():
@@ -94,6 +95,8 @@ def whole(check, tools, repository, pool):
         check.rendering(f"chart as {name}", chart, production)
         check.rendering(name, kustomize, production)
         check.found(name, same.compare(chart, kustomize))
+        warned = "WARNING: config.auth.mode is anonymous" in notes[name].result()
+        check.found(f"chart as {name}", ["the notes say nothing about open nodes, or of others"] * (warned is production))
     for name, rendered in others.items():
         check.rendering(name, rendered.result())
     for refusal in refusals:

@@ -98,6 +98,12 @@ class Tools:
     def of_chart(self, values, release="notifier"):
         return objects(self.chart_text(values, release))
 
+    def notes(self, values):
+        """What Helm says after an installation."""
+        values = [one.format(chart=self.chart) for one in values]
+        said = self.run(self.helm, "install", "notifier", self.chart, "--namespace=notifier", "--dry-run=client", *values)
+        return said.partition("\nNOTES:\n")[2]
+
     def of_kustomize(self, folder):
         return objects(self.run(self.kustomize, folder))
 

@@ -36,7 +36,7 @@ class Node(Program):
 class Cluster:
     """`tools` has the paths of nats_server, notifier, haproxy and prometheus, and of the repository."""
 
-    def __init__(self, tools, nodes=2, port=0, prometheus_port=0):
+    def __init__(self, tools, nodes=2, port=0, prometheus_port=0, surge=False):
         self.folder = tempfile.mkdtemp(prefix="notifier-cluster-")
         self.tools = tools
         free = free_ports(3 * SERVERS + 3)
@@ -54,7 +54,11 @@ class Cluster:
             server.health = f"http://{HOST}:{monitors[number]}/healthz"
             self.servers.append(server)
         settings = self.take("notifier.toml")
-        self.nodes = [Node(number + 1, self.folder, tools, self.nats_ports, settings) for number in range(nodes)]
+        made = [
+            Node(number + 1, self.folder, tools, self.nats_ports, settings) for number in range((1 + surge) * nodes)
+        ]
+        # With a surge the places of the next nodes, which the balancer knows and finds empty.
+        self.nodes, self.next = made[:nodes], made[nodes:]
         self.balancer = Program("haproxy", self.folder, [tools.haproxy, "-db", "-f", self.balancing()])
         command = [tools.prometheus, f"--config.file={self.scraping()}", f"--storage.tsdb.path={self.folder}/prometheus"]
         command += [f"--web.listen-address={HOST}:{self.prometheus_port}", "--log.level=warn"]
@@ -84,7 +88,7 @@ class Cluster:
     def balancing(self):
         # Two descriptors for each client, and some.
         most = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500) // 2
-        lines = [f"  server {node.name} {HOST}:{node.port} check port {node.internal}" for node in self.nodes]
+        lines = [f"  server {node.name} {HOST}:{node.port} check port {node.internal}" for node in self.nodes + self.next]
         return self.take(
             "haproxy.cfg",
             (r"^  maxconn .*$", f"  maxconn {min(most, 20000)}"),
@@ -94,7 +98,7 @@ class Cluster:
         )
 
     def scraping(self):
-        targets = ", ".join(f'"{HOST}:{node.internal}"' for node in self.nodes)
+        targets = ", ".join(f'"{HOST}:{node.internal}"' for node in self.nodes + self.next)
         return self.take(
             "prometheus.yaml",
             (r"targets: \[.*\]", f"targets: [{targets}]"),
@@ -104,9 +108,8 @@ class Cluster:
     async def start(self):
         await asyncio.gather(*(server.start() for server in self.servers))
         await asyncio.gather(*(server.until(server.health) for server in self.servers))
-        await asyncio.gather(*(node.start() for node in self.nodes), self.balancer.start(), self.prometheus.start())
-        await asyncio.gather(*(node.ready() for node in self.nodes))
-        await asyncio.gather(*(self.balanced(node) for node in self.nodes))
+        await asyncio.gather(self.balancer.start(), self.prometheus.start())
+        await self.come(*self.nodes)
         await self.prometheus.until(f"{self.prometheus_url}/-/ready")
 
     async def balanced(self, node):
@@ -119,18 +122,29 @@ class Cluster:
         await self.balancer.until(f"http://{HOST}:{self.statistics}/;csv", holds=up)
 
     async def roll(self, number=signal.SIGTERM):
-        """Replaces each node, one after the other, and tells which; with SIGKILL none of them leaves in order."""
+        """Replaces each node, one after the other, and tells which; with SIGKILL none of them leaves in order. With a surge
+        all new ones come first."""
+        if self.next:
+            await self.come(*self.next)
+            yield f"{len(self.next)} new nodes are there, the old ones leave"
+            self.nodes, self.next = self.next, self.nodes
+            await asyncio.gather(*(node.end(number, LEAVING) for node in self.next))
+            yield "the old ones have left"
+            return
         for node in self.nodes:
             yield f"{node.name} leaves"
             await node.end(number, LEAVING)
-            await node.start()
-            await node.ready()
-            await self.balanced(node)
+            await self.come(node)
             yield f"{node.name} is back"
+
+    async def come(self, *nodes):
+        await asyncio.gather(*(node.start() for node in nodes))
+        await asyncio.gather(*(node.ready() for node in nodes))
+        await asyncio.gather(*(self.balanced(node) for node in nodes))
 
     async def end(self):
         """The balancer first: without clients nodes leave at once."""
         await self.balancer.end(patience=2)
-        await asyncio.gather(self.prometheus.end(), *(node.end(patience=LEAVING) for node in self.nodes))
+        await asyncio.gather(self.prometheus.end(), *(node.end(patience=LEAVING) for node in self.nodes + self.next))
         await asyncio.gather(*(server.end(patience=5) for server in self.servers))
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -101,6 +101,7 @@ def main():
     of_check.add_argument("--rounds", type=int, default=1)
     end = {"dest": "signal", "action": "store_const", "const": signal.SIGKILL, "default": signal.SIGTERM}
     of_check.add_argument("--kill", help="nodes do not leave in order, as with kill -9", **end)
+    of_check.add_argument("--surge", action="store_true", help="all new nodes first, so that every client moves once")
     of_check.add_argument("--fault", choices=["lost", "twice"], help="clients resume from a wrong position: it has to fail")
     arguments = parser.parse_args()
     os.chdir(arguments.repository)

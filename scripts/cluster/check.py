@@ -62,7 +62,7 @@ async def rolled(cluster, clients, rate, rounds, number):
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.1)
-        # What would come twice has the time to.
+        # Time for repetitions to arrive.
         await asyncio.sleep(0.5)
     finally:
         enough.set()

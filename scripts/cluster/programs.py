@@ -21,7 +21,7 @@ def free_ports(count):
 
 
 def ask(url):
-    """What a URL answers with 200; nothing otherwise."""
+    """The body of a URL's answer with status 200; None otherwise."""
     with contextlib.suppress(OSError, urllib.error.HTTPError):
         with urllib.request.urlopen(url, timeout=2) as answer:
             return answer.read().decode()

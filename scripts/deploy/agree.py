@@ -1,4 +1,4 @@
-"""What a schema cannot see: values that must agree across a deployment and the Dockerfile."""
+"""Values that must agree across a deployment and the Dockerfile, which a schema cannot see."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What every rendering of deploy/ has to keep, and what only those for production do. Each policy has a fault that it must
+"""Rules that every rendering of deploy/ has to keep, and those for production only. Each policy has a fault that it must
 find (`CONTROLS`): a policy that finds nothing would be taken for one that holds.
 
 A policy takes a Rendering and yields what is wrong.

@@ -1,4 +1,4 @@
-"""What is rendered: each folder of Kustomize, the same from the chart, the chart with its switches in all combinations, and
+"""The renderings that are checked: each folder of Kustomize, the same from the chart, the chart with its switches in all combinations, and
 values that the chart has to refuse."""
 
 import itertools
@@ -31,7 +31,7 @@ SWITCHES = {
     "route": ["none", "httpRoute", "ingress"],
     "networkPolicy.enabled": ["true", "false"],
 }
-# What some switches need.
+# Values that some switches need.
 NEEDS = ["--set=httpRoute.parentRefs[0].name=gateway", "--set=ingress.hostnames[0]=live.shop.example"]
 
 # Values that are looked at one by one.
@@ -99,7 +99,7 @@ class Tools:
         return objects(self.chart_text(values, release))
 
     def notes(self, values):
-        """What Helm says after an installation."""
+        """The text that Helm shows after an installation."""
         values = [one.format(chart=self.chart) for one in values]
         said = self.run(self.helm, "install", "notifier", self.chart, "--namespace=notifier", "--dry-run=client", *values)
         return said.partition("\nNOTES:\n")[2]

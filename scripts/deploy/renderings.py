@@ -1,5 +1,5 @@
-"""The renderings that are checked: each folder of Kustomize, the same from the chart, the chart with its switches in all combinations, and
-values that the chart has to refuse."""
+"""The renderings that are checked: each folder of Kustomize, the same from the chart, the chart with its switches in all
+combinations, and values that the chart has to refuse."""
 
 import itertools
 import subprocess

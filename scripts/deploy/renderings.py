@@ -21,7 +21,6 @@ PRODUCTION = PAIRS["overlays/production"][0]
 CONTROL = [
     *PAIRS["overlays/monitoring"][0],
     "--set=autoscaling=hpa",
-    "--set=autoscaler.min=3",
     "--set=podDisruptionBudget.maxUnavailable=1",
 ]
 

@@ -15,7 +15,7 @@ endif
 
 .PHONY: help demo demo-nats picture run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
         bench-check dashboard-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke conformance image model clean \
-        client client-test client-rate quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
+        cluster cluster-roll cluster-kill cluster-check client client-test client-rate quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' \
@@ -28,6 +28,17 @@ demo: ## Build and run on the embedded broker, with a sample shop: a page of sev
 
 demo-nats: ## The same on a real nats-server, with two nodes behind one address and a button that kills one
 	scripts/demo-nats.sh $(ARGS)
+
+NODES ?= 2
+cluster: ## Three nats-servers, nodes, a balancer and Prometheus on this machine: make cluster NODES=3 SECONDS=60
+	cargo build --locked --release
+	scripts/cluster.sh up --nodes $(NODES) $(addprefix --seconds ,$(SECONDS)) $(ARGS)
+
+cluster-roll: ## Replace each node of the cluster that is up, one after the other, as a rollout does
+	scripts/cluster.sh roll
+
+cluster-kill: ## The same, as kill -9 does
+	scripts/cluster.sh kill
 
 run: ## Run a node: make run ARGS='--nats nats://127.0.0.1:4222 --anonymous'
 	cargo run --locked --release -- serve $(ARGS)
@@ -49,7 +60,7 @@ quick: fmt-check commits ## Format, clippy, unit tests, floors and what the page
 	cargo test --locked --lib --test layers
 	cargo test --locked --test docs -- --skip what_the_pages_show_runs
 
-CHECK := fmt-check commits shell-check deploy-check release-check lint test model doc loadtest-smoke dashboard-check bench-check gates
+CHECK := fmt-check commits shell-check deploy-check release-check lint test model doc cluster-check loadtest-smoke dashboard-check bench-check gates
 check: $(CHECK) ## All that a change has to pass
 
 # Most tests wait, for a server or a timeout: three for each core keep it busy.
@@ -105,7 +116,7 @@ commits: ## Check the subjects of this branch's commits
 shell-check: ## Check the shell scripts and the workflows of CI
 	scripts/check-shell.sh
 
-deploy-check: ## Check the Kubernetes manifests and the dashboard against their schemas, and the alert rules with their tests
+deploy-check: ## Check the chart, the Kustomize folders and the dashboard against schemas and policies, and the alert rules with their tests
 	scripts/check-deploy.sh
 	scripts/check-monitoring.sh
 
@@ -165,6 +176,10 @@ soak: ## Live with a node for an hour; nothing may grow or be left: make soak MI
 loadtest: ## Load a node and a nats-server with k6; see loadtest/README.md
 	cargo build --locked --release
 	$(DESCRIPTORS) scripts/loadtest.sh $(ARGS)
+
+cluster-check: ## Roll a cluster of three nodes under 100 clients: 0 lost, 0 twice: make cluster-check ARGS='--rounds 2 --kill'
+	$(TESTED_NODE)
+	NOTIFIER=$${CARGO_TARGET_DIR:-target}/debug/notifier scripts/cluster.sh check $(ARGS)
 
 loadtest-smoke:
 	$(TESTED_NODE)

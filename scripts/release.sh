@@ -36,6 +36,7 @@ if [ "$version" != "$current" ]; then
   for lock in Cargo.lock bench/Cargo.lock fuzz/Cargo.lock; do
     replace "$lock" "/^name = \"notifier\"\$/{n;s/^version = \".*\"\$/version = \"$version\"/;}"
   done
+  replace deploy/helm/notifier/Chart.yaml "s/^\(version\|appVersion\): .*/\1: $version/"
   replace deploy/kubernetes/base/kustomization.yaml "s/^\( *newTag: \).*/\1$version/"
 fi
 scripts/client-versions.sh keep

@@ -84,11 +84,13 @@ fn the_protocol_lists_exactly_the_codes_of_the_source() {
 }
 
 #[test]
-fn the_settings_of_the_kubernetes_base_hold() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes/base/notifier.toml");
-    let source = config::SettingsFile::read(&path).expect("the file is there");
-    let config = config::load(Some(&source), Vec::new(), &config::Flags::default()).expect("it parses");
-    config.validate().expect("it holds");
+fn the_settings_of_every_deployment_hold() {
+    for folder in ["kubernetes/base", "kubernetes/overlays/dev", "kubernetes/overlays/production", "compose"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(folder).join("notifier.toml");
+        let source = config::SettingsFile::read(&path).expect("the file is there");
+        let config = config::load(Some(&source), Vec::new(), &config::Flags::default()).expect("it parses");
+        config.validate().expect("it holds");
+    }
 }
 
 fn assert_current(path: &str, text: &str) {

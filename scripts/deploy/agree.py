@@ -1,13 +1,7 @@
-"""check_deploy.py RENDERED DOCKERFILE: finds what a schema cannot see, values that must agree across the deployment.
-
-Reads rendered manifests and the Dockerfile, touches no cluster. Prints one line for each problem; exits 1 if there is one.
-"""
+"""Values that must agree across a deployment and the Dockerfile, which a schema cannot see."""
 
 import json
 import re
-import sys
-
-import yaml
 
 try:
     import tomllib
@@ -16,23 +10,13 @@ except ImportError:  # Python 3.10
 
 MARGIN = 15  # seconds: the kubelet's own delays and a slow last write, before it kills the process
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
-RESTRICTED_VOLUMES = {
-    "configMap",
-    "csi",
-    "downwardAPI",
-    "emptyDir",
-    "ephemeral",
-    "persistentVolumeClaim",
-    "projected",
-    "secret",
-}
 
 
 class Deploy:
     """Everything rendered for one environment, and what was found wrong with it."""
 
-    def __init__(self, rendered, dockerfile):
-        self.objects = [one for one in yaml.safe_load_all(rendered) if one]
+    def __init__(self, objects, dockerfile):
+        self.objects = objects
         self.dockerfile = dockerfile
         self.problems = []
         self.deployment = self.only("Deployment")
@@ -52,7 +36,7 @@ class Deploy:
     def only(self, kind):
         found = self.all(kind)
         if len(found) != 1:
-            sys.exit(f"expected one {kind}, found {len(found)}")
+            raise ValueError(f"expected one {kind}, found {len(found)}")
         return found[0]
 
     def check_config(self):
@@ -94,13 +78,9 @@ class Deploy:
         )
 
     def demand_nats(self, urls):
-        allowed = {
-            port["port"]
-            for policy in self.all("NetworkPolicy")
-            for rule in policy["spec"]["egress"]
-            for port in rule["ports"]
-        }
-        for url in urls:
+        policies = self.all("NetworkPolicy")
+        allowed = {port["port"] for policy in policies for rule in policy["spec"]["egress"] for port in rule["ports"]}
+        for url in urls if policies else []:
             found = re.search(r":(\d+)$", url)
             port = int(found[1]) if found else 4222
             self.demand(
@@ -148,44 +128,29 @@ class Deploy:
             self.demand(not unknown, f"NetworkPolicy opens {sorted(unknown)}, the container has {sorted(self.ports)}")
             self.demand(("internal", False) not in opened, "NetworkPolicy opens the internal port to everybody")
             exposed -= {port for port, _ in opened}
-        self.demand(not exposed, f"Services target {sorted(exposed)}, the NetworkPolicy does not let it in")
-        notes = self.template["metadata"]["annotations"]
-        port = notes.get("prometheus.io/port")
-        self.demand(notes.get("prometheus.io/scrape") == "true", "the pods have no prometheus.io/scrape annotation")
+        closed = exposed if self.all("NetworkPolicy") else set()
+        self.demand(not closed, f"Services target {sorted(closed)}, the NetworkPolicy does not let it in")
+        self.check_scrape()
+
+    def check_scrape(self):
+        notes = self.template["metadata"].get("annotations", {})
+        port = notes.get("prometheus.io/port", "9090")
         self.demand(
             port == str(self.ports.get("internal")),
             f"prometheus.io/port is {port}, containerPort internal is {self.ports.get('internal')}",
         )
-
-    def check_rollout(self):
-        rolling = self.spec["strategy"]["rollingUpdate"]
-        self.demand(
-            rolling["maxUnavailable"] == 0 and rolling["maxSurge"],
-            "a rollout must start a new pod before it drains an old one",
-        )
-        for budget in self.all("PodDisruptionBudget"):
-            self.demand(budget["spec"].get("maxUnavailable"), "the PodDisruptionBudget forbids every eviction")
-
-    def check_security(self):
-        """Pod Security "restricted", and what we ask for beyond it."""
-        pod, own = self.pod.get("securityContext", {}), self.container.get("securityContext", {})
-        self.demand(pod.get("runAsNonRoot") is True, "runAsNonRoot is not true")
-        self.demand(
-            pod.get("seccompProfile", {}).get("type") == "RuntimeDefault", "seccompProfile is not RuntimeDefault"
-        )
-        self.demand(own.get("allowPrivilegeEscalation") is False, "allowPrivilegeEscalation is not false")
-        self.demand(own.get("capabilities") == {"drop": ["ALL"]}, "capabilities are not exactly `drop: [ALL]`")
-        self.demand(own.get("readOnlyRootFilesystem") is True, "readOnlyRootFilesystem is not true")
-        self.demand(self.pod.get("automountServiceAccountToken") is False, "a service account token is mounted")
-        self.demand(
-            self.pod.get("enableServiceLinks") is False,
-            "enableServiceLinks is not false: NOTIFIER_PORT and the like would be read as settings",
-        )
-        host = [key for key in ("hostNetwork", "hostPID", "hostIPC") if self.pod.get(key)]
-        host += [port["name"] for port in self.container["ports"] if "hostPort" in port]
-        self.demand(not host, f"the host is shared: {host}")
-        kinds = {key for volume in self.pod.get("volumes", []) for key in volume if key != "name"}
-        self.demand(kinds <= RESTRICTED_VOLUMES, f"volumes of kind {sorted(kinds - RESTRICTED_VOLUMES)}")
+        labels = self.template["metadata"]["labels"]
+        services = [one["metadata"]["labels"] for one in self.all("Service")]
+        for kind, field, selected in (
+            ("PodMonitor", "podMetricsEndpoints", [labels]),
+            ("ServiceMonitor", "endpoints", services),
+        ):
+            for monitor in self.all(kind):
+                wanted = monitor["spec"]["selector"]["matchLabels"].items()
+                found = [one for one in selected if wanted <= one.items()]
+                self.demand(len(found) == 1, f"{kind} selects {len(found)} of {kind.removesuffix('Monitor')}s, not one")
+                asked = {one["port"] for one in monitor["spec"][field]}
+                self.demand(asked == {"internal"}, f"{kind} asks {sorted(asked)}, metrics are on internal")
 
     def check_image(self):
         def last(instruction):
@@ -202,29 +167,15 @@ class Deploy:
         self.demand(command == self.container["args"], f"the image runs {command}, the pod {self.container['args']}")
 
 
-def main():
-    rendered, dockerfile = sys.argv[1:]
-    with open(rendered) as manifests, open(dockerfile) as image:
-        deploy = Deploy(manifests.read(), image.read())
-    checks = (
-        deploy.check_config,
-        deploy.check_selectors,
-        deploy.check_ports,
-        deploy.check_rollout,
-        deploy.check_security,
-        deploy.check_image,
-    )
-    for check in checks:
+def problems(objects, dockerfile):
+    try:
+        deploy = Deploy(objects, dockerfile)
+    except (KeyError, IndexError, ValueError) as error:
+        return [f"no deployment to look at: {type(error).__name__} {error}"]
+    for check in deploy.check_config, deploy.check_selectors, deploy.check_ports, deploy.check_image:
         try:
             check()
         except (KeyError, IndexError, StopIteration, TypeError, ValueError) as error:
-            deploy.problems.append(
-                f"{check.__name__}: {type(error).__name__} {error}: what it looks at is missing or of another kind"
-            )
-    for problem in deploy.problems:
-        print(problem, file=sys.stderr)
-    sys.exit(1 if deploy.problems else 0)
-
-
-if __name__ == "__main__":
-    main()
+            what = f"{type(error).__name__} {error}: what it looks at is missing or of another kind"
+            deploy.problems.append(f"{check.__name__}: {what}")
+    return deploy.problems

@@ -19,6 +19,8 @@ export class Connection {
   /** What the node said before it closed: when to come back. */
   hint = 0;
   open = true;
+  /** The node has asked it to move elsewhere. */
+  leaves: boolean | undefined;
 
   readonly #owner: ConnectionOwner;
   readonly #transport: Transport;

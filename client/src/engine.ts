@@ -8,10 +8,11 @@ import type { ServerFrame } from './frames.js';
 import { isOffline, type PageOwner, watchPage } from './page.js';
 import { Value } from './store.js';
 import { Tokens } from './token.js';
-import { type Dial, LOST, webSocket } from './transport.js';
+import { LOST, webSocket } from './transport.js';
 import type { Config, Status, StatusInfo, TokenReason } from './types.js';
 import { urlOf } from './url.js';
 import { VERSION } from './version.js';
+import { deadline } from './watchdog.js';
 
 /** What wakes a page may come in bursts; attempts are at least this many milliseconds apart. */
 const APART_MS = 1_000;
@@ -19,16 +20,20 @@ const APART_MS = 1_000;
 const CROWD_MS = 250;
 /** Until the application is asked again for a token that it failed to bring for a refresh. */
 const REFRESH_AGAIN_MS = 5_000;
-/** Dials in a row that ended without a word of the node, until one goes another way than by WebSocket. */
+/** Milliseconds for a WebSocket to be welcome, until something else is dialled beside it. */
+const RACE_MS = 3_000;
+/** The same where WebSockets have failed of late. */
+const HEAD_START_MS = 500;
+/** WebSockets in a row that ended without a word of the node, until something else is dialled at once. */
 const VAIN_DIALS = 2;
-/** A dial that ends after so many milliseconds hung: something swallows what is sent. */
-const HANGS_MS = 3_000;
 /** How often a page that goes another way tries a WebSocket, milliseconds. */
-const BACK_MS = 180_000;
-/** The first time it does so sooner: it may have been an outage. Each wait is up to twice as long. */
+const BACK_MS = 30_000;
+/** The first time on a connection it does so sooner: it may have been an outage. Each wait is up to twice as long. */
 const SOON_MS = 5_000;
 /** Close codes after which only another token can help. */
 const TOKEN_REFUSED = [4501, 4502];
+/** Codes below are not of the node, and say nothing before its first word. */
+const NODE_CODES = 4000;
 
 export interface EngineOwner extends Omit<ConnectionOwner, 'lost'> {
   welcomed(connection: Connection): void;
@@ -51,11 +56,14 @@ export class Engine implements ConnectionOwner, PageOwner {
   #config: Config = {};
   /** A dial, while its token is awaited and until it is welcome. `round` numbers dials: an older one is old news. */
   #dialling: Connection | 'token' | undefined;
+  /** What is dialled beside a WebSocket that is not welcome in time: whichever is welcome carries the page. */
+  #rival: Connection | undefined;
+  #cancelRace: (() => void) | undefined;
   #leaving: Connection | undefined;
   /** The last connection's name: a node that has not noticed its end counts it until it is replaced. */
   #earlier: string | undefined;
   #round = 0;
-  /** Dials in a row that ended without a word; below zero for one that is under way without a WebSocket. */
+  /** WebSockets in a row that ended without a word. */
   #vain = 0;
   #token: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -140,8 +148,7 @@ export class Engine implements ConnectionOwner, PageOwner {
     if (welcome) this.#welcomed(connection);
     if (tokenExpiring) void this.#refresh(connection);
     if (goaway && connection === this.current) {
-      // What has failed of late is not tried while the time is short.
-      if (this.#isFallback) this.#vain = VAIN_DIALS;
+      connection.leaves = true;
       this.#schedule('connect', goaway.reconnectAfterMs ?? 0);
     }
     if (ping && connection === this.current) this.#show(ping.broker === 'down' ? 'degraded' : 'online');
@@ -151,43 +158,44 @@ export class Engine implements ConnectionOwner, PageOwner {
   }
 
   lost(connection: Connection, code: number, reason: string): void {
-    const round = this.#round;
+    // A proxy closes as it likes.
+    if (!connection.welcome && code < NODE_CODES) code = LOST;
+    if (connection === this.#rival) {
+      this.#rival = undefined;
+      if (code === LOST) return this.#owner.lost(connection);
+      // What the node says by one way counts for the other one, which has not come through.
+      this.#giveUp();
+    }
     if (connection === this.#dialling) {
       this.#dialling = undefined;
-      // Without a network nothing comes through.
-      this.#vain = isOffline() ? 0 : this.#vainAfter(code);
+      // What the node says shows that it was reached, and without a network nothing comes through.
+      this.#vain = code !== LOST || isOffline() ? 0 : this.#vain + 1;
+      if (this.#vain >= VAIN_DIALS) this.#race(0);
     }
     if (connection === this.current) {
-      // What has worked comes first; a WebSocket is tried from there.
-      if (this.#isFallback) this.#vain = VAIN_DIALS;
       this.current = undefined;
       this.#backoff.lost();
       // Attempts to move elsewhere had time while it stood; now there is none to lose.
       this.#unschedule();
+      if (this.#dialling) this.#race();
     }
     const left = connection === this.#leaving;
     if (left) this.#leaving = undefined;
     // The next attempt stands before any of the application's code runs, which may throw, or configure anew: that begins
     // a round of its own, and this one has nothing more to show.
     const status = left ? undefined : this.#afterLoss(connection, code);
+    const round = this.#round;
     this.#owner.lost(connection);
     if (status && round === this.#round && !this.current) this.#show(status, { code, reason });
-  }
-
-  /** Counts a dial that has ended. What the node says shows that it was reached; one that hangs for long counts for all. */
-  #vainAfter(code: number): number {
-    // After one in vain without a WebSocket comes one with it.
-    if (this.#vain < 0) return code === LOST ? VAIN_DIALS - 1 : VAIN_DIALS;
-    if (code !== LOST) return 0;
-    return this.#vain + (Date.now() - this.#dialledAt < HANGS_MS ? 1 : VAIN_DIALS);
   }
 
   /** Decides what follows the end of a connection. */
   #afterLoss(connection: Connection, code: number): Status | undefined {
     if (this.#halted) return undefined;
     if (this.#dialling) return 'connecting';
-    if (this.#isFallback && connection !== this.current && this.#vain >= VAIN_DIALS) {
-      this.#tryLater(BACK_MS);
+    if (this.#isFallback && this.#vain >= VAIN_DIALS) {
+      // One that began before has its next attempt.
+      if (this.#timer === undefined) this.#tryLater(BACK_MS);
       return undefined;
     }
     const unauthorized = TOKEN_REFUSED.includes(code);
@@ -212,7 +220,7 @@ export class Engine implements ConnectionOwner, PageOwner {
       // What the page configures in the same task counts.
       await null;
       const url = urlOf(this.#config);
-      const Constructor = this.#config.WebSocket ?? globalThis.WebSocket;
+      const { tabs, worker, WebSocket: Constructor = globalThis.WebSocket } = this.#config;
       if (round !== this.#round) return;
       if (!url || !Constructor) {
         // A page that is rendered on a server: there is nowhere to connect to.
@@ -220,12 +228,15 @@ export class Engine implements ConnectionOwner, PageOwner {
         this.#show('idle');
         return;
       }
-      const dial = await this.#way(webSocket(Constructor));
+      const alone = webSocket(Constructor);
+      // Past all other tabs, or with them.
+      const dial = tabs === 'shared' ? await import('./tabs.js').then((all) => all.sharedTabs(alone, worker), () => alone) : alone;
       const token = await this.#tokens.get(this.#config.token, why);
       if (round !== this.#round) return;
       this.#token = token;
       this.dials++;
       this.#dialling = new Connection(dial, url, round, this);
+      this.#race();
     } catch (error) {
       if (round !== this.#round) return;
       this.#dialling = undefined;
@@ -234,28 +245,38 @@ export class Engine implements ConnectionOwner, PageOwner {
     }
   }
 
-  /** How to dial: without a WebSocket where those fail, by turns; past all other tabs, or with them. */
-  async #way(alone: Dial): Promise<Dial> {
-    const { tabs, worker, WebSocket } = this.#config;
-    // A constructor that was handed over is the way that the application wants.
-    if (this.#vain >= VAIN_DIALS && !WebSocket) {
-      this.#vain = -1;
-      return import('./fallback.js').then(({ eventStream }) => eventStream, () => alone);
-    }
-    if (tabs !== 'shared') return alone;
-    return import('./tabs.js').then(({ sharedTabs }) => sharedTabs(alone, worker), () => alone);
+  /** From now on a WebSocket has so much time. A constructor that was handed over is the way that the application wants. */
+  #race(wait = this.#vain >= VAIN_DIALS ? HEAD_START_MS : RACE_MS): void {
+    this.#cancelRace?.();
+    if (!this.#config.WebSocket) this.#cancelRace = deadline(wait, () => void this.#compete());
+  }
+
+  /** Dials something else. It is the lesser one while both bring live events. */
+  async #compete(): Promise<void> {
+    const config = this.#config;
+    const fallback = await import('./fallback.js').catch(() => undefined);
+    const isCarried = this.current && !this.current.leaves;
+    if (!fallback || isCarried || this.#rival || this.#halted || config !== this.#config) return;
+    this.dials++;
+    this.#rival = new Connection(fallback.overHttp, urlOf(config) as string, this.#round - 0.5, this);
   }
 
   #welcomed(connection: Connection): void {
     this.#backoff.welcomed();
     this.#refused = false;
-    this.#dialling = undefined;
-    if (this.#leaving) this.#leave();
+    if (connection === this.#rival) {
+      // The WebSocket goes on, and wins as soon as it is welcome.
+      this.#rival = undefined;
+    } else {
+      this.#dialling = undefined;
+      this.#vain = 0;
+      this.#giveUp();
+    }
+    this.#leave();
     this.#leaving = this.current;
     this.current = connection;
     this.#earlier = connection.welcome?.connection;
-    this.#vain = 0;
-    if (this.#isFallback) this.#tryLater(this.#leaving?.welcome?.transport ? BACK_MS : SOON_MS);
+    if (this.#isFallback) this.#tryLater(SOON_MS);
     this.#show('online');
     this.#owner.welcomed(connection);
   }
@@ -267,15 +288,28 @@ export class Engine implements ConnectionOwner, PageOwner {
 
   /** Tries a WebSocket after a while. */
   #tryLater(wait: number): void {
-    this.#vain = VAIN_DIALS - 1;
     this.#schedule('connect', wait * (1 + Math.random()));
   }
 
   #leave(): void {
     const connection = this.#leaving;
     this.#leaving = undefined;
-    connection?.close();
-    if (connection) this.#owner.lost(connection);
+    this.#discard(connection);
+  }
+
+  /** Ends all dials under way. */
+  #giveUp(): void {
+    this.#cancelRace?.();
+    const dials = [this.#dialling, this.#rival];
+    this.#dialling = this.#rival = undefined;
+    this.#round++;
+    dials.forEach((dial) => this.#discard(dial));
+  }
+
+  #discard(connection: Connection | 'token' | undefined): void {
+    if (!(connection instanceof Connection)) return;
+    connection.close();
+    this.#owner.lost(connection);
   }
 
   #retry(why: TokenReason, hint: number): Status {
@@ -314,19 +348,17 @@ export class Engine implements ConnectionOwner, PageOwner {
     this.#halted = 'stopped';
     this.#unwatch?.();
     this.#unwatch = undefined;
+    this.#giveUp();
     return status;
   }
 
   #drop(): void {
-    this.#round++;
     this.#unschedule();
-    const all = [this.#dialling, this.current, this.#leaving];
-    this.#dialling = this.current = this.#leaving = undefined;
-    for (const connection of all) {
-      if (!(connection instanceof Connection)) continue;
-      connection.close();
-      this.#owner.lost(connection);
-    }
+    const { current } = this;
+    this.current = undefined;
+    this.#giveUp();
+    this.#discard(current);
+    this.#leave();
   }
 
   #show(status: Status, info: Partial<StatusInfo> = {}): void {

@@ -1,8 +1,10 @@
 // A way to dial for pages whose WebSockets are blocked: answers the frames of a page as a node does, out of an event stream
-// and requests over HTTP. Loaded where WebSockets fail.
-import { EventStream, type Pattern, type StreamOwner } from './event-stream.js';
+// and requests over HTTP, or out of polls where that is held back. Loaded where WebSockets fail.
+import { eventStream } from './event-stream.js';
+import { Feed, type FeedOwner, type Pattern, type Way } from './feed.js';
 import type { ServerFrame } from './frames.js';
 import { type Asking, Http } from './http.js';
+import { longPoll } from './long-poll.js';
 import { type Dial, LOST, type Transport, type TransportEvents } from './transport.js';
 import type { Position } from './types.js';
 
@@ -10,6 +12,8 @@ import type { Position } from './types.js';
 const GATHER_MS = 50;
 /** Until a request for a changed set that failed is made again, while the one before goes on. */
 const AGAIN_MS = 1_000;
+/** An event stream says its first word at once. Where nothing has come in so many milliseconds, a poll is made beside it. */
+const HELD_BACK_MS = 1_500;
 /** The refusals of patterns; all others are of the page. */
 const OF_PATTERNS = ['bad_subject', 'bad_request', 'forbidden', 'subscription_limit', 'wildcard_limit'];
 
@@ -21,20 +25,26 @@ type Incoming = { id?: number } & Asking & {
     ping?: object;
   };
 
-class Fallback implements Transport, StreamOwner {
+class Fallback implements Transport, FeedOwner {
   readonly #events: TransportEvents;
   readonly #http: Http;
   readonly #patterns = new Map<string, Pattern>();
-  /** The stream that brings events, and the one that is about to take over from it. */
-  #current: EventStream | undefined;
-  #next: EventStream | undefined;
+  /** What brings events, and what is about to take over from it. */
+  #current: Feed | undefined;
+  #next: Feed | undefined;
+  /** Polls beside an event stream of which nothing has come: the first word decides. */
+  #polls: Feed | undefined;
+  #way: Way = eventStream;
   /** Patterns have changed since the newest request. */
   #isChanged = false;
   #isWelcome = false;
+  /** It is known whether event streams come through. */
+  #isDecided = false;
   /** The newest request is welcome. */
   #isAnswered = false;
   #isOver = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #heldBack: ReturnType<typeof setTimeout> | undefined;
   /** What the next `welcome` answers. */
   #waiting: ServerFrame[] = [];
   /** Publishes go one after the other, so that they keep their order. */
@@ -53,35 +63,53 @@ class Fallback implements Transport, StreamOwner {
   close(): void {
     this.#isOver = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#heldBack);
     this.#http.close();
-    this.#current?.close();
-    this.#next?.close();
+    for (const feed of [this.#current, this.#next, this.#polls]) feed?.close();
   }
 
-  frame(stream: EventStream, frame: ServerFrame): void {
+  frame(feed: Feed, frame: ServerFrame): void {
     if (frame.welcome) {
-      this.#isAnswered = true;
+      // Each poll is welcome; one of what carries the page already says nothing new.
+      if (feed === this.#current) return;
+      this.#decide(feed);
+      this.#isDecided = this.#isAnswered = true;
       return this.#welcome(frame.welcome);
     }
-    // Until the new stream is live, the one before brings what is published, to all that it knows.
-    if (frame.event && stream !== this.#current) return;
+    // Until the new one is live, the one before brings what is published, to all that it knows.
+    if (frame.event && feed !== this.#current) return;
     const over = frame.unsubscribed?.subject ?? (frame.error?.code === 'broker_refused' ? undefined : frame.error?.subject);
     if (over !== undefined && this.#patterns.get(over)?.id === frame.replyTo) this.#patterns.delete(over);
     this.#tell(frame);
-    if (stream === this.#next && stream.isLive) this.#takeOver();
+    if (feed === this.#next && feed.isLive) this.#takeOver();
   }
 
-  ended(stream: EventStream, code: number, reason: string, error?: ServerFrame['error']): void {
-    if (stream === this.#next) this.#next = undefined;
-    if (error && OF_PATTERNS.includes(error.code)) return this.#refused(stream, error);
-    if (stream !== this.#current && this.#current && (code === LOST || error?.retryable)) return this.#change(AGAIN_MS);
+  ended(feed: Feed, code: number, reason: string, error?: ServerFrame['error']): void {
+    if (error) this.#decide(feed);
+    if (feed === this.#polls) this.#polls = undefined;
+    if (feed === this.#next) this.#next = undefined;
+    // The other one of the two may still come through.
+    if (!error && !this.#isDecided && (this.#next ?? this.#polls)) return;
+    if (error && OF_PATTERNS.includes(error.code)) return this.#refused(feed, error);
+    if (feed !== this.#current && this.#current && (code === LOST || error?.retryable)) return this.#change(AGAIN_MS);
     if (error?.retryAfterMs) this.#tell({ error });
     this.#end(code, reason);
   }
 
+  /** The first word has come, by `feed`. */
+  #decide(feed: Feed): void {
+    clearTimeout(this.#heldBack);
+    const polls = this.#polls;
+    this.#polls = undefined;
+    if (feed !== polls) return polls?.close();
+    this.#next?.close();
+    this.#next = feed;
+    this.#way = longPoll;
+  }
+
   /** None of its patterns is granted. A request without a pattern is refused too, and shows that the node is there. */
-  #refused(stream: EventStream, error: NonNullable<ServerFrame['error']>): void {
-    for (const [subject, pattern] of stream.patterns) {
+  #refused(feed: Feed, error: NonNullable<ServerFrame['error']>): void {
+    for (const [subject, pattern] of feed.patterns) {
       if (this.#patterns.get(subject) !== pattern) continue;
       this.#patterns.delete(subject);
       this.#tell({ ...(pattern.id && { replyTo: pattern.id }), error: { ...error, subject } });
@@ -101,7 +129,8 @@ class Fallback implements Transport, StreamOwner {
   }
 
   #welcome(welcome: NonNullable<ServerFrame['welcome']>): void {
-    if (!this.#isWelcome) this.#tell({ welcome: { ...welcome, transport: 'events' } });
+    const transport = this.#way === longPoll ? 'poll' : 'events';
+    if (!this.#isWelcome) this.#tell({ welcome: { ...welcome, transport } });
     this.#isWelcome = true;
     this.#answer();
   }
@@ -154,7 +183,7 @@ class Fallback implements Transport, StreamOwner {
   /** Asks for the set of patterns as it is in `ms`. One request is made after the other. */
   #change(ms: number): void {
     this.#isChanged = true;
-    if (this.#next || this.#isOver) return;
+    if (this.#next || this.#polls || this.#isOver) return;
     if (ms === 0) clearTimeout(this.#timer);
     else if (this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
@@ -166,7 +195,9 @@ class Fallback implements Transport, StreamOwner {
         if (this.#current?.patterns.get(subject)?.id !== pattern.id) continue;
         this.#patterns.set(subject, { ...pattern, after: positions });
       }
-      this.#next = new EventStream(this.#http, new Map(this.#patterns), this);
+      const feed = (way: Way): Feed => new Feed(way, this.#http, new Map(this.#patterns), this);
+      this.#next = feed(this.#way);
+      if (!this.#isDecided) this.#heldBack = setTimeout(() => (this.#polls = feed(longPoll)), HELD_BACK_MS);
     }, ms);
   }
 
@@ -181,5 +212,5 @@ class Fallback implements Transport, StreamOwner {
   }
 }
 
-/** Dials by an event stream. */
-export const eventStream: Dial = (url, events) => new Fallback(url, events);
+/** Dials by requests over HTTP. */
+export const overHttp: Dial = (url, events) => new Fallback(url, events);

@@ -1,5 +1,5 @@
 // The frames of `notifier.v1.json`, as docs/protocol.md defines them. Types alone; only fields that are used here.
-import type { Position } from './types.js';
+import type { Position, Transport } from './types.js';
 
 export interface WireEvent {
   subject: string;
@@ -57,7 +57,7 @@ export interface Welcome {
   heartbeatMs: number;
   limits: Limits;
   /** Told by what stands in for a node, where it is no WebSocket. */
-  transport?: 'events';
+  transport?: Transport;
 }
 
 export interface WireError {
@@ -90,7 +90,7 @@ export interface ServerFrame {
   replay?: { subject: string; events?: WireEvent[]; snapshot?: boolean; epoch?: string; complete?: boolean; stream?: string };
   gap?: WireGap;
   pong?: object;
-  ping?: { positions?: Position[]; broker?: string };
+  ping?: { positions?: Position[]; broker?: string; cursor?: string };
   goaway?: { reconnectAfterMs?: number; windowMs?: number; reason?: string };
   published?: { stream?: string; seq?: number; duplicate?: boolean };
   response?: { event: WireEvent };

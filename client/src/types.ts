@@ -159,9 +159,15 @@ export interface StatusInfo {
   readonly reason?: string;
   readonly node?: string;
   readonly user?: string;
-  /** `events`: event streams and requests over HTTP, where WebSockets are blocked. Absent: a WebSocket. */
-  readonly transport?: 'events';
+  /**
+   * Where WebSockets are blocked: `events`, event streams and requests over HTTP; `poll`, long polls, where those are held
+   * back as well. Absent: a WebSocket.
+   */
+  readonly transport?: Transport;
 }
+
+/** What carries a page without a WebSocket; the list may grow. */
+export type Transport = 'events' | 'poll';
 
 /** Why a token is asked for. */
 export type TokenReason = 'connect' | 'expiring' | 'rejected';

@@ -10,7 +10,7 @@ import { type Client, createClient } from '../src/client.js';
 import { LIMITS } from '../src/testing/session.js';
 import { launch, Site } from './browser.js';
 import { World } from './real.js';
-import { pause, until } from './wait.js';
+import { hurry, pause, until } from './wait.js';
 import { SOCKET } from './world.js';
 
 let world: World;
@@ -33,7 +33,7 @@ const transport = (client: Client): string | undefined => {
 };
 
 void it('without WebSockets a page hears each stored event once and in order over cuts, and all verbs work', async () => {
-  world.noWebSockets = true;
+  world.webSockets = 'refused';
   const client = createClient({ url: world.url });
   const heard: Record<string, unknown[]> = { durable: [], wide: [], live: [], latest: [] };
   const gaps: unknown[] = [];
@@ -88,10 +88,8 @@ void it('without WebSockets a page hears each stored event once and in order ove
 });
 
 void it('a page without WebSockets tries one from time to time, and moves to it without a break', async () => {
-  world.noWebSockets = true;
-  // The waits between two attempts pass in no time.
-  const wait = globalThis.setTimeout;
-  globalThis.setTimeout = ((run: () => void, ms = 0) => wait(run, (ms > 5_000 && ms < 10_000) || ms > 100_000 ? 300 : ms)) as typeof setTimeout;
+  world.webSockets = 'refused';
+  const restore = hurry();
   const client = createClient({ url: world.url });
   const heard: unknown[] = [];
   try {
@@ -102,46 +100,59 @@ void it('a page without WebSockets tries one from time to time, and moves to it 
     assert.equal(transport(client), 'events');
     const statuses: string[] = [];
     client.status.subscribe(({ status }) => statuses.push(status));
-    world.noWebSockets = false;
+    world.webSockets = undefined;
     await until(() => transport(client) === 'websocket', 'a WebSocket');
     await client.publish('d.move', 2);
     await until(() => heard.length >= 2, 'both');
     assert.deepEqual([heard, new Set(statuses)], [[1, 2], new Set(['online'])]);
   } finally {
-    globalThis.setTimeout = wait;
+    restore();
     client.close();
   }
 });
 
-void it('a page in a browser whose WebSockets are blocked goes on by an event stream, of another origin too', async () => {
-  world.noWebSockets = true;
+for (const [way, name] of [
+  ['events', 'a page in a browser whose WebSockets are blocked goes on by an event stream, of another origin too'],
+  ['poll', 'a page in a browser whose event streams are held back as well goes on by polls, of another origin too'],
+] as const) void it(name, async () => {
+  world.webSockets = 'refused';
+  world.holdsBack = way === 'poll';
   const source = `
     import * as library from '@notifier/client';
     const heard = [];
     Object.assign(globalThis, { library, heard });
-    library.subscribe('d.browser', ({ data }) => heard.push(data));
+    library.subscribe('d.browser.${way}', ({ data }) => heard.push(data));
   `;
   const page = await browser.newPage();
-  await page.goto(await site.page('fallback', [{ source, version: '1.0.0' }], world.url));
+  await page.goto(await site.page(way, [{ source, version: '1.0.0' }], world.url));
   const state = (): Promise<{ way: string | undefined; heard: unknown[] }> =>
     page.evaluate(() => {
       const { library, heard } = globalThis as unknown as { library: Client; heard: unknown[] };
       const { subscriptions, status } = library.inspect();
       return { way: subscriptions[0]?.state === 'live' ? status.transport : undefined, heard };
     });
-  await until(async () => (await state()).way === 'events', 'live by an event stream');
-  await page.evaluate(() => (globalThis as unknown as { library: Client }).library.publish('d.browser', 1, { type: 't' }));
+  await until(async () => (await state()).way === way, `live by ${way}`);
+  await page.evaluate((subject) => (globalThis as unknown as { library: Client }).library.publish(subject, 1, { type: 't' }), `d.browser.${way}`);
   for (const socket of world.sockets) socket.destroy();
-  await world.publish('d.browser', 2, 'browser-2');
+  await world.publish(`d.browser.${way}`, 2, `browser-${way}`);
   await until(async () => (await state()).heard.length >= 2, 'both');
   assert.deepEqual((await state()).heard, [1, 2]);
   await page.close();
+  world.holdsBack = false;
 });
+
+const WELCOME = { welcome: { connection: 'c', node: 'n', heartbeatMs: 15_000, limits: LIMITS } };
 
 /** A node without WebSockets whose event streams a test writes. */
 class Streams {
   readonly requests: { token: string | undefined; body: { subscriptions: { subject: string; after?: object[] }[] }; response: ServerResponse }[] = [];
   accepts: (token: string | undefined) => boolean = () => true;
+  /** Milliseconds until the first word of a stream, and until a poll is answered. */
+  welcomeMs = 0;
+  pollMs = 0;
+  /** Streams end behind their first word. */
+  ends = false;
+  readonly polls: ServerResponse[] = [];
   readonly server = createServer((request, response) => void this.#serve(request, response));
 
   get url(): string {
@@ -152,14 +163,21 @@ class Streams {
     let text = '';
     for await (const part of request) text += String(part);
     const token = request.headers.authorization?.replace('Bearer ', '');
+    if (request.url?.startsWith('/v1/poll')) {
+      this.polls.push(response);
+      await pause(this.pollMs);
+      return void response.end(`${JSON.stringify(WELCOME)}\n{"ping":{"cursor":"v1."}}\n`);
+    }
     if (request.url !== '/v1/events' || !this.accepts(token)) {
       response.writeHead(request.url === '/v1/events' ? 401 : 404, { 'content-type': 'application/json' });
       return void response.end('{"error":{"code":"unauthorized","message":"m"}}');
     }
     const body = JSON.parse(text) as Streams['requests'][number]['body'];
+    const index = this.requests.push({ token, body, response }) - 1;
+    if (this.welcomeMs) await pause(this.welcomeMs);
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    this.requests.push({ token, body, response });
-    this.tell(this.requests.length - 1, { welcome: { connection: 'c', node: 'n', heartbeatMs: 15_000, limits: LIMITS } });
+    this.tell(index, WELCOME);
+    if (this.ends) response.end();
   }
 
   tell(index: number, ...frames: object[]): void {
@@ -241,6 +259,41 @@ void it('the token of an event stream is asked for again when it is refused, and
       node.tell(1, { goaway: { reason: 'revoked' } });
       node.requests[1]?.response.end();
       await until(() => client.status.getSnapshot().status === 'unauthorized', 'it ends', 20_000);
+    } finally {
+      client.close();
+    }
+  }));
+
+void it('an event stream whose first word comes late carries the page, not the poll that was made meanwhile', () =>
+  streams(async (node) => {
+    node.welcomeMs = 1_700;
+    node.pollMs = 3_000;
+    const client = createClient({ url: node.url });
+    try {
+      const ready = client.subscribe('s.a', () => {}).ready;
+      await node.next(0);
+      await until(() => client.status.getSnapshot().status === 'online', 'it is welcome');
+      node.tell(0, subscribed('s.a', 1));
+      await ready;
+      assert.equal(client.status.getSnapshot().transport, 'events');
+      await until(() => node.polls.length && node.polls[0]?.destroyed, 'the poll is given up');
+      assert.equal(node.polls.length, 1);
+    } finally {
+      client.close();
+    }
+  }));
+
+void it('event streams that end at once are tried less and less', () =>
+  streams(async (node) => {
+    node.ends = true;
+    const client = createClient({ url: node.url });
+    try {
+      client.subscribe('s.a', () => {});
+      await pause(2_500);
+      const { dials } = client.inspect().counters;
+      // A WebSocket and an event stream per attempt, of which there are hardly more than five by then.
+      assert.ok(dials >= 4 && dials <= 20, `${dials} dials`);
+      assert.ok(node.requests.length <= dials / 2 + 1, `${node.requests.length} streams of ${dials} dials`);
     } finally {
       client.close();
     }

@@ -120,6 +120,15 @@ export class RealNode extends Program {
   }
 }
 
+/** What networks do to WebSockets; a page chooses one by the query of its address, since nodes ignore that. */
+export const BLOCKED = ['refused', 'answered', 'reset', 'swallowed', 'silent', 'ended', 'closed'] as const;
+export type Blocked = (typeof BLOCKED)[number];
+
+const answer = (status: string, body = ''): string =>
+  `HTTP/1.1 ${status}\r\nContent-Type: text/html\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`;
+/** A Close frame without a code. */
+const CLOSE_FRAME = Buffer.from([0x88, 0]);
+
 /** Two nodes, a broker and a proxy; `d.>` is durable, `p.>` latest, all else live. */
 export class World {
   readonly sockets = new Set<Socket>();
@@ -127,8 +136,14 @@ export class World {
   readonly silent = new Set<Socket>();
   /** Bytes to a client after which the next connection ends, wherever in a frame that is. */
   cutAfter: (() => number) | undefined;
-  /** Refuses WebSockets, as proxies of some companies do. */
-  noWebSockets = false;
+  /** What happens to all WebSockets, whatever their address says; `pass` lets all of them through. */
+  webSockets: Blocked | 'pass' | undefined;
+  /** Answers of event streams are held back until they are complete, as virus scanners do. */
+  holdsBack = false;
+  /** Whether a poll is answered by the proxy, with 502. */
+  pollFails: (() => boolean) | undefined;
+  /** Sockets of WebSockets that hang. */
+  readonly hanging = new Set<Socket>();
   #turn = 0;
 
   private constructor(
@@ -192,12 +207,40 @@ export class World {
     if (!node) return void client.destroy();
     const server = connect(node.port, '127.0.0.1');
     let left = this.cutAfter?.() ?? Infinity;
+    let blocked: Blocked | undefined;
+    let isHeldBack = false;
+    let isUpgraded = false;
+    const refuse = (text: string): void => {
+      client.end(text);
+      server.destroy();
+    };
+    /** What a client sends; false where it goes no further. */
+    const asks = (text: string): boolean => {
+      const [, path = '', query] = /^[A-Z]+ ([^ ?]+)\??(\S*) HTTP\/1/.exec(text) ?? [];
+      isHeldBack = this.holdsBack && path === '/v1/events';
+      if (path === '/v1/poll' && this.pollFails?.()) return refuse(answer('502 Bad Gateway')), false;
+      if (/^upgrade: websocket/im.test(text)) {
+        blocked = this.webSockets === 'pass' ? undefined : (this.webSockets ?? BLOCKED.find((kind) => kind === query));
+      }
+      if (blocked === 'refused') return refuse(answer('403 Forbidden')), false;
+      if (blocked === 'answered') return refuse(answer('200 OK', '<html>welcome</html>')), false;
+      if (blocked === 'reset') return client.resetAndDestroy(), false;
+      if (blocked === 'swallowed' || blocked === 'silent') this.hanging.add(client);
+      return blocked !== 'swallowed' && !isUpgraded;
+    };
+    /** What a node answers to a WebSocket that ends, or is silent, behind the upgrade. */
+    const upgraded = (bytes: Buffer): void => {
+      if (isUpgraded) return;
+      isUpgraded = true;
+      client.write(bytes.subarray(0, bytes.indexOf('\r\n\r\n') + 4));
+      if (blocked === 'closed') client.write(CLOSE_FRAME);
+      if (blocked !== 'silent') client.end();
+    };
     const carry = (from: Socket, to: Socket, bytes: Buffer): void => {
       if (this.silent.has(from)) return;
-      if (this.noWebSockets && from === client && /^upgrade: websocket/im.test(bytes.toString('latin1'))) {
-        client.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
-        return void server.destroy();
-      }
+      if (from === client && !asks(bytes.toString('latin1'))) return;
+      if (from === server && blocked) return upgraded(bytes);
+      if (from === server && isHeldBack) return;
       if (from === server) left -= bytes.length;
       if (left >= 0) return void to.write(bytes);
       // The client gets what came before the cut, and no Close frame.
@@ -211,6 +254,7 @@ export class World {
       from.on('error', () => {});
       from.on('close', () => {
         this.sockets.delete(from);
+        this.hanging.delete(from);
         if (!this.silent.has(from)) to.destroy();
       });
     }

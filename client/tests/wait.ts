@@ -21,6 +21,14 @@ export async function until<T>(condition: () => T | Promise<T>, what: string, wi
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Until the returned function is called the waits between two attempts to come back to a WebSocket pass in no time. */
+export function hurry(): () => void {
+  const wait = globalThis.setTimeout;
+  const isLong = (ms: number): boolean => (ms > 5_000 && ms < 10_000) || (ms > 30_000 && ms < 60_000);
+  globalThis.setTimeout = ((run: () => void, ms = 0, ...more: []) => wait(run, isLong(ms) ? 300 : ms, ...more)) as typeof setTimeout;
+  return () => void (globalThis.setTimeout = wait);
+}
+
 /** Numbers that look random and are the same for each seed (mulberry32). */
 export function random(seed: number): () => number {
   let state = seed >>> 0;

@@ -12,6 +12,8 @@ export declare class Connection {
     /** What the node said before it closed: when to come back. */
     hint: number;
     open: boolean;
+    /** The node has asked it to move elsewhere. */
+    leaves: boolean | undefined;
     /** `generation` is higher for a connection that was dialled later. */
     constructor(dial: Dial, url: string, generation: number, owner: ConnectionOwner);
     /** Queues a frame and returns its number, 0 where it is larger than the node takes. */

@@ -1,3 +1,3 @@
 import { type Dial } from './transport.js';
-/** Dials by an event stream. */
-export declare const eventStream: Dial;
+/** Dials by requests over HTTP. */
+export declare const overHttp: Dial;

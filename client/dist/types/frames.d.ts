@@ -1,4 +1,4 @@
-import type { Position } from './types.js';
+import type { Position, Transport } from './types.js';
 export interface WireEvent {
     subject: string;
     stream?: string;
@@ -83,7 +83,7 @@ export interface Welcome {
     heartbeatMs: number;
     limits: Limits;
     /** Told by what stands in for a node, where it is no WebSocket. */
-    transport?: 'events';
+    transport?: Transport;
 }
 export interface WireError {
     code: string;
@@ -131,6 +131,7 @@ export interface ServerFrame {
     ping?: {
         positions?: Position[];
         broker?: string;
+        cursor?: string;
     };
     goaway?: {
         reconnectAfterMs?: number;

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """The sample shop on a nats-server and two nodes: starts them, and balances the connections of one address over them.
 
-`POST /demo/kill/NAME` kills the node of that name as `kill -9` does. It is started again some seconds later. `POST
-/demo/delete/SUBJECT` ends a value as a key-value bucket does. Ends with Ctrl-C, and with it all that it has started.
-Connections are balanced one request each, except WebSockets.
+`POST /demo/kill/NAME` kills the node of that name as `kill -9` does. It is started again some seconds later. Ends with
+Ctrl-C, and with it all that it has started. Connections are balanced one request each, except WebSockets.
 """
 
 import argparse
 import asyncio
 import contextlib
+import secrets
 import shutil
 import signal
 import socket
@@ -18,6 +18,7 @@ HOST = "127.0.0.1"
 RESTART_SECONDS = 5
 DIAL_SECONDS = 2
 HEAD_BYTES = 32 * 1024
+KILL = b"/demo/kill/"
 
 
 def free_port():
@@ -48,26 +49,17 @@ class Program:
 
 
 class Node(Program):
-    def __init__(self, binary, name, nats_port):
+    def __init__(self, binary, name, nats_port, secret_file):
         self.name, self.port = name, free_port()
+        # Either node takes the tokens of the other one's login.
+        common = ["--nats", f"nats://{HOST}:{nats_port}", "--secret-file", secret_file]
         listen = ["--listen", f"{HOST}:{self.port}", "--internal-listen", f"{HOST}:{free_port()}"]
-        super().__init__(binary, "dev", "--name", name, "--nats", f"nats://{HOST}:{nats_port}", *listen)
-
-
-async def delete(nats_port, subject):
-    """Publishes the event with which a key-value bucket ends a value."""
-    reader, writer = await asyncio.open_connection(HOST, nats_port)
-    head = b"NATS/1.0\r\nKV-Operation: DEL\r\n\r\n"
-    writer.write(b'CONNECT {"verbose":false,"headers":true}\r\n')
-    writer.write(b"HPUB %s %d %d\r\n%s\r\nPING\r\n" % (subject, len(head), len(head), head))
-    await reader.readuntil(b"PONG\r\n")
-    writer.close()
-    return b"204 No Content"
+        super().__init__(binary, "dev", "--name", name, *common, *listen)
 
 
 class Balancer:
-    def __init__(self, nodes, nats_port):
-        self.nodes, self.nats_port, self.turn = nodes, nats_port, 0
+    def __init__(self, nodes):
+        self.nodes, self.turn = nodes, 0
 
     async def dial(self):
         """A connection to the next node that takes it."""
@@ -97,9 +89,8 @@ class Balancer:
     async def forward(self, reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         verb, path, *_ = head.split(b" ", 2)
-        own, _, name = path.removeprefix(b"/demo/").partition(b"/")
-        if verb == b"POST" and path.startswith(b"/demo/") and own in (b"kill", b"delete"):
-            status = self.kill(name.decode(errors="replace")) if own == b"kill" else await delete(self.nats_port, name)
+        if verb == b"POST" and path.startswith(KILL):
+            status = self.kill(path.removeprefix(KILL).decode(errors="replace"))
             writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             await writer.drain()
             return
@@ -141,13 +132,16 @@ async def main():
     folder = tempfile.mkdtemp(prefix="notifier-demo-")
     nats_port = free_port()
     nats = Program(arguments.nats_server, "-a", HOST, "-p", str(nats_port), "-js", "-sd", folder, "-l", f"{folder}/log")
-    nodes = [Node(arguments.notifier, name, nats_port) for name in ("anna", "bert")]
+    secret_file = f"{folder}/secret"
+    with open(secret_file, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32))
+    nodes = [Node(arguments.notifier, name, nats_port, secret_file) for name in ("anna", "bert")]
     programs = [asyncio.create_task(program.keep()) for program in (nats, *nodes)]
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        server = await asyncio.start_server(Balancer(nodes, nats_port).serve, HOST, arguments.port, limit=HEAD_BYTES)
+        server = await asyncio.start_server(Balancer(nodes).serve, HOST, arguments.port, limit=HEAD_BYTES)
         print(f"The sample shop runs on NATS, with two nodes behind http://{HOST}:{arguments.port}/?nodes", flush=True)
         async with server:
             await stop.wait()

@@ -25,6 +25,7 @@ mod http;
 mod internal;
 mod keep_alive;
 mod listen;
+mod login;
 mod poll;
 mod portions;
 mod query;

@@ -20,6 +20,8 @@ const TEAMS = [
   ['stock/stock.js', '1.1.0'],
   ['orders/orders.js', '1.0.3'],
 ];
+/** Bytes of all bundles: a development build of one of the frameworks is as large as all of them. */
+const MOST_BYTES = 520_000;
 /** Packages that the bundles contain, whose licences stand beside them. */
 const PACKAGES = /node_modules\/((?:@[^/]+\/)?[^/]+)\//;
 
@@ -69,6 +71,8 @@ for (const [entry, version = ''] of TEAMS) {
       if (name && bytesInOutput) bundled.add(name);
     }
 }
+const bytes = [...files.values()].reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+if (bytes > MOST_BYTES) throw new Error(`the bundles of demo have ${bytes} bytes, more than ${MOST_BYTES}: is one a development build?`);
 files.set('LICENSES.txt', licences());
 
 if (!process.argv.includes('--check')) {

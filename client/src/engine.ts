@@ -119,6 +119,8 @@ export class Engine implements ConnectionOwner, PageOwner {
   woke(crowd: boolean): void {
     if (this.#halted === 'asleep') this.#halted = undefined;
     this.current?.probe();
+    // Another network may let a WebSocket through.
+    if (crowd && this.#isFallback && !this.#dialling) this.#tryLater(CROWD_MS);
     if (!this.#isMissing) return;
     const spread = crowd ? Math.random() * CROWD_MS : 0;
     this.#schedule('connect', Math.max(this.#notBefore - Date.now(), this.#dialledAt + APART_MS - Date.now(), 0) + spread);

@@ -6,7 +6,7 @@ import type { BodyOf, ServerFrame, WireError, WireEvent } from './frames.js';
 export type Asking = Partial<{ publish: BodyOf<'publish'>; request: BodyOf<'request'>; fetch: BodyOf<'fetch'> }>;
 
 /** Headers of an event that HTTP carries as they are. */
-const AS_THEY_ARE = ['traceparent', 'tracestate'];
+const AS_THEY_ARE = ['traceparent', 'tracestate', 'KV-Operation'];
 
 export class Http {
   token: string | undefined;
@@ -38,7 +38,7 @@ export class Http {
     }
     const { subject, event } = (publish ?? request) as BodyOf<'publish'>;
     const headers = headersOf(event);
-    if (!headers) return { error: { code: 'unsupported', message: 'without a WebSocket the headers of an event are `ce-*` and `traceparent`' } };
+    if (!headers) return { error: { code: 'unsupported', message: 'without a WebSocket the headers of an event are `ce-*`, `KV-Operation` and `traceparent`' } };
     const query = request ? `?timeoutMs=${request.timeoutMs}` : '';
     const path = `${request ? 'request' : 'publish'}/${encodeURIComponent(subject)}${query}`;
     return frameOf(await this.send(path, { method: 'POST', headers, body: payloadOf(event) }));

@@ -59,6 +59,9 @@ void it('without WebSockets a page hears each stored event once and in order ove
     await until(() => heard.latest?.length, 'the newest value');
     const { data, type, source, id, headers } = heard.latest?.[0] as Record<string, unknown>;
     assert.deepEqual([data, type, source, id, headers], [{ 'ü': [1] }, 't ü', '/s', 'ü 1', { 'ce-tenant': 'ä' }]);
+    await client.publish('p.fallback', undefined, { headers: { 'KV-Operation': 'DEL' } });
+    await until(() => heard.latest?.length === 2, 'the end of the value');
+    assert.equal((heard.latest?.[1] as { gone?: string }).gone, 'deleted');
     for (let round = 0; round < 2; round++) {
       // A connection has worked when it was up for a second: those that break sooner are tried again ever more seldom.
       await pause(1_000);
@@ -129,7 +132,7 @@ for (const [way, name] of [
     page.evaluate(() => {
       const { library, heard } = globalThis as unknown as { library: Client; heard: unknown[] };
       const { subscriptions, status } = library.inspect();
-      return { way: subscriptions[0]?.state === 'live' ? status.transport : undefined, heard };
+      return { way: subscriptions[0]?.state === 'live' ? (status.transport ?? 'websocket') : undefined, heard };
     });
   await until(async () => (await state()).way === way, `live by ${way}`);
   await page.evaluate((subject) => (globalThis as unknown as { library: Client }).library.publish(subject, 1, { type: 't' }), `d.browser.${way}`);
@@ -137,6 +140,10 @@ for (const [way, name] of [
   await world.publish(`d.browser.${way}`, 2, `browser-${way}`);
   await until(async () => (await state()).heard.length >= 2, 'both');
   assert.deepEqual((await state()).heard, [1, 2]);
+  // Sooner than by itself, in a new network.
+  world.webSockets = undefined;
+  await page.evaluate(() => dispatchEvent(new Event('online')));
+  await until(async () => (await state()).way === 'websocket', 'a WebSocket', 3_000);
   await page.close();
   world.holdsBack = false;
 });

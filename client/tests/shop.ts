@@ -49,7 +49,8 @@ export function inShop(program = dev, query = ''): (run: (shop: Shop) => Promise
       await page.goto(address + query);
       await until(async () => (await page.textContent('#sockets')) === '1 socket', 'connected');
       await run({ page, sockets, address });
-      assert.deepEqual(faults, []);
+      // What the browser itself says of a WebSocket that was refused is no fault of the page.
+      assert.deepEqual(faults.filter((text) => !text.includes('WebSocket connection to')), []);
     } finally {
       await context.close();
     }

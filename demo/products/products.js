@@ -8,11 +8,15 @@ customElements.define(
   class extends HTMLElement {
     connectedCallback() {
       // A value that has ended has no data any more.
-      const show = ({ subject, data }) => {
-        const price = this.querySelector(`[data-sku="${CSS.escape(subject.split('.').at(-1))}"] .price`);
-        if (price) price.textContent = data ? `€ ${data.price.toFixed(2)}` : 'no price';
+      const show = (part, text) => ({ subject, data }) => {
+        const place = this.querySelector(`[data-sku="${CSS.escape(subject.split('.').at(-1))}"] ${part}`);
+        if (place) place.textContent = data ? text(data) : 'gone';
       };
-      this.subscription = subscribe('shop.price.*', show, { snapshot: true, label: 'products' });
+      const follow = (subject, handler) => subscribe(subject, handler, { snapshot: true, label: 'products' });
+      this.subscriptions = [
+        follow('shop.price.*', show('.price', ({ price }) => `€ ${price.toFixed(2)}`)),
+        follow('shop.stock.*', show('[data-stock]', ({ left }) => `${left} left`)),
+      ];
       for (const button of this.querySelectorAll('button')) {
         button.onclick = () => {
           const { sku } = button.closest('[data-sku]').dataset;
@@ -22,7 +26,7 @@ customElements.define(
     }
 
     disconnectedCallback() {
-      this.subscription.unsubscribe();
+      this.subscriptions.forEach((subscription) => subscription.unsubscribe());
     }
   },
 );

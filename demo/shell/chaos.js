@@ -1,8 +1,11 @@
 // The buttons that break things, and the sentence that says what became of it.
 import { inspect, publish, status, subscribe } from '../client/v1/notifier.js';
-import { away, cut, drain, expireToken, openSockets, SharedSocket, sleep } from './network.js';
+import { asked, issue, SHORT_LIFE } from './login.js';
+import { away, block, cut, drain, fault, replaceToken, sharedSockets, sleep, unblock } from './network.js';
 
 const CART = 'shop.cart.u42';
+const OTHER_CART = 'shop.cart.u43';
+const DELETED = 'shop.stock.chair';
 /** Events of one flood, and how many of them wait for an answer at once. */
 const FLOOD = 2_000;
 const AT_ONCE = 200;
@@ -11,11 +14,14 @@ const SLEEP_MS = 2_000;
 const LONGEST_MS = 15_000;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const places = () => [...document.querySelectorAll('[data-cart]')].map((one) => one.textContent);
+const texts = (selector) => [...document.querySelectorAll(selector)].map((one) => one.textContent);
+const places = () => texts('[data-cart]');
 const isEqual = () => new Set(places()).size === 1;
+/** Whether the page lives by an event stream. */
+export const isStream = () => status.getSnapshot().transport === 'events';
 // After a sleep the page believes for a moment that it is online.
 const isLive = () =>
-  openSockets(SharedSocket) === 1 &&
+  sharedSockets() === (isStream() ? 0 : 1) &&
   status.getSnapshot().status === 'online' &&
   inspect().subscriptions.every(({ state }) => state !== 'pending');
 
@@ -32,13 +38,10 @@ export function follow() {
   subscribe(CART, (event) => (hear(event), (cart = event.data)), { snapshot: true, label: 'shell' });
 }
 
-/** As a service does it, with no regard to the page's connection. */
-async function asService(subject, data) {
-  const answer = await fetch(`v1/publish/${subject}`, {
-    method: 'POST',
-    body: JSON.stringify(data),
-    headers: { 'content-type': 'application/json' },
-  });
+/** As a service does it, with no regard to the page's connection, and with rights of its own. */
+async function asService(subject, data, headers = { 'content-type': 'application/json' }) {
+  const body = data && JSON.stringify(data);
+  const answer = await fetch(`v1/publish/${subject}`, { method: 'POST', body, headers });
   if (!answer.ok) throw new Error(`the node refused ${subject}: ${await answer.text()}`);
 }
 
@@ -59,16 +62,38 @@ async function flood() {
   return `${FLOOD} events went to the node and came back in ${Math.round(performance.now() - began)} ms.`;
 }
 
-const tokens = { brought: 0 };
-export const token = () => {
-  tokens.brought += 1;
-  return `demo-${tokens.brought}`;
-};
+/** The node is given a token of the same user that ends soon. What follows is the node's warning, and the library's. */
 async function expire() {
-  const before = tokens.brought;
-  expireToken();
-  await until(() => tokens.brought > before);
-  return 'The page was asked for a new token and brought it, on the same connection.';
+  const { expiring } = asked;
+  const { connection } = inspect();
+  replaceToken(await issue(SHORT_LIFE));
+  const ends = performance.now() + SHORT_LIFE * 1_000;
+  await until(() => asked.expiring > expiring && performance.now() > ends);
+  if (asked.expiring === expiring) throw new Error('the node has not warned');
+  const where = inspect().connection === connection ? 'on the same connection' : 'on another connection';
+  return `The node warned, and the page brought a new one ${where}.`;
+}
+
+/** What the user's grants leave out, the node refuses. */
+async function look() {
+  const { user } = status.getSnapshot();
+  let refusal;
+  const subscription = subscribe(OTHER_CART, () => {}, { label: 'shell', onError: (error) => (refusal = error) });
+  await subscription.ready.catch(() => {});
+  subscription.unsubscribe();
+  if (!refusal) throw new Error(`the node lets ${user} see it`);
+  return `The node refused it to ${user} (${refusal.code}): ${refusal.message}.`;
+}
+
+async function toggleBlock() {
+  if (isStream()) {
+    unblock();
+    await until(() => !isStream());
+    return 'The page is back on a WebSocket.';
+  }
+  block();
+  await until(isStream);
+  return 'The page lives by an event stream and requests over HTTP now, with the same events in the same order.';
 }
 
 /** Where several nodes stand behind one address, and something there can kill one: `make demo-nats`. */
@@ -80,55 +105,71 @@ async function kill() {
   return `${node} is dead, and the page is on ${status.getSnapshot().node}.`;
 }
 
-/** A service of a key-value bucket deletes a key; where there is a NATS server, as above. */
+/** A service deletes a value of a `latest` subject, as one deletes a key of a bucket. */
 async function deleteValue() {
-  const subject = 'shop.stock.chair';
+  let value;
   let how;
-  const subscription = subscribe(subject, ({ gone }) => (how ??= gone), { label: 'shell' });
+  const hear = ({ data, gone }) => ([value, how] = [data, gone]);
+  const subscription = subscribe(DELETED, hear, { snapshot: true, label: 'shell' });
   await subscription.ready;
-  const answer = await fetch(`demo/delete/${subject}`, { method: 'POST' });
-  if (!answer.ok) throw new Error(`nobody could delete ${subject}`);
-  await until(() => how);
+  if (!value) await asService(DELETED, { sku: 'chair', left: 12 });
+  await until(() => value);
+  await asService(DELETED, undefined, { 'kv-operation': 'DEL' });
+  const shown = () => texts('[data-stock="chair"]');
+  await until(() => how && shown().every((text) => text === 'gone'));
   subscription.unsubscribe();
-  return `${subject} is ${how ?? 'still there'}, and all who show it were told.`;
+  if (!shown().every((text) => text === 'gone')) throw new Error(`it is still shown: ${shown().join(', ')}`);
+  return `All ${shown().length} components that show it say that it is gone (${how}).`;
 }
 
 const FAULTS = {
-  delete: ['A value was deleted', deleteValue],
+  delete: [`A service deleted ${DELETED}`, deleteValue],
   kill: ['The node was killed', kill],
   cut: ['The socket was cut', cut],
   drain: ['The node left, and the page moved first', drain],
   sleep: ['The computer slept, and its connection died without a word', () => sleep(SLEEP_MS)],
   away: [`${AWAY_EVENTS} events were published while the page was away`, publishWhileAway],
-  token: ['The token was about to expire', expire],
+  block: [() => (isStream() ? 'WebSockets are refused from now on' : 'WebSockets pass again'), toggleBlock],
+  token: [`The token was replaced by one of ${SHORT_LIFE} s`, expire],
+  look: [`The page asked for ${OTHER_CART}, somebody else's cart`, look],
   flood: ['A flood', flood],
 };
+
+/** How long the page was without a connection, if it was. */
+function absence(lostAt, backAt) {
+  if (backAt === undefined) return 'The page stayed online.';
+  const { began = lostAt, ended = lostAt } = fault;
+  const since = (moment) => `${Math.round(backAt - moment)} ms after`;
+  if (ended === began) return `Back ${since(began)} the cut.`;
+  return `Back ${since(ended)} the node could be reached again, ${since(began)} the cut.`;
+}
 
 /** Does it, waits until all is well again, and tells what it cost. */
 export async function breakIt(name) {
   const [title, run] = FAULTS[name];
   const before = inspect().counters;
   replayed = 0;
+  fault.began = fault.ended = undefined;
   let lostAt;
-  let backAfter;
+  let backAt;
   const unwatch = status.subscribe(({ status: now }) => {
     if (now !== 'online') lostAt ??= performance.now();
-    else if (lostAt) backAfter ??= Math.round(performance.now() - lostAt);
+    else if (lostAt) backAt ??= performance.now();
   });
+  const told = () => (typeof title === 'string' ? title : title());
   let said;
   try {
     said = await run();
     await until(() => isLive() && isEqual());
   } catch (error) {
-    return `${title}: ${error.message}`;
+    return `${told()}: ${error.message}`;
   } finally {
     unwatch();
   }
   const gaps = inspect().counters.gaps - before.gaps;
-  const back = backAfter === undefined ? 'The page stayed online.' : `Back after ${backAfter} ms.`;
-  const counted = `Missed and brought after: ${replayed}. Lost: ${gaps}.`;
+  const missed = backAt !== undefined || replayed ? `Missed and brought after: ${replayed}.` : '';
   const shown = places();
   const cartIs = isEqual() ? `The cart is ${shown[0]} in all ${shown.length} places.` : `The carts differ: ${shown.join(', ')}.`;
-  const sentences = [`${title}.`, typeof said === 'string' ? said : '', back, counted, cartIs];
+  const sentences = [`${told()}.`, typeof said === 'string' ? said : '', absence(lostAt, backAt), missed, `Lost: ${gaps}.`, cartIs];
   return sentences.filter(Boolean).join(' ');
 }

@@ -6,10 +6,17 @@ const LOST = 1006;
 /** The close code of a node that leaves, and the time that it gives clients to move, milliseconds. */
 const GOING_AWAY = 4001;
 const MOVE_MS = 2_000;
+/** An address that answers 403 where a WebSocket is asked for, as some proxies do. */
+const NO_WEBSOCKET = new URL('demo/no-websocket', document.baseURI).href.replace('http', 'ws');
 
+const BrowsersWebSocket = globalThis.WebSocket;
 const wires = new Set();
 const watchers = new Set();
 let isDown = false;
+let isBlocked = false;
+
+/** The last fault: when it began, and since when nothing stands in the way of a connection any more. */
+export const fault = { began: undefined, ended: undefined };
 
 const changed = () => watchers.forEach((run) => run());
 
@@ -25,7 +32,7 @@ class Wire {
       return;
     }
     wires.add(this);
-    const real = (this.real = new WebSocket(url, protocol));
+    const real = (this.real = new BrowsersWebSocket(isBlocked ? NO_WEBSOCKET : url, protocol));
     real.onopen = () => {
       this.isOpen = true;
       changed();
@@ -65,22 +72,28 @@ class Wire {
 }
 
 /** The page's one connection. */
-export class SharedSocket extends Wire {}
+class SharedSocket extends Wire {}
 /** A socket that one component has for itself. */
 export class OwnSocket extends Wire {}
 
-export const openSockets = (kind) => [...wires].filter((wire) => wire instanceof kind && wire.isOpen).length;
+// Not handed to the library: that would be the only way that it may go.
+globalThis.WebSocket = SharedSocket;
+Object.defineProperty(navigator, 'onLine', { configurable: true, get: () => !isDown });
+
+const openWires = (kind) => [...wires].filter((wire) => wire instanceof kind && wire.isOpen);
+export const sharedSockets = () => openWires(SharedSocket).length;
+export const ownSockets = () => openWires(OwnSocket).length;
 export const watchSockets = (run) => watchers.add(run);
 
-/** A frame as if the node had sent it, to the shared connection alone: the old way has no ears for it. */
-const tell = (frame) => {
-  const data = JSON.stringify(frame);
-  for (const wire of wires) if (wire instanceof SharedSocket && wire.isOpen) wire.onmessage?.({ data });
-};
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const begin = () => (fault.began = fault.ended = performance.now());
+const end = () => (fault.ended = performance.now());
 
 /** All connections end without a Close frame. */
-export const cut = () => [...wires].forEach((wire) => wire.end(LOST, ''));
+export function cut() {
+  begin();
+  for (const wire of [...wires]) wire.end(LOST, '');
+}
 
 /** All connections end, and none can be made, until `run` is done. */
 export async function away(run) {
@@ -90,25 +103,42 @@ export async function away(run) {
     await run();
   } finally {
     isDown = false;
+    end();
     // The browser tells a page that the network is there again.
     dispatchEvent(new Event('online'));
   }
 }
 
+/** From now on something refuses WebSockets, as a proxy does, and lets all other requests pass. */
+export function block() {
+  isBlocked = true;
+  cut();
+}
+
+/** As when the computer comes into another network: the browser tells its pages. */
+export function unblock() {
+  isBlocked = false;
+  dispatchEvent(new Event('online'));
+}
+
 /** The node leaves, as in a deploy: it says so, gives time to move, and closes. */
 export async function drain() {
   const leaving = [...wires];
-  tell({ goaway: { reconnectAfterMs: 100 } });
+  const goaway = JSON.stringify({ goaway: { reconnectAfterMs: 100 } });
+  // The old way has no ears for it.
+  for (const wire of openWires(SharedSocket)) wire.onmessage?.({ data: goaway });
   await pause(MOVE_MS);
   for (const wire of leaving) if (wires.has(wire)) wire.end(GOING_AWAY, 'going_away');
 }
 
 /** The computer sleeps: connections die without a word. It wakes up after `ms`. */
 export async function sleep(ms) {
+  begin();
   for (const wire of [...wires]) wire.die();
   await pause(ms);
+  end();
   document.dispatchEvent(new Event('resume'));
 }
 
-/** The node says that the token is about to expire. */
-export const expireToken = () => tell({ tokenExpiring: { inMs: 1_000 } });
+/** Has the node hold this token for the shared connection instead of the one that it has. */
+export const replaceToken = (token) => openWires(SharedSocket).forEach((wire) => wire.send(JSON.stringify({ refresh: { token } })));

@@ -2,9 +2,10 @@
 import { configure, inspect, status, subscribe } from '../client/v1/notifier.js';
 import { define } from '../client/v1/elements.js';
 import { define as defineInspector } from '../client/v1/inspector.js';
-import { breakIt, follow, token } from './chaos.js';
+import { breakIt, follow, isStream } from './chaos.js';
+import { token } from './login.js';
+import { ownSockets, sharedSockets, watchSockets } from './network.js';
 import { OldWay } from './old-way.js';
-import { OwnSocket, openSockets, SharedSocket, watchSockets } from './network.js';
 
 const TEAMS = 7;
 const FRAMEWORKS = 5;
@@ -14,7 +15,7 @@ const $ = (id) => document.getElementById(id);
 const node = new URL('v1/ws', document.baseURI);
 node.protocol = node.protocol.replace('http', 'ws');
 
-configure({ url: node.href, token, WebSocket: SharedSocket, client: { name: 'webshop', version: '1.0.0' } });
+configure({ url: node.href, token, client: { name: 'webshop', version: '1.0.0' } });
 define();
 follow();
 subscribe('shop.deal', ({ data }) => ($('deal').textContent = data.text), { label: 'shell' });
@@ -31,7 +32,10 @@ let oldWay;
 function headline() {
   const versions = new Set(inspect().copies).size;
   $('counted').textContent = `${TEAMS} teams, ${FRAMEWORKS} frameworks, ${count(versions, 'client version')}: `;
-  $('sockets').textContent = count(openSockets(SharedSocket), 'socket');
+  const stream = isStream();
+  $('sockets').textContent = stream ? '1 event stream' : count(sharedSockets(), 'socket');
+  $('block').textContent = stream ? 'Unblock WebSocket' : 'Block WebSocket';
+  for (const button of document.querySelectorAll('[data-needs=socket]')) button.disabled = stream;
 }
 watchSockets(headline);
 status.subscribe(headline);
@@ -42,7 +46,7 @@ $('curl').textContent = $('curl').textContent.replace('http://127.0.0.1:8080', l
 
 function compare() {
   const { components } = oldWay;
-  $('old-sockets').textContent = count(openSockets(OwnSocket), 'socket');
+  $('old-sockets').textContent = count(ownSockets(), 'socket');
   $('old-lost').textContent = `${count(oldWay.lost, 'event')} lost`;
   $('old-lost').className = oldWay.lost ? 'bad' : '';
   $('old-rows').replaceChildren(
@@ -63,7 +67,7 @@ $('old-way').onchange = ({ target }) => {
 // --------------------------------------------------------------------- the buttons
 
 // `?nodes` says that several nodes on a NATS server stand behind this address.
-for (const id of ['kill', 'delete']) $(id).hidden = !new URLSearchParams(location.search).has('nodes');
+$('kill').hidden = !new URLSearchParams(location.search).has('nodes');
 
 let isBusy = false;
 for (const button of document.querySelectorAll('[data-break]')) {

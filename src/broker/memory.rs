@@ -22,9 +22,9 @@ use crate::{
     },
     classes::{Class, Classes, StreamIndex},
     clock::unix_millis,
-    config::Config,
+    config::{Config, Delivery},
     event::{
-        PageSize,
+        Gone, PageSize,
         headers::{self, HeaderReader},
         message::Message,
     },
@@ -186,7 +186,9 @@ impl Memory {
 
     fn keep(&self, stream: StreamIndex, mut message: Message) -> Receipt {
         let id = headers::msg_id(&message.envelope).to_owned();
+        let gone = self.gone(stream, &message);
         message.envelope = self.reader.reread(message.envelope);
+        let message = message.ended(gone);
         // One lock for storing and telling: followers see the stream's order.
         let mut state = self.inner.state.lock();
         let State { streams, waiting, bytes, .. } = &mut *state;
@@ -199,6 +201,16 @@ impl Memory {
             self.inner.arrived.notify_one();
         }
         receipt
+    }
+
+    /// Why the event ends the value of its subject, if it does. Where all events
+    /// count, an end is one of them.
+    fn gone(&self, stream: StreamIndex, message: &Message) -> Option<Gone> {
+        if self.classes.delivery(stream) != Delivery::Latest {
+            return None;
+        }
+        let headers = &message.envelope.headers;
+        Gone::of(&headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<Vec<_>>())
     }
 
     fn pass(&self, mut message: Message) {

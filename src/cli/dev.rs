@@ -1,7 +1,9 @@
 //! `notifier dev`: everything on this machine, nothing to install.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
+use aws_lc_rs::rand;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::Args;
 
 use crate::{
@@ -10,7 +12,7 @@ use crate::{
         sample,
         serve::stop_signal,
     },
-    config::{AuthMode, BrokerKind, Config, Drain, Log, LogFormat, ServerUrl, Span},
+    config::{BrokerKind, Config, ConfigError, Drain, Log, LogFormat, Secret, ServerUrl, Span},
     node::{Node, NodeError},
     telemetry,
 };
@@ -29,6 +31,10 @@ pub(crate) struct DevArgs {
     /// Name of the node, told to pages. Default: the host's name.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// File with the secret of the tokens that the sample shop's login issues, for
+    /// nodes behind one address. Default: made at the start, as long as the node runs.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
 }
 
 pub(crate) async fn dev(args: DevArgs) -> Ended {
@@ -62,7 +68,7 @@ async fn run(args: DevArgs) -> Result<(), NodeError> {
     if let Some(name) = args.name {
         config.node.name = name;
     }
-    config.auth.mode = Some(AuthMode::Anonymous);
+    sample::authorize(&mut config, secret(args.secret_file)?);
     config.log = Log { format: LogFormat::Text, filter: "warn".into() };
     // Nobody else is there to move to.
     config.drain =
@@ -77,6 +83,20 @@ async fn run(args: DevArgs) -> Result<(), NodeError> {
         end = node.run(stop) => end,
         () = sample::publish(&publisher, &name, broker == BrokerKind::Memory) => Ok(()),
     }
+}
+
+/// The secret of a file, or a new one.
+fn secret(file: Option<PathBuf>) -> Result<Secret, ConfigError> {
+    let Some(path) = file else {
+        let mut bytes = [0; 32];
+        rand::fill(&mut bytes).map_err(|_| ConfigError::Invalid {
+            key: "--secret-file".into(),
+            problem: "is needed: this system has no randomness to make a secret of".into(),
+        })?;
+        return Ok(BASE64_STANDARD.encode(bytes).into());
+    };
+    let text = fs::read_to_string(&path).map_err(|source| ConfigError::Read { path, source })?;
+    Ok(text.trim_ascii_end().to_owned().into())
 }
 
 fn introduce(broker: BrokerKind, clients: SocketAddr, internal: SocketAddr) {

@@ -1,5 +1,5 @@
-//! The sample shop of `notifier dev`: its streams, and services in which something
-//! happens twice a second.
+//! The sample shop of `notifier dev`: its streams, its users' rights, and services in
+//! which something happens twice a second.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use crate::{
     access::grants::Grants,
-    config::{Config, Delivery, Span, Storage, Stream, SubjectRule, WindowLimits},
+    config::{
+        Algorithm, AuthMode, Config, Delivery, Grant, Issuer, Secret, Span, Storage, Stream, SubjectRule, WindowLimits,
+    },
     error::Refusal,
     proto::Envelope,
     publish::{Publisher, Sender},
@@ -36,6 +38,14 @@ const SUBJECTS: [(&str, Delivery, &str); 4] = [
     ("shop.price.>", Delivery::Latest, GOODS),
     ("shop.stock.>", Delivery::Latest, GOODS),
 ];
+
+/// The goods of which some are sold and others come in. The stock of the others stays
+/// as it is, so that one can look at what becomes of a value that is deleted.
+const MOVING: usize = 2;
+
+/// The issuer of the shop's tokens, and what they are for.
+const ISSUER: &str = "sample-shop";
+const AUDIENCE: &str = "notifier";
 
 /// An event: its subject, its type and its data.
 type Happening = (String, &'static str, Value);
@@ -66,6 +76,48 @@ pub(crate) fn configure(config: &mut Config) {
             stream: Some(stream.into()),
         })
         .into();
+}
+
+/// Gives users with a token of the shop's login, signed with this secret, what a shop
+/// would. Whoever brings none may do everything: the terminals of this machine, which
+/// stand for services.
+pub(crate) fn authorize(config: &mut Config, secret: Secret) {
+    config.auth.mode = Some(AuthMode::Jwt);
+    config.auth.allow_anonymous = true;
+    // One clock issues and judges the tokens, and some of them are made to end soon.
+    config.auth.leeway = Span::seconds(0);
+    config.auth.expiry_warning = Span::seconds(2);
+    config.auth.issuers = vec![Issuer {
+        issuer: ISSUER.into(),
+        audience: AUDIENCE.into(),
+        algorithms: vec![Algorithm::HS256],
+        secret: Some(secret),
+        secret_file: None,
+        jwks_url: None,
+        jwks_ca_file: None,
+        jwks_allow_http: false,
+        public_key_file: None,
+        user_claim: "sub".into(),
+        roles_claim: "roles".into(),
+    }];
+    let patterns = |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+    config.grants = vec![
+        Grant {
+            role: "anonymous".into(),
+            subscribe: patterns(&[">"]),
+            publish: patterns(&[">"]),
+            request: patterns(&[">"]),
+            ..Grant::default()
+        },
+        Grant {
+            role: "customer".into(),
+            subscribe: patterns(&["shop.price.*", "shop.stock.*", "shop.order.*", "shop.deal", "shop.cart.{sub}"]),
+            publish: patterns(&["shop.cart.{sub}"]),
+            ..Grant::default()
+        },
+        // For the button that floods the page.
+        Grant { role: "tester".into(), publish: patterns(&["shop.price.mug"]), ..Grant::default() },
+    ];
 }
 
 /// Publishes until it is dropped. Events of nodes that share a broker differ by the
@@ -106,6 +158,7 @@ async fn send(publisher: &Publisher, id: &str, (subject, kind, data): &Happening
 fn happening(number: u64) -> Happening {
     let user = format!("u{}", fastrand::u8(43..=49));
     let (sku, _) = PRICES[fastrand::usize(..PRICES.len())];
+    let (moving, _) = PRICES[fastrand::usize(..MOVING)];
     match number % 5 {
         0 => {
             let data = json!({"number": number, "user": user, "total": fastrand::u16(5..200)});
@@ -114,7 +167,7 @@ fn happening(number: u64) -> Happening {
         1 => (format!("shop.cart.{user}"), "shop.cart.changed", json!({"qty": fastrand::u8(1..5)})),
         2 => ("shop.deal".into(), "shop.deal.made", json!({"text": format!("Today 10 % off each {sku}")})),
         3 => price(sku),
-        _ => stock(sku),
+        _ => stock(moving),
     }
 }
 

@@ -5,7 +5,7 @@
 const MARKER: &str = "Nats-Marker-Reason";
 
 /// The operation that a client of a key-value bucket has done instead of writing a value.
-const OPERATION: &str = "KV-Operation";
+pub const OPERATION: &str = "KV-Operation";
 
 /// Why a value is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

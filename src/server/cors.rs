@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// Headers that a page may send, besides `ce-*`.
-const TAKEN: [&str; 6] = ["authorization", "content-type", "last-event-id", "nats-msg-id", "traceparent", "tracestate"];
+const TAKEN: [&str; 7] =
+    ["authorization", "content-type", "kv-operation", "last-event-id", "nats-msg-id", "traceparent", "tracestate"];
 
 /// How long a browser may keep the answer to a preflight, seconds. Chromium
 /// takes no more than two hours.

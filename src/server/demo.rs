@@ -42,8 +42,14 @@ pub(crate) fn shop(request: &PublicRequest<'_>) -> Answered {
     Ok(PAGE.answer(request.headers))
 }
 
+/// Where the page dials while it pretends that a proxy blocks its WebSockets.
+const NO_WEBSOCKET: &str = "no-websocket";
+
 /// A file of the page.
 pub(crate) fn file(request: &PublicRequest<'_>) -> Answered {
+    if request.rest == NO_WEBSOCKET {
+        return Err(Refusal::new(Code::Forbidden, "here no WebSocket is opened, as behind some proxies").into());
+    }
     match FILES.iter().find(|(name, _)| *name == request.rest) {
         Some((_, asset)) => Ok(asset.answer(request.headers)),
         None => Err(Refusal::new(Code::NotFound, "the sample shop has no such file").into()),

@@ -11,7 +11,10 @@ use hyper::{
 use crate::{
     access::grants::Grants,
     error::{Code, Refusal},
-    event::headers::{HeaderReader, MSG_ID, is_media_type},
+    event::{
+        gone::OPERATION,
+        headers::{HeaderReader, MSG_ID, is_media_type},
+    },
     proto::{self, Envelope, server_frame::Body},
     publish::{EVENT_LIMIT, Sender, check_name, too_large},
     request::ServiceRequest,
@@ -103,9 +106,14 @@ fn envelope(subject: &str, headers: &HeaderMap, data: Bytes) -> Result<Envelope,
     // Curl and libraries send this type with any body; it says nothing about
     // the data.
     let told = readable.filter(|(name, value)| *name != header::CONTENT_TYPE.as_str() || !is_media_type(value, FORM));
-    HeaderReader::new(&TRACE.map(String::from))
+    let mut envelope = HeaderReader::new(&TRACE.map(String::from))
         .read(told, data)
-        .map_err(|why| Refusal::new(Code::BadRequest, format!("the body is no envelope: {why}")))
+        .map_err(|why| Refusal::new(Code::BadRequest, format!("the body is no envelope: {why}")))?;
+    // Spelled as NATS compares it: HTTP has no capitals.
+    if let Some(operation) = headers.get(OPERATION).and_then(|operation| operation.to_str().ok()) {
+        envelope.headers.insert(OPERATION.into(), operation.into());
+    }
+    Ok(envelope)
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Router {
     ) -> Self {
         let cors = Cors::new(server, auth.cookie.is_some());
         Self {
-            routes: Routes::new(server, health),
+            routes: Routes::new(server, auth, health),
             sessions,
             admission,
             cors,

@@ -10,7 +10,9 @@ use crate::{
         asset::Asset,
         client_library, demo, events,
         health::Health,
-        http, poll,
+        http,
+        login::Login,
+        poll,
         response::HttpResponse,
         route::{Answered, ClientRequest, Handler, HttpRoute, Methods, OriginPolicy, PublicRequest, RoutePath},
         stored, upgrade,
@@ -53,7 +55,7 @@ pub(crate) struct Routes {
 
 impl Routes {
     /// The routes that the settings ask for; they have been checked.
-    pub(crate) fn new(server: &config::Server, health: &Arc<Health>) -> Self {
+    pub(crate) fn new(server: &config::Server, auth: &config::Auth, health: &Arc<Health>) -> Self {
         let mut table = vec![
             api(Exact("/v1/ws"), Methods::GET, Handler::Connection(upgrade::upgrade)),
             api(Exact("/v1/events"), Methods::QUERY, Handler::Stream(|request| Box::pin(events::events(request)))),
@@ -67,6 +69,10 @@ impl Routes {
         ];
         if server.demo {
             table.push(page(Exact("/"), demo::POLICY, demo::shop));
+            if let Some(login) = Login::new(auth) {
+                let token = move |request: &PublicRequest<'_>| login.token(request);
+                table.push(api(Below("/demo/token/"), Methods::POST, Handler::Public(Box::new(token))));
+            }
             table.push(page(Below("/demo/"), demo::POLICY, demo::file));
         }
         if server.live_page {
@@ -153,7 +159,7 @@ mod tests {
     fn routes(prefix: &str) -> Routes {
         let server = config::Server { path_prefix: prefix.into(), public_probes: true, ..config::Server::default() };
         let metrics = Arc::new(Metrics::new().expect("buckets are not empty"));
-        Routes::new(&server, &Health::new(metrics, Vec::new, || serde_json::Value::Null))
+        Routes::new(&server, &config::Auth::default(), &Health::new(metrics, Vec::new, || serde_json::Value::Null))
     }
 
     /// The path of the route that serves a path, and the rest behind it.

@@ -3,6 +3,8 @@
 
 use std::process::{Command, Output};
 
+use notifier::config::Grant;
+
 use super::{
     browsers::{asked, header},
     world::{TestNode, tokens},
@@ -150,4 +152,31 @@ async fn the_sample_shop_is_there_for_development_alone_with_all_that_its_page_l
     assert_eq!(live.body(), asked(&plain, "GET", "/", &[]).await.body());
     assert_eq!(asked(&plain, "GET", "/live", &[]).await.status(), 404);
     assert_eq!(asked(&shop, "GET", "/demo/nothing.js", &[]).await.status(), 404);
+}
+
+#[tokio::test]
+async fn the_login_of_the_sample_shop_issues_tokens_that_its_node_takes() {
+    let shop = TestNode::with(|config| {
+        config.server.demo = true;
+        let publish = vec!["cart.{sub}".to_owned()];
+        config.grants.push(Grant { role: "customer".into(), publish, ..Grant::default() });
+        tokens::with_secret(config);
+    })
+    .await;
+    let answer = asked(&shop, "POST", "/demo/token/5", &[]).await;
+    assert_eq!((answer.status().as_u16(), header(&answer, "cache-control")), (200, Some("no-store")));
+    let bearer = format!("Bearer {}", String::from_utf8_lossy(answer.body()));
+    for (subject, status) in [("cart.u42", 200), ("cart.u43", 403)] {
+        let answer = shop.post(&format!("/v1/publish/{subject}"), &[("authorization", &bearer)], "1".into()).await;
+        assert_eq!(answer.status(), status, "{subject}");
+    }
+    for life in ["0", "601", "-1", "x", ""] {
+        assert_eq!(asked(&shop, "POST", &format!("/demo/token/{life}"), &[]).await.status(), 400, "{life}");
+    }
+    assert_eq!(asked(&shop, "GET", "/demo/token/5", &[]).await.status(), 405);
+    assert_eq!(asked(&shop, "POST", "/demo/token/5", &[EVIL]).await.status(), 403);
+    assert_eq!(asked(&shop, "GET", "/demo/no-websocket", &[]).await.status(), 403);
+    for without in [node().await, TestNode::with(|config| config.server.demo = true).await] {
+        assert_ne!(asked(&without, "POST", "/demo/token/5", &[]).await.status(), 200);
+    }
 }

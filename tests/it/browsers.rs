@@ -158,8 +158,8 @@ async fn a_preflight_names_the_headers_that_are_taken() {
     let rows = [
         ("content-type", "content-type"),
         (
-            "Authorization, CE-Type,nats-msg-id , x-other,traceparent",
-            "Authorization, CE-Type, nats-msg-id, traceparent",
+            "Authorization, CE-Type,nats-msg-id , kv-operation,x-other,traceparent",
+            "Authorization, CE-Type, nats-msg-id, kv-operation, traceparent",
         ),
         ("x-other", ""),
         ("notifier-user,nats-expected-stream", ""),

@@ -1,4 +1,5 @@
-//! Tokens for tests and for trying things out. A node never makes one.
+//! Tokens for tests and for trying things out. No node makes one but for the sample
+//! shop of `notifier dev`.
 
 use jsonwebtoken::{EncodingKey, Header, encode, errors::Error};
 use serde_json::{Map, Value};

@@ -142,12 +142,42 @@ async fn a_value_that_is_purged_is_gone() {
     ends(&shop, &[], "1", &[("KV-Operation", "PURGE"), ("Nats-Rollup", "sub")], "purged").await;
 }
 
+on_every_broker!(
+    a_value_that_a_client_deletes_is_gone,
+    a_durable_subject_has_no_values_that_could_be_gone,
+    a_value_that_becomes_too_old_is_gone,
+);
+
+/// Over HTTP or a WebSocket, for who is there and who was away.
+async fn a_value_that_a_client_deletes_is_gone(kind: Kind) {
+    let shop = Shop::open(kind).await;
+    let mut publisher = shop.node.client().await;
+    for over_http in [true, false] {
+        shop.publish("price.a", [1]).await;
+        shop.publish("price.b", [2]).await;
+        shop.until_followed().await;
+        let (mut there, away) = (Page::open(&shop.node, None).await, Page::open(&shop.node, None).await);
+        assert_eq!((&there.values, &away.values), (&values(&[("price.a", 1), ("price.b", 2)]), &there.values));
+        let away = Page { client: shop.node.client().await, ..away };
+        if over_http {
+            shop.store("price.a", &[("kv-operation", "DEL")], "").await;
+        } else {
+            let event = json!({"headers": {"KV-Operation": "DEL"}});
+            publisher.send(json!({"id": 2, "publish": {"subject": "price.a", "event": event}})).await;
+            assert_eq!(publisher.expect("published").await["published"]["stream"], "PRICES");
+        }
+        assert_eq!(there.until_gone().await, "deleted");
+        assert_eq!(there.values, values(&[("price.b", 2)]));
+        is_left_out(&shop.node).await;
+        assert_eq!(Page::open(&shop.node, Some(&away)).await.values, there.values);
+    }
+}
+
 /// Where all events count, the end of a value is an event as any other.
-#[tokio::test]
-async fn a_durable_subject_has_no_values_that_could_be_gone() {
-    let shop = Shop::open(Kind::Nats).await;
+async fn a_durable_subject_has_no_values_that_could_be_gone(kind: Kind) {
+    let shop = Shop::open(kind).await;
     let (mut client, ..) = shop.resume("cart.*", &json!([])).await;
-    put(shop.nats(), "cart.a", &[("KV-Operation", "DEL")], "1").await;
+    shop.store("cart.a", &[("KV-Operation", "DEL")], "1").await;
     let event = soon("an event", client.stored()).await;
     assert!(event["data"] == 1 && event.get("gone").is_none(), "{event}");
 }
@@ -219,8 +249,6 @@ async fn a_value_that_an_operator_purges_is_gone() {
 async fn a_value_that_an_operator_deletes_is_gone() {
     is_removed(|_| {}, "STREAM.MSG.DELETE.PRICES", json!({ "seq": 2 })).await;
 }
-
-on_every_broker!(a_value_that_becomes_too_old_is_gone);
 
 /// The embedded broker marks nothing, and JetStream does.
 async fn a_value_that_becomes_too_old_is_gone(kind: Kind) {

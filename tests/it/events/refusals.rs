@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::numbers;
+use super::{
+    numbers,
+    polls::{data, poll_with},
+};
 use crate::{
     browsers::{asked, header},
     world::{Kind, Shop, TestNode, event_stream::EventReader, eventually, tokens},
@@ -129,8 +132,9 @@ async fn a_forged_cursor_yields_nothing_that_the_identity_may_not_see() {
     }
     let replay = reader.expect("replay").await;
     assert_eq!(replay["subject"], "cart.u1");
-    let data: Vec<&Value> = replay["events"].as_array().expect("events").iter().map(|event| &event["data"]).collect();
-    assert_eq!(data, [1, 5]);
+    let replayed: Vec<&Value> =
+        replay["events"].as_array().expect("events").iter().map(|event| &event["data"]).collect();
+    assert_eq!(replayed, [1, 5]);
     let subscribed = reader.expect("subscribed").await;
     assert_eq!(subscribed["positions"].as_array().map(Vec::len), Some(1), "{subscribed}");
     assert!(!reader.id.contains("PRICES"), "{}", reader.id);
@@ -140,7 +144,14 @@ async fn a_forged_cursor_yields_nothing_that_the_identity_may_not_see() {
     for subject in ["cart.u2", "%3E", "price.x"] {
         let reader = EventReader::ask(shop.node.address, "GET", &format!("?subject={subject}"), &headers, "").await;
         assert_eq!(reader.status, 403, "{subject}");
+        let answer = asked(&shop.node, "GET", &format!("/v1/poll?subject={subject}"), &headers).await;
+        assert_eq!(answer.status(), 403, "{subject}");
     }
+    // A poll is no other way to it.
+    let (frames, cursor) = poll_with(&shop.node, query, &headers).await;
+    let refused = frames.iter().filter(|frame| frame["error"]["code"] == "forbidden").count();
+    assert_eq!((refused, data(&frames)), (4, numbers([1, 5, 7])), "{frames:?}");
+    assert!(cursor.starts_with("v1.SHOP~") && !cursor.contains("PRICES"), "{cursor}");
 }
 
 #[tokio::test]

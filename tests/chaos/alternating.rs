@@ -19,7 +19,8 @@ use super::{
     world::{World, turn},
 };
 
-const EVENTS_PER_SECOND: u32 = 400;
+/// Few enough that reading them all back takes seconds, however long the nodes need to start.
+const EVENTS_PER_SECOND: u32 = 150;
 
 /// Kills and drains that happened.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ struct Ends {
 async fn end_nodes(nodes: &mut [Node], client: &ChaosClient, random: &mut fastrand::Rng, changes: u64) -> Ends {
     let mut ends = Ends::default();
     while client.state().switches < changes || ends.killed == 0 || ends.drained == 0 {
-        sleep(Duration::from_millis(random.u64(50..400))).await;
+        sleep(Duration::from_millis(random.u64(100..800))).await;
         let node = &mut nodes[random.usize(..2)];
         if ends.killed <= ends.drained {
             node.kill().await;

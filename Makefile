@@ -216,6 +216,7 @@ bench-check: ## Check the benchmark, and that it still works
 	$(BENCH) test $(OF_BENCH)
 	$(TESTED_NODE)
 	$(BENCH_RUN) $(QUICKLY) --targets floor,floor16,notifier,notifier-proto,naive
+	$(BENCH_RUN) $(QUICKLY) --targets notifier,notifier-sse --scenarios idle,connect,storm,fanout,topics,heartbeat,stalled
 	$(BENCH_RUN) $(QUICKLY) --targets notifier-durable,notifier-full-durable --scenarios fanout,personal,unwanted
 	$(BENCH_RUN) $(QUICKLY) --targets notifier-full,notifier-tls --scenarios idle,connect,storm,topics
 	$(BENCH_RUN) startup $(QUICKLY)

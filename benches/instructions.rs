@@ -53,15 +53,15 @@ fn messages(count: usize) -> Vec<Arc<Message>> {
 
 // One event of 128 B, or sixteen that waited together.
 #[library_benchmark(setup = messages)]
-#[bench::one(args = (1), config = at_most(5_984))]
-#[bench::sixteen(args = (16), config = at_most(44_550))]
+#[bench::one(args = (1), config = at_most(6_024))]
+#[bench::sixteen(args = (16), config = at_most(44_460))]
 fn encode_json(messages: Vec<Arc<Message>>) -> EncodedMessage {
     black_box(Encoding::Json.events(black_box(&messages)))
 }
 
 #[library_benchmark(setup = messages)]
-#[bench::one(args = (1), config = at_most(4_045))]
-#[bench::sixteen(args = (16), config = at_most(25_906))]
+#[bench::one(args = (1), config = at_most(4_088))]
+#[bench::sixteen(args = (16), config = at_most(25_964))]
 fn encode_proto(messages: Vec<Arc<Message>>) -> EncodedMessage {
     black_box(Encoding::Proto.events(black_box(&messages)))
 }
@@ -148,9 +148,9 @@ async fn read(peer: &TcpStream, mut bytes: usize) {
 
 // One event from the broker to all members.
 #[library_benchmark(setup = hall)]
-#[bench::ten(args = (10), config = at_most(27_027))]
-#[bench::two_hundred(args = (200), config = at_most(93_203))]
-#[bench::two_thousand(args = (2_000), config = at_most(819_077))]
+#[bench::ten(args = (10), config = at_most(24_226))]
+#[bench::two_hundred(args = (200), config = at_most(71_500))]
+#[bench::two_thousand(args = (2_000), config = at_most(630_377))]
 fn fan_out(hall: Hall) -> Hall {
     hall.runtime.block_on(async {
         hall.broker.publish(message()).await.expect("the broker is here");
@@ -186,7 +186,7 @@ fn queue(chunks: usize) -> Queue {
 
 // All that waits, to a peer that reads again.
 #[library_benchmark(setup = queue)]
-#[bench::a_thousand(args = (1_000), config = at_most(509_341))]
+#[bench::a_thousand(args = (1_000), config = at_most(455_497))]
 fn drain(queue: Queue) -> Arc<Outbox> {
     queue.runtime.block_on(read(&queue.peer, queue.bytes));
     queue.outbox

@@ -22,7 +22,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 pub use label::{
     AcceptFailure, BrokerEvent, By, Control, Drop, InternalRefusal, JwksFetch, Label, Listener, PassedOver, Refresh,
-    Reload, StreamRequest, TokenRefusal, Undelivered,
+    Reload, StreamRequest, TokenRefusal, Transport, Undelivered,
 };
 
 use crate::{close::CloseReason, error::Code};
@@ -97,11 +97,13 @@ macro_rules! series {
 }
 
 series! {
-    /// Open connections: WebSockets and event streams.
+    /// Open connections: WebSockets, event streams, and polls that wait.
     connections: Gauge, "notifier_connections", Count;
-    /// WebSockets and event streams opened.
+    /// The same connections, by the transport of their events.
+    transport_connections: Gauge by Transport, "notifier_transport_connections", Count;
+    /// WebSockets, event streams and polls opened.
     connections_opened: Counter, "notifier_connections_opened_total", Count;
-    /// WebSockets and event streams ended, by close reason.
+    /// WebSockets, event streams and polls ended, by close reason.
     connections_closed: Counter by CloseReason, "notifier_connections_closed_total", Count;
     /// TCP connections refused or lost before a request could be read, by cause.
     accepts_failed: Counter by AcceptFailure, "notifier_accepts_failed_total", Count;

@@ -198,6 +198,21 @@ impl Outbox {
         self.state.lock().waiting.is_some()
     }
 
+    /// The framing of the connection.
+    pub fn framing(&self) -> Framing {
+        self.state.lock().framing
+    }
+
+    /// Has the kernel end the connection of a peer that acknowledges nothing for so
+    /// long. Not while messages wait: that time runs for a peer too that reads slowly
+    /// and lives, and the drain knows better which it is.
+    pub fn expect_acknowledgements(&self, time: Duration) {
+        let state = self.state.lock();
+        if state.waiting.is_none() {
+            self.wire.set_acknowledge_time(Some(time));
+        }
+    }
+
     /// Why the connection ends, once it does.
     pub fn closed(&self) -> Option<CloseReason> {
         self.state.lock().closed
@@ -316,6 +331,9 @@ impl Outbox {
 
     /// Writes what waits whenever the socket takes more, then ends.
     async fn drain(self: Arc<Self>) {
+        if !self.framing().answers_pings() {
+            self.wire.set_acknowledge_time(None);
+        }
         let mut progress = Progress::begin(self.unsent(), Instant::now(), &self.policy);
         loop {
             match timeout(self.policy.stall_time, self.wire.writable()).await {

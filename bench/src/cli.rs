@@ -28,8 +28,8 @@ pub struct Run {
     /// The folder of the `ws` peer, installed.
     #[arg(long, value_name = "PATH", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/ws"))]
     pub ws: PathBuf,
-    /// What to measure. Without it: all but notifier-durable, notifier-full, notifier-full-durable and those
-    /// over TLS; centrifugo if its path is given.
+    /// What to measure. Without it: all but notifier-sse, notifier-durable, notifier-full, notifier-full-durable and
+    /// those over TLS; centrifugo if its path is given.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub targets: Vec<String>,
     /// Another build of the node, under a name of its own; may be repeated.

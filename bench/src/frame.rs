@@ -42,12 +42,22 @@ fn head(opcode: u8, length: usize, masked: u8) -> Vec<u8> {
 /// The request that opens a WebSocket, with a token where there has to be one.
 pub fn upgrade(path: &str, subprotocol: Option<&str>, token: Option<&str>) -> Vec<u8> {
     let offer = subprotocol.map_or_else(String::new, |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
-    let bearer = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+    let bearer = bearer(token);
     format!(
         "GET {path} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n{offer}{bearer}\r\n"
     )
     .into_bytes()
+}
+
+/// A request that opens no WebSocket, for an answer of this media type.
+pub fn get(target: &str, accept: &str, token: Option<&str>) -> Vec<u8> {
+    let bearer = bearer(token);
+    format!("GET {target} HTTP/1.1\r\nHost: bench\r\nAccept: {accept}\r\n{bearer}\r\n").into_bytes()
+}
+
+fn bearer(token: Option<&str>) -> String {
+    token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"))
 }
 
 /// One frame in a stream of bytes, in place.

@@ -108,7 +108,7 @@ impl Guests {
         for (at, patterns) in plan.patterns.iter().enumerate() {
             let mut socket = TcpStream::connect(listen).because(cannot)?;
             socket.set_read_timeout(Some(Duration::from_nanos(PATIENCE))).because(cannot)?;
-            socket.write_all(&Plug::NotifierJson.upgrade(Some(&plan.token))).because(cannot)?;
+            socket.write_all(&Plug::NotifierJson.request(Some(&plan.token), &[])).because(cannot)?;
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
                 let mut byte = [0];

@@ -10,6 +10,8 @@ pub enum Plug {
     NotifierJson,
     /// `notifier.v1.proto`.
     NotifierProto,
+    /// The node's event streams.
+    NotifierEvents,
     /// nats-server's own protocol over WebSocket.
     Nats,
     /// Centrifugo's bidirectional JSON protocol.
@@ -37,11 +39,26 @@ impl Step {
 }
 
 impl Plug {
-    /// The request that opens a connection, of a client with this token.
-    pub fn upgrade(self, token: Option<&str>) -> Vec<u8> {
+    /// Whether the client is silent after its request, which names all that it subscribes to.
+    pub fn is_stream(self) -> bool {
+        self == Self::NotifierEvents
+    }
+
+    /// The beginning of the answer to a request that opens a connection.
+    pub fn status(self) -> &'static [u8] {
+        if self.is_stream() { b"HTTP/1.1 200" } else { b"HTTP/1.1 101" }
+    }
+
+    /// The request that opens a connection, of a client with this token. `subjects` is what a client subscribes to that
+    /// says nothing else.
+    pub fn request(self, token: Option<&str>, subjects: &[String]) -> Vec<u8> {
         match self {
             Self::NotifierJson => frame::upgrade("/v1/ws", Some("notifier.v1.json"), token),
             Self::NotifierProto => frame::upgrade("/v1/ws", Some("notifier.v1.proto"), token),
+            Self::NotifierEvents => {
+                let asked: Vec<String> = subjects.iter().map(|subject| format!("subject={subject}")).collect();
+                frame::get(&format!("/v1/events?{}", asked.join("&")), "text/event-stream", token)
+            }
             Self::Nats | Self::Plain => frame::upgrade("/", None, token),
             Self::Centrifugo => frame::upgrade("/connection/websocket", None, token),
         }
@@ -54,6 +71,7 @@ impl Plug {
             Self::NotifierProto => step(BINARY, &proto::connect(None), b"\x1a"), // field 3 of the frame, welcome
             Self::Nats => step(BINARY, &[NATS_CONNECT, b"PING\r\n"].concat(), b"PONG"),
             Self::Centrifugo => step(TEXT, b"{\"id\":1,\"connect\":{}}", b"\"id\":1"),
+            Self::NotifierEvents => Step { until: b"\"welcome\"", times: 1, ..Step::default() },
             Self::Plain => Step::default(),
         }
     }
@@ -70,12 +88,13 @@ impl Plug {
                 let command = format!("{{\"id\":2,\"subscribe\":{{\"channel\":\"{subject}\"}}}}");
                 step(TEXT, command.as_bytes(), b"\"id\":2,\"subscribe\"")
             }
+            Self::NotifierEvents => Step { until: b"\"subscribed\"", times: 1, ..Step::default() },
             Self::Plain => step(TEXT, subject.as_bytes(), b"ok"),
         }
     }
 
     /// Says hello and subscribes to `subjects`, in one frame where the protocol can. Of several only the node's JSON
-    /// clients take more than the first.
+    /// clients and event streams take more than the first.
     pub fn enter(self, subjects: &[String]) -> Step {
         let subject = subjects.first().map_or("", String::as_str);
         match self {
@@ -95,6 +114,7 @@ impl Plug {
                     format!("{{\"id\":1,\"connect\":{{}}}}\n{{\"id\":2,\"subscribe\":{{\"channel\":\"{subject}\"}}}}");
                 step(TEXT, commands.as_bytes(), b"\"id\":2,\"subscribe\"")
             }
+            Self::NotifierEvents => Step { times: subjects.len(), ..self.subscribe(subject) },
             Self::Plain => self.subscribe(subject),
         }
     }
@@ -102,6 +122,9 @@ impl Plug {
     /// What to answer to a read that holds no event: Pongs for its Pings, whatever a Ping is in this protocol.
     pub fn answer(self, mut read: &[u8]) -> Vec<u8> {
         let mut answer = Vec::new();
+        if self.is_stream() {
+            return answer; // lines of text, of which nobody wants an answer
+        }
         while let Some(frame) = frame::first(read) {
             match (self, frame.opcode, frame.payload) {
                 (_, PING, payload) => answer.extend(frame::from_client(PONG, payload)),
@@ -178,11 +201,23 @@ mod tests {
     }
 
     #[test]
+    fn an_event_stream_asks_for_its_subjects_in_its_request() {
+        let several = ["b.0".to_owned(), "b.1".to_owned()];
+        let request = String::from_utf8(Plug::NotifierEvents.request(Some("t"), &several)).expect("text");
+        assert!(request.starts_with("GET /v1/events?subject=b.0&subject=b.1 HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("\r\nAuthorization: Bearer t\r\n") && request.ends_with("\r\n\r\n"), "{request}");
+        let step = Plug::NotifierEvents.enter(&several);
+        assert_eq!((&step.say[..], step.times), (&b""[..], 2));
+    }
+
+    #[test]
     fn pings_are_answered_wherever_they_stand_in_a_read() {
         let read = [&b"\x81\x02hi\x89\x01p\x8a\x00"[..], b"\x89\x00\x82\x06PING\r\n"].concat();
         let pongs = [frame::from_client(PONG, b"p"), frame::from_client(PONG, b"")].concat();
         assert_eq!(Plug::Plain.answer(&read), pongs);
         assert_eq!(Plug::Nats.answer(&read), [pongs, frame::from_client(BINARY, b"PONG\r\n")].concat());
         assert_eq!(Plug::Centrifugo.answer(b"\x81\x02{}"), frame::from_client(TEXT, b"{}"));
+        // A line may begin like a Ping.
+        assert_eq!(Plug::NotifierEvents.answer(b"i\x01:"), b"");
     }
 }

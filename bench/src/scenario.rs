@@ -11,6 +11,7 @@ mod mixed;
 mod nats_in;
 mod personal;
 mod slow;
+mod stalled;
 mod storm;
 mod topics;
 mod unwanted;
@@ -171,6 +172,8 @@ pub enum Base {
     Floor16,
     /// `sink`.
     Sink,
+    /// `notifier`.
+    Node,
 }
 
 impl Base {
@@ -181,6 +184,7 @@ impl Base {
             Self::Floor => Some("floor"),
             Self::Floor16 => Some("floor16"),
             Self::Sink => Some("sink"),
+            Self::Node => Some("notifier"),
         }
     }
 }
@@ -234,6 +238,7 @@ pub const ALL: &[Scenario] = &[
     topics::SCENARIO,
     personal::SCENARIO,
     slow::SCENARIO,
+    stalled::SCENARIO,
     fair::SCENARIO,
     mixed::SCENARIO,
     heartbeat::SCENARIO,

@@ -70,8 +70,10 @@ pub struct Target {
 /// The names of the targets that are measured when none is named; those that need a path are not among them.
 pub const NAMES: &[&str] = &["floor", "floor16", "notifier", "notifier-proto", "naive", "ws", "nats"];
 
-/// Nodes that are measured only where they are named: with stored events, with everything on, with both, over TLS.
-pub const NAMED: &[&str] = &["notifier-durable", "notifier-full", "notifier-full-durable", "notifier-tls"];
+/// Nodes that are measured only where they are named: by event streams, with stored events, with everything on, with
+/// both, over TLS.
+pub const NAMED: &[&str] =
+    &["notifier-sse", "notifier-durable", "notifier-full", "notifier-full-durable", "notifier-tls"];
 
 /// The end of the names of servers that are measured over TLS.
 const TLS: &str = "-tls";
@@ -137,6 +139,7 @@ impl Target {
                 (Server::Notifier(programs.node.clone()), Plug::NotifierJson)
             }
             "notifier-proto" => (Server::Notifier(programs.node.clone()), Plug::NotifierProto),
+            "notifier-sse" => (Server::Notifier(programs.node.clone()), Plug::NotifierEvents),
             "centrifugo" | "centrifugo-tls" => match &programs.centrifugo {
                 Some(path) => (Server::Centrifugo(path.clone()), Plug::Centrifugo),
                 None => return Err(Failure::new(format!("the target {name} needs --centrifugo PATH"))),

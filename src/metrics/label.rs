@@ -51,6 +51,18 @@ macro_rules! label {
 }
 
 label! {
+    /// How events reach a client.
+    Transport = "transport" {
+        /// A WebSocket.
+        WebSocket = "websocket",
+        /// An event stream, `/v1/events`.
+        Events = "events",
+        /// A long poll, `/v1/poll`.
+        Poll = "poll",
+    }
+}
+
+label! {
     /// Why an event did not reach all clients that it was for.
     Drop = "reason" {
         /// The events waited for a connection whose queue was full; the connection was closed.
@@ -315,6 +327,7 @@ mod tests {
         }
         check::<CloseReason>();
         check::<Code>();
+        check::<Transport>();
         check::<Drop>();
         check::<AcceptFailure>();
         check::<InternalRefusal>();

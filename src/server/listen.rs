@@ -2,11 +2,12 @@
 //! on Linux an accepted socket inherits them, so they cost nothing per
 //! connection.
 //!
-//! `TCP_USER_TIMEOUT` is not among it. It counts the time that a client's window
+//! `TCP_USER_TIMEOUT` is not among them. It counts the time that a client's window
 //! is shut as well (tcp(7)), and adds up several such times if what waits is
 //! larger than the window; then the kernel ends the connection without a word
 //! to the client. The node decides itself which client is dead and which too
-//! slow.
+//! slow. Only event streams have it, whose readers answer nothing, and only while
+//! nothing waits for them (`session/keep_alive.rs`).
 
 use std::{io, net::SocketAddr};
 

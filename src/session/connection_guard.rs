@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{admission::Permit, close::CloseReason, outbox::Outbox, session::sessions::Sessions};
+use crate::{admission::Permit, close::CloseReason, metrics::Transport, outbox::Outbox, session::sessions::Sessions};
 
 /// Counts an open connection, and its end with the reason.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ impl ConnectionGuard {
     pub(crate) fn new(sessions: Arc<Sessions>, outbox: Arc<Outbox>, permit: Arc<Permit>) -> Self {
         let metrics = &sessions.services.metrics;
         metrics.connections.increment(1);
+        metrics.transport_connections.of(transport(&outbox)).increment(1);
         metrics.connections_opened.increment(1);
         Self { sessions, outbox, permit }
     }
@@ -29,6 +30,16 @@ impl Drop for ConnectionGuard {
         let reason = self.outbox.closed().unwrap_or(CloseReason::Lost);
         let metrics = &self.sessions.services.metrics;
         metrics.connections.decrement(1);
+        metrics.transport_connections.of(transport(&self.outbox)).decrement(1);
         metrics.connections_closed.of(reason).increment(1);
+    }
+}
+
+/// The transport by which the frames of a connection reach its client.
+fn transport(outbox: &Outbox) -> Transport {
+    match outbox.framing().answers_pings() {
+        true => Transport::WebSocket,
+        false if outbox.wire().is_memory() => Transport::Poll,
+        false => Transport::Events,
     }
 }

@@ -24,6 +24,10 @@ use crate::{
 /// of silence.
 const CHECKPOINT_INTERVAL: Span = Span::seconds(15);
 
+/// Heartbeats for which a peer may acknowledge nothing that it is sent: as many as one
+/// that answers pings may leave unanswered.
+const ACKNOWLEDGE_HEARTBEATS: u32 = 2;
+
 /// The interval of checkpoints where WebSockets are pinged once per `heartbeat`.
 pub(crate) fn checkpoint_interval(heartbeat: Span) -> Span {
     if heartbeat.duration() < CHECKPOINT_INTERVAL.duration() { heartbeat } else { CHECKPOINT_INTERVAL }
@@ -31,16 +35,19 @@ pub(crate) fn checkpoint_interval(heartbeat: Span) -> Span {
 
 impl Connections {
     /// Sends each event stream a checkpoint once per interval: a `ping` with the `id` to
-    /// resume from. Runs until it is dropped.
+    /// resume from. Its reader answers nothing, so the kernel ends the connection where
+    /// nobody acknowledges it. Runs until it is dropped.
     pub async fn send_checkpoints(self: Arc<Self>, heartbeat: Span, hub: Arc<Hub>, link: impl Fn() -> Link) {
         let mut ticks = time::interval(checkpoint_interval(heartbeat).duration() / SHARDS as u32);
         ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        let acknowledge_time = ACKNOWLEDGE_HEARTBEATS * heartbeat.duration();
         for shard in (0..SHARDS).cycle() {
             ticks.tick().await;
             let mut pings = Pings::new(link());
             for ConnectionHandle { outbox, encoding, position_handle, .. } in
                 self.meant(shard, |handle| !handle.encoding.framing().answers_pings())
             {
+                outbox.expect_acknowledgements(acknowledge_time);
                 hub.tell_positions(&position_handle, |at| outbox.offer(pings.at(at).of(encoding)));
             }
         }

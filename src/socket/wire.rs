@@ -164,6 +164,26 @@ impl Wire {
         socket.writable().await
     }
 
+    /// Whether what is written becomes an answer, for which there is no connection.
+    pub fn is_memory(&self) -> bool {
+        matches!(self.line, Line::Memory(_))
+    }
+
+    /// Has the kernel end the connection when the peer has acknowledged nothing for
+    /// so long of what was sent, or has let nothing be sent; none: when the kernel
+    /// gives up by itself, after a quarter of an hour.
+    pub fn set_acknowledge_time(&self, time: Option<Duration>) {
+        let socket = match &self.line {
+            Line::Plain(socket) => socket,
+            Line::Secured(session) => session.socket(),
+            Line::Memory(_) => return,
+            #[cfg(feature = "model")]
+            Line::Model(_) => return,
+        };
+        // Where the system has no such option the peer is found out later.
+        let _ = SockRef::from(socket).set_tcp_user_timeout(time);
+    }
+
     /// How long ago the peer was last heard.
     pub fn silence(&self) -> Duration {
         Self::since(self.last_read.load(Ordering::Relaxed))

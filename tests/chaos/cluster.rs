@@ -1,4 +1,4 @@
-//! Three nats-servers that form a cluster with JetStream, as processes that
+//! Three nats-servers that form a cluster with JetStream, or one alone, as processes that
 //! can be killed, paused and started again where they were.
 
 use std::{
@@ -50,13 +50,13 @@ pub struct Server {
 }
 
 impl Cluster {
-    /// Starts all three and waits until they work together.
-    pub async fn start(network: &mut Network, folder: &Path) -> Self {
-        let mut servers: Vec<Server> = (0..SERVERS).map(|number| Server::new(number, network, folder)).collect();
+    /// Starts all and waits until they work together.
+    pub async fn start(network: &mut Network, folder: &Path, count: usize) -> Self {
+        let mut servers: Vec<Server> = (0..count).map(|number| Server::new(number, network, folder)).collect();
         let routes: Vec<String> =
             servers.iter().map(|server| format!("\"nats://{}\"", server.place.at(ROUTES))).collect();
         for server in &mut servers {
-            server.write_config(&routes.join(", "));
+            server.write_config(&if count > 1 { routes.join(", ") } else { String::new() });
             server.start();
         }
         let addresses: Vec<_> = servers.iter().map(|server| server.place.at(CLIENTS)).collect();
@@ -185,15 +185,17 @@ impl Server {
 
     fn write_config(&self, routes: &str) {
         let place = &self.place;
+        let cluster = match routes {
+            "" => String::new(),
+            _ => format!("cluster {{ name: chaos, listen: \"{}\", routes: [{routes}] }}\n", place.at(ROUTES)),
+        };
         // Pings are frequent so that a partition shows while it lasts.
         let config = format!(
             "server_name: {name}\nlisten: \"{}\"\nhttp: \"{}\"\nping_interval: \"2s\"\nping_max: 2\n\
-             jetstream {{ store_dir: \"{}\", max_file_store: 4GB }}\n\
-             cluster {{ name: chaos, listen: \"{}\", routes: [{routes}] }}\n",
+             jetstream {{ store_dir: \"{}\", max_file_store: 4GB }}\n{cluster}",
             place.at(CLIENTS),
             place.at(MONITORING),
             self.folder.join("store").display(),
-            place.at(ROUTES),
             name = self.name,
         );
         fs::write(self.folder.join("nats.conf"), config).expect("room");

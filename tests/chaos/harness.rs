@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use notifier::codec::Encoding;
 use notifier_verify::judge::judge;
 use serde_json::{Value, json};
 
@@ -18,6 +17,7 @@ use super::{
     schedule::{Fault, Planned},
     stored,
     subscription::Subscription,
+    transport::{Habits, Transport},
     world::{World, turn},
 };
 
@@ -70,7 +70,8 @@ async fn every_fault_of_the_edge_hits_and_is_healed() {
     let nodes: Vec<_> = world.nodes.iter().map(Node::clients).collect();
     for number in 0..12 {
         let (name, all) = (format!("c{number}"), vec![Subscription::new("chaos.>")]);
-        world.clients.push(ChaosClient::start(name, nodes.clone(), Encoding::OFFERED[number % 2], number as u64, all));
+        let habits = Habits::only(Transport::ALL[number % Transport::ALL.len()]);
+        world.clients.push(ChaosClient::start(name, nodes.clone(), habits, number as u64, all));
     }
     let _publisher = Publisher::start(world.jetstream().clone(), 1, 400);
     let (can_cut, own_address) = (world.network.can_cut(), world.network.own_address());

@@ -1,9 +1,9 @@
-//! Pages of monitoring ports.
+//! HTTP: pages of monitoring ports, and requests of clients.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{future::pending, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -14,19 +14,25 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Status and body; none from whoever is silent.
 pub async fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
-    timeout(PATIENCE, async {
-        let stream = TcpStream::connect(address).await.ok()?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-        let connection = tokio::spawn(connection);
-        let request = Request::get(path).header("host", address.to_string()).body(Empty::<Bytes>::new()).ok()?;
-        let response = sender.send_request(request).await.ok()?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.ok()?.to_bytes();
-        connection.abort();
-        Some((head.status.as_u16(), String::from_utf8_lossy(&body).into_owned()))
-    })
-    .await
-    .ok()?
+    let request = Request::get(path).header("host", address.to_string()).body(Full::default()).ok()?;
+    let (status, body) = timeout(PATIENCE, ask(address, request)).await.ok()??;
+    Some((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// Status and whole body of the answer to a request; none where the connection ends before. It ends when this is
+/// dropped.
+pub async fn ask(address: SocketAddr, request: Request<Full<Bytes>>) -> Option<(u16, Bytes)> {
+    let stream = TcpStream::connect(address).await.ok()?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+    let answer = async {
+        let (head, body) = sender.send_request(request).await.ok()?.into_parts();
+        Some((head.status.as_u16(), body.collect().await.ok()?.to_bytes()))
+    };
+    // Side by side, in this task, so that whoever drops it has dropped the socket.
+    tokio::select! {
+        answer = answer => answer,
+        () = async { drop(connection.await); pending().await } => None,
+    }
 }
 
 pub async fn get_json(address: SocketAddr, path: &str) -> Option<Value> {

@@ -7,12 +7,15 @@
 #![cfg(target_os = "linux")] // signals, /proc, addresses of 127/8, namespaces
 #![allow(unreachable_pub)] // a test binary has no outside
 
+mod alternating;
 mod client;
 mod cluster;
+mod event_stream;
 mod faults;
 mod harness;
 mod http;
 mod jetstream;
+mod life;
 mod netns;
 mod network;
 mod nodes;
@@ -23,8 +26,10 @@ mod report;
 mod run;
 mod schedule;
 mod sockets;
+mod state;
 mod stored;
 mod subscription;
+mod transport;
 mod world;
 
 #[tokio::test(flavor = "multi_thread")]

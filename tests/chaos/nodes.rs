@@ -5,16 +5,19 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitStatus,
+    time::Duration,
 };
 
 use super::{
-    client::HEARTBEAT,
     http,
     network::{Network, Place},
     patience::until,
     process::Process,
     publisher::STREAM,
 };
+
+/// How often the nodes of this world ping.
+pub const HEARTBEAT: Duration = Duration::from_secs(1);
 
 const CLIENTS: u16 = 8080;
 const INTERNAL: u16 = 9090;
@@ -59,11 +62,12 @@ impl Node {
              [auth]\nmode = \"anonymous\"\n\
              [limits]\noutbox_bytes = \"64KiB\"\nstall_time = \"3s\"\n\
              [drain]\nwindow = \"500ms\"\nmove_time = \"500ms\"\ngrace = \"10s\"\n\
-             [[streams]]\nname = \"{STREAM}\"\nsubjects = [\"chaos.>\"]\nreplicas = 3\n\
+             [[streams]]\nname = \"{STREAM}\"\nsubjects = [\"chaos.>\"]\nreplicas = {replicas}\n\
              [[subjects]]\npattern = \"chaos.>\"\ndelivery = \"durable\"\nstream = \"{STREAM}\"\n",
             name = self.name,
             clients = self.clients(),
             internal = self.place.at(INTERNAL),
+            replicas = servers.len(),
             heartbeat = HEARTBEAT.as_millis(),
         )
     }

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use notifier::{codec::Encoding, proto::Position};
+use notifier::proto::Position;
 use notifier_verify::{
     judge::{Log, judge},
     ledger::Ledger,
@@ -32,6 +32,7 @@ use super::{
     schedule::{Fault, Schedule},
     stored,
     subscription::Subscription,
+    transport::{Habits, Transport},
     world::World,
 };
 
@@ -94,7 +95,7 @@ pub async fn run(settings: Settings) {
     for number in 0..settings.clients {
         let wanted = patterns(number).iter().map(|pattern| Subscription::new(pattern)).collect();
         let (name, seed) = (format!("c{number}"), random.u64(..));
-        world.clients.push(ChaosClient::start(name, nodes.clone(), encoding(number), seed, wanted));
+        world.clients.push(ChaosClient::start(name, nodes.clone(), habits(number), seed, wanted));
     }
     for client in &world.clients {
         until(&format!("all subscriptions of {}", client.name), || async {
@@ -166,9 +167,13 @@ fn patterns(number: usize) -> Vec<String> {
     }
 }
 
-/// Every kind of interest has clients of both encodings.
-fn encoding(number: usize) -> Encoding {
-    Encoding::OFFERED[(number + number / 6) % 2]
+/// Every kind of interest has clients of each transport, and some that change theirs with each
+/// connection.
+fn habits(number: usize) -> Habits {
+    match Transport::ALL.get((number + number / 6) % (Transport::ALL.len() + 1)) {
+        Some(transport) => Habits::only(*transport),
+        None => Habits::any(),
+    }
 }
 
 /// Clients that come in the middle and want what they have missed, all of it
@@ -189,7 +194,7 @@ async fn latecomers(
         let patterns = patterns(number);
         let wanted = patterns.iter().map(|pattern| Subscription::after(pattern, Position { seq, ..position.clone() }));
         let (name, seed) = (format!("late{number}"), random.u64(..));
-        latecomers.push(ChaosClient::start(name, nodes.clone(), encoding(number), seed, wanted.collect()));
+        latecomers.push(ChaosClient::start(name, nodes.clone(), habits(number), seed, wanted.collect()));
     }
     latecomers
 }
@@ -203,7 +208,7 @@ async fn watch_consumers(jetstream: Arc<JetStream>, most: &Cell<u64>) -> Infalli
 }
 
 /// Waits until everybody has everything; returns who has not.
-async fn behind(clients: &[ChaosClient], last: u64) -> Vec<String> {
+pub async fn behind(clients: &[ChaosClient], last: u64) -> Vec<String> {
     let all = || async {
         clients.iter().for_each(ChaosClient::must_live);
         clients.iter().all(|client| client.state().has_reached(last)).then_some(())
@@ -227,7 +232,7 @@ async fn behind(clients: &[ChaosClient], last: u64) -> Vec<String> {
     behind
 }
 
-fn logs(client: &ChaosClient) -> Vec<Log> {
+pub fn logs(client: &ChaosClient) -> Vec<Log> {
     client.state().subscriptions.iter().map(|subscription| subscription.log(&client.name)).collect()
 }
 
@@ -260,7 +265,13 @@ impl Evidence {
             "copies dropped by the rule",
             subscriptions().map(|subscription| subscription.duplicates).sum::<u64>(),
         );
-        table.row("reconnects", states.iter().map(|state| state.welcomes.saturating_sub(1)).sum::<u64>());
+        table.row("reconnects", states.iter().map(|state| state.all_welcomes().saturating_sub(1)).sum::<u64>());
+        for transport in Transport::ALL {
+            let welcomes = states.iter().filter_map(|state| state.welcomes.get(transport.name()));
+            table.row(format!("connections by {}", transport.name()), welcomes.sum::<u64>());
+        }
+        let changed = states.iter().filter(|state| state.welcomes.len() > 1).map(|state| state.switches);
+        table.row("changes of node or transport by who changes both", changed.sum::<u64>());
         let all = states.iter().filter(|state| state.takes_all());
         let silence = all.map(|state| state.longest_silence).max().unwrap_or_default();
         table.row("longest silence of who takes all", format!("{:.1} s", silence.as_secs_f64()));

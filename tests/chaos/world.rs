@@ -7,7 +7,12 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
-    client::ChaosClient, cluster::Cluster, jetstream::JetStream, network::Network, nodes::Node, patience::until,
+    client::ChaosClient,
+    cluster::{Cluster, SERVERS},
+    jetstream::JetStream,
+    network::Network,
+    nodes::Node,
+    patience::until,
     publisher::STREAM,
 };
 
@@ -53,9 +58,18 @@ pub struct World {
 
 impl World {
     /// Brokers alone.
-    pub async fn of_brokers(mut network: Network) -> Self {
+    pub async fn of_brokers(network: Network) -> Self {
+        Self::of(network, SERVERS).await
+    }
+
+    /// One broker, for what is about nodes and clients.
+    pub async fn of_one_broker(network: Network) -> Self {
+        Self::of(network, 1).await
+    }
+
+    async fn of(mut network: Network, brokers: usize) -> Self {
         let folder = Folder::new();
-        let cluster = Cluster::start(&mut network, folder.path()).await;
+        let cluster = Cluster::start(&mut network, folder.path(), brokers).await;
         Self { clients: Vec::new(), nodes: Vec::new(), cluster, network, folder }
     }
 
@@ -71,6 +85,9 @@ impl World {
     pub async fn until_stream(&self) {
         until(&format!("the stream {STREAM}, which the nodes have to create"), || self.jetstream().stream(STREAM))
             .await;
+        if self.cluster.servers().len() == 1 {
+            return; // it has no replicas
+        }
         self.cluster.until_healthy(Some(STREAM)).await;
     }
 

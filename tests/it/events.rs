@@ -4,6 +4,7 @@ mod alternating;
 mod ends;
 mod polls;
 mod refusals;
+mod vanished;
 
 use std::time::Duration;
 
@@ -233,9 +234,16 @@ async fn what_a_reader_still_says_changes_nothing() {
     node.publish("b", "1").await;
     node.publish("a", "2").await;
     assert_eq!(reader.events(1).await, numbers([2]));
-    assert_eq!(node.metric("notifier_connections").await, 1.0);
+    let by = |transport| format!("notifier_transport_connections{{transport=\"{transport}\"}}");
+    let websocket = node.client().await;
+    assert_eq!(node.metric("notifier_connections").await, 2.0);
+    assert_eq!((node.metric(&by("events")).await, node.metric(&by("websocket")).await), (1.0, 1.0));
+    drop(websocket);
+    node.until_metric(&by("websocket"), |open| open == 0.0).await;
+    assert_eq!((node.metric(&by("events")).await, node.metric(&by("poll")).await), (1.0, 0.0));
     drop(reader);
     node.until_metric("notifier_connections", |open| open == 0.0).await;
-    node.until_metric("notifier_connections_closed_total{reason=\"normal\"}", |closed| closed == 1.0).await;
+    node.until_metric(&by("events"), |open| open == 0.0).await;
+    node.until_metric("notifier_connections_closed_total{reason=\"normal\"}", |closed| closed >= 1.0).await;
     assert_eq!(node.metric("notifier_subscriptions").await, 0.0);
 }

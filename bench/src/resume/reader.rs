@@ -40,7 +40,7 @@ pub(super) fn read(listen: SocketAddr, subject: &str, after: &str, rate: Option<
     socket.set_read_timeout(Some(SILENCE)).because(cannot)?;
     let connect = format!("{{\"connect\":{{\"subscriptions\":[{{\"subject\":\"{subject}\",\"after\":[{after}]}}]}}}}");
     let begun = Instant::now();
-    socket.write_all(&Plug::NotifierJson.upgrade(None)).because(cannot)?;
+    socket.write_all(&Plug::NotifierJson.request(None, &[])).because(cannot)?;
     socket.write_all(&frame::from_client(TEXT, connect.as_bytes())).because(cannot)?;
     let scanner = Scanner::default();
     let mut read = Read::default();

@@ -27,7 +27,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     misfit,
 };
 
-fn misfit(target: &Target) -> Option<&'static str> {
+pub(super) fn misfit(target: &Target) -> Option<&'static str> {
     match target.server {
         Server::Floor { .. } => Some("everybody waits for a full socket, by design"),
         Server::Sink(_) => Some("it serves no clients"),

@@ -10,6 +10,7 @@ use crate::{
     clock,
     failure::{Because as _, Failure, Outcome},
     frame,
+    names::Names,
     plug::Step,
 };
 
@@ -81,7 +82,7 @@ impl Swarm {
             let stream = swarm.connect(at, role.narrow)?;
             epoll::add(&swarm.poll, &stream, epoll::EventData::new_u64(at as u64), epoll::EventFlags::OUT)
                 .because(|| "cannot watch a socket".into())?;
-            let step = if subscribe { role.plug.enter(&swarm.asked(role)) } else { role.plug.hello() };
+            let step = if subscribe { role.plug.enter(&asked(&swarm.names, role)) } else { role.plug.hello() };
             swarm.connections[at].stream = Some(stream);
             swarm.connections[at].stage = Stage::Opening;
             let opening = Opening { begun, connecting: true, lost: false, upgrading: true, step, received: Vec::new() };
@@ -104,11 +105,6 @@ impl Swarm {
             swarm.openings.insert(at, opening);
             Ok(())
         })
-    }
-
-    /// What a client subscribes to.
-    fn asked(&self, role: Role) -> Vec<String> {
-        (role.subject..role.subject + role.subjects).map(|subject| self.names.asked(subject)).collect()
     }
 
     fn work_off(
@@ -169,7 +165,9 @@ impl Swarm {
             opening.connecting = false;
             opening.lost = clock::now() - opening.begun > LOST;
             let token = self.passes.as_ref().map(|passes| passes.of(at));
-            say(stream, &connection.role.plug.upgrade(token))?;
+            let Role { plug, .. } = connection.role;
+            let subjects = if plug.is_stream() { asked(&self.names, connection.role) } else { Vec::new() };
+            say(stream, &plug.request(token, &subjects))?;
             return epoll::modify(&self.poll, stream, epoll::EventData::new_u64(at as u64), epoll::EventFlags::IN)
                 .because(|| "cannot watch a socket".into());
         }
@@ -181,9 +179,9 @@ impl Swarm {
         }
         if opening.upgrading {
             let Some(end) = memchr::memmem::find(&opening.received, b"\r\n\r\n") else { return Ok(()) };
-            if !opening.received.starts_with(b"HTTP/1.1 101") {
+            if !opening.received.starts_with(connection.role.plug.status()) {
                 let answer = String::from_utf8_lossy(&opening.received).replace("\r\n", " ");
-                return Err(Failure::new(format!("the server refuses the upgrade: {answer}")));
+                return Err(Failure::new(format!("the server refuses the connection: {answer}")));
             }
             opening.received.drain(..end + 4);
             opening.upgrading = false;
@@ -195,7 +193,8 @@ impl Swarm {
             connection.stage = Stage::Live;
             let opening = self.openings.remove(&at);
             self.finished.push((at, opening));
-        } else if let Some(frame) = frame::first(&opening.received)
+        } else if !connection.role.plug.is_stream()
+            && let Some(frame) = frame::first(&opening.received)
             && frame.opcode == 8
         {
             let reason = String::from_utf8_lossy(frame.payload.get(2..).unwrap_or_default()).into_owned();
@@ -211,6 +210,11 @@ impl Swarm {
         self.finished.push((at, None));
         Ok(())
     }
+}
+
+/// What a client subscribes to.
+fn asked(names: &Names, role: Role) -> Vec<String> {
+    (role.subject..role.subject + role.subjects).map(|subject| names.asked(subject)).collect()
 }
 
 fn say(stream: &mut Stream, bytes: &[u8]) -> Outcome<()> {

@@ -9,8 +9,9 @@ use tokio::time::sleep;
 
 use super::{Lane, seconds};
 use crate::{
-    client::{ChaosClient, Command},
+    client::ChaosClient,
     http,
+    life::Command,
     network::Place,
     nodes::Node,
     patience::until,
@@ -112,13 +113,13 @@ impl Edge<'_> {
 
     async fn drop_sockets(&self, random: &mut fastrand::Rng) -> Outcome {
         let victims = self.some_clients(random, self.clients.len() / 2, |_| true);
-        let before: Vec<u64> = victims.iter().map(|client| client.state().welcomes).collect();
+        let before: Vec<u64> = victims.iter().map(|client| client.state().all_welcomes()).collect();
         for client in &victims {
             client.order(Command::DropSocket).await;
         }
         let since = Instant::now();
         for (client, before) in victims.iter().zip(before) {
-            until("a client that is back", || async { (client.state().welcomes > before).then_some(()) }).await;
+            until("a client that is back", || async { (client.state().all_welcomes() > before).then_some(()) }).await;
         }
         let (count, took) = (victims.len(), since.elapsed().as_secs_f64());
         if count == 0 {
@@ -129,7 +130,8 @@ impl Edge<'_> {
     }
 
     async fn stall_readers(&self, random: &mut fastrand::Rng) -> Outcome {
-        let whole = |client: &ChaosClient| client.state().takes_all();
+        // Somebody who polls has nothing that waits for it.
+        let whole = |client: &ChaosClient| client.state().takes_all() && !client.state().is_polling();
         let victims = self.some_clients(random, 3, whole);
         let time = seconds(random, 2.0, 5.0);
         for client in &victims {

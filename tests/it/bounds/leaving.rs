@@ -9,7 +9,7 @@ use crate::{
     attacks::errors,
     frames::{FIN, PING, frame},
     handshake::raw::{Raw, head},
-    world::shop::STREAMS,
+    world::{event_stream::EventReader, full_size, shop::STREAMS},
 };
 
 /// Readers that take nothing.
@@ -39,6 +39,40 @@ async fn events_for_clients_that_read_nothing() {
     node.until_metric("notifier_outbox_bytes", |bytes| bytes >= (DEAF * 250_000) as f64).await;
     // The queue, one chunk more, and the one that is being written; a chunk is an event here.
     row.is_full(DEAF as u64 * (256 + 2 * 49) * KIB);
+}
+
+#[tokio::test]
+async fn events_for_event_streams_that_read_nothing() {
+    let count = if full_size() { 1_000 } else { 200 };
+    let node = patient("[limits]\nlive_overflow = \"drop\"\noutbox_bytes = \"64KiB\"\nbytes_burst = \"1GiB\"\n").await;
+    let _deaf = crowd(count, |who| {
+        let node = &node;
+        async move {
+            let mut raw = Raw::open_narrow(node.address).await;
+            let request = head(&[&format!("GET /v1/events?subject=own.{who} HTTP/1.1"), "Host: a"]);
+            raw.send(&request).await.expect("the node reads");
+            raw
+        }
+    })
+    .await;
+    let mut lively = EventReader::open(node.address, "?subject=lively").await;
+    node.until_metric("notifier_subscriptions", |live| live == (count + 1) as f64).await;
+    lively.expect("welcome").await;
+    lively.expect("subscribed").await;
+    let mut publisher = node.client().await;
+    let row = Row::of("outboxes of event streams", &node);
+    let data = "x".repeat(20_000);
+    for round in 0..6 {
+        for who in 0..count {
+            publisher.send(json!({"publish": {"subject": format!("own.{who}"), "event": {"data": data}}})).await;
+        }
+        publisher.send(json!({"publish": {"subject": "lively", "event": {"data": round}}})).await;
+        assert_eq!(lively.events(1).await, [json!(round)], "the others go on");
+    }
+    node.until_metric("notifier_outbox_bytes", |bytes| bytes >= (count * 60_000) as f64).await;
+    assert_eq!(node.metric("notifier_connections").await, (count + 2) as f64);
+    // The queue, one event more, and the one that is being written.
+    row.is_full(count as u64 * (64 + 2 * 20) * KIB);
 }
 
 #[tokio::test]

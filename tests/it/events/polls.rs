@@ -13,7 +13,12 @@ use crate::{
 
 /// The frames of one answer, and the cursor to go on from.
 pub(super) async fn poll(node: &TestNode, query: &str) -> (Vec<Value>, String) {
-    let answer = soon("an answer", asked(node, "GET", &format!("/v1/poll{query}"), &[])).await;
+    poll_with(node, query, &[]).await
+}
+
+/// The same, with headers.
+pub(super) async fn poll_with(node: &TestNode, query: &str, headers: &[(&str, &str)]) -> (Vec<Value>, String) {
+    let answer = soon("an answer", asked(node, "GET", &format!("/v1/poll{query}"), headers)).await;
     assert_eq!(answer.status(), 200, "{:?}", answer.body());
     let text = std::str::from_utf8(answer.body()).expect("text");
     let mut frames: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a frame")).collect();
@@ -39,6 +44,7 @@ async fn a_poll_answers_as_soon_as_there_is_something_and_the_next_goes_on_from_
     let waits = async { poll(&shop.node, &format!("?subject=cart.*&wait=30&after={cursor}")).await };
     let publishes = async {
         shop.node.until_metric("notifier_subscriptions", |held| held == 1.0).await;
+        assert_eq!(shop.node.metric("notifier_transport_connections{transport=\"poll\"}").await, 1.0);
         shop.publish("cart.a", [1]).await;
     };
     let begun = Instant::now();
@@ -55,6 +61,7 @@ async fn a_poll_answers_as_soon_as_there_is_something_and_the_next_goes_on_from_
     assert_eq!(got, numbers(2..=500));
     shop.node.until_metric("notifier_subscriptions", |held| held == 0.0).await;
     assert_eq!(shop.node.metric("notifier_connections").await, 0.0);
+    assert_eq!(shop.node.metric("notifier_transport_connections{transport=\"poll\"}").await, 0.0);
 }
 
 #[tokio::test]

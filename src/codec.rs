@@ -104,16 +104,16 @@ impl Encoding {
     /// The same of stored events, behind an `id` as [`frames`](Self::frames) has it.
     pub fn stored(self, messages: &[Arc<Message>], id: impl FnOnce(&mut Vec<u8>)) -> EncodedMessage {
         self.led(id, |out| {
-            for (index, message) in messages.iter().enumerate() {
+            for at in 0..messages.len() {
                 match self {
                     Self::Json => {
-                        if index > 0 {
+                        if at > 0 {
                             out.push(b'\n');
                         }
-                        json::write_event(message, out);
+                        json::write_event(messages, at, out);
                     }
-                    Self::Proto => binary::write_event(message, out),
-                    Self::EventStream => event_stream::write_event(message, out),
+                    Self::Proto => binary::write_event(messages, at, out),
+                    Self::EventStream => event_stream::write_event(messages, at, out),
                 }
             }
         })

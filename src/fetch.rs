@@ -11,9 +11,9 @@ use crate::{
     classes::{Classes, StreamIndex},
     config::Limits,
     error::{Code, Refusal},
-    event::{Message, PageSize},
+    event::{Message, PageSize, batch_parts::shown},
     journal::{Cursor, Journal, Part},
-    proto::{Fetch, Fetched, Position},
+    proto::{BatchPlace, Event, Fetch, Fetched, Position},
     quota::{QUESTION, Quotas},
     retry,
     subject::Pattern,
@@ -22,8 +22,11 @@ use crate::{
 /// For one answer.
 pub const ANSWER_TIME: Duration = retry::FETCH.patience();
 
-/// Bytes of events in one answer; one event more than that.
+/// Bytes of events in one answer; one event, or one atomic batch, more than that.
 const ANSWER_BYTES: usize = 1024 * 1024;
+
+/// One event, or one atomic batch.
+const ONE: PageSize = PageSize { events: 1, bytes: 0 };
 
 /// Reads what is stored.
 #[derive(Debug)]
@@ -32,24 +35,24 @@ pub struct Fetcher {
     /// In the order of the configuration.
     journals: Vec<Arc<Journal>>,
     most: usize,
-    /// Of one event.
-    event_bytes: usize,
+    /// Of one event, or of one atomic batch.
+    whole_bytes: usize,
     quotas: Arc<Quotas>,
 }
 
 impl Fetcher {
     /// One who hands out what the limits allow, counted for its user.
     pub fn new(classes: Arc<Classes>, journals: Vec<Arc<Journal>>, limits: &Limits, quotas: Arc<Quotas>) -> Self {
-        let event_bytes = limits.event_bytes.bytes();
-        Self { classes, journals, most: limits.fetch_events, event_bytes, quotas }
+        let whole_bytes = limits.event_bytes.bytes().max(limits.batch_bytes.bytes());
+        Self { classes, journals, most: limits.fetch_events, whole_bytes, quotas }
     }
 
     /// Bytes of data in the largest answer of at most `limit` events; 0: of as
     /// many as there may be.
     pub fn answer_bytes(&self, limit: u32) -> usize {
-        let most = ANSWER_BYTES.saturating_add(self.event_bytes);
+        let most = ANSWER_BYTES.saturating_add(self.whole_bytes);
         match usize::try_from(limit) {
-            Ok(events @ 1..) => most.min(events.saturating_mul(self.event_bytes)),
+            Ok(events @ 1..) => most.min(events.saturating_mul(self.whole_bytes)),
             _ => most,
         }
     }
@@ -96,7 +99,7 @@ impl Fetcher {
     ) -> Result<Fetched, ReadError> {
         let asked = usize::try_from(fetch.limit).unwrap_or(usize::MAX);
         let limit = if asked == 0 { self.most } else { asked.min(self.most) };
-        let mut room = Room { events: limit, bytes: ANSWER_BYTES, may, reads };
+        let mut room = Room { events: limit, bytes: ANSWER_BYTES, may, is_new: true, reads };
         let mut fetched = Fetched::default();
         for stream in streams {
             let journal = &self.journals[stream.0];
@@ -130,6 +133,8 @@ struct Room<'m> {
     events: usize,
     bytes: usize,
     may: May<'m>,
+    /// Whether nothing has been put in.
+    is_new: bool,
     /// The reads for it, as quotas count.
     reads: &'m mut u64,
 }
@@ -139,14 +144,34 @@ impl Room<'_> {
         self.events > 0 && self.bytes > 0
     }
 
-    fn put(&mut self, event: &Message, fetched: &mut Fetched) {
-        self.events -= 1;
+    fn put(&mut self, event: &Message) -> bool {
+        self.events = self.events.saturating_sub(1);
         *self.reads += 1;
         self.bytes = self.bytes.saturating_sub(event.cost());
         // A denied event takes its room too, and so does the end of a value: one answer reads no more than it
         // may hold.
-        if (self.may)(event) && event.gone.is_none() {
-            fetched.events.push(event.clone().into());
+        (self.may)(event) && event.gone.is_none()
+    }
+
+    /// Puts in an event, or the events of an atomic batch, which stay together: an answer that has nothing else may have
+    /// more of them than was asked for. False where they are left for the next answer.
+    fn put_whole(&mut self, whole: &[Arc<Message>], fetched: &mut Fetched) -> bool {
+        if !self.is_left() || (whole.len() > self.events && !self.is_new) {
+            return false;
+        }
+        self.is_new = false;
+        let told: Vec<_> = whole.iter().filter(|event| self.put(event)).cloned().collect();
+        fetched.events.extend((0..told.len()).map(|at| {
+            let batch = shown(&told, at).map(|(mark, last)| BatchPlace { last, ..mark.into() });
+            Event { batch, ..Message::clone(&told[at]).into() }
+        }));
+        true
+    }
+
+    /// Puts in a newest value: which of them were published together says nothing.
+    fn put_value(&mut self, event: &Message, fetched: &mut Fetched) {
+        if self.put(event) {
+            fetched.events.push(Event { batch: None, ..event.clone().into() });
         }
     }
 }
@@ -198,12 +223,12 @@ async fn history(
             Part::End => return Ok((reader.cursor(), false)),
             Part::Lost(gap) => fetched.gaps.push(journal.gap(gap, pattern, reader.cursor())),
             Part::Events(events) => {
-                for event in &events {
-                    if !room.is_left() {
+                for whole in ONE.split_whole(journal.batch(), &events) {
+                    if !room.put_whole(whole, fetched) {
                         break 'page;
                     }
-                    room.put(event, fetched);
-                    end = Cursor { seq: event.seq(), ..reader.cursor() };
+                    let seq = whole.last().map_or(end.seq, |event| event.seq());
+                    end = Cursor { seq, ..reader.cursor() };
                 }
             }
         }
@@ -234,7 +259,7 @@ async fn newest(
             if !room.is_left() {
                 return Ok((reached, true));
             }
-            room.put(event, fetched);
+            room.put_value(event, fetched);
             reached.seq = event.seq();
         }
     }

@@ -5,6 +5,8 @@
 //! One journal per stream follows the stream's tail. `docs/delivery.md` tells
 //! the whole story.
 
+mod assembler;
+mod open_batch;
 mod sequence_waiters;
 mod comparison;
 mod reader_count;
@@ -44,6 +46,7 @@ use crate::{
     broker::{Broker, Feed, ReadError},
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery},
+    event::PageSize,
     metrics::Metrics,
     proto::{self, Position},
     retry,
@@ -80,18 +83,21 @@ impl Journal {
         metrics: &Arc<Metrics>,
     ) -> Vec<Arc<Self>> {
         let indexed = (0..).map(StreamIndex).zip(&config.streams);
-        indexed.map(|(index, stream)| Arc::new(Self::new(index, stream, classes, broker, tasks, metrics))).collect()
+        let batch = open_batch::bounds(config.limits.batch_bytes.bytes());
+        indexed
+            .map(|(index, stream)| Arc::new(Self::new((index, stream), batch, classes, broker, tasks, metrics)))
+            .collect()
     }
 
     fn new(
-        stream: StreamIndex,
-        settings: &config::Stream,
+        (stream, settings): (StreamIndex, &config::Stream),
+        batch: PageSize,
         classes: &Classes,
         broker: &Arc<dyn Broker>,
         tasks: &Tasks,
         metrics: &Arc<Metrics>,
     ) -> Self {
-        let window = Arc::new(Window::new(settings, classes.delivery(stream)));
+        let window = Arc::new(Window::new(settings, classes.delivery(stream), batch, metrics.clone()));
         let source = Source::new(broker.clone(), stream);
         let name = settings.name.clone();
         let lag = Lag::new(metrics.clone());
@@ -124,6 +130,11 @@ impl Journal {
         self.shared_reads.window.delivery()
     }
 
+    /// The most of an atomic batch that is handed out together.
+    pub fn batch(&self) -> PageSize {
+        self.shared_reads.window.batch()
+    }
+
     /// The newest events of the stream, in memory.
     pub(crate) fn window(&self) -> &Window {
         &self.shared_reads.window
@@ -147,7 +158,7 @@ impl Journal {
         self.shared_reads.window.until_ready().await;
     }
 
-    /// Everything up to here has come.
+    /// Everything up to here has come and may be handed out.
     pub fn head(&self) -> Cursor {
         self.shared_reads.window.head()
     }

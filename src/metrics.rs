@@ -155,6 +155,8 @@ series! {
     redundant_copies: Counter, "notifier_redundant_copies_total", Count;
     /// Frames encoded for fan-out. One batch of waiting events in one encoding counts once.
     batches: Counter, "notifier_batches_total", Count;
+    /// Atomic batches of more than 1,000 events or `limits.batch_bytes`, which clients get in parts.
+    batches_parted: Counter, "notifier_batches_parted_total", Count;
     /// Events that a stream stores under subjects that no rule assigns to it, each time one is read. Clients do not get them from that stream.
     unserved: Counter, "notifier_unserved_total", Count;
     /// Events not delivered, by cause.

@@ -5,7 +5,7 @@ use std::{fs, sync::Arc};
 
 use bytes::Bytes;
 use notifier::{
-    event::Message,
+    event::{BatchMark, Message},
     event_log::{Bounds, EventLog},
     proto::Envelope,
     subject::Subject,
@@ -33,7 +33,7 @@ fn with_headers(count: usize, name: usize, value: usize) -> Envelope {
 #[test]
 fn a_window_takes_what_it_counts_whatever_its_events_are_made_of() {
     type Make = fn(u64) -> Message;
-    let rows: [(&str, Make); 9] = [
+    let rows: [(&str, Make); 10] = [
         ("no data, a subject each", |seq| event(&format!("a.{seq}"), Envelope::default())),
         ("no data, one subject", |_| event("a", Envelope::default())),
         ("subjects of 32 tokens", |seq| event(&format!("{}{seq}", "t.".repeat(31)), Envelope::default())),
@@ -44,6 +44,10 @@ fn a_window_takes_what_it_counts_whatever_its_events_are_made_of() {
         ("attributes", |seq| {
             let [id, r#type, source, content_type] = [(); 4].map(|()| "x".repeat(20));
             event(&format!("a.{seq}"), Envelope { id, r#type, source, content_type, ..Envelope::default() })
+        }),
+        ("marks of atomic batches", |_| {
+            let mark = BatchMark { id: "b".repeat(64).into(), index: 1, commits: false, parted: false };
+            Message { batch: Some(Box::new(mark)), ..event("a", Envelope::default()) }
         }),
         ("data", |seq| {
             event(&format!("a.{seq}"), Envelope { data: Bytes::copy_from_slice(&[7; 2_000]), ..Envelope::default() })

@@ -1,5 +1,5 @@
 // The frames of `notifier.v1.json`, as docs/protocol.md defines them. Types alone; only fields that are used here.
-import type { Position, Transport } from './types.js';
+import type { BatchPlace, Position, Transport } from './types.js';
 
 export interface WireEvent {
   subject: string;
@@ -12,6 +12,7 @@ export interface WireEvent {
   time?: number;
   headers?: Record<string, string>;
   gone?: string;
+  batch?: BatchPlace;
   data?: unknown;
   dataBase64?: string;
 }

@@ -10,6 +10,16 @@ export interface Position {
   delivery?: string;
 }
 
+/** The place of an event in an atomic batch of its publisher, which comes whole and in one task. */
+export interface BatchPlace {
+  /** The publisher's identifier of the batch. */
+  readonly id: string;
+  /** The number of the event, from 1; those of events that this page may not see are missing. */
+  readonly index: number;
+  /** Nothing more comes of this batch. */
+  readonly last?: boolean;
+}
+
 /** One event, shared by all handlers that receive it: treat it as read-only. */
 export interface NotifierEvent<T = unknown> {
   readonly subject: string;
@@ -27,6 +37,8 @@ export interface NotifierEvent<T = unknown> {
   readonly seq?: number;
   /** The value of a `latest` subject has ended: `expired`, `deleted`, `purged`, or `unknown`; a list that may grow. There is no data. */
   readonly gone?: string;
+  /** Where it was published together with others: handlers get all of them in one task, stores change once. */
+  readonly batch?: BatchPlace;
   /** The newest value of its subject, told because a subscription begins. */
   readonly snapshot: boolean;
   /** From before this moment: read from the stream after a cursor. */

@@ -85,6 +85,31 @@ void it('a live value changes once for a message of many events, and is the same
     assert.equal(store.getSnapshot(), seen.at(-1));
   }));
 
+void it('an atomic batch is told in one task, and a live value changes once for it', () =>
+  pair(async ({ client, peer }) => {
+    const store = client.live<'x', string>('x', { reduce: (all = '', { data, batch }) => `${all}${data}${batch?.last ? '.' : ''}` });
+    const seen: (string | undefined)[] = [];
+    const told: unknown[] = [];
+    let tasks = 0;
+    store.subscribe(({ value }) => seen.push(value));
+    client.subscribe('x', ({ data, batch }) => {
+      if (batch?.index === 1) queueMicrotask(() => tasks++);
+      told.push([data, batch?.id, batch?.index, !!batch?.last, tasks]);
+    });
+    const node = await peer();
+    await node.subscribed('x');
+    const of = (index: number, last = false): object => {
+      const { event: plain } = event('x', index) as { event: object };
+      return { event: { ...plain, batch: { id: 'b', index, ...(last && { last }) } } };
+    };
+    node.send(of(1), of(2), of(4, true));
+    await until(() => store.getSnapshot().value !== undefined, 'the batch');
+    assert.equal(store.getSnapshot().value, '124.');
+    assert.deepEqual([...new Set(seen)], [undefined, '124.']);
+    assert.deepEqual(told, [1, 2, 4].map((index) => [index, 'b', index, index === 4, 0]));
+    assert.equal(tasks, 1);
+  }));
+
 void it('a live value is stale while the connection is away, and keeps what it was', () =>
   pair(async ({ client, peer }) => {
     const store = client.live<'x', number>('x');

@@ -18,12 +18,14 @@ pub struct Stored {
     /// Whether its headers say that the stream has dropped older events for it:
     /// a rollup, or the marker of a subject whose events have ended.
     pub ends_older: bool,
+    /// Whether it is the last event of an atomic batch.
+    pub commits: bool,
 }
 
 impl Stored {
     /// An event that ends no other.
     pub fn new(seq: u64, event: Option<Arc<Message>>) -> Self {
-        Self { seq, event, ends_older: false }
+        Self { seq, event, ends_older: false, commits: false }
     }
 }
 

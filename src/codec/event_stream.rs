@@ -43,9 +43,9 @@ pub(crate) fn write_id_of(frame: &ServerFrame, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends an event, without building the frame first.
-pub(crate) fn write_event(message: &Message, out: &mut Vec<u8>) {
-    line(out, |out| json::write_event(message, out));
+/// Appends one of some events, without building the frame first.
+pub(crate) fn write_event(messages: &[Arc<Message>], at: usize, out: &mut Vec<u8>) {
+    line(out, |out| json::write_event(messages, at, out));
 }
 
 /// Appends stored events that come before a subscription is live.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::{bad_frame::BadFrame, replay_of::ReplayOf},
-    event::Message,
+    event::{BatchMark, Message, batch_parts::shown},
     proto::{ClientFrame, InvalidFrame, embeddable, read_frame},
 };
 
@@ -19,10 +19,10 @@ pub(crate) fn write(frame: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
     debug_assert!(written.is_ok(), "{written:?}");
 }
 
-/// Appends an event as one line, without building the frame first.
-pub(crate) fn write_event(message: &Message, out: &mut Vec<u8>) {
+/// Appends one of some events as one line, without building the frame first.
+pub(crate) fn write_event(messages: &[Arc<Message>], at: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"event\":");
-    write_event_object(message, out);
+    write_event_object(&messages[at], shown(messages, at), out);
     out.push(b'}');
 }
 
@@ -46,7 +46,9 @@ pub(crate) fn write_replay(replay: &ReplayOf<'_>, messages: &[Arc<Message>], out
         if index > 0 {
             out.push(b',');
         }
-        write_event_object(message, out);
+        // Newest values are a state: which of them were published together says nothing.
+        let place = if *snapshot { None } else { shown(messages, index) };
+        write_event_object(message, place, out);
     }
     out.push(b']');
     if *snapshot {
@@ -69,7 +71,7 @@ pub(crate) fn write_complete(replay: &ReplayOf<'_>, stream: &str, out: &mut Vec<
     out.extend_from_slice(b"}}");
 }
 
-fn write_event_object(message: &Message, out: &mut Vec<u8>) {
+fn write_event_object(message: &Message, batch: Option<(&BatchMark, bool)>, out: &mut Vec<u8>) {
     let envelope = &message.envelope;
     out.extend_from_slice(b"{\"subject\":");
     write(&message.subject.as_str(), out);
@@ -103,6 +105,13 @@ fn write_event_object(message: &Message, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"gone\":\"");
         out.extend_from_slice(gone.label().as_bytes());
         out.push(b'"');
+    }
+    if let Some((mark, last)) = batch {
+        out.extend_from_slice(b",\"batch\":{\"id\":");
+        write(&mark.id, out);
+        out.extend_from_slice(b",\"index\":");
+        write(&mark.index, out);
+        out.extend_from_slice(if last { b",\"last\":true}" } else { b"}" });
     }
     match embeddable(&envelope.content_type, &envelope.data) {
         Some(text) => {

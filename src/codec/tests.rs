@@ -7,11 +7,11 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    event::{Gone, Place},
+    event::{BatchMark, Gone, Place},
     proto::{
-        Cancel, Client, Connect, Envelope, Error, Event, Fetch, Fetched, Gap, Goaway, Limits, Ping, Pong, Position,
-        Publish, Published, Refresh, Refreshed, Replay, Request, Response, Subscribe, Subscribed, Subscription,
-        TokenExpiring, Unsubscribe, Unsubscribed, Welcome, client_frame::Body as ClientBody,
+        BatchPlace, Cancel, Client, Connect, Envelope, Error, Event, Fetch, Fetched, Gap, Goaway, Limits, Ping, Pong,
+        Position, Publish, Published, Refresh, Refreshed, Replay, Request, Response, Subscribe, Subscribed,
+        Subscription, TokenExpiring, Unsubscribe, Unsubscribed, Welcome, client_frame::Body as ClientBody,
         server_frame::Body as ServerBody,
     },
     subject::Subject,
@@ -43,10 +43,17 @@ fn gone() -> impl Strategy<Value = String> {
 }
 
 prop_compose! {
+    fn batch()(id in "[a-z]{1,8}", index in 1..1_000_u32, last in any::<bool>()) -> BatchPlace {
+        BatchPlace { id, index, last }
+    }
+}
+
+prop_compose! {
     fn event()(subject in text(), stream in text(), seq in number(), id in text(), time in number(), kind in text(),
         source in text(), content_type in prop_oneof![Just(String::new()), Just("application/json".into()), text()],
-        headers in prop::collection::btree_map(text(), text(), 0..3), data in data(), gone in gone()) -> Event {
-        Event { subject, stream, seq, id, time, r#type: kind, source, content_type, headers, data, gone }
+        headers in prop::collection::btree_map(text(), text(), 0..3), data in data(), gone in gone(),
+        batch in prop::option::of(batch())) -> Event {
+        Event { subject, stream, seq, id, time, r#type: kind, source, content_type, headers, data, gone, batch }
     }
 }
 
@@ -210,7 +217,8 @@ proptest! {
         let events = [event, more];
         let replay = Replay {
             subject: "shop.>".into(),
-            events: events.to_vec(),
+            // Of newest values nobody is told which were published together.
+            events: events.clone().map(|event| Event { batch: event.batch.filter(|_| !snapshot), ..event }).into(),
             snapshot,
             epoch: epoch.clone(),
             ..Replay::default()
@@ -281,7 +289,11 @@ fn message(event: &Event) -> Message {
     };
     let place = (event.seq != 0).then(|| Place { stream: event.stream.as_str().into(), seq: event.seq });
     let gone = [Gone::Expired, Gone::Deleted, Gone::Purged].into_iter().find(|gone| gone.label() == event.gone);
-    Message { place, gone, ..Message::new(Subject::parse(&event.subject).expect("a subject"), envelope) }
+    let batch = event.batch.as_ref().map(|place| {
+        let (id, index) = (place.id.as_str().into(), place.index);
+        Box::new(BatchMark { id, index, commits: place.last, parted: !place.last })
+    });
+    Message { place, gone, batch, ..Message::new(Subject::parse(&event.subject).expect("a subject"), envelope) }
 }
 
 #[test]

@@ -100,6 +100,11 @@ pub struct Limits {
     /// Bytes of the data of one event, published or relayed. The default of
     /// NATS is 1 MiB too.
     pub event_bytes: Size,
+    /// Bytes of the events of one atomic batch of JetStream that are sent to a
+    /// client together, each event counting its data and some 400 bytes; at
+    /// least 64 KiB. A larger batch, or one of more than 1,000 events, is sent
+    /// in parts.
+    pub batch_bytes: Size,
     /// Headers that one event carries to clients, at most 256. The default is
     /// twice the number of headers that a browser sends. A client's event with
     /// more is refused. A service's event or answer keeps those in
@@ -204,6 +209,7 @@ impl Default for Limits {
             message_time: Span::seconds(10),
             message_bytes: Size::kib(64),
             event_bytes: Size::kib(1024),
+            batch_bytes: Size::kib(1024),
             event_headers: 64,
             event_header_bytes: Size::kib(8),
             subject_tokens: 16,
@@ -291,6 +297,9 @@ impl Limits {
         if self.event_header_bytes.bytes() > 16 * 1024 {
             return refuse("limits.event_header_bytes", "is above 16KiB, the most that fits through NATS; lower it");
         }
+        if self.batch_bytes.bytes() < 64 * 1024 {
+            return refuse("limits.batch_bytes", "is below 64KiB, which is sent together in any case; raise it");
+        }
         if self.event_headers > 256 {
             return refuse("limits.event_headers", "is above 256; lower it");
         }
@@ -321,7 +330,8 @@ mod tests {
             limits.check().map_err(|error| error.to_string())
         };
         assert_eq!(check(|_| {}), Ok(()));
-        let rows: [(&str, Change); 11] = [
+        let rows: [(&str, Change); 12] = [
+            ("limits.batch_bytes", |limits| limits.batch_bytes = Size::kib(63)),
             ("limits.event_headers", |limits| limits.event_headers = 257),
             ("limits.event_header_bytes", |limits| limits.event_header_bytes = Size::kib(17)),
             ("limits.subject_tokens", |limits| limits.subject_tokens = 0),

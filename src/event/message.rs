@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Instant};
 
 use crate::{
-    event::gone::Gone,
+    event::{batch_mark::BatchMark, gone::Gone},
     proto::{Envelope, Event},
     subject::Subject,
 };
@@ -28,6 +28,8 @@ pub struct Message {
     pub gone: Option<Gone>,
     /// Whether the stream keeps no trace of this end: its place is where it is handed out, which clients are not told.
     pub untraced: bool,
+    /// Its mark, where it was published in an atomic batch.
+    pub batch: Option<Box<BatchMark>>,
 }
 
 /// A place in a stream.
@@ -57,7 +59,8 @@ impl Message {
     pub fn cost(&self) -> usize {
         let Envelope { id, r#type, source, content_type, headers, data, time: _ } = &self.envelope;
         let text = self.subject.as_str().len() + id.len() + r#type.len() + source.len() + content_type.len();
-        let event = EVENT_BYTES + data.len() + text;
+        let mark = self.batch.as_ref().map_or(0, |mark| mark.cost());
+        let event = EVENT_BYTES + data.len() + text + mark;
         if headers.is_empty() {
             return event;
         }
@@ -69,7 +72,7 @@ impl Message {
 
     /// An event that is here now and stored nowhere.
     pub fn new(subject: Subject, envelope: Envelope) -> Self {
-        Self { subject, envelope, arrived: Instant::now(), place: None, gone: None, untraced: false }
+        Self { subject, envelope, arrived: Instant::now(), place: None, gone: None, untraced: false, batch: None }
     }
 
     /// The event with this node's time, where its publisher gave
@@ -93,6 +96,15 @@ impl Message {
         self
     }
 
+    /// Whether the event behind this one is of the same atomic batch.
+    #[inline]
+    pub fn goes_on(&self, next: &Self) -> bool {
+        match (&self.batch, &next.batch) {
+            (Some(mark), Some(next)) => mark.goes_on(next),
+            _ => false,
+        }
+    }
+
     /// The place as clients are told.
     pub fn shown_place(&self) -> Option<&Place> {
         self.place.as_ref().filter(|_| !self.untraced)
@@ -106,21 +118,22 @@ impl Message {
 
 /// An event as clients are told of it.
 impl From<Message> for Event {
-    fn from(Message { subject, envelope, place, gone, untraced, arrived: _ }: Message) -> Self {
+    fn from(Message { subject, envelope, place, gone, untraced, batch, arrived: _ }: Message) -> Self {
         let Envelope { id, time, r#type, source, content_type, headers, data } = envelope;
         let (stream, seq) =
             place.filter(|_| !untraced).map(|place| (place.stream.to_string(), place.seq)).unwrap_or_default();
         let gone = gone.map_or("", Gone::label).to_owned();
         let subject = subject.to_string();
-        Self { subject, stream, seq, id, time, r#type, source, content_type, headers, data, gone }
+        let batch = batch.as_deref().map(Into::into);
+        Self { subject, stream, seq, id, time, r#type, source, content_type, headers, data, gone, batch }
     }
 }
 
 /// The envelope of a client's event: where that stands is for the node to tell.
 impl From<Event> for Envelope {
     fn from(event: Event) -> Self {
-        let Event { id, time, r#type, source, content_type, headers, data, subject: _, stream: _, seq: _, gone: _ } =
-            event;
+        // The place, the end of a value and the batch are for the node to tell.
+        let Event { id, time, r#type, source, content_type, headers, data, .. } = event;
         Self { id, time, r#type, source, content_type, headers, data }
     }
 }

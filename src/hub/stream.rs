@@ -5,6 +5,7 @@ pub(crate) mod catch_up;
 pub(crate) mod channel;
 pub(crate) mod delivery;
 pub(crate) mod deny_filter;
+mod event_set;
 pub(crate) mod fan_out;
 mod patient_reads;
 pub(crate) mod stream_id;

@@ -1,13 +1,13 @@
 //! The events that a window holds, and the removals that the stream has told.
 //! Free of I/O.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use crate::{
     broker::{Stored, StreamState},
-    event::{Gone, Message},
+    event::{Gone, Message, Packer, PageSize, batch_parts::part},
     event_log::{Appended, Bounds, EventLog},
-    journal::{endings::Endings, removals::Removals, reorder_buffer::size},
+    journal::{endings::Endings, open_batch::OpenBatch, removals::Removals, reorder_buffer::size},
 };
 
 /// The events of one stream that are in memory.
@@ -17,6 +17,8 @@ pub(crate) struct Held {
     removals: Removals,
     /// Values that have ended without a trace, where only newest values matter.
     pub(crate) endings: Option<Endings>,
+    /// The atomic batch at the end, while it is not complete.
+    pub(crate) open: OpenBatch,
     /// Grows whenever the stream may have removed something.
     version: u32,
 }
@@ -31,17 +33,18 @@ pub(crate) struct WindowProgress {
 }
 
 impl Held {
-    /// Empty, with at most `per_subject` events of one subject.
-    pub(crate) fn new(per_subject: usize) -> Self {
+    /// Empty, with at most `per_subject` events of one subject. Of an atomic batch at most `batch` is handed out together.
+    pub(crate) fn new(per_subject: usize, batch: PageSize) -> Self {
         let log = EventLog::new(Bounds { per_subject, ..Bounds::NONE });
         let endings = (per_subject == 1).then(Endings::default);
-        Self { log, removals: Removals::default(), endings, version: 0 }
+        Self { log, removals: Removals::default(), endings, open: OpenBatch::new(batch), version: 0 }
     }
 
     /// Begins with a stream, and with a sequence of it.
     pub(crate) fn begin(&mut self, stream: StreamState, next: u64) {
         self.log.clear();
         self.log.set_floor(next - 1);
+        self.open.clear();
         self.removals = Removals::default();
         self.removals.confirm(stream);
         if let Some(endings) = &mut self.endings {
@@ -53,9 +56,29 @@ impl Held {
     /// Adds an event.
     pub(crate) fn add(&mut self, stored: Stored) {
         let seq = stored.seq;
+        self.open.take(&stored);
         if let Some(appended) = keep(&mut self.log, stored) {
             self.removals.came(seq, appended);
         }
+    }
+
+    /// The events behind a sequence and up to another that are handed out as one message, and up to where they are all.
+    pub(crate) fn message(&self, after: u64, upto: u64, size: PageSize) -> (Vec<Arc<Message>>, u64) {
+        let (mut events, mut packer) = (Vec::new(), Packer::new(size, self.open.bounds()));
+        let (mut through, mut parted) = (upto, false);
+        for (seq, _, event) in self.log.range(after, upto) {
+            if let ControlFlow::Break(cut) = packer.take(events.last(), event) {
+                through = events.get(cut.events).map_or(seq, |event: &Arc<Message>| event.seq()) - 1;
+                events.truncate(cut.events);
+                parted = cut.parted;
+                break;
+            }
+            events.push(event.clone());
+        }
+        if parted || events.last().is_some_and(|last| self.open.goes_on(last)) {
+            part(&mut events);
+        }
+        (events, through)
     }
 
     /// Drops what lies before the first event of a stream, as far as it is handed out.

@@ -10,6 +10,7 @@ use crate::{
     broker::ReadError,
     event::{Message, PageSize},
     journal::{
+        assembler::Assembler,
         cursor::{Cursor, Gap, Reason},
         last_per_subject::LastEvents,
         last_values::LastValues,
@@ -42,6 +43,10 @@ pub struct Reader {
     older: Option<Older>,
     /// Among those who read below what is in memory.
     counted: Option<CountedReader>,
+    /// Puts atomic batches together.
+    assembler: Assembler,
+    /// A gap that is told next, behind what stood before it, and where that ends.
+    lost: Option<(Gap, Cursor)>,
     /// Pages below what is in memory that were looked through.
     pages: u64,
     metrics: Arc<Metrics>,
@@ -82,12 +87,18 @@ impl Reader {
         cursor: Cursor,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { shared_reads, patterns, cursor, older: None, counted: None, pages: 0, metrics }
+        let assembler = Assembler::new(shared_reads.window.batch());
+        Self { shared_reads, patterns, cursor, older: None, counted: None, assembler, lost: None, pages: 0, metrics }
     }
 
-    /// Everything up to here has been read.
+    /// Everything up to here has been handed out: it never stands within an atomic batch, unless the batch is above its
+    /// bounds.
     pub fn cursor(&self) -> Cursor {
-        self.cursor
+        match (self.assembler.first(), self.lost) {
+            (Some(first), _) => Cursor { seq: first.seq() - 1, ..self.cursor },
+            (None, Some((_, before))) => before,
+            (None, None) => self.cursor,
+        }
     }
 
     /// How many pages below what is in memory were looked through since this was
@@ -96,15 +107,33 @@ impl Reader {
         std::mem::take(&mut self.pages)
     }
 
-    /// The next part up to a sequence, of about this size.
+    /// The next part up to a sequence, of about this size, and not without the rest of an atomic batch.
     ///
     /// # Errors
     /// When the stream cannot be read now; trying again goes on at the same place.
     pub async fn next(&mut self, upto: u64, size: PageSize) -> Result<Part, ReadError> {
+        if let Some((gap, _)) = self.lost.take() {
+            return Ok(Part::Lost(gap));
+        }
         loop {
-            match self.read_on(upto, size).await? {
-                Part::Lost(gap) if self.is_overwritten(gap).await => {}
-                part => return Ok(part),
+            let generation = self.cursor.generation;
+            let events = match self.read_on(upto, size).await? {
+                Part::Lost(gap) if self.is_overwritten(gap).await => continue,
+                Part::Events(events) => self.assembler.add(events),
+                end => {
+                    let Some(last) = self.assembler.last() else { return Ok(end) };
+                    let (goes_on, seq) = (self.shared_reads.window.goes_on(last), last.seq());
+                    if let Part::Lost(gap) = end {
+                        self.lost = Some((gap, Cursor { generation, seq }));
+                    }
+                    self.assembler.flush(goes_on)
+                }
+            };
+            if !events.is_empty() {
+                return Ok(Part::Events(events));
+            }
+            if self.assembler.is_read(self.cursor.seq) {
+                return Ok(Part::Events(self.assembler.flush(false)));
             }
         }
     }

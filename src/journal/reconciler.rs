@@ -114,7 +114,7 @@ impl Reconciler {
             self.window.set_ready();
         }
         // Only where all has come up to the stream's end can they be compared.
-        if let Some(stream) = stream.filter(|stream| self.window.head().seq >= stream.last) {
+        if let Some(stream) = stream.filter(|stream| self.window.came() >= stream.last) {
             self.comparison.compare(stream, &self.window, &self.source).await?;
         }
         self.comparison.read_on(&self.window, &self.source).await
@@ -123,20 +123,20 @@ impl Reconciler {
     /// Compares what is known with what the stream is, and returns that where it
     /// is the same stream as before.
     async fn check(&self) -> Result<Option<StreamState>, ReadError> {
-        let (known, head) = self.window.stream();
+        let (known, came) = (self.window.stream().0, self.window.came());
         self.window.held(self.window.generation(), |held, _| held.ask());
         let state = self.source.state().await?;
-        self.lag.set(state.last.saturating_sub(self.window.head().seq));
+        self.lag.set(state.last.saturating_sub(self.window.came()));
         if known.epoch != state.epoch {
             self.begin(state).await?;
             return Ok(None);
         }
         // Events that were here before the question cannot be news to the
         // stream.
-        if state.last < head.seq && self.has_lost(head.seq).await? {
+        if state.last < came && self.has_lost(came).await? {
             tracing::error!(
                 stream = self.name,
-                had = head.seq,
+                had = came,
                 has = state.last,
                 "the stream has lost events that it had acknowledged; clients are told to reload"
             );
@@ -144,7 +144,7 @@ impl Reconciler {
             return Ok(None);
         }
         self.window.confirm(state);
-        if state.last > self.window.head().seq {
+        if state.last > self.window.came() {
             sleep(ON_ITS_WAY).await;
             self.window.know(state.last);
         }

@@ -15,10 +15,11 @@ use crate::{
     },
     classes::{Classes, StreamIndex},
     config::{self, Config, Delivery, SettingsFile as Text, load},
-    event::{EVENT_BYTES, Message, PageSize, Place},
+    event::{BatchMark, EVENT_BYTES, Message, PageSize, Place},
     journal::{
         comparison::Comparison,
         gaps::Gaps,
+        open_batch,
         reconciler::{Lag, Reconciler},
         source::{PAGE, Source},
         window::Window,
@@ -53,6 +54,8 @@ pub(crate) struct Script {
     pub(crate) since: Option<u64>,
     /// Sequences without an event; those that it has count in its state.
     pub(crate) deleted: Vec<u64>,
+    /// The first and the last sequence of each atomic batch.
+    pub(crate) batches: Vec<(u64, u64)>,
 }
 
 /// Answers it.
@@ -87,6 +90,18 @@ pub(crate) fn stored(seq: u64, subject: &str, data: Bytes) -> Stored {
     Stored::new(seq, Some(Arc::new(Message { place, ..message })))
 }
 
+/// An event in it, of a batch if there is a mark: its identifier, the number of the event, and whether it is the last.
+pub(crate) fn marked(seq: u64, mark: Option<(&str, u32, bool)>) -> Stored {
+    let plain = stored(seq, "a.b", Bytes::new());
+    mark.map_or(plain.clone(), |place| self::mark(plain, place))
+}
+
+fn mark(plain: Stored, (id, index, commits): (&str, u32, bool)) -> Stored {
+    let batch = Some(Box::new(BatchMark { id: id.into(), index, commits, parted: false }));
+    let event = plain.event.map(|event| Arc::new(Message { batch, ..Message::clone(&event) }));
+    Stored { commits, event, ..plain }
+}
+
 /// A reconciler that has all of such a stream behind it, and `window` of its events in memory.
 pub(crate) async fn followed(script: Script, window: u64) -> (Reconciler, Arc<Scripted>) {
     let (reconciler, broker) = reconciler(Script { since: Some(1), ..script }, window, Delivery::Durable);
@@ -102,7 +117,7 @@ pub(crate) fn reconciler(script: Script, window: u64, delivery: Delivery) -> (Re
     let broker = Scripted::new(script);
     let reconciler = Reconciler {
         name: "S".into(),
-        window: Arc::new(Window::new(&stream, delivery)),
+        window: Arc::new(Window::new(&stream, delivery, open_batch::bounds(1024 * 1024), metrics.clone())),
         source: Source::new(broker.clone(), StreamIndex(0)),
         lag: Lag::new(metrics.clone()),
         comparison: Comparison::new(metrics.clone()),
@@ -126,13 +141,17 @@ impl Scripted {
     }
 
     fn page(&self, from: u64, last: u64, size: PageSize) -> Page {
-        let (state, each, unfit, deleted) = {
+        let (state, each, unfit, deleted, batches) = {
             let script = self.script();
-            (script.state, script.each, script.unfit, script.deleted.clone())
+            (script.state, script.each, script.unfit, script.deleted.clone(), script.batches.clone())
         };
         let event = |seq| {
             let subject = if each { format!("a.{seq}") } else { "a.b".to_owned() };
-            stored(seq, &subject, vec![0; BYTES as usize].into())
+            let plain = stored(seq, &subject, vec![0; BYTES as usize].into());
+            match batches.iter().find(|(from, to)| (*from..=*to).contains(&seq)) {
+                Some((from, to)) => mark(plain, (&from.to_string(), (seq + 1 - from) as u32, seq == *to)),
+                None => plain,
+            }
         };
         let events: Vec<_> =
             (from.max(state.first)..=last).filter(|seq| !deleted.contains(seq)).map(event).take(size.events).collect();

@@ -23,6 +23,7 @@ use crate::{
         reorder_buffer::ReorderBuffer,
         sequence_waiters::SequenceWaiters,
     },
+    metrics::Metrics,
     subject::Pattern,
     sync::{Mutex, rank},
 };
@@ -35,6 +36,9 @@ const BEHIND_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Window {
     delivery: Delivery,
+    /// The most of an atomic batch that is handed out together.
+    batch: PageSize,
+    metrics: Arc<Metrics>,
     bytes: usize,
     age: Duration,
     state: Mutex<State, { rank::WINDOW }>,
@@ -63,17 +67,20 @@ struct State {
 }
 
 impl Window {
-    pub(crate) fn new(stream: &config::Stream, delivery: Delivery) -> Self {
+    /// Nothing is known of the stream yet. Of an atomic batch at most `batch` is handed out together.
+    pub(crate) fn new(stream: &config::Stream, delivery: Delivery, batch: PageSize, metrics: Arc<Metrics>) -> Self {
         let per_subject = if delivery == Delivery::Latest { 1 } else { usize::MAX };
         Self {
             delivery,
+            batch,
+            metrics,
             bytes: stream.window.bytes.bytes(),
             age: stream.window.age.duration(),
             state: Mutex::new(State {
                 stream: StreamState::default(),
                 generation: 0,
                 reorder_buffer: ReorderBuffer::default(),
-                held: Held::new(per_subject),
+                held: Held::new(per_subject, batch),
                 losses: Losses::default(),
                 fanned: None,
                 stale: true,
@@ -89,6 +96,16 @@ impl Window {
         self.delivery
     }
 
+    /// The most of an atomic batch that is handed out together.
+    pub(crate) fn batch(&self) -> PageSize {
+        self.batch
+    }
+
+    /// Whether a later event of an atomic batch is held back, because the batch is not complete.
+    pub(crate) fn goes_on(&self, event: &Message) -> bool {
+        self.state.lock().held.open.goes_on(event)
+    }
+
     /// How much is kept in memory.
     pub(crate) fn window(&self) -> (usize, Duration) {
         (self.bytes, self.age)
@@ -97,7 +114,7 @@ impl Window {
     /// Takes in what the tail brought. True when there is more to fan out.
     pub(crate) fn take(&self, arrived: impl IntoIterator<Item = Stored>) -> bool {
         let mut state = self.state.lock();
-        let before = state.reorder_buffer.head();
+        let before = state.whole();
         for stored in arrived {
             if stored.ends_older {
                 // The stream has removed something just now.
@@ -116,11 +133,20 @@ impl Window {
             }
         }
         self.evict(&mut state);
-        self.awaited.reach(state.reorder_buffer.head());
+        self.told(&mut state);
         if state.reorder_buffer.hole().is_some() {
             self.attention.notify_one();
         }
-        state.reorder_buffer.head() > before && *self.ready.borrow()
+        state.whole() > before && *self.ready.borrow()
+    }
+
+    /// Tells those who wait for it up to where all has come.
+    fn told(&self, state: &mut State) {
+        self.awaited.reach(state.whole());
+        let parted = state.held.open.take_parted();
+        if parted > 0 {
+            self.metrics.batches_parted.increment(parted);
+        }
     }
 
     /// Marks the window as stale: an event may have been lost.
@@ -166,6 +192,11 @@ impl Window {
         let handed = state.handed();
         state.held.expire(stream, handed);
         self.tell_endings(&state.held);
+        let is_all = stream.last <= state.reorder_buffer.head();
+        if is_all && state.held.open.settle(Instant::now()) {
+            self.told(&mut state);
+            self.advanced.notify_one();
+        }
     }
 
     /// Does something with what is in memory, unless the stream has begun anew.
@@ -191,10 +222,15 @@ impl Window {
     }
 
     /// The state of the stream when it was asked last, and the cursor up to
-    /// which every event has come.
+    /// which every event has come and may be handed out.
     pub(crate) fn stream(&self) -> (StreamState, Cursor) {
         let state = self.state.lock();
-        (state.stream, Cursor { generation: state.generation, seq: state.reorder_buffer.head() })
+        (state.stream, Cursor { generation: state.generation, seq: state.whole() })
+    }
+
+    /// The sequence up to which every event has come, those of a batch that is not complete too.
+    pub(crate) fn came(&self) -> u64 {
+        self.state.lock().reorder_buffer.head()
     }
 
     /// Notes that events are stored up to here.
@@ -220,7 +256,7 @@ impl Window {
         }
         reorder_buffer.pass(through, |stored| held.add(stored));
         self.evict(&mut state);
-        self.awaited.reach(state.reorder_buffer.head());
+        self.told(&mut state);
     }
 
     /// Retention has dropped these before they were here.
@@ -271,7 +307,7 @@ impl Window {
         }
     }
 
-    /// Everything up to here has come.
+    /// Everything up to here has come and may be handed out.
     pub(crate) fn head(&self) -> Cursor {
         self.stream().1
     }
@@ -287,17 +323,17 @@ impl Window {
         self.state.lock().held.log.first()
     }
 
-    /// The step after a cursor for the fan-out, at most `size`. Events that
-    /// were not asked for yet stay in memory.
+    /// The step after a cursor for the fan-out, at most `size`, or one atomic batch. Events
+    /// that were not asked for yet stay in memory.
     pub(crate) fn step(&self, cursor: Cursor, size: PageSize) -> Option<Step> {
         if !self.is_ready() {
             return None;
         }
         let mut state = self.state.lock();
-        let (generation, head) = (state.generation, state.reorder_buffer.head());
+        let (generation, head, whole) = (state.generation, state.reorder_buffer.head(), state.whole());
         if cursor.generation != generation {
             // Before the first one nobody was there to miss anything.
-            let seq = if cursor.generation == 0 { head } else { state.held.log.floor().min(head) };
+            let seq = if cursor.generation == 0 { whole } else { state.held.log.floor().min(whole) };
             state.fanned = Some(seq);
             return Some(Step::Lost(Cursor { generation, seq }));
         }
@@ -307,7 +343,7 @@ impl Window {
         if let Some(ended) = ended.filter(|ended| !ended.is_empty()) {
             return Some(Step::Events(ended, cursor));
         }
-        let (upto, lost) = state.losses.after(cursor.seq, head);
+        let (upto, lost) = state.losses.after(cursor.seq, whole);
         if let Some(gap) = lost {
             return Some(Step::Lost(Cursor { generation, seq: gap.to }));
         }
@@ -319,21 +355,14 @@ impl Window {
             }
             return None;
         }
-        let (mut events, mut room, mut seq) = (Vec::new(), size.room(), upto);
-        for (at, _, event) in state.held.log.range(cursor.seq, upto) {
-            if !room.take(event.cost()) {
-                seq = at - 1;
-                break;
-            }
-            events.push(event.clone());
-        }
+        let (events, seq) = state.held.message(cursor.seq, upto, size);
         Some(Step::Events(events, Cursor { generation, seq }))
     }
 
     /// The events after a cursor for patterns, up to a sequence and a size.
     pub(crate) fn look(&self, cursor: Cursor, patterns: &[Pattern], upto: u64, size: PageSize) -> Lookup {
         let state = self.state.lock();
-        let (generation, head) = (state.generation, state.reorder_buffer.head());
+        let (generation, head) = (state.generation, state.whole());
         if cursor.generation != generation {
             return Lookup::Lost(reset(cursor), Cursor { generation, seq: state.stream.first.saturating_sub(1) });
         }
@@ -403,6 +432,11 @@ impl Window {
 }
 
 impl State {
+    /// Everything up to here has come and may be handed out: of an atomic batch nothing before all of it has.
+    fn whole(&self) -> u64 {
+        self.held.open.whole(self.reorder_buffer.head())
+    }
+
     /// Everything up to here is handed out, or nobody hands out.
     fn handed(&self) -> u64 {
         self.fanned.unwrap_or(u64::MAX)

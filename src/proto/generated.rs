@@ -143,6 +143,29 @@ pub struct Event {
     /// trace of the end.
     #[prost(string, tag = "11")]
     pub gone: ::prost::alloc::string::String,
+    /// Its place in an atomic batch of its publisher; absent otherwise.
+    #[prost(message, optional, tag = "12")]
+    pub batch: ::core::option::Option<BatchPlace>,
+}
+/// The place of an event in an atomic batch: events that their publisher had
+/// stored together or not at all. A node sends them together.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BatchPlace {
+    /// The publisher's identifier of the batch.
+    #[prost(string, tag = "1")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub id: ::prost::alloc::string::String,
+    /// The number of the event in it, from 1. Where the receiver may not see some
+    /// of the events, their numbers are missing.
+    #[prost(uint32, tag = "2")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub index: u32,
+    /// True: the receiver gets no later event of this batch.
+    #[prost(bool, tag = "3")]
+    #[serde(skip_serializing_if = "crate::proto::json::is_default")]
+    pub last: bool,
 }
 /// An event as its publisher wrote it; the subject travels beside it. A service
 /// may publish this message itself to NATS with

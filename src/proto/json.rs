@@ -13,7 +13,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use crate::proto::generated::{
-    ClientFrame, Event, ServerFrame, client_frame::Body as ClientBody, server_frame::Body as ServerBody,
+    BatchPlace, ClientFrame, Event, ServerFrame, client_frame::Body as ClientBody, server_frame::Body as ServerBody,
 };
 
 /// For fields at their default, which are left out.
@@ -100,6 +100,8 @@ struct JsonEvent<'a> {
     data_base64: Cow<'a, str>,
     #[serde(skip_serializing_if = "is_default")]
     gone: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<BatchPlace>,
 }
 
 /// `"data":null` is data too; an `Option` alone would take it for none.
@@ -122,6 +124,7 @@ impl Default for JsonEvent<'_> {
             data: None,
             data_base64: Cow::default(),
             gone: Cow::default(),
+            batch: None,
         }
     }
 }
@@ -147,6 +150,7 @@ impl Serialize for Event {
             data: data.as_deref(),
             data_base64,
             gone: self.gone.as_str().into(),
+            batch: self.batch.clone(),
         };
         event.serialize(to)
     }
@@ -177,6 +181,7 @@ impl<'de> Deserialize<'de> for Event {
             headers: event.headers.into_owned(),
             data,
             gone: event.gone.into_owned(),
+            batch: event.batch,
         })
     }
 }

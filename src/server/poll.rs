@@ -44,7 +44,8 @@ pub(crate) async fn poll(request: ClientRequest) -> Answered {
     }
     let granted = asked.granted_to(grants, &services.limits)?;
     // Before anything is read: an answer holds its bytes until the client has taken it.
-    visit.reserve(room(ANSWER_BYTES.saturating_add(services.limits.event_bytes.bytes()))).await?;
+    let whole = services.limits.event_bytes.bytes().max(services.limits.batch_bytes.bytes());
+    visit.reserve(room(ANSWER_BYTES.saturating_add(whole))).await?;
     let bounds = PollBounds { wait, bytes: ANSWER_BYTES, frames: services.limits.fetch_events };
     let frames = gather(granted, bounds, permit, &sessions).await;
     let mut response = response::of_type("application/x-ndjson", visit.hold(frames).await?);

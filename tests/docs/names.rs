@@ -12,6 +12,7 @@ use crate::{
 
 /// Names of others: of NATS and OpenID Connect.
 const FOREIGN: &[&str] = &[
+    "allow_atomic",
     "allow_direct",
     "allow_msg_schedules",
     "allow_responses",

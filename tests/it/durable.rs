@@ -1,6 +1,7 @@
 //! Stored subjects: nothing lost, nothing twice, in the order of the stream.
 //! Every test runs on both brokers.
 
+mod batches;
 mod disasters;
 mod drift;
 mod fetching;

@@ -1,4 +1,4 @@
-import type { Position, Transport } from './types.js';
+import type { BatchPlace, Position, Transport } from './types.js';
 export interface WireEvent {
     subject: string;
     stream?: string;
@@ -10,6 +10,7 @@ export interface WireEvent {
     time?: number;
     headers?: Record<string, string>;
     gone?: string;
+    batch?: BatchPlace;
     data?: unknown;
     dataBase64?: string;
 }

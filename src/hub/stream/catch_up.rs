@@ -57,7 +57,7 @@ pub(crate) async fn catch_up(channel: Arc<Channel>, member: Arc<Member>, context
             }
             Part::Events(events) => {
                 let mut sent = CatchUpStep::All;
-                for together in PageSize::BATCH.split(&events) {
+                for together in PageSize::BATCH.split_whole(channel.journal().batch(), &events) {
                     if sent == CatchUpStep::All {
                         sent = service.send_events(together, &patterns, at, metrics).await;
                     }

@@ -18,6 +18,7 @@ use crate::{
         member::Member,
         member_list::MemberList,
         member_progress::{CatchUpOwner, StreamProgress},
+        stream::event_set::EventSet,
     },
     journal::{Cursor, Journal, Step},
     proto::Position,
@@ -65,8 +66,8 @@ struct Numbered {
     found: (u64, usize),
 }
 
-/// Groups, each with the bits of the events that its members want.
-pub(crate) type Wanted = Vec<(Arc<Group>, u64)>;
+/// Groups, each with the events that its members want.
+pub(crate) type Wanted<const WORDS: usize> = Vec<(Arc<Group>, EventSet<WORDS>)>;
 
 /// The followers of one pattern.
 #[derive(Debug)]
@@ -86,9 +87,11 @@ pub(crate) struct Follower {
 #[derive(Debug)]
 pub(crate) enum Batch {
     /// Events, and who wants which.
-    Events { events: Vec<Arc<Message>>, wanted: Wanted, begun: Cursor, end: Cursor },
+    Events { events: Vec<Arc<Message>>, wanted: Wanted<1>, begun: Cursor, end: Cursor },
     /// Events; who wants them takes long to find.
     Crowded { events: Vec<Arc<Message>>, begun: Cursor, end: Cursor },
+    /// An atomic batch of more events than a word has bits.
+    Whole { events: Vec<Arc<Message>>, begun: Cursor, end: Cursor },
     /// Something will never come; and everybody whom that may concern.
     Lost { groups: Vec<Arc<Group>>, begun: Cursor, end: Cursor },
 }
@@ -160,6 +163,16 @@ impl Channel {
                     let groups = state.groups.iter().map(|(_, numbered)| numbered.group.clone()).collect();
                     return Some(Batch::Lost { groups, begun, end });
                 }
+                Step::Events(events, end) if events.len() > PageSize::BATCH.events => {
+                    state.cursor = end;
+                    if state.groups.is_empty() {
+                        state.settled = end;
+                        continue;
+                    }
+                    state.turns += 1;
+                    state.in_progress = true;
+                    return Some(Batch::Whole { events, begun, end });
+                }
                 Step::Events(events, end) => {
                     let wanted = state.wanted(&events);
                     state.cursor = end;
@@ -181,7 +194,7 @@ impl Channel {
 
     /// Adds those who want one of a turn's events, in its place. A member that
     /// joins meanwhile may be among them, but has the event already.
-    pub(crate) fn find(&self, place: usize, event: &Message, wanted: &mut Wanted) {
+    pub(crate) fn find<const WORDS: usize>(&self, place: usize, event: &Message, wanted: &mut Wanted<WORDS>) {
         self.lock().find(place, event, &mut { usize::MAX }, wanted);
     }
 
@@ -289,7 +302,7 @@ impl Channel {
 
 impl State {
     /// The groups that want some of these events, unless that takes long to find.
-    fn wanted(&mut self, events: &[Arc<Message>]) -> Option<Wanted> {
+    fn wanted(&mut self, events: &[Arc<Message>]) -> Option<Wanted<1>> {
         self.turns += 1;
         let (mut visits, mut wanted) = (VISITS, Vec::new());
         let short = events.iter().enumerate().all(|(place, event)| self.find(place, event, &mut visits, &mut wanted));
@@ -302,15 +315,21 @@ impl State {
 
     /// Adds those who want an event. False where it visits more nodes than
     /// `visits`, which counts down.
-    fn find(&mut self, place: usize, event: &Message, visits: &mut usize, wanted: &mut Wanted) -> bool {
+    fn find<const WORDS: usize>(
+        &mut self,
+        place: usize,
+        event: &Message,
+        visits: &mut usize,
+        wanted: &mut Wanted<WORDS>,
+    ) -> bool {
         let Self { interest, groups, turns, .. } = self;
         interest.each_within(&event.subject, visits, |number| {
             let Numbered { group, found } = &mut groups[*number as usize];
             if found.0 != *turns {
                 *found = (*turns, wanted.len());
-                wanted.push((group.clone(), 0));
+                wanted.push((group.clone(), EventSet::NONE));
             }
-            wanted[found.1].1 |= bit(place);
+            wanted[found.1].1.add(place);
         })
     }
 
@@ -342,11 +361,6 @@ impl State {
     }
 }
 
-/// The bit of an event by its place in a batch.
-pub(crate) fn bit(place: usize) -> u64 {
-    1 << place
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,12 +379,13 @@ mod tests {
     }
 
     /// By the patterns of the groups, in their order.
-    fn found(state: &State, wanted: &Wanted) -> Vec<(String, u64)> {
+    fn found(state: &State, wanted: &Wanted<1>) -> Vec<(String, Vec<usize>)> {
         let pattern = |group: &Arc<Group>| {
             let is_it = |(_, number): &(&Pattern, &u32)| Arc::ptr_eq(state.group(**number), group);
             state.numbers.iter().find(is_it).expect("a group").0.to_string()
         };
-        let mut found: Vec<_> = wanted.iter().map(|(group, events)| (pattern(group), *events)).collect();
+        let mut found: Vec<_> =
+            wanted.iter().map(|(group, events)| (pattern(group), events.places().collect())).collect();
         found.sort_unstable();
         found
     }
@@ -379,14 +394,14 @@ mod tests {
     fn each_group_is_found_once_with_all_that_it_wants() {
         let mut state = state(&["a.*", "*.b", "c"]);
         let events = ["a.b", "a.c", "x.b", "y.z", "a.b"].map(event);
-        let expected = vec![("*.b".to_owned(), 0b10101), ("a.*".to_owned(), 0b10011)];
+        let expected = vec![("*.b".to_owned(), vec![0, 2, 4]), ("a.*".to_owned(), vec![0, 1, 4])];
         for _ in 0..3 {
             let wanted = state.wanted(&events).expect("a short turn");
             assert_eq!(found(&state, &wanted), expected);
         }
         // As a task does it, where the turn would have been long.
         state.turns += 1;
-        let mut wanted = Wanted::new();
+        let mut wanted = Wanted::<1>::new();
         for (place, event) in events.iter().enumerate() {
             state.find(place, event, &mut { usize::MAX }, &mut wanted);
         }
@@ -405,9 +420,9 @@ mod tests {
         let events = [event("b"), event(&["a"; 12].join("."))];
         let (wanted, steps) = effort::of(|| state.wanted(&events));
         assert!(wanted.is_none() && steps <= VISITS, "{steps}");
-        let mut wanted = Wanted::new();
+        let mut wanted = Wanted::<1>::new();
         let (_, steps) = effort::of(|| state.find(1, &events[1], &mut { usize::MAX }, &mut wanted));
         assert_eq!((wanted.len(), steps), (1 << 12, (1 << 13) - 1));
-        assert!(wanted.iter().all(|(_, events)| *events == 0b10), "nothing is left of the first attempt");
+        assert!(wanted.iter().all(|(_, events)| events.places().eq([1])), "nothing is left of the first attempt");
     }
 }

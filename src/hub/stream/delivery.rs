@@ -16,7 +16,8 @@ use crate::{
         member::Member,
         member_progress::{OtherStreams, StreamProgress},
         stream::{
-            channel::{Channel, Follower, bit},
+            channel::{Channel, Follower},
+            event_set::EventSet,
             stream_id::write_id,
         },
         tally::Tally,
@@ -27,9 +28,8 @@ use crate::{
     subject::Subject,
 };
 
-/// The delivery of one batch. The events that a follower wants are a set of bits,
-/// one for each event by its place.
-pub(crate) struct StreamDelivery<'a> {
+/// The delivery of one batch, with so many words for the events that a follower wants.
+pub(crate) struct StreamDelivery<'a, const WORDS: usize> {
     stream: StreamIndex,
     /// Those of all streams.
     journals: &'a [Arc<Journal>],
@@ -41,11 +41,11 @@ pub(crate) struct StreamDelivery<'a> {
     /// Everybody has everything up to here.
     begun: Cursor,
     /// Connections that may get an event by several patterns.
-    several: Vec<Several>,
+    several: Vec<Several<WORDS>>,
     /// Where they stand there, by address.
     known: HashMap<usize, usize>,
     /// The last encoded events.
-    made: PerEncoding<Option<(u64, EncodedMessage)>>,
+    made: PerEncoding<Option<(EventSet<WORDS>, EncodedMessage)>>,
     /// The `id` of a connection that follows several streams; kept for its memory.
     id: Vec<u8>,
     /// How often something was made.
@@ -56,15 +56,15 @@ pub(crate) struct StreamDelivery<'a> {
 }
 
 /// The events that several patterns of one connection bring.
-struct Several {
+struct Several<const WORDS: usize> {
     member: Arc<Member>,
     /// Of its progress, when the first of them was asked.
     version: u32,
     /// The events that it wants.
-    wanted: u64,
+    wanted: EventSet<WORDS>,
 }
 
-impl<'a> StreamDelivery<'a> {
+impl<'a, const WORDS: usize> StreamDelivery<'a, WORDS> {
     pub(crate) fn new(channel: &'a Channel, events: &'a [Arc<Message>], begun: Cursor) -> Self {
         let journal = channel.journal();
         Self {
@@ -85,13 +85,13 @@ impl<'a> StreamDelivery<'a> {
     }
 
     /// Gives those who stand there the events that their pattern wants.
-    pub(crate) fn give_all(&mut self, followers: &Slab<Follower>, wanted: u64) {
+    pub(crate) fn give_all(&mut self, followers: &Slab<Follower>, wanted: EventSet<WORDS>) {
         for (_, Follower { member, from }) in followers {
             self.give(member, *from, wanted);
         }
     }
 
-    fn give(&mut self, member: &Arc<Member>, from: Cursor, wanted: u64) {
+    fn give(&mut self, member: &Arc<Member>, from: Cursor, wanted: EventSet<WORDS>) {
         let stream = self.stream;
         let lags = member.progress().with_peers(stream, |progress, peers| {
             let wanted = self.beyond(wanted, from);
@@ -99,10 +99,14 @@ impl<'a> StreamDelivery<'a> {
                 effort::step();
                 let several = &mut self.several;
                 let place = *self.known.entry(Arc::as_ptr(member).addr()).or_insert_with(|| {
-                    several.push(Several { member: member.clone(), version: progress.version(), wanted: 0 });
+                    several.push(Several {
+                        member: member.clone(),
+                        version: progress.version(),
+                        wanted: EventSet::NONE,
+                    });
                     several.len() - 1
                 });
-                several[place].wanted |= wanted;
+                several[place].wanted = several[place].wanted.with(wanted);
                 return false;
             }
             self.send(member, progress, peers, wanted)
@@ -121,7 +125,7 @@ impl<'a> StreamDelivery<'a> {
                 if progress.version() != version {
                     // One of the patterns was given up meanwhile.
                     let wants = progress.wants();
-                    wanted = self.places(wanted).filter(|place| wants(self.subject(*place))).map(bit).sum();
+                    wanted = wanted.places().filter(|place| wants(self.subject(*place))).collect();
                 }
                 self.send(&member, progress, peers, wanted)
             });
@@ -143,31 +147,33 @@ impl<'a> StreamDelivery<'a> {
         member: &Arc<Member>,
         progress: &mut StreamProgress,
         peers: OtherStreams<'_>,
-        wanted: u64,
+        wanted: EventSet<WORDS>,
     ) -> bool {
-        self.tally.owed += u64::from(wanted.count_ones());
+        self.tally.owed += wanted.len() as u64;
         if progress.lags {
-            progress.endings_missed |= self.endings && wanted != 0;
+            progress.endings_missed |= self.endings && !wanted.is_empty();
             self.wait(progress, wanted);
             return false;
         }
         let left = self.beyond(wanted, progress.sent);
         // Events that it has already were counted when it caught up.
-        self.wait(progress, wanted & !left);
+        self.wait(progress, wanted.without(left));
         if !progress.filtered {
-            return self.offer(member, progress, peers, (left, 0));
+            return self.offer(member, progress, peers, (left, EventSet::NONE));
         }
-        let (mut allowed, mut last) = (0, None);
-        for place in self.places(left) {
+        let (mut allowed, mut last) = (EventSet::NONE, None);
+        for place in left.places() {
             let subject = self.subject(place);
             let denied = match last {
                 Some((before, denied)) if before == subject => denied,
                 _ => member.denies(subject),
             };
             last = Some((subject, denied));
-            allowed |= if denied { 0 } else { bit(place) };
+            if !denied {
+                allowed.add(place);
+            }
         }
-        self.offer(member, progress, peers, (allowed, left & !allowed))
+        self.offer(member, progress, peers, (allowed, left.without(allowed)))
     }
 
     /// Offers events, behind which others are passed over because they are
@@ -177,13 +183,13 @@ impl<'a> StreamDelivery<'a> {
         member: &Arc<Member>,
         progress: &mut StreamProgress,
         peers: OtherStreams<'_>,
-        (wanted, denied): (u64, u64),
+        (wanted, denied): (EventSet<WORDS>, EventSet<WORDS>),
     ) -> bool {
-        let Some(last) = wanted.checked_ilog2() else {
-            self.tally.denied += u64::from(denied.count_ones());
+        let Some(last) = wanted.last() else {
+            self.tally.denied += denied.len() as u64;
             return false;
         };
-        let last = Cursor { seq: self.events[last as usize].seq(), ..self.begun };
+        let last = Cursor { seq: self.events[last].seq(), ..self.begun };
         let message = self.encode(member.encoding(), wanted, last);
         let of_its_own = member.encoding().has_ids() && !peers.is_empty();
         if of_its_own {
@@ -192,8 +198,8 @@ impl<'a> StreamDelivery<'a> {
         }
         match member.outbox().offer_led(&message, of_its_own.then_some(&*self.id)) {
             Offer::Taken => {
-                self.tally.count(wanted.count_ones() as usize, message.len());
-                self.tally.denied += u64::from(denied.count_ones());
+                self.tally.count(wanted.len(), message.len());
+                self.tally.denied += denied.len() as u64;
                 progress.sent = last;
                 self.settle(progress);
                 false
@@ -201,20 +207,20 @@ impl<'a> StreamDelivery<'a> {
             Offer::Full => {
                 progress.endings_missed |= self.endings;
                 // All of them are read again, and then it is asked again.
-                self.wait(progress, wanted | denied);
+                self.wait(progress, wanted.with(denied));
                 progress.fall_behind(self.begun)
             }
             Offer::Closed => {
-                self.tally.closed += u64::from(wanted.count_ones());
-                self.tally.denied += u64::from(denied.count_ones());
+                self.tally.closed += wanted.len() as u64;
+                self.tally.denied += denied.len() as u64;
                 false
             }
         }
     }
 
     /// Notes events that the connection gets from the stream, or has got.
-    fn wait(&mut self, progress: &mut StreamProgress, events: u64) {
-        let events = i64::from(events.count_ones());
+    fn wait(&mut self, progress: &mut StreamProgress, events: EventSet<WORDS>) {
+        let events = events.len() as i64;
         progress.pending += events;
         self.tally.pending += events;
     }
@@ -233,17 +239,11 @@ impl<'a> StreamDelivery<'a> {
     }
 
     /// Of some events those that come behind a cursor.
-    fn beyond(&self, wanted: u64, cursor: Cursor) -> u64 {
+    fn beyond(&self, wanted: EventSet<WORDS>, cursor: Cursor) -> EventSet<WORDS> {
         if !cursor.is_beyond(self.begun) {
             return wanted;
         }
-        let there = self.events.partition_point(|event| event.seq() <= cursor.seq);
-        wanted & u64::MAX.checked_shl(there as u32).unwrap_or(0)
-    }
-
-    /// The places of some events, in their order.
-    fn places(&self, wanted: u64) -> impl Iterator<Item = usize> + use<> {
-        (0..self.events.len()).filter(move |place| wanted & bit(*place) != 0)
+        wanted.from(self.events.partition_point(|event| event.seq() <= cursor.seq))
     }
 
     fn subject(&self, place: usize) -> &'a Subject {
@@ -251,7 +251,7 @@ impl<'a> StreamDelivery<'a> {
     }
 
     /// Encoded once for all who get the same, up to `last`.
-    fn encode(&mut self, encoding: Encoding, wanted: u64, last: Cursor) -> EncodedMessage {
+    fn encode(&mut self, encoding: Encoding, wanted: EventSet<WORDS>, last: Cursor) -> EncodedMessage {
         if let Some((made, message)) = &self.made[encoding]
             && *made == wanted
         {
@@ -259,10 +259,10 @@ impl<'a> StreamDelivery<'a> {
         }
         // Of a connection that follows no other stream.
         let id = |out: &mut Vec<u8>| write_id(self.journals, [(self.stream, last)], out);
-        let message = if wanted.count_ones() as usize == self.events.len() {
+        let message = if wanted.len() == self.events.len() {
             encoding.stored(self.events, id)
         } else {
-            let events: Vec<_> = self.places(wanted).map(|place| self.events[place].clone()).collect();
+            let events: Vec<_> = wanted.places().map(|place| self.events[place].clone()).collect();
             encoding.stored(&events, id)
         };
         self.encoded += 1;

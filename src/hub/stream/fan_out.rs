@@ -15,6 +15,7 @@ use crate::{
             catch_up::catch_up,
             channel::{Batch, Channel, Follower, Group, Wanted},
             delivery::StreamDelivery,
+            event_set::WIDE,
         },
     },
     journal::Cursor,
@@ -57,11 +58,11 @@ async fn work_off(context: Arc<Context>, channel: Arc<Channel>, first: Batch) {
                 hand_out(&context, &channel, &events, wanted, begun, end).await;
             }
             Batch::Crowded { events, begun, end } => {
-                let mut wanted = Vec::new();
-                for (place, event) in events.iter().enumerate() {
-                    channel.find(place, event, &mut wanted);
-                    yield_now().await;
-                }
+                let wanted = find_all::<1>(&channel, &events).await;
+                hand_out(&context, &channel, &events, wanted, begun, end).await;
+            }
+            Batch::Whole { events, begun, end } => {
+                let wanted = find_all::<WIDE>(&channel, &events).await;
                 hand_out(&context, &channel, &events, wanted, begun, end).await;
             }
             Batch::Lost { groups, begun, end } => {
@@ -82,12 +83,22 @@ async fn work_off(context: Arc<Context>, channel: Arc<Channel>, first: Batch) {
     }
 }
 
+/// Those who want some of these events.
+async fn find_all<const WORDS: usize>(channel: &Channel, events: &[Arc<Message>]) -> Wanted<WORDS> {
+    let mut wanted = Vec::new();
+    for (place, event) in events.iter().enumerate() {
+        channel.find(place, event, &mut wanted);
+        yield_now().await;
+    }
+    wanted
+}
+
 /// Does one turn, and lets others have theirs meanwhile.
-async fn hand_out(
+async fn hand_out<const WORDS: usize>(
     context: &Arc<Context>,
     channel: &Arc<Channel>,
     events: &[Arc<Message>],
-    wanted: Wanted,
+    wanted: Wanted<WORDS>,
     begun: Cursor,
     end: Cursor,
 ) {
@@ -104,7 +115,12 @@ async fn hand_out(
     finish(context, channel, delivery, end);
 }
 
-fn finish(context: &Arc<Context>, channel: &Arc<Channel>, mut delivery: StreamDelivery<'_>, end: Cursor) -> usize {
+fn finish<const WORDS: usize>(
+    context: &Arc<Context>,
+    channel: &Arc<Channel>,
+    mut delivery: StreamDelivery<'_, WORDS>,
+    end: Cursor,
+) -> usize {
     delivery.account(&context.metrics);
     channel.finish(end);
     for member in delivery.lagging {
@@ -119,7 +135,7 @@ fn let_catch_up(context: &Arc<Context>, channel: &Arc<Channel>, member: Arc<Memb
 }
 
 /// Whether a batch has few enough receivers to need no task of its own.
-fn are_few(wanted: &Wanted) -> bool {
+fn are_few(wanted: &Wanted<1>) -> bool {
     let mut room = FEW;
     wanted.iter().all(|(group, _)| match room.checked_sub(group.followers.lock().standing()) {
         Some(left) => {

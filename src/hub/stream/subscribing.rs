@@ -276,7 +276,7 @@ impl Subscribing {
         (channel, end, named): (&Channel, Cursor, &mut u32),
         at: Option<&[(StreamIndex, Cursor)]>,
     ) -> Result<(), Stop> {
-        for together in PageSize::BATCH.split(events) {
+        for together in PageSize::BATCH.split_whole(channel.journal().batch(), events) {
             let epoch = (*named != end.generation).then(|| channel.journal().epoch(end)).flatten();
             let sent = self.replay_part(together, epoch.as_deref().unwrap_or_default(), at).await?;
             if sent > 0 && epoch.is_some() {

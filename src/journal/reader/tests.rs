@@ -14,10 +14,17 @@ const BELOW: u64 = LAST - 10;
 
 /// Reads such a stream from its beginning.
 async fn begin(pattern: &str) -> (Reader, Arc<Scripted>) {
-    let script = Script { state: stream(1, 1, LAST), ..Script::default() };
+    begin_with(pattern, Vec::new()).await
+}
+
+/// The same where some of the events are atomic batches, from one sequence to another.
+async fn begin_with(pattern: &str, batches: Vec<(u64, u64)>) -> (Reader, Arc<Scripted>) {
+    let marks = batches.len() as u64;
+    let script = Script { state: stream(1, 1, LAST), batches, ..Script::default() };
     let (reconciler, broker) = followed(script, LAST - BELOW).await;
     let metrics = reconciler.metrics.clone();
-    assert_eq!(reconciler.window.floor(), BELOW);
+    // The marks of batches take some room.
+    assert!((BELOW..=BELOW + marks).contains(&reconciler.window.floor()));
     let subjects = vec![Pattern::parse("a.>").expect("a pattern")];
     let shared_reads = SharedReads::new(reconciler.window, reconciler.source, subjects, Tasks::new(metrics.clone()));
     let patterns = vec![Pattern::parse(pattern).expect("a pattern")];
@@ -52,6 +59,41 @@ async fn rest(mut reader: Reader) -> Vec<String> {
         rest.push(part);
     }
     rest
+}
+
+/// One lies across the end of a page, another across the beginning of what is in memory.
+#[tokio::test]
+async fn a_batch_is_read_whole_wherever_it_lies() {
+    let batches = [(990, 1_010), (1_012, 1_300), (BELOW - 5, LAST - 1)];
+    for (pattern, size) in [("a.>", ALL), ("a.>", PageSize::BATCH), ("a.b", PageSize::BATCH)] {
+        let (mut reader, _) = begin_with(pattern, batches.to_vec()).await;
+        let mut next = 1;
+        while let Part::Events(events) = reader.next(LAST, size).await.expect("it can be read") {
+            for event in &events {
+                assert_eq!(event.seq(), next, "{pattern}");
+                next += 1;
+            }
+            let at = reader.cursor().seq;
+            assert_eq!(at, next - 1, "{pattern}");
+            assert!(
+                !batches.iter().any(|(from, to)| (*from..*to).contains(&at)),
+                "{pattern} stops within a batch at {at}"
+            );
+        }
+        assert_eq!(next, LAST + 1, "{pattern}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_without_its_beginning_comes_behind_the_gap() {
+    let (reader, broker) = begin_with("a.>", vec![(990, 1_010)]).await;
+    broker.script().state = stream(1, 1_000, LAST);
+    let rest = rest(reader).await;
+    assert_eq!(
+        rest[..2].iter().map(String::as_str).collect::<Vec<_>>(),
+        ["1 to 999 expired", "1000 to 1490"],
+        "{rest:?}"
+    );
 }
 
 #[tokio::test]

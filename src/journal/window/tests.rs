@@ -4,7 +4,10 @@ use bytes::Bytes;
 use futures_util::poll;
 
 use super::*;
-use crate::journal::script::{self, ALL, settings};
+use crate::journal::{
+    open_batch,
+    script::{self, ALL, settings},
+};
 
 /// The memory of an event of these tests.
 const EACH: u64 = 506;
@@ -26,7 +29,7 @@ fn unbegun(events: u64, delivery: Delivery) -> Window {
     let mut stream = settings();
     stream.window.bytes = (events * EACH).into();
     stream.window.age = config::Span::seconds(60);
-    Window::new(&stream, delivery)
+    Window::new(&stream, delivery, open_batch::bounds(1024 * 1024), Arc::new(Metrics::new().expect("metrics")))
 }
 
 fn stored(seq: u64, data: Bytes) -> Stored {
@@ -59,6 +62,23 @@ fn look(window: &Window, cursor: Cursor, pattern: &str, upto: u64, size: PageSiz
         Lookup::End => ("end".into(), None),
     };
     found.1.map_or(found.0.clone(), |at| format!("{}, on from {}/{}", found.0, at.generation, at.seq))
+}
+
+#[test]
+fn nothing_of_an_atomic_batch_is_handed_out_before_all_of_it_has_come() {
+    let window = window(100, Delivery::Durable);
+    assert_eq!(step(&window, at(0, 0), ALL), Some((vec![], at(1, 0))));
+    let batch = |seq, index, commits| script::marked(seq, Some(("b", index, commits)));
+    assert!(window.take([event(1), batch(2, 1, false)]));
+    assert!(!window.take([batch(3, 2, false), batch(5, 4, true)]), "there is nothing to hand out");
+    assert_eq!(step(&window, at(1, 0), ALL), Some((vec![1], at(1, 1))));
+    assert_eq!((step(&window, at(1, 1), ALL), look(&window, at(1, 1), "a.>", 9, ALL)), (None, "end".into()));
+    assert_eq!((window.head(), window.came()), (at(1, 1), 3), "no position lies within it");
+    assert!(window.take([batch(4, 3, false), event(6)]));
+    assert_eq!(window.head(), at(1, 6));
+    let few = PageSize { events: 2, ..ALL };
+    assert_eq!(step(&window, at(1, 0), few), Some((vec![1], at(1, 1))), "the batch does not fit behind it");
+    assert_eq!(step(&window, at(1, 1), few), Some((vec![2, 3, 4, 5], at(1, 5))));
 }
 
 #[test]

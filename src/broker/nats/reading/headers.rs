@@ -75,6 +75,8 @@ pub(crate) struct Added<'b> {
     /// key-value purge writes), or `Nats-Marker-Reason`, which a server writes
     /// where the last event of a subject has ended.
     pub(crate) ends_older: bool,
+    /// Whether it is the last event of an atomic batch.
+    pub(crate) commits: bool,
 }
 
 /// Reads what a server has added.
@@ -107,6 +109,10 @@ pub(crate) fn added(block: &[u8]) -> Added<'_> {
             b"Last-Sequence" => mem::replace(&mut added.last, number()).is_some(),
             b"Rollup" | b"Marker-Reason" => {
                 added.ends_older = true;
+                true
+            }
+            b"Batch-Commit" => {
+                added.commits = true;
                 true
             }
             _ => true,

@@ -20,7 +20,7 @@ use crate::{
     clock::unix_millis,
     config::Delivery,
     event::{
-        Gone,
+        BatchMark, Gone,
         header_limits::HeaderLimits,
         headers::{self as vocabulary, HeaderReader},
         message::{Message, Place},
@@ -114,8 +114,16 @@ impl MessageRouter {
         }
         let envelope = self.envelope(self.headers(raw), raw)?;
         Some(Arc::new(
-            Message { subject, envelope, arrived: read_time.arrived, place: None, gone: None, untraced: false }
-                .stamped(read_time.unix_millis),
+            Message {
+                subject,
+                envelope,
+                arrived: read_time.arrived,
+                place: None,
+                gone: None,
+                untraced: false,
+                batch: None,
+            }
+            .stamped(read_time.unix_millis),
         ))
     }
 
@@ -128,7 +136,7 @@ impl MessageRouter {
         // Headers that only servers have written say nothing to clients.
         let headers = raw.headers.filter(|_| added.others || self.forwards_servers);
         let stored = self.kept(&Raw { subject, headers, ..*raw }, at, read_time);
-        Some(Stored { ends_older: added.ends_older, ..stored })
+        Some(Stored { ends_older: added.ends_older, commits: added.commits, ..stored })
     }
 
     /// The stored event at a place that is known.
@@ -149,9 +157,11 @@ impl MessageRouter {
             // Where all events count, an end is one of them.
             let latest = self.classes.delivery(index) == Delivery::Latest;
             let gone = if latest { Gone::of(&headers) } else { None };
+            let batch = BatchMark::of(&headers);
             let envelope = self.envelope(headers, raw)?;
             let place = Some(Place { stream: stream.clone(), seq });
-            let message = Message { subject, envelope, arrived: read_time.arrived, place, gone: None, untraced: false };
+            let arrived = read_time.arrived;
+            let message = Message { subject, envelope, arrived, place, gone: None, untraced: false, batch };
             Some(Arc::new(message.ended(gone).stamped(unix_millis)))
         };
         Stored::new(seq, event())

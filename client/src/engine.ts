@@ -195,7 +195,7 @@ export class Engine implements ConnectionOwner, PageOwner {
   #afterLoss(connection: Connection, code: number): Status | undefined {
     if (this.#halted) return undefined;
     if (this.#dialling) return 'connecting';
-    if (this.#isFallback && this.#vain >= VAIN_DIALS) {
+    if (this.#isFallback) {
       // One that began before has its next attempt.
       if (this.#timer === undefined) this.#tryLater(BACK_MS);
       return undefined;
@@ -215,7 +215,8 @@ export class Engine implements ConnectionOwner, PageOwner {
     const round = ++this.#round;
     this.#dialling = 'token';
     this.#dialledAt = Date.now();
-    this.#backoff.dialled();
+    // One behind what carries the page says nothing of how often it may be dialled.
+    if (!this.#isFallback) this.#backoff.dialled();
     this.#unwatch ??= watchPage(this);
     if (!this.current) this.#show('connecting');
     try {

@@ -72,8 +72,7 @@ void it('a node that is slow to welcome carries its page by a WebSocket all the 
   try {
     await client.subscribe('d.slow', () => {}).ready;
     assert.equal(way(client), 'events');
-    world.webSockets = undefined;
-    for (const socket of world.hanging) socket.destroy();
+    world.heal();
     await until(() => way(client) === 'websocket', 'a WebSocket');
     // Nothing is remembered: the next connection is a WebSocket at once.
     const { dials } = client.inspect().counters;
@@ -120,8 +119,7 @@ async function polling(run: (client: Tested) => Promise<void>): Promise<void> {
   try {
     await run(client);
   } finally {
-    world.webSockets = world.pollFails = world.cutAfter = undefined;
-    world.holdsBack = false;
+    world.heal();
     client.close();
   }
 }

@@ -3,14 +3,14 @@
 /** How long anything may take that is bound to happen. */
 const SOON_MS = 10_000;
 
-/** Resolves when `condition` gives something other than `undefined`, `null` or `false`; throws what it last threw. */
+/** Resolves when `condition` gives something other than nothing, `false` or 0; throws what it last threw. */
 export async function until<T>(condition: () => T | Promise<T>, what: string, within = SOON_MS): Promise<NonNullable<T>> {
   const end = Date.now() + within;
   for (;;) {
     let last: unknown;
     try {
       const value = await condition();
-      if (value !== undefined && value !== null && value !== false) return value as NonNullable<T>;
+      if (value) return value as NonNullable<T>;
     } catch (error) {
       last = error;
     }

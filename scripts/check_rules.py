@@ -1,7 +1,7 @@
 """check_rules.py tests FOLDER | check | write: the alert rules, their runbook, their tests and their form for Kubernetes.
 
 `tests` writes files of tests for promtool, from tests/monitoring/alerts.yaml. `check` finds what promtool cannot see: an
-alert without a section in the runbook, without a case, or another text in prometheusrule.yaml. `write` makes the latter.
+alert without a section in the runbook, without a case, or another text in prometheusrule.yaml or in the chart. `write` makes these two.
 """
 
 import pathlib
@@ -13,6 +13,8 @@ import yaml
 REPO = pathlib.Path(__file__).resolve().parent.parent
 RULES = REPO / "deploy/prometheus/notifier.rules.yaml"
 KUBERNETES = REPO / "deploy/prometheus/prometheusrule.yaml"
+# Helm reads no file outside of its chart.
+CHART = REPO / "deploy/helm/notifier/files/notifier.rules.yaml"
 CASES = REPO / "tests/monitoring/alerts.yaml"
 RUNBOOK = "docs/operations/runbook.md"
 SEVERITIES = ("page", "ticket")
@@ -111,6 +113,8 @@ def problems():
         yield f"{name}: has cases, and no rule"
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"{name}: two rules have that name"
+    if not CHART.exists() or CHART.read_text() != RULES.read_text():
+        yield "the chart's rules are others than those of notifier.rules.yaml: scripts/check-monitoring.sh --write"
     if not KUBERNETES.exists() or KUBERNETES.read_text() != kubernetes():
         yield "prometheusrule.yaml says something else than notifier.rules.yaml: scripts/check-monitoring.sh --write"
     elif yaml.safe_load(kubernetes())["spec"] != yaml.safe_load(RULES.read_text()):
@@ -123,6 +127,7 @@ def main():
             tests(pathlib.Path(folder))
         case ["write"]:
             KUBERNETES.write_text(kubernetes())
+            CHART.write_text(RULES.read_text())
         case ["check"]:
             found = list(problems())
             print("\n".join(found), end="\n" if found else "")

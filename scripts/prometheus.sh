@@ -6,13 +6,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/cache.sh"
 
 program=${1:-prometheus}
-# The distribution decides the version.
-system=$(. /etc/os-release 2>/dev/null && echo "${ID:-linux}-${VERSION_ID:-rolling}") || system=$(uname -s)
+system=$(system)
 cached=$cache/bin/$program-$system
-
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
-# As root, apt would fetch as a user of its own, who cannot write into our folder.
-download() { (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root prometheus) >&2; }
 
 if runs "$program" --version; then
   command -v "$program"
@@ -21,11 +16,7 @@ fi
 if [ ! -x "$cached" ]; then
   alone prometheus
   if [ ! -x "$cached" ]; then
-    command -v apt-get dpkg >/dev/null || die "no $program and no apt: install Prometheus"
-    # Unpacked, not installed: that needs no root and starts no Prometheus.
-    say "fetching the package prometheus"
-    download || { as_root apt-get update -qq >&2 && download; } || die "apt has no package prometheus"
-    dpkg -x "$work"/prometheus_*.deb "$work/package"
+    unpack prometheus || die "no $program: install Prometheus"
     for each in promtool prometheus; do
       runs "$work/package/usr/bin/$each" --version || die "the package's $each does not run here"
       mv "$work/package/usr/bin/$each" "$cache/bin/$each-$system"

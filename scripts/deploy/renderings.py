@@ -40,6 +40,7 @@ SINGLE = {
     "digest": ["--set=image.digest=sha256:" + "0" * 64],
     "below a path": ["--set=config.server.path_prefix=/notifier,route=ingress"],
     "surge of all": ["--set=rollout.maxSurge=100%"],
+    "rules and their runbook": ["--set=scrape.rules=true,scrape.runbooks=https://git.example/notifier/blob/main/"],
     "token of metrics": [
         "--set=scrape.by=podMonitor,scrape.tokenSecret.name=notifier,scrape.tokenSecret.key=internal",
         "--set=config.server.internal_token_file=/run/secrets/notifier/internal",

@@ -14,7 +14,7 @@ export RUSTUP_TOOLCHAIN := $(TOOLCHAIN)
 endif
 
 .PHONY: help demo demo-nats picture run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
-        bench-check dashboard-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke conformance image model clean \
+        bench-check dashboard-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke loadtest-all conformance image model clean \
         cluster cluster-roll cluster-kill cluster-check client client-test client-rate quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
 
 help: ## List the commands
@@ -131,7 +131,7 @@ clean: ## Remove what was built; tools stay, in ~/.cache/notifier
 ##@ Before a release
 
 # What is too long for each change. CI runs each word on a machine of its own.
-NIGHT := deny advisories test-full conformance model-long chaos-long soak-short fuzz loadtest mutants-changed
+NIGHT := deny advisories test-full conformance model-long chaos-long soak-short fuzz loadtest-all mutants-changed
 night: ## All that is long, one word after the other, some hours
 	scripts/night.sh $(NIGHT)
 
@@ -173,7 +173,7 @@ OUT ?= target/soak
 soak: ## Live with a node for an hour; nothing may grow or be left: make soak MINUTES=60 SEED=7 OUT=target/soak
 	$(DESCRIPTORS) scripts/bench.sh soak --minutes $(MINUTES) $(addprefix --seed ,$(SEED)) --out $(OUT)
 
-loadtest: ## Load a node and a nats-server with k6; see loadtest/README.md
+loadtest: ## Load a node and a nats-server with k6: make loadtest ARGS=churn; see loadtest/README.md
 	cargo build --locked --release
 	$(DESCRIPTORS) scripts/loadtest.sh $(ARGS)
 
@@ -181,9 +181,17 @@ cluster-check: ## Roll a cluster of three nodes under 100 clients: 0 lost, 0 twi
 	$(TESTED_NODE)
 	NOTIFIER=$${CARGO_TARGET_DIR:-target}/debug/notifier scripts/cluster.sh check $(ARGS)
 
+# The smallest scenario, and two faults that have to turn it red.
 loadtest-smoke:
 	$(TESTED_NODE)
-	$(DESCRIPTORS) NOTIFIER=$${CARGO_TARGET_DIR:-target}/debug/notifier scripts/loadtest.sh
+	$(DESCRIPTORS) NOTIFIER=$${CARGO_TARGET_DIR:-target}/debug/notifier scripts/loadtest.sh smoke
+	$(DESCRIPTORS) NOTIFIER=$${CARGO_TARGET_DIR:-target}/debug/notifier python3 scripts/loadtest_controls.py drop forget
+
+loadtest-all: ## Run every scenario with k6, a minute of soak, and every fault that has to turn one red
+	cargo build --locked --release
+	for scenario in smoke fanout churn reconnect-storm slow-readers; do $(DESCRIPTORS) scripts/loadtest.sh $$scenario; done
+	$(DESCRIPTORS) DURATION=60 scripts/loadtest.sh soak
+	$(DESCRIPTORS) python3 scripts/loadtest_controls.py
 
 fuzz: ## Fuzz every decoder and matcher, FUZZ_SECONDS (60) each
 	scripts/fuzz.sh

@@ -1,38 +1,53 @@
-// The end of a run in words. Takes what k6 gives to handleSummary, returns text.
-import * as settings from './settings.js';
+// The end of a run, in words and as JSON. Takes what k6 gives to handleSummary.
+import { settings } from './settings.js';
 
-export function summary(data) {
-  const value = (name, key) => (data.metrics[name] ? data.metrics[name].values[key] : 0);
-  const count = (name) => value(name, 'count');
+export function summaries(name, data) {
+  const text = summary(name, data);
+  const files = { stdout: text };
+  if (settings.summaryJson) files[settings.summaryJson] = JSON.stringify({ scenario: name, settings, ...data }, null, 2);
+  if (settings.summaryText) files[settings.summaryText] = text;
+  return files;
+}
+
+function summary(name, data) {
+  const value = (metric, key) => (data.metrics[metric] ? data.metrics[metric].values[key] : 0);
+  const count = (metric) => value(metric, 'count');
   const seconds = value('publishing_seconds', 'max');
-  const perSecond = (name) => (seconds > 0 ? `${(count(name) / seconds).toFixed(0)}/s` : '');
-  const times = (name) =>
-    count(name) > 0
-      ? [['p50', 'med'], ['p95', 'p(95)'], ['p99', 'p(99)'], ['max', 'max']]
-          .map(([label, key]) => `${label} ${value(name, key).toFixed(2).padStart(8)}`)
-          .join('   ')
-      : 'not measured';
-  const row = (label, number, note = '') => `  ${label.padEnd(16)}${String(number).padStart(10)}   ${note}`.trimEnd();
+  const perSecond = (metric) => (seconds > 0 ? `${(count(metric) / seconds).toFixed(0)}/s` : '');
+  const times = (metric) =>
+    [['p50', 'med'], ['p95', 'p(95)'], ['p99', 'p(99)'], ['max', 'max']]
+      .map(([label, key]) => `${label} ${value(metric, key).toFixed(2).padStart(9)}`)
+      .join('   ');
+  const row = (label, number, note = '') => `  ${label.padEnd(18)}${String(number).padStart(10)}   ${note}`.trimEnd();
+  const timed = [
+    ['publish to receive', 'event_latency'],
+    ['the same by polls', 'poll_latency'],
+    ['the same, slow', 'slow_latency'],
+    ['connect to welcome', 'connect_time'],
+    ['back until live', 'back_time'],
+    ['POST to answer', 'publish_time'],
+    ['behind schedule', 'publish_lag'],
+  ].filter(([, metric]) => count(metric) > 0);
+  const { resumes } = data.metrics;
 
   return [
     '',
-    `Fan-out: ${settings.clients} clients, ${settings.subjects} subjects, ${settings.rate} events/s for ${settings.duration} s`,
+    `${name}: ${settings.clients} clients, ${settings.subjects} subjects, ${settings.rate} events/s for ${settings.duration} s`,
     '',
     row('published', count('events_published'), `${perSecond('events_published')} of ${settings.rate}/s asked for`.trim()),
     row('  refused', count('publishes_refused')),
     row('  unanswered', count('publishes_unanswered')),
     row('expected', count('events_expected'), 'by all clients together'),
-    row('received', count('events_received'), perSecond('events_received')),
+    row('received', count('events_received'), `${perSecond('events_received')}, ${count('events_replayed')} of them replayed`),
     row('lost', count('events_lost')),
     row('duplicated', count('events_duplicated')),
     row('out of order', count('events_out_of_order')),
     row('not asked for', count('events_unasked')),
+    row('gaps', count('gaps')),
     row('clients done', count('clients_done'), `${count('disconnects')} disconnected early`),
+    row('came back', resumes ? resumes.values.passes + resumes.values.fails : 0, resumes ? `${resumes.values.fails} missed something` : ''),
     '',
-    `  ms, publish to receive   ${times('event_latency')}`,
-    `  ms, connect to welcome   ${times('connect_time')}`,
-    `  ms, POST to answer       ${times('http_req_duration')}`,
-    `  ms, behind schedule      ${times('publish_lag')}`,
+    ...timed.map(([label, metric]) => `  ms, ${label.padEnd(18)}   ${times(metric)}`),
     '',
     verdict(data.metrics),
     '',

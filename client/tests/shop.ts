@@ -67,7 +67,7 @@ export const outcome = (page: Page): Promise<string> =>
   until(async () => {
     const text = (await page.textContent('#result')) ?? '';
     return text.endsWith('…') ? undefined : text;
-  }, 'the fault is over', 20_000);
+  }, 'the fault is over', 25_000);
 
 export async function breakIt(page: Page, name: string): Promise<string> {
   await page.locator(`[data-break=${name}]`).click();

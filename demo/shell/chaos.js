@@ -1,7 +1,7 @@
 // The buttons that break things, and the sentence that says what became of it.
 import { inspect, publish, status, subscribe } from '../client/v1/notifier.js';
 import { asked, issue, SHORT_LIFE } from './login.js';
-import { away, block, cut, drain, fault, replaceToken, sharedSockets, sleep, unblock } from './network.js';
+import { away, block, cut, drain, fault, isBlocked, replaceToken, sharedSockets, sleep, unblock } from './network.js';
 
 const CART = 'shop.cart.u42';
 const OTHER_CART = 'shop.cart.u43';
@@ -11,7 +11,7 @@ const FLOOD = 2_000;
 const AT_ONCE = 200;
 const AWAY_EVENTS = 5;
 const SLEEP_MS = 2_000;
-const LONGEST_MS = 15_000;
+const LONGEST_MS = 20_000;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const texts = (selector) => [...document.querySelectorAll(selector)].map((one) => one.textContent);
@@ -25,9 +25,11 @@ const isLive = () =>
   status.getSnapshot().status === 'online' &&
   inspect().subscriptions.every(({ state }) => state !== 'pending');
 
-async function until(condition) {
+/** Waits for it; where that is in vain, there is a problem. */
+async function until(condition, problem) {
   const end = performance.now() + LONGEST_MS;
   while (!condition() && performance.now() < end) await pause(10);
+  if (problem && !condition()) throw new Error(`${problem} within ${LONGEST_MS / 1_000} s`);
 }
 
 let cart = { qty: 0 };
@@ -68,8 +70,7 @@ async function expire() {
   const { connection } = inspect();
   replaceToken(await issue(SHORT_LIFE));
   const ends = performance.now() + SHORT_LIFE * 1_000;
-  await until(() => asked.expiring > expiring && performance.now() > ends);
-  if (asked.expiring === expiring) throw new Error('the node has not warned');
+  await until(() => asked.expiring > expiring && performance.now() > ends, 'the node has not warned');
   const where = inspect().connection === connection ? 'on the same connection' : 'on another connection';
   return `The node warned, and the page brought a new one ${where}.`;
 }
@@ -86,13 +87,13 @@ async function look() {
 }
 
 async function toggleBlock() {
-  if (isStream()) {
+  if (isBlocked()) {
     unblock();
-    await until(() => !isStream());
+    await until(() => !isStream(), 'no WebSocket was opened');
     return 'The page is back on a WebSocket.';
   }
   block();
-  await until(isStream);
+  await until(isStream, 'no event stream was opened');
   return 'The page lives by an event stream and requests over HTTP now, with the same events in the same order.';
 }
 
@@ -101,7 +102,7 @@ async function kill() {
   const { node } = status.getSnapshot();
   const answer = await fetch(`demo/kill/${node}`, { method: 'POST' });
   if (!answer.ok) throw new Error(`nobody could kill ${node}`);
-  await until(() => status.getSnapshot().node && status.getSnapshot().node !== node);
+  await until(() => status.getSnapshot().node && status.getSnapshot().node !== node, 'the page found no other node');
   return `${node} is dead, and the page is on ${status.getSnapshot().node}.`;
 }
 
@@ -113,12 +114,11 @@ async function deleteValue() {
   const subscription = subscribe(DELETED, hear, { snapshot: true, label: 'shell' });
   await subscription.ready;
   if (!value) await asService(DELETED, { sku: 'chair', left: 12 });
-  await until(() => value);
+  await until(() => value, 'the value did not come');
   await asService(DELETED, undefined, { 'kv-operation': 'DEL' });
   const shown = () => texts('[data-stock="chair"]');
-  await until(() => how && shown().every((text) => text === 'gone'));
+  await until(() => how && shown().every((text) => text === 'gone'), 'it was still shown');
   subscription.unsubscribe();
-  if (!shown().every((text) => text === 'gone')) throw new Error(`it is still shown: ${shown().join(', ')}`);
   return `All ${shown().length} components that show it say that it is gone (${how}).`;
 }
 
@@ -129,7 +129,7 @@ const FAULTS = {
   drain: ['The node left, and the page moved first', drain],
   sleep: ['The computer slept, and its connection died without a word', () => sleep(SLEEP_MS)],
   away: [`${AWAY_EVENTS} events were published while the page was away`, publishWhileAway],
-  block: [() => (isStream() ? 'WebSockets are refused from now on' : 'WebSockets pass again'), toggleBlock],
+  block: [() => (isBlocked() ? 'WebSockets are refused from now on' : 'WebSockets pass again'), toggleBlock],
   token: [`The token was replaced by one of ${SHORT_LIFE} s`, expire],
   look: [`The page asked for ${OTHER_CART}, somebody else's cart`, look],
   flood: ['A flood', flood],
@@ -137,7 +137,7 @@ const FAULTS = {
 
 /** How long the page was without a connection, if it was. */
 function absence(lostAt, backAt) {
-  if (backAt === undefined) return 'The page stayed online.';
+  if (backAt === undefined) return lostAt ? 'The page is not back yet.' : 'The page stayed online.';
   const { began = lostAt, ended = lostAt } = fault;
   const since = (moment) => `${Math.round(backAt - moment)} ms after`;
   if (ended === began) return `Back ${since(began)} the cut.`;

@@ -13,7 +13,7 @@ const BrowsersWebSocket = globalThis.WebSocket;
 const wires = new Set();
 const watchers = new Set();
 let isDown = false;
-let isBlocked = false;
+let refuses = false;
 
 /** The last fault: when it began, and since when nothing stands in the way of a connection any more. */
 export const fault = { began: undefined, ended: undefined };
@@ -32,7 +32,7 @@ class Wire {
       return;
     }
     wires.add(this);
-    const real = (this.real = new BrowsersWebSocket(isBlocked ? NO_WEBSOCKET : url, protocol));
+    const real = (this.real = new BrowsersWebSocket(refuses ? NO_WEBSOCKET : url, protocol));
     real.onopen = () => {
       this.isOpen = true;
       changed();
@@ -109,15 +109,17 @@ export async function away(run) {
   }
 }
 
+export const isBlocked = () => refuses;
+
 /** From now on something refuses WebSockets, as a proxy does, and lets all other requests pass. */
 export function block() {
-  isBlocked = true;
+  refuses = true;
   cut();
 }
 
 /** As when the computer comes into another network: the browser tells its pages. */
 export function unblock() {
-  isBlocked = false;
+  refuses = false;
   dispatchEvent(new Event('online'));
 }
 

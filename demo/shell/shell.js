@@ -4,7 +4,7 @@ import { define } from '../client/v1/elements.js';
 import { define as defineInspector } from '../client/v1/inspector.js';
 import { breakIt, follow, isStream } from './chaos.js';
 import { token } from './login.js';
-import { ownSockets, sharedSockets, watchSockets } from './network.js';
+import { isBlocked, ownSockets, sharedSockets, watchSockets } from './network.js';
 import { OldWay } from './old-way.js';
 
 const TEAMS = 7;
@@ -32,10 +32,9 @@ let oldWay;
 function headline() {
   const versions = new Set(inspect().copies).size;
   $('counted').textContent = `${TEAMS} teams, ${FRAMEWORKS} frameworks, ${count(versions, 'client version')}: `;
-  const stream = isStream();
-  $('sockets').textContent = stream ? '1 event stream' : count(sharedSockets(), 'socket');
-  $('block').textContent = stream ? 'Unblock WebSocket' : 'Block WebSocket';
-  for (const button of document.querySelectorAll('[data-needs=socket]')) button.disabled = stream;
+  $('sockets').textContent = isStream() ? '1 event stream' : count(sharedSockets(), 'socket');
+  $('block').textContent = isBlocked() ? 'Unblock WebSocket' : 'Block WebSocket';
+  for (const button of document.querySelectorAll('[data-needs=socket]')) button.disabled = isBlocked() || isStream();
 }
 watchSockets(headline);
 status.subscribe(headline);

@@ -41,11 +41,15 @@ async def up(tools, arguments):
                 os.unlink(CONTROL)
             os.makedirs(os.path.dirname(CONTROL), exist_ok=True)
             server = await asyncio.start_unix_server(answer, CONTROL)
+            own = os.stat(CONTROL).st_ino
             print(announcement(cluster), flush=True)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(stop.wait(), arguments.seconds)
             server.close()
-            os.unlink(CONTROL)
+            # Of several clusters the newest listens there.
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(CONTROL).st_ino == own:
+                    os.unlink(CONTROL)
     finally:
         starting.cancel()
         print("ending", file=sys.stderr)

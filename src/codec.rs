@@ -3,6 +3,9 @@
 
 mod bad_frame;
 mod binary;
+mod cloud_event;
+mod event_format;
+mod event_messages;
 mod event_stream;
 mod json;
 mod replay_of;
@@ -17,11 +20,12 @@ use crate::{
     encoded_message::EncodedMessage,
     event::Message,
     framing::{Framing, MessageKind},
-    proto::{ClientFrame, InvalidFrame, ServerFrame},
+    proto::{ClientFrame, InvalidFrame, Replay, ServerFrame, StreamCursor, server_frame::Body},
 };
 
 pub use bad_frame::BadFrame;
-pub use event_stream::{ending, primer};
+pub use event_format::{EventFormat, UnknownFormat};
+pub use event_messages::with_positions;
 pub use replay_of::ReplayOf;
 
 /// The encoding of frames.
@@ -31,13 +35,13 @@ pub enum Encoding {
     Json,
     /// `notifier.v1.proto`: binary, one `ClientBatch` or `ServerBatch`.
     Proto,
-    /// An event stream: the frames of `notifier.v1.json`, one `data` line each.
-    EventStream,
+    /// An event stream, in one of its forms.
+    EventStream(EventFormat),
 }
 
 impl Encoding {
     /// The number of encodings.
-    pub(crate) const COUNT: usize = 3;
+    pub(crate) const COUNT: usize = 2 + EventFormat::COUNT;
 
     /// The encodings that a WebSocket's subprotocol names, the preferred one first.
     pub const OFFERED: [Self; 2] = [Self::Proto, Self::Json];
@@ -45,7 +49,7 @@ impl Encoding {
     /// The name of the frames' encoding in `Sec-WebSocket-Protocol`.
     pub const fn subprotocol(self) -> &'static str {
         match self {
-            Self::Json | Self::EventStream => "notifier.v1.json",
+            Self::Json | Self::EventStream(_) => "notifier.v1.json",
             Self::Proto => "notifier.v1.proto",
         }
     }
@@ -53,7 +57,7 @@ impl Encoding {
     /// The kind of WebSocket messages in this encoding.
     pub const fn kind(self) -> MessageKind {
         match self {
-            Self::Json | Self::EventStream => MessageKind::Text,
+            Self::Json | Self::EventStream(_) => MessageKind::Text,
             Self::Proto => MessageKind::Binary,
         }
     }
@@ -62,14 +66,37 @@ impl Encoding {
     pub const fn framing(self) -> Framing {
         match self {
             Self::Json | Self::Proto => Framing::WebSocket(self.kind()),
-            Self::EventStream => Framing::EventStream,
+            Self::EventStream(format) if format.is_single() => Framing::EventMessages,
+            Self::EventStream(_) => Framing::EventStream,
+        }
+    }
+
+    /// Its place among all.
+    const fn index(self) -> usize {
+        match self {
+            Self::Json => 0,
+            Self::Proto => 1,
+            Self::EventStream(format) => 2 + format as usize,
         }
     }
 
     /// Whether a message of stored events says up to where its receiver has everything:
     /// the `id` of an event stream.
     pub const fn has_ids(self) -> bool {
-        matches!(self, Self::EventStream)
+        matches!(self, Self::EventStream(_))
+    }
+
+    /// The form of an event stream in which each event is a message of its own.
+    const fn single(self) -> Option<EventFormat> {
+        match self {
+            Self::EventStream(format) if format.is_single() => Some(format),
+            _ => None,
+        }
+    }
+
+    /// Whether a message carries an `id` for each of its events.
+    pub const fn has_id_of_each_event(self) -> bool {
+        self.single().is_some()
     }
 
     /// A frame ready to be sent.
@@ -80,6 +107,9 @@ impl Encoding {
     /// Several frames as one message, behind an `id` that `id` writes where the
     /// encoding has ids.
     pub fn frames(self, frames: &[ServerFrame], id: impl FnOnce(&mut Vec<u8>)) -> EncodedMessage {
+        if self.single().is_some() {
+            return event_messages::frames(frames, id);
+        }
         self.led(id, |out| {
             for (index, frame) in frames.iter().enumerate() {
                 match self {
@@ -90,7 +120,7 @@ impl Encoding {
                         json::write(frame, out);
                     }
                     Self::Proto => binary::write_server(frame, out),
-                    Self::EventStream => event_stream::write(frame, out),
+                    Self::EventStream(_) => event_stream::write(frame, out),
                 }
             }
         })
@@ -98,25 +128,32 @@ impl Encoding {
 
     /// Events as one message, ready to be sent to all receivers.
     pub fn events(self, messages: &[Arc<Message>]) -> EncodedMessage {
-        self.stored(messages, |_| {})
+        self.stored(messages, |_, _| {})
     }
 
-    /// The same of stored events, behind an `id` as [`frames`](Self::frames) has it.
-    pub fn stored(self, messages: &[Arc<Message>], id: impl FnOnce(&mut Vec<u8>)) -> EncodedMessage {
-        self.led(id, |out| {
-            for at in 0..messages.len() {
-                match self {
-                    Self::Json => {
-                        if at > 0 {
-                            out.push(b'\n');
+    /// The same of stored events, with an `id` where the encoding has ids: `id` writes the one of somebody who has them
+    /// all, or all up to the sequence of one of them.
+    pub fn stored(self, messages: &[Arc<Message>], id: impl Fn(Option<u64>, &mut Vec<u8>)) -> EncodedMessage {
+        if let Some(format) = self.single() {
+            return event_messages::events(format, messages, true, id);
+        }
+        self.led(
+            |out| id(None, out),
+            |out| {
+                for at in 0..messages.len() {
+                    match self {
+                        Self::Json => {
+                            if at > 0 {
+                                out.push(b'\n');
+                            }
+                            json::write_event(messages, at, out);
                         }
-                        json::write_event(messages, at, out);
+                        Self::Proto => binary::write_event(messages, at, out),
+                        Self::EventStream(_) => event_stream::write_event(messages, at, out),
                     }
-                    Self::Proto => binary::write_event(messages, at, out),
-                    Self::EventStream => event_stream::write_event(messages, at, out),
                 }
-            }
-        })
+            },
+        )
         .carrying(messages.len())
     }
 
@@ -130,27 +167,40 @@ impl Encoding {
     }
 
     /// Stored events for one subscription, before it is live; `id` is as
-    /// [`frames`](Self::frames) has it.
+    /// [`stored`](Self::stored) has it.
     pub fn replay(
         self,
         replay: &ReplayOf<'_>,
         messages: &[Arc<Message>],
-        id: impl FnOnce(&mut Vec<u8>),
+        id: impl Fn(Option<u64>, &mut Vec<u8>),
     ) -> EncodedMessage {
-        self.led(id, |out| match self {
-            Self::Json => json::write_replay(replay, messages, out),
-            Self::Proto => binary::write_replay(replay, messages, out),
-            Self::EventStream => event_stream::write_replay(replay, messages, out),
-        })
+        if let Some(format) = self.single() {
+            // Newest values are a state: which of them were published together says nothing.
+            return event_messages::events(format, messages, !replay.snapshot, id);
+        }
+        self.led(
+            |out| id(None, out),
+            |out| match self {
+                Self::Json => json::write_replay(replay, messages, out),
+                Self::Proto => binary::write_replay(replay, messages, out),
+                Self::EventStream(_) => event_stream::write_replay(replay, messages, out),
+            },
+        )
         .carrying(messages.len())
     }
 
     /// All values of a stream have been told to a subscription.
     pub fn complete(self, replay: &ReplayOf<'_>, stream: &str) -> EncodedMessage {
+        if self.single().is_some() {
+            let (subject, epoch, stream) = (replay.subject.into(), replay.epoch.into(), stream.into());
+            let replay =
+                Replay { subject, epoch, stream, snapshot: replay.snapshot, complete: true, events: Vec::new() };
+            return self.frame(&ServerFrame { reply_to: 0, body: Some(Body::Replay(replay)) });
+        }
         EncodedMessage::data(self.framing(), |out| match self {
             Self::Json => json::write_complete(replay, stream, out),
             Self::Proto => binary::write_complete(replay, stream, out),
-            Self::EventStream => event_stream::write_complete(replay, stream, out),
+            Self::EventStream(_) => event_stream::write_complete(replay, stream, out),
         })
     }
 
@@ -160,7 +210,7 @@ impl Encoding {
     /// When any part of the message is not a frame; no other part counts then.
     pub fn read_client(self, message: &[u8]) -> Result<Vec<Result<ClientFrame, InvalidFrame>>, BadFrame> {
         match self {
-            Self::Json | Self::EventStream => json::read_client(message),
+            Self::Json | Self::EventStream(_) => json::read_client(message),
             Self::Proto => Ok(binary::read_client(message)?.into_iter().map(Ok).collect()),
         }
     }
@@ -171,7 +221,7 @@ impl Encoding {
     /// When any part of the message is not a frame.
     pub fn read_server(self, message: &[u8]) -> Result<Vec<ServerFrame>, BadFrame> {
         match self {
-            Self::Json | Self::EventStream => json::read(message),
+            Self::Json | Self::EventStream(_) => json::read(message),
             Self::Proto => Ok(binary::read_server(message)?),
         }
     }
@@ -179,7 +229,7 @@ impl Encoding {
     /// Appends a client's frame to a message.
     pub fn write_client(self, frame: &ClientFrame, out: &mut Vec<u8>) {
         match self {
-            Self::Json | Self::EventStream => {
+            Self::Json | Self::EventStream(_) => {
                 if !out.is_empty() {
                     out.push(b'\n');
                 }
@@ -188,6 +238,23 @@ impl Encoding {
             Self::Proto => binary::write_client(frame, out),
         }
     }
+}
+
+/// The first message of an event stream, of which a client shows nothing: how long an
+/// `EventSource` waits before it connects again, and the `id` it resumes from.
+pub fn primer(format: EventFormat, retry_ms: u64, cursor: &StreamCursor) -> EncodedMessage {
+    EncodedMessage::data(Encoding::EventStream(format).framing(), |out| {
+        out.extend_from_slice(format!("retry: {retry_ms}\nid: {cursor}\n").as_bytes());
+    })
+}
+
+/// An event stream of one frame, after which an `EventSource` comes back in so many
+/// milliseconds.
+pub fn ending(format: EventFormat, retry_ms: u64, frame: &ServerFrame) -> EncodedMessage {
+    EncodedMessage::data(Encoding::EventStream(format).framing(), |out| {
+        out.extend_from_slice(format!("retry: {retry_ms}\n").as_bytes());
+        if format.is_single() { event_messages::write_named(frame, out) } else { event_stream::write(frame, out) }
+    })
 }
 
 /// A value for each encoding, as a message that is encoded once for all who speak
@@ -206,13 +273,13 @@ impl<T> Index<Encoding> for PerEncoding<T> {
     type Output = T;
 
     fn index(&self, encoding: Encoding) -> &T {
-        &self.0[encoding as usize]
+        &self.0[encoding.index()]
     }
 }
 
 impl<T> IndexMut<Encoding> for PerEncoding<T> {
     fn index_mut(&mut self, encoding: Encoding) -> &mut T {
-        &mut self.0[encoding as usize]
+        &mut self.0[encoding.index()]
     }
 }
 

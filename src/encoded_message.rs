@@ -71,10 +71,14 @@ impl EncodedMessage {
                 payload.extend_from_slice(reason.label().as_bytes());
                 Self::control(OpCode::Close, &payload)
             }
-            Framing::EventStream => {
+            Framing::EventStream | Framing::EventMessages => {
                 let (retry, name) = (fastrand::u64(retry_ms(reason)), reason.label());
-                let text = format!("retry: {retry}\ndata: {{\"goaway\":{{\"reason\":\"{name}\"}}}}\n\n");
-                Self::raw(text)
+                let body = format!("{{\"reason\":\"{name}\"}}");
+                let frame = match framing {
+                    Framing::EventMessages => format!("event: goaway\ndata: {body}"),
+                    _ => format!("data: {{\"goaway\":{body}}}"),
+                };
+                Self::raw(format!("retry: {retry}\n{frame}\n\n"))
             }
         }
     }
@@ -201,8 +205,12 @@ mod tests {
     use super::*;
     use crate::framing::{JOINED_BYTES, MessageKind};
 
-    const ALL: [Framing; 3] =
-        [Framing::WebSocket(MessageKind::Text), Framing::WebSocket(MessageKind::Binary), Framing::EventStream];
+    const ALL: [Framing; 4] = [
+        Framing::WebSocket(MessageKind::Text),
+        Framing::WebSocket(MessageKind::Binary),
+        Framing::EventStream,
+        Framing::EventMessages,
+    ];
 
     #[test]
     fn a_head_for_joined_bodies_equals_that_of_one_body() {
@@ -225,12 +233,14 @@ mod tests {
             assert_eq!(&close.body()[2..], b"draining");
         }
         assert!(EncodedMessage::close_echo(None).body().is_empty());
-        let close = EncodedMessage::close(Framing::EventStream, CloseReason::Draining);
-        let text = str::from_utf8(close.as_bytes()).expect("text");
-        assert!(
-            text.starts_with("retry: ") && text.ends_with("\ndata: {\"goaway\":{\"reason\":\"draining\"}}\n\n"),
-            "{text}"
-        );
+        for (framing, end) in [
+            (Framing::EventStream, "\ndata: {\"goaway\":{\"reason\":\"draining\"}}\n\n"),
+            (Framing::EventMessages, "\nevent: goaway\ndata: {\"reason\":\"draining\"}\n\n"),
+        ] {
+            let close = EncodedMessage::close(framing, CloseReason::Draining);
+            let text = str::from_utf8(close.as_bytes()).expect("text");
+            assert!(text.starts_with("retry: ") && text.ends_with(end), "{text}");
+        }
     }
 
     #[test]
@@ -250,6 +260,6 @@ mod tests {
     #[test]
     fn a_reader_of_an_event_stream_is_not_pinged() {
         assert_eq!(ALL.map(|framing| EncodedMessage::ping(framing).is_some()), ALL.map(Framing::answers_pings));
-        assert_eq!(ALL.map(Framing::answers_pings), [true, true, false]);
+        assert_eq!(ALL.map(Framing::answers_pings), [true, true, false, false]);
     }
 }

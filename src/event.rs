@@ -3,6 +3,7 @@
 
 pub mod batch_mark;
 pub mod batch_parts;
+pub mod cloud_event;
 pub mod gone;
 pub mod header_limits;
 pub mod headers;

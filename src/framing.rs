@@ -32,6 +32,8 @@ pub enum Framing {
     /// Messages of an event stream. A body is whole lines, each with its line
     /// feed; an empty line ends the message.
     EventStream,
+    /// The same, and bodies that leave together stay messages of their own.
+    EventMessages,
 }
 
 impl Framing {
@@ -52,7 +54,7 @@ impl Framing {
     /// The bytes between two bodies that are joined into one message.
     pub(crate) fn separator(self) -> &'static [u8] {
         match self {
-            Self::WebSocket(MessageKind::Text) => b"\n",
+            Self::WebSocket(MessageKind::Text) | Self::EventMessages => b"\n",
             Self::WebSocket(MessageKind::Binary) | Self::EventStream => b"",
         }
     }
@@ -61,7 +63,7 @@ impl Framing {
     pub(crate) fn tail(self) -> &'static [u8] {
         match self {
             Self::WebSocket(_) => b"",
-            Self::EventStream => b"\n",
+            Self::EventStream | Self::EventMessages => b"\n",
         }
     }
 
@@ -69,7 +71,7 @@ impl Framing {
     pub(crate) fn write_head(self, body: &[u8], head: &mut [u8; HEAD]) -> usize {
         match self {
             Self::WebSocket(kind) => write_head(kind.opcode(), body, head),
-            Self::EventStream => 0,
+            Self::EventStream | Self::EventMessages => 0,
         }
     }
 }

@@ -89,7 +89,7 @@ pub fn serve_event_stream(
     permit: Arc<Permit>,
     sessions: &Arc<Sessions>,
 ) {
-    let mut subscriber = Subscriber::new(wire, Encoding::EventStream, permit, sessions);
+    let mut subscriber = Subscriber::new(wire, Encoding::EventStream(granted.format), permit, sessions);
     subscriber.begin_stream(head, granted);
     subscriber.register();
     sessions.services.tasks.spawn(EventStreamTask::of(subscriber));

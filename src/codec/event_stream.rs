@@ -6,28 +6,9 @@ use std::sync::Arc;
 
 use crate::{
     codec::{json, replay_of::ReplayOf},
-    encoded_message::EncodedMessage,
     event::Message,
-    framing::Framing,
     proto::{Position, ServerFrame, StreamCursor, server_frame::Body},
 };
-
-/// The first message of an event stream, of which a client shows nothing: how long an
-/// `EventSource` waits before it connects again, and the `id` it resumes from.
-pub fn primer(retry_ms: u64, cursor: &StreamCursor) -> EncodedMessage {
-    EncodedMessage::data(Framing::EventStream, |out| {
-        out.extend_from_slice(format!("retry: {retry_ms}\nid: {cursor}\n").as_bytes());
-    })
-}
-
-/// An event stream of one frame, after which an `EventSource` comes back in so many
-/// milliseconds.
-pub fn ending(retry_ms: u64, frame: &ServerFrame) -> EncodedMessage {
-    EncodedMessage::data(Framing::EventStream, |out| {
-        out.extend_from_slice(format!("retry: {retry_ms}\n").as_bytes());
-        write(frame, out);
-    })
-}
 
 /// Appends a frame.
 pub(crate) fn write(frame: &ServerFrame, out: &mut Vec<u8>) {

@@ -71,7 +71,8 @@ pub(crate) fn write_complete(replay: &ReplayOf<'_>, stream: &str, out: &mut Vec<
     out.extend_from_slice(b"}}");
 }
 
-fn write_event_object(message: &Message, batch: Option<(&BatchMark, bool)>, out: &mut Vec<u8>) {
+/// Appends the object that `event` holds, with its place in its batch.
+pub(crate) fn write_event_object(message: &Message, batch: Option<(&BatchMark, bool)>, out: &mut Vec<u8>) {
     let envelope = &message.envelope;
     out.extend_from_slice(b"{\"subject\":");
     write(&message.subject.as_str(), out);

@@ -231,7 +231,7 @@ proptest! {
             let live = encoding.events(&messages);
             prop_assert_eq!(live.events(), 2);
             prop_assert_eq!(&read(&live)[..], &expected);
-            let replayed = encoding.replay(&replay_of, &messages, |_| {});
+            let replayed = encoding.replay(&replay_of, &messages, |_, _| {});
             prop_assert_eq!(&read(&replayed)[..], &replay);
             if encoding == Encoding::Proto {
                 // To the letter: readers that want the canonical form of a message get it.

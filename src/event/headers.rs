@@ -28,6 +28,9 @@ pub const CONTENT_TYPE: &str = "Content-Type";
 /// Prefix of CloudEvents attributes.
 const CLOUD_EVENTS: &str = "ce-";
 
+/// When an event happened, as its publisher wrote it: kept beside `time` where that cannot hold all of it.
+pub const TIME: &str = "ce-time";
+
 /// Reads events; knows which headers clients get to see.
 #[derive(Clone, Debug)]
 pub struct HeaderReader {
@@ -70,7 +73,15 @@ impl HeaderReader {
                         "ce-datacontenttype" => types[0] = decoded(value),
                         "ce-source" => envelope.source = decoded(value),
                         "ce-type" => envelope.r#type = decoded(value),
-                        "ce-time" => envelope.time = unix_millis(&decoded(value)).unwrap_or_default(),
+                        TIME => {
+                            let text = decoded(value);
+                            let (millis, exact) = read_time(&text).unwrap_or_default();
+                            envelope.time = millis;
+                            envelope.headers.remove(TIME);
+                            if exact {
+                                envelope.headers.insert(TIME.into(), text);
+                            }
+                        }
                         "ce-specversion" => {}
                         _ => {
                             envelope.headers.insert(lower, decoded(value));
@@ -167,8 +178,8 @@ pub fn written(envelope: &Envelope) -> Vec<(String, String)> {
         add("ce-id", encoded(&envelope.id));
         add("ce-type", encoded(&envelope.r#type));
         add("ce-source", encoded(&envelope.source));
-        if envelope.time != 0 {
-            add("ce-time", rfc3339(envelope.time).unwrap_or_default());
+        if envelope.time != 0 && !envelope.headers.contains_key(TIME) {
+            add(TIME, rfc3339(envelope.time).unwrap_or_default());
         }
     }
     for (name, value) in envelope.headers.iter().filter(|(name, _)| *name != MSG_ID) {
@@ -193,6 +204,20 @@ pub(crate) fn encoded(value: &str) -> String {
 pub(crate) fn unix_millis(text: &str) -> Option<u64> {
     let nanoseconds = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
     u64::try_from(nanoseconds / 1_000_000).ok()
+}
+
+/// Reads a time of RFC 3339: milliseconds since the Unix epoch, 0 where it was before, and whether the text says more
+/// than those milliseconds do, as an offset or a fraction of one.
+pub(crate) fn read_time(text: &str) -> Option<(u64, bool)> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    let millis = u64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(0);
+    let exact = millis == 0 || !time.offset().is_utc() || time.nanosecond() % 1_000_000 != 0;
+    Some((millis, exact))
+}
+
+/// Whether a header of this name and value says nothing but when the event happened, as `time` does.
+pub(crate) fn says_time(name: &str, value: &str, time: u64) -> bool {
+    name == TIME && read_time(value).is_some_and(|(millis, _)| millis == time)
 }
 
 /// A time as RFC 3339 writes it, where it can be written.
@@ -231,7 +256,32 @@ mod tests {
         assert_eq!(event.source, "/carts");
         assert_eq!(event.time, 1_795_338_000_500);
         let passed: Vec<_> = event.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        assert_eq!(passed, [("ce-tenant", "a\"b"), ("traceparent", "00-ab-cd-01")]);
+        let time = ("ce-time", "2026-11-22T10:00:00.5+01:00");
+        assert_eq!(passed, [("ce-tenant", "a\"b"), time, ("traceparent", "00-ab-cd-01")]);
+    }
+
+    #[test]
+    fn a_time_is_kept_as_it_was_written_where_milliseconds_say_less() {
+        for (text, millis, kept) in [
+            ("2026-11-22T10:00:00Z", 1_795_341_600_000, false),
+            ("2026-11-22T10:00:00.120Z", 1_795_341_600_120, false),
+            ("2026-11-22T10:00:00.123456Z", 1_795_341_600_123, true),
+            ("2026-11-22T10:00:00+00:00", 1_795_341_600_000, false),
+            ("2026-11-22T11:00:00+01:00", 1_795_341_600_000, true),
+            ("1969-07-20T20:17:40Z", 0, true),
+            ("yesterday", 0, false),
+        ] {
+            let event = read(&[("ce-time", text)], b"");
+            assert_eq!(
+                (event.time, event.headers.get(TIME)),
+                (millis, kept.then(|| text.to_owned()).as_ref()),
+                "{text}"
+            );
+            let headers = written(&event);
+            let written: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!(read(&written, b""), event, "{text}");
+            assert_eq!(says_time(TIME, text, millis), text != "yesterday", "{text}");
+        }
     }
 
     #[test]

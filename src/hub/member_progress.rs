@@ -69,6 +69,11 @@ impl OtherStreams<'_> {
         self.0.is_empty() && self.1.is_empty()
     }
 
+    /// How far it is in them.
+    pub(crate) fn positions(self) -> impl Iterator<Item = (StreamIndex, Cursor)> {
+        self.0.iter().chain(self.1).map(|progress| (progress.stream, progress.furthest()))
+    }
+
     /// How far it is in all of them, this one included, in their order.
     pub(crate) fn and(self, stream: StreamIndex, at: Cursor) -> impl Iterator<Item = (StreamIndex, Cursor)> {
         let told = |progress: &StreamProgress| (progress.stream, progress.furthest());

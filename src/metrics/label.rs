@@ -77,6 +77,8 @@ label! {
         ReservedSubject = "reserved_subject",
         /// The event is marked as an envelope and cannot be decoded as one.
         BadEnvelope = "bad_envelope",
+        /// The event is marked as a CloudEvent in structured mode and cannot be read as one.
+        BadCloudEvent = "bad_cloud_event",
         /// Events of the pattern arrived faster than they could be fanned out.
         BrokerOverflow = "broker_overflow",
     }

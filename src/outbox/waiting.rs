@@ -191,6 +191,7 @@ mod tests {
         prop_oneof![
             vec(text(), 0..most),
             vec(of(Framing::EventStream), 0..most),
+            vec(of(Framing::EventMessages), 0..most),
             vec(prop_oneof![8 => text(), 2 => binary, 1 => Just(EncodedMessage::pong(b""))], 0..most),
         ]
     }

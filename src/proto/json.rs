@@ -265,6 +265,21 @@ macro_rules! server_frame {
     ($($rows:tt)+) => {
         frame_in_json!($($rows)+);
         frame_from_json!($($rows)+);
+        body_in_json!($($rows)+);
+    };
+}
+
+/// The body of a frame apart from its name.
+macro_rules! body_in_json {
+    ($frame:ident, $body:ident, $number:ident = $number_key:literal, { $($variant:ident = $key:literal,)+ }) => {
+        impl $frame {
+            /// The name of the body, and the body alone in JSON.
+            pub(crate) fn body_in_json(&self) -> Option<(&'static str, Vec<u8>)> {
+                match self.body.as_ref()? {
+                    $($body::$variant(body) => Some(($key, serde_json::to_vec(body).ok()?)),)+
+                }
+            }
+        }
     };
 }
 

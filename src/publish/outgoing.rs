@@ -6,8 +6,8 @@ use crate::{
     config::Limits,
     error::{Code, Refusal},
     event::{
-        HeaderLimits, LAST_TIME, Message,
-        headers::{ENVELOPE, is_attribute, is_media_type},
+        HeaderLimits, LAST_TIME, Message, cloud_event,
+        headers::{ENVELOPE, is_attribute, is_media_type, says_time},
     },
     proto::Envelope,
     publish::{event_id::name, identity_headers::add_identity_headers},
@@ -55,10 +55,14 @@ pub struct Sender<'a> {
 pub(crate) fn outgoing(
     sender: Sender<'_>,
     subject: Subject,
-    mut envelope: Envelope,
+    envelope: Envelope,
     limits: EventLimits,
     quotas: &Quotas,
 ) -> Result<Message, Refusal> {
+    // Taken apart here, where its sender can be told what is wrong with it.
+    let mut envelope = cloud_event::open(envelope).map_err(|why| {
+        Refusal::of(Code::BadRequest, subject.as_str(), format!("the data is not a CloudEvent: {why}"))
+    })?;
     check(subject.as_str(), &envelope, limits)?;
     let identity = sender.grants.identity();
     // Last: what is refused for another reason has cost the user nothing.
@@ -124,6 +128,9 @@ fn check(subject: &str, envelope: &Envelope, limits: EventLimits) -> Result<(), 
     if is_media_type(&envelope.content_type, ENVELOPE) {
         return refuse("an envelope is for services on NATS; send its fields as the event's own".into());
     }
+    if cloud_event::is_structured(&envelope.content_type) {
+        return refuse("a CloudEvent inside a CloudEvent would be taken for the outer one; name its data JSON".into());
+    }
     if !limits.headers.fit(&envelope.headers) {
         let HeaderLimits { count, bytes } = limits.headers;
         return refuse(format!(
@@ -135,7 +142,7 @@ fn check(subject: &str, envelope: &Envelope, limits: EventLimits) -> Result<(), 
         if !is_header_name(name) || !is_header_value(value) {
             return refuse(format!("the header {name:?} has a character that headers may not have"));
         }
-        if is_attribute(name) {
+        if is_attribute(name) && !says_time(name, value, envelope.time) {
             return refuse(format!("the header {name:?} is a field of the event; set that"));
         }
         check_name(subject, name)?;

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use crate::{
+    codec::{EventFormat, UnknownFormat},
     error::{Code, Refusal},
     proto::{ClientFrame, Position, StreamCursor, Subscription, client_frame::Body, read_frame},
+    server::query::parameters,
     session::EventStreamRequest,
 };
 
@@ -36,6 +38,9 @@ impl EventQuery {
                 self.after.push(value.parse().map_err(wrong)?);
             }
             "after" => self.resume("after", &value)?,
+            "format" => {
+                self.request.format = value.parse().map_err(|why: UnknownFormat| bad(why.to_string()))?;
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -82,6 +87,12 @@ impl EventQuery {
     }
 }
 
+/// The form in which a client is told that it is refused: as it asks for events, where that can be known.
+pub(crate) fn format_of(query: &str) -> EventFormat {
+    let named = parameters(query, None).filter(|(name, _)| *name == "format").last();
+    named.and_then(|(_, value)| value.parse().ok()).unwrap_or_default()
+}
+
 fn bad(message: String) -> Refusal {
     Refusal::new(Code::BadRequest, message)
 }
@@ -111,9 +122,21 @@ mod tests {
         let subscription =
             |subject: &str, snapshot| Subscription { subject: subject.into(), snapshot, ..Subscription::default() };
         let subscriptions = vec![subscription("c", true), subscription("a.>", false), subscription("b", false)];
-        assert_eq!(request, Ok(EventStreamRequest { subscriptions, after: after.clone().into(), cursor: None }));
+        let expected = EventStreamRequest { subscriptions, after: after.clone().into(), ..Default::default() };
+        assert_eq!(request, Ok(expected));
         let resumed = read(&[("subject", "a"), ("after", "v1.S~17~42"), ("after", "")], "").expect("a request");
         assert_eq!(resumed.cursor, Some(StreamCursor(after)));
+    }
+
+    #[test]
+    fn a_format_is_one_of_three() {
+        for (name, format) in
+            [("frames", EventFormat::Frames), ("event", EventFormat::Event), ("cloudevents", EventFormat::CloudEvents)]
+        {
+            assert_eq!(read(&[("subject", "a"), ("format", name)], "").map(|request| request.format), Ok(format));
+            assert_eq!(format_of(&format!("subject=a&format={name}")), format);
+        }
+        assert_eq!((format_of(""), format_of("format=xml")), (EventFormat::Frames, EventFormat::Frames));
     }
 
     #[test]
@@ -122,6 +145,7 @@ mod tests {
             (&[("after", "S/1")][..], "", "after=S/1"),
             (&[("after", "5")], "", "`after`"),
             (&[("snapshot", "yes")], "", "snapshot=yes"),
+            (&[("format", "xml")], "", "`format=xml` is unknown; write frames, event or cloudevents"),
             (&[], "subject=a", "not JSON"),
             (&[], "[]", "the body"),
             (&[], "{\"subscriptions\": [{\"subject\": 1}]}", "subscriptions"),

@@ -43,7 +43,7 @@ pub(crate) async fn events(request: StreamRequest) -> Result<StartedStream, Refu
     let StreamRequest { request, token_parameter, .. } = request;
     let (asked, others) = read(request, token_parameter.as_deref(), &limits).await?;
     if let Some((name, _)) = others.first() {
-        let message = format!("there is no parameter `{name}`; there are subject, after and snapshot");
+        let message = format!("there is no parameter `{name}`; there are subject, after, snapshot and format");
         return Err(Refusal::new(Code::BadRequest, message).into());
     }
     let granted = asked.granted_to(grants, &limits)?;

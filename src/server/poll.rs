@@ -36,8 +36,9 @@ pub(crate) async fn poll(request: ClientRequest) -> Answered {
         let seconds = if name == "wait" { value.parse().ok() } else { None };
         let wrong = || {
             let pair = format!("{name}={value}");
-            let problem =
-                format!("{pair:?} is no parameter here; there are subject, after, snapshot, and wait, in seconds");
+            let problem = format!(
+                "{pair:?} is no parameter here; there are subject, after, snapshot, format, and wait, in seconds"
+            );
             Refusal::new(Code::BadRequest, problem)
         };
         wait = LONGEST_WAIT.min(Duration::from_secs(seconds.ok_or_else(wrong)?));

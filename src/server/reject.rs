@@ -10,7 +10,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{error::Refusal, server::response};
+use crate::{
+    error::Refusal,
+    server::{event_query::format_of, response},
+};
 
 /// Time that a client has to read the answer.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
@@ -54,7 +57,9 @@ async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) -> io::Result<()>
 /// allowed to, and an `EventSource` there would give up: a refusal holds no secret.
 fn answer(request: &str, refusal: Refusal) -> Vec<u8> {
     let (status, media_type, retry_after, body) = if is_of_event_source(request) {
-        ("200 OK".to_owned(), response::EVENT_STREAM, "cache-control: no-store\r\n", response::ending_stream(refusal))
+        let query = target(request).split_once('?').map_or("", |(_, query)| query);
+        let body = response::ending_stream(format_of(query), refusal);
+        ("200 OK".to_owned(), response::EVENT_STREAM, "cache-control: no-store\r\n", body)
     } else {
         let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = if refusal.code.retryable() { "retry-after: 1\r\n" } else { "" };
@@ -74,10 +79,13 @@ fn answer(request: &str, refusal: Refusal) -> Vec<u8> {
 /// Whether the request is that of an `EventSource`, which would give up for ever at a
 /// status other than 200.
 fn is_of_event_source(request: &str) -> bool {
-    let target = request.split(' ').nth(1).unwrap_or_default();
-    let path = target.split('?').next().unwrap_or_default();
+    let path = target(request).split('?').next().unwrap_or_default();
     let accepts = header(request, "accept").is_some_and(|accept| accept.contains(response::EVENT_STREAM));
     path.ends_with("/v1/events") && accepts
+}
+
+fn target(request: &str) -> &str {
+    request.split(' ').nth(1).unwrap_or_default()
 }
 
 /// The value of a header, if it is plain.
@@ -104,6 +112,8 @@ mod tests {
         assert!(text.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"), "{text}");
         assert!(text.contains("\r\naccess-control-allow-origin: https://shop.example\r\n"), "{text}");
         assert!(text.contains("\r\n\r\nretry: ") && text.contains("\"code\":\"connection_limit\""), "{text}");
+        let named = answered(&format!("{}\r\n", events.replace("subject=a", "subject=a&format=event")));
+        assert!(named.contains("\nevent: error\ndata: {\"code\":\"connection_limit\""), "{named}");
         for other in ["", "GET /v1/events HTTP/1.1\r\nHost: a\r\n\r\n", &events.replace("/v1/events", "/v1/ws")] {
             let text = answered(other);
             assert!(text.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{text}");

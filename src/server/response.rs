@@ -9,7 +9,7 @@ use hyper::{Response, StatusCode, header};
 use serde_json::Value;
 
 use crate::{
-    codec,
+    codec::{self, EventFormat},
     error::{Code, Refusal},
     proto::{ServerFrame, server_frame::Body},
     server::visit::Visit,
@@ -50,8 +50,8 @@ impl Refused {
 
     /// The refusal to an `EventSource`, which would give up for ever at its status: an
     /// event stream that says it, and ends.
-    pub(crate) fn into_event_stream(self) -> HttpResponse {
-        let body = ending_stream(self.refusal);
+    pub(crate) fn into_event_stream(self, format: EventFormat) -> HttpResponse {
+        let body = ending_stream(format, self.refusal);
         let mut response = of_type(EVENT_STREAM, body);
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
@@ -125,11 +125,11 @@ pub(crate) fn body(refusal: Refusal) -> Bytes {
 
 /// A refusal as an event stream that ends, and after which an `EventSource` comes back: at
 /// a random moment, since many may have been refused together.
-pub(crate) fn ending_stream(refusal: Refusal) -> Bytes {
+pub(crate) fn ending_stream(format: EventFormat, refusal: Refusal) -> Bytes {
     let least = refusal.retry_after.map_or(0, |wait| wait.as_millis() as u64);
     let retry_ms = fastrand::u64(RETRY_MS).max(least);
     let frame = ServerFrame { reply_to: 0, body: Some(Body::Error(refusal.into())) };
-    codec::ending(retry_ms, &frame).as_bytes().clone()
+    codec::ending(format, retry_ms, &frame).as_bytes().clone()
 }
 
 /// With a line feed at the end: people read it in a terminal.

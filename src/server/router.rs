@@ -13,6 +13,7 @@ use crate::{
     server::{
         cors::{Cors, RequestOrigin},
         credentials::{RequestCredentials, admit, grants},
+        event_query::format_of,
         events::is_event_source,
         health::Health,
         response::{self, HttpResponse, Refused},
@@ -73,6 +74,7 @@ impl Router {
         let origin = self.cors.origin(policy, request.headers());
         let is_stream = route.is_some_and(|route| matches!(route.handler, Handler::Stream(_)));
         let comes_back = is_stream && is_event_source(request.headers());
+        let format = comes_back.then(|| format_of(request.uri().query().unwrap_or_default()));
         let answered = match (&origin, self.cors.preflight(&request, route.map(|route| route.methods))) {
             (RequestOrigin::Refused, _) => Err(self.cors.refusal(request.headers())),
             (_, Some(preflight)) => Ok(Reply::Whole(preflight)),
@@ -80,8 +82,11 @@ impl Router {
         };
         let mut reply = answered.unwrap_or_else(|refused| {
             self.sessions.services.metrics.errors.of(refused.code()).increment(1);
-            let ends_stream = comes_back && refused.code().retryable();
-            Reply::Whole(if ends_stream { refused.into_event_stream() } else { refused.into_response() })
+            let ends_stream = format.filter(|_| refused.code().retryable());
+            Reply::Whole(match ends_stream {
+                Some(format) => refused.into_event_stream(format),
+                None => refused.into_response(),
+            })
         });
         self.cors.add_headers(policy, &origin, reply.head());
         reply

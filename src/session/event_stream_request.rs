@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     access::grants::Grants,
+    codec::EventFormat,
     config::Limits,
     error::{Code, Refusal},
     hub::SubscribeOptions,
@@ -22,6 +23,8 @@ pub struct EventStreamRequest {
     pub after: Arc<[Position]>,
     /// The cursor up to which the client has everything, of a request that goes on.
     pub cursor: Option<StreamCursor>,
+    /// The form in which the client wants events.
+    pub format: EventFormat,
 }
 
 /// A request that is granted, at least in part.
@@ -34,6 +37,8 @@ pub struct GrantedEventStream {
     pub(crate) cursor: StreamCursor,
     /// Whether the client goes on from an earlier request.
     pub(crate) goes_on: bool,
+    /// The form in which the client wants events.
+    pub(crate) format: EventFormat,
 }
 
 impl EventStreamRequest {
@@ -66,8 +71,8 @@ impl EventStreamRequest {
         if patterns.is_empty() && !refused.is_empty() {
             return Err(refused.swap_remove(0));
         }
-        let goes_on = self.cursor.is_some();
-        Ok(GrantedEventStream { grants, patterns, refused, cursor: self.cursor.unwrap_or_default(), goes_on })
+        let (goes_on, format) = (self.cursor.is_some(), self.format);
+        Ok(GrantedEventStream { grants, patterns, refused, cursor: self.cursor.unwrap_or_default(), goes_on, format })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     admission::Permit,
     clock::unix_millis,
     close::CloseReason,
-    codec::Encoding,
+    codec::{Encoding, EventFormat},
     journal::Reason,
     proto::{Gap, Ping, ServerFrame, server_frame::Body},
     session::{event_stream_request::GrantedEventStream, sessions::Sessions, state::reply, subscriber::Subscriber},
@@ -34,7 +34,7 @@ pub struct PollBounds {
 }
 
 /// The answer to a poll: frames, one per line, the last of them a `ping` with the cursor
-/// to go on from.
+/// to go on from. In other formats a line is an event, or a frame that says what will not come.
 pub async fn poll(
     granted: GrantedEventStream,
     bounds: PollBounds,
@@ -42,8 +42,10 @@ pub async fn poll(
     sessions: &Arc<Sessions>,
 ) -> Vec<u8> {
     let collector = Collector::new(bounds.bytes);
-    let mut subscriber = Subscriber::new(Wire::memory(collector.clone()), Encoding::EventStream, permit, sessions);
-    let mut answer = PollAnswer { cursor: granted.cursor.to_string(), ..PollAnswer::default() };
+    let encoding = Encoding::EventStream(granted.format);
+    let mut subscriber = Subscriber::new(Wire::memory(collector.clone()), encoding, permit, sessions);
+    let (cursor, format) = (granted.cursor.to_string(), granted.format);
+    let mut answer = PollAnswer { cursor, format, ..PollAnswer::default() };
     if let Some(gap) = missed(&granted, sessions) {
         answer.push(&reply(0, Body::Gap(gap)));
     }
@@ -106,6 +108,9 @@ struct PollAnswer {
     settled: usize,
     /// The cursor behind all of it, as the last `id` tells.
     cursor: String,
+    format: EventFormat,
+    /// The name of the message that is being read, of an event stream that names them.
+    name: Vec<u8>,
 }
 
 impl PollAnswer {
@@ -117,19 +122,36 @@ impl PollAnswer {
     /// Takes whole messages of an event stream.
     fn take(&mut self, messages: &[u8]) {
         for line in messages.split(|byte| *byte == b'\n') {
-            if let Some(frame) = line.strip_prefix(b"data: ") {
-                self.lines.extend_from_slice(frame);
-                self.lines.push(b'\n');
-                self.frames += 1;
-                match body_of(frame) {
-                    b"welcome" | b"ping" => {}
-                    b"subscribed" => self.settled += 1,
-                    b"error" => (self.settled, self.news) = (self.settled + 1, true),
-                    _ => self.news = true,
+            if let Some(data) = line.strip_prefix(b"data: ") {
+                if !self.format.is_single() {
+                    self.take_line(body_of(data), &[data], true);
+                } else if self.name.is_empty() {
+                    self.take_line(b"event", &[data], true);
+                } else {
+                    let name = std::mem::take(&mut self.name);
+                    let shown = !matches!(&*name, b"welcome" | b"subscribed" | b"ping");
+                    self.take_line(&name, &[b"{\"", &name, b"\":", data, b"}"], shown);
                 }
+            } else if let Some(name) = line.strip_prefix(b"event: ") {
+                self.name = name.to_vec();
             } else if let Some(id) = line.strip_prefix(b"id: ") {
                 self.cursor = String::from_utf8_lossy(id).into_owned();
             }
+        }
+    }
+
+    /// Takes a frame with this body, and its line if that is shown.
+    fn take_line(&mut self, body: &[u8], parts: &[&[u8]], shown: bool) {
+        match body {
+            b"welcome" | b"ping" => {}
+            b"subscribed" => self.settled += 1,
+            b"error" => (self.settled, self.news) = (self.settled + 1, true),
+            _ => self.news = true,
+        }
+        if shown {
+            parts.iter().for_each(|part| self.lines.extend_from_slice(part));
+            self.lines.push(b'\n');
+            self.frames += 1;
         }
     }
 }
@@ -156,5 +178,15 @@ mod tests {
         assert_eq!((answer.news, answer.settled, &*answer.cursor), (true, 2, "v1.S~1~6"));
         let expected = "{\"welcome\":{}}\n{\"subscribed\":{\"subject\":\"a\"}}\n{\"replyTo\":7,\"subscribed\":{}}\n{\"event\":{}}\n";
         assert_eq!(answer.lines, expected.as_bytes());
+    }
+
+    #[test]
+    fn of_a_stream_of_events_the_lines_are_events_and_what_will_not_come() {
+        let mut answer = PollAnswer { format: EventFormat::Event, ..PollAnswer::default() };
+        answer.take(b"id: v1.\nevent: welcome\ndata: {}\n\nevent: subscribed\ndata: {\"subject\":\"a\"}\n\n");
+        assert_eq!((answer.news, answer.settled, answer.frames), (false, 1, 0));
+        answer.take(b"event: gap\ndata: {\"reason\":\"reset\"}\n\nid: v1.S~1~6\ndata: {\"subject\":\"a\"}\n\n");
+        assert_eq!((answer.news, answer.frames, &*answer.cursor), (true, 2, "v1.S~1~6"));
+        assert_eq!(answer.lines, b"{\"gap\":{\"reason\":\"reset\"}}\n{\"subject\":\"a\"}\n");
     }
 }

@@ -170,7 +170,7 @@ impl Subscriber {
         // It waits for events as long as it lasts.
         self.outbox().note_use(true, true);
         self.outbox().push(&EncodedMessage::raw(head));
-        self.outbox().push(&codec::primer(fastrand::u64(RECONNECT_MS), &granted.cursor));
+        self.outbox().push(&codec::primer(granted.format, fastrand::u64(RECONNECT_MS), &granted.cursor));
         self.subscribe_together(granted);
     }
 

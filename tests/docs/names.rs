@@ -10,12 +10,13 @@ use crate::{
     page::{Part, What},
 };
 
-/// Names of others: of NATS and OpenID Connect.
+/// Names of others: of NATS, OpenID Connect and CloudEvents.
 const FOREIGN: &[&str] = &[
     "allow_atomic",
     "allow_direct",
     "allow_msg_schedules",
     "allow_responses",
+    "data_base64",
     "deny_purge",
     "first_seq",
     "handshake_first",

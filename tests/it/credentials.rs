@@ -44,7 +44,7 @@ async fn over_websocket(node: &TestNode, offer: Option<&str>, query: &str, heade
     let encoding = if offer == Some(PROTO) { Encoding::Proto } else { Encoding::Json };
     let connect = match encoding {
         Encoding::Proto => frame(FIN | BINARY, &PROTO_CONNECT),
-        Encoding::Json | Encoding::EventStream => text(&json!({"connect": {}})),
+        Encoding::Json | Encoding::EventStream(_) => text(&json!({"connect": {}})),
     };
     raw.send(&connect).await.expect("the node reads");
     let message = raw.frame().await.expect("a frame").payload;

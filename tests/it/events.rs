@@ -2,6 +2,7 @@
 
 mod alternating;
 mod ends;
+mod formats;
 mod polls;
 mod refusals;
 mod vanished;

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::world::{TestNode, soon};
+use super::world::{NatsServer, TestNode, soon};
 
 const EVENTS: usize = 500;
 
@@ -105,4 +105,30 @@ async fn the_python_package_websockets_is_served() {
         let result = listen(&PYTHON, "websockets_client.py", subprotocol).await;
         assert_complete(result, subprotocol);
     }
+}
+
+/// What the official SDK of CloudEvents publishes in both modes, over HTTP and to NATS, comes back to it whole.
+async fn publishes_and_reads_cloud_events(program: &Path, script: &str, subject: &str) {
+    let nats = NatsServer::start().await;
+    let node = TestNode::nats(&nats).await;
+    let told = peer(program, script, &format!("http://{}", node.address), &nats.url());
+    let mut result = soon("the peer's end", told).await.expect("a result");
+    let events = result.as_array_mut().expect("events");
+    assert_eq!(events.len(), 12);
+    for event in events {
+        let got = event["got"].as_object_mut().expect("an event");
+        assert_eq!(got.remove("notifiersubject"), Some(json!(subject)));
+        assert_eq!(event["got"], event["sent"]);
+    }
+}
+
+#[tokio::test]
+async fn the_python_sdk_of_cloud_events_publishes_and_reads() {
+    publishes_and_reads_cloud_events(&PYTHON, "cloudevents_client.py", "ce.python").await;
+}
+
+#[tokio::test]
+async fn the_javascript_sdk_of_cloud_events_publishes_and_reads() {
+    LazyLock::force(&PYTHON);
+    publishes_and_reads_cloud_events(Path::new("node"), "cloudevents.mjs", "ce.js").await;
 }

@@ -3,6 +3,7 @@
 mod headers;
 mod ids;
 mod mistakes;
+mod structured;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;

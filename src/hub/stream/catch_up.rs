@@ -13,7 +13,11 @@ use crate::{
         frames,
         member::Member,
         member_progress::{CatchUpOwner, OtherStreams, StreamProgress},
-        stream::{channel::Channel, deny_filter::DenyFilter, stream_id::write_id},
+        stream::{
+            channel::Channel,
+            deny_filter::DenyFilter,
+            stream_id::{offer_with_id, write_id},
+        },
     },
     journal::{Cursor, Gap, Part, Reader, Reason},
     metrics::{Metrics, Undelivered},
@@ -122,19 +126,19 @@ impl CatchUp<'_> {
         let Some(last) = together.last() else { return CatchUpStep::All };
         let allowed = DenyFilter::of(self.member, together);
         let (encoding, reached) = (self.member.encoding(), Cursor { seq: last.seq(), ..at });
-        let message = (!allowed.events.is_empty()).then(|| encoding.events(&allowed.events));
+        let (journals, at) = (self.channel.journals(), (self.stream(), reached));
+        let id = |upto: Option<u64>, out: &mut Vec<u8>| {
+            write_id(journals, [(at.0, Cursor { seq: upto.unwrap_or(reached.seq), ..reached })], out);
+        };
+        let message = (!allowed.events.is_empty()).then(|| encoding.stored(&allowed.events, id));
         let mut void = false;
         let mut offer = |progress: &mut StreamProgress, peers: OtherStreams<'_>| {
             void = !progress.is_for(patterns) || !allowed.holds(self.member);
             if void {
                 return None;
             }
-            let mut id = Vec::new();
-            if encoding.has_ids() {
-                write_id(self.channel.journals(), peers.and(self.stream(), reached), &mut id);
-            }
-            let lead = encoding.has_ids().then_some(&*id);
-            let send = |message| self.member.outbox().offer_led(message, lead);
+            let mut own = Vec::new();
+            let send = |message| offer_with_id(self.member, message, journals, at, peers, &mut own);
             let offer = message.as_ref().map_or(Offer::Taken, send);
             if offer == Offer::Taken {
                 progress.pending -= together.len() as i64;

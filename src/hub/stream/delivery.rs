@@ -18,7 +18,7 @@ use crate::{
         stream::{
             channel::{Channel, Follower},
             event_set::EventSet,
-            stream_id::write_id,
+            stream_id::{offer_with_id, write_id},
         },
         tally::Tally,
     },
@@ -191,12 +191,7 @@ impl<'a, const WORDS: usize> StreamDelivery<'a, WORDS> {
         };
         let last = Cursor { seq: self.events[last].seq(), ..self.begun };
         let message = self.encode(member.encoding(), wanted, last);
-        let of_its_own = member.encoding().has_ids() && !peers.is_empty();
-        if of_its_own {
-            self.id.clear();
-            write_id(self.journals, peers.and(self.stream, last), &mut self.id);
-        }
-        match member.outbox().offer_led(&message, of_its_own.then_some(&*self.id)) {
+        match offer_with_id(member, &message, self.journals, (self.stream, last), peers, &mut self.id) {
             Offer::Taken => {
                 self.tally.count(wanted.len(), message.len());
                 self.tally.denied += denied.len() as u64;
@@ -258,7 +253,9 @@ impl<'a, const WORDS: usize> StreamDelivery<'a, WORDS> {
             return message.clone();
         }
         // Of a connection that follows no other stream.
-        let id = |out: &mut Vec<u8>| write_id(self.journals, [(self.stream, last)], out);
+        let id = |upto: Option<u64>, out: &mut Vec<u8>| {
+            write_id(self.journals, [(self.stream, Cursor { seq: upto.unwrap_or(last.seq), ..last })], out);
+        };
         let message = if wanted.len() == self.events.len() {
             encoding.stored(self.events, id)
         } else {

@@ -296,10 +296,10 @@ impl Subscribing {
     ) -> Result<usize, Stop> {
         let (reply_to, subject) = self.request();
         let replay = ReplayOf { reply_to, subject, snapshot: at.is_none(), epoch };
-        let id = |out: &mut Vec<u8>| {
+        let id = |upto: Option<u64>, out: &mut Vec<u8>| {
             let Some(((stream, cursor), others)) = at.and_then(<[_]>::split_last) else { return };
-            let last = Cursor { seq: together.last().map_or(cursor.seq, |event| event.seq()), ..*cursor };
-            write_id(self.journals(), others.iter().copied().chain([(*stream, last)]), out);
+            let seq = upto.or(together.last().map(|event| event.seq())).unwrap_or(cursor.seq);
+            write_id(self.journals(), others.iter().copied().chain([(*stream, Cursor { seq, ..*cursor })]), out);
         };
         loop {
             let allowed = DenyFilter::of(&self.member, together);

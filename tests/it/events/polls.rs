@@ -11,6 +11,14 @@ use crate::{
     world::{Kind, Shop, TestNode, soon},
 };
 
+/// The lines of one answer.
+pub(super) async fn lines(node: &TestNode, query: &str, headers: &[(&str, &str)]) -> Vec<Value> {
+    let answer = soon("an answer", asked(node, "GET", &format!("/v1/poll{query}"), headers)).await;
+    assert_eq!(answer.status(), 200, "{:?}", answer.body());
+    let text = std::str::from_utf8(answer.body()).expect("text");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
 /// The frames of one answer, and the cursor to go on from.
 pub(super) async fn poll(node: &TestNode, query: &str) -> (Vec<Value>, String) {
     poll_with(node, query, &[]).await
@@ -18,10 +26,7 @@ pub(super) async fn poll(node: &TestNode, query: &str) -> (Vec<Value>, String) {
 
 /// The same, with headers.
 pub(super) async fn poll_with(node: &TestNode, query: &str, headers: &[(&str, &str)]) -> (Vec<Value>, String) {
-    let answer = soon("an answer", asked(node, "GET", &format!("/v1/poll{query}"), headers)).await;
-    assert_eq!(answer.status(), 200, "{:?}", answer.body());
-    let text = std::str::from_utf8(answer.body()).expect("text");
-    let mut frames: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a frame")).collect();
+    let mut frames = lines(node, query, headers).await;
     let last = frames.pop().expect("a ping");
     (frames, last["ping"]["cursor"].as_str().expect("a cursor").to_owned())
 }

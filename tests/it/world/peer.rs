@@ -39,7 +39,7 @@ impl Peer {
     pub async fn send_lines(&mut self, lines: &[impl AsRef<str>]) {
         let text = lines.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("\n");
         let message = match self.encoding {
-            Encoding::Json | Encoding::EventStream => text.into_bytes(),
+            Encoding::Json | Encoding::EventStream(_) => text.into_bytes(),
             Encoding::Proto => {
                 let mut message = Vec::new();
                 for frame in Encoding::Json.read_client(text.as_bytes()).expect("frames") {

@@ -20,7 +20,7 @@ use crate::{
     clock::unix_millis,
     config::Delivery,
     event::{
-        BatchMark, Gone,
+        BatchMark, Gone, cloud_event,
         header_limits::HeaderLimits,
         headers::{self as vocabulary, HeaderReader},
         message::{Message, Place},
@@ -193,13 +193,17 @@ impl MessageRouter {
     fn envelope(&self, headers: Vec<(&str, &str)>, raw: &Raw<'_>) -> Option<Envelope> {
         match self.read(headers, raw) {
             Ok(envelope) => Some(envelope),
-            Err(_) => self.dropped(Dropped::BadEnvelope),
+            Err(reason) => self.dropped(reason),
         }
     }
 
-    fn read(&self, headers: Vec<(&str, &str)>, raw: &Raw<'_>) -> Result<Envelope, prost::DecodeError> {
+    /// # Errors
+    /// The reason for which the message is dropped.
+    fn read(&self, headers: Vec<(&str, &str)>, raw: &Raw<'_>) -> Result<Envelope, Dropped> {
         // Copied, because a slice would keep alive all that was read with it.
-        let mut envelope = self.reader.read(headers.into_iter(), Bytes::copy_from_slice(raw.payload))?;
+        let payload = Bytes::copy_from_slice(raw.payload);
+        let envelope = self.reader.read(headers.into_iter(), payload).map_err(|_| Dropped::BadEnvelope)?;
+        let mut envelope = cloud_event::open(envelope).map_err(|_| Dropped::BadCloudEvent)?;
         if self.limits.cut(&mut envelope.headers, |name| self.reader.forwards(name)) {
             self.metrics.headers_cut.increment(1);
         }

@@ -13,6 +13,7 @@ mod sample;
 mod serve;
 mod settings;
 mod streams;
+mod subscribe;
 mod pubsub;
 mod token;
 
@@ -52,7 +53,7 @@ enum Verb {
     /// Publish one event through a node.
     Pub(pubsub::PubArgs),
     /// Print the events of a subject or pattern as they arrive.
-    Sub(pubsub::SubArgs),
+    Sub(subscribe::SubArgs),
     /// Ask a service through a node, and print its answer.
     Request(request::RequestArgs),
     /// Print stored events, or the newest of each subject.
@@ -89,7 +90,7 @@ pub fn main() -> ExitCode {
             Verb::Explain(args) => explain::explain(&args).await,
             Verb::Streams(verb) => streams::streams(&verb).await,
             Verb::Pub(args) => pubsub::publish(args).await,
-            Verb::Sub(args) => pubsub::subscribe(args).await,
+            Verb::Sub(args) => subscribe::subscribe(args).await,
             Verb::Request(args) => request::request(args).await,
             Verb::History(args) => pubsub::history(args).await,
             Verb::Client(args) => client::client(&args),

@@ -1,62 +1,27 @@
 //! A client of the protocol, for the command line and for tests.
 
+mod address;
+mod error;
+mod event_parser;
+mod event_stream;
 pub mod resume;
 
-use std::{collections::VecDeque, io, net::SocketAddr, path::PathBuf};
-
-use hyper::Uri;
+use std::collections::VecDeque;
 
 use crate::{
-    codec::{BadFrame, Encoding},
-    dial::resolve_host,
+    codec::Encoding,
     error::Code,
     proto::{ClientFrame, Connect, Pong, ServerFrame, Welcome, client_frame::Body as ClientBody, server_frame::Body},
-    socket::{ClientSocket, SocketError},
+    socket::ClientSocket,
     tls::Trust,
 };
+use address::NodeAddress;
+
+pub use error::ClientError;
+pub use event_stream::{EventStream, EventStreamQuery};
 
 /// The path of the WebSocket, behind that of the node's address.
 const PATH: &str = "/v1/ws";
-
-/// Why a client gives up.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The text is not the address of a node.
-    #[error(
-        "`{0}` is no address of a node; write it as ws://host:8080, wss://host or, with server.path_prefix, wss://host/notifier"
-    )]
-    Address(String),
-    /// The host's name is not known.
-    #[error("cannot find {host}: {source}")]
-    Resolve {
-        /// The host.
-        host: String,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The file with the token cannot be read.
-    #[error("cannot read the token from {}: {source}", path.display())]
-    Token {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The connection failed or was closed.
-    #[error(transparent)]
-    Socket(#[from] SocketError),
-    /// The node sent bytes that are not a frame.
-    #[error("the node sent what is no frame: {0}")]
-    Frame(#[from] BadFrame),
-    /// The node refused.
-    #[error("refused: {code}: {message}")]
-    Refused {
-        /// The error code.
-        code: String,
-        /// The node's message.
-        message: String,
-    },
-}
 
 /// A connection to a node.
 pub struct Client {
@@ -84,11 +49,12 @@ impl Client {
         connect: Connect,
         trust: &Trust,
     ) -> Result<(Self, Welcome), ClientError> {
-        let (addresses, authority, path, secure) = resolve(url).await?;
-        let subprotocol = encoding.subprotocol();
-        let socket = match secure {
-            false => ClientSocket::connect(&addresses, &authority, &path, subprotocol).await?,
-            true => ClientSocket::connect_tls(&addresses, &authority, &path, subprotocol, trust).await?,
+        let address = NodeAddress::resolve(url).await?;
+        let (subprotocol, path) = (encoding.subprotocol(), address.path(PATH));
+        let NodeAddress { addresses, authority, .. } = &address;
+        let socket = match address.secure {
+            false => ClientSocket::connect(addresses, authority, &path, subprotocol).await?,
+            true => ClientSocket::connect_tls(addresses, authority, &path, subprotocol, trust).await?,
         };
         let mut client = Self { socket, encoding, received: VecDeque::new() };
         client.send(ClientFrame { id: 0, body: Some(ClientBody::Connect(connect)) }).await?;
@@ -142,44 +108,5 @@ impl Client {
     /// Says goodbye.
     pub async fn close(self) {
         self.socket.close().await;
-    }
-}
-
-/// Where a node may be, its name and the path of its WebSocket there, and whether
-/// it speaks TLS.
-async fn resolve(url: &str) -> Result<(Vec<SocketAddr>, String, String, bool), ClientError> {
-    let wrong = || ClientError::Address(url.to_owned());
-    let uri: Uri = url.parse().map_err(|_| wrong())?;
-    let (authority, secure) = match (uri.scheme_str(), uri.authority()) {
-        (Some("ws") | None, Some(authority)) => (authority, false),
-        (Some("wss"), Some(authority)) => (authority, true),
-        _ => return Err(wrong()),
-    };
-    let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let host = authority.host().trim_matches(['[', ']']).to_owned();
-    let addresses =
-        resolve_host(&host, port).await.map_err(|source| ClientError::Resolve { host: host.clone(), source })?;
-    Ok((addresses, authority.to_string(), path_of_websocket(uri.path()), secure))
-}
-
-/// The path of the WebSocket of a node that is addressed with this path: with
-/// that of its `server.path_prefix`, or with the whole of it.
-fn path_of_websocket(path: &str) -> String {
-    let path = path.trim_end_matches('/');
-    format!("{}{PATH}", path.strip_suffix(PATH).unwrap_or(path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_is_addressed_with_its_prefix_or_with_the_path_of_its_websocket() {
-        for path in ["", "/", "/v1/ws", "/v1/ws/"] {
-            assert_eq!(path_of_websocket(path), "/v1/ws");
-        }
-        for path in ["/notifier", "/notifier/", "/notifier/v1/ws"] {
-            assert_eq!(path_of_websocket(path), "/notifier/v1/ws");
-        }
     }
 }

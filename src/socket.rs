@@ -14,6 +14,7 @@ mod connection_id;
 mod decoder;
 mod handshake;
 mod http_progress;
+mod http_stream;
 mod into_wire;
 #[cfg(feature = "model")]
 mod pipe;
@@ -26,6 +27,7 @@ pub use connection_id::{ConnectionId, NoConnectionId};
 pub use decoder::{Decoder, Incoming};
 pub use handshake::{Upgrade, accept};
 pub use http_progress::{HttpProgress, HttpTimes, Overdue};
+pub use http_stream::HttpStream;
 pub use into_wire::IntoWire;
 #[cfg(feature = "model")]
 pub use pipe::{Flaw, Pipe};

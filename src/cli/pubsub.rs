@@ -1,7 +1,6 @@
-//! `notifier pub`, `sub` and `history`: a client of any node, over the real
-//! protocol.
+//! `notifier pub` and `history`: a client of any node, over the real protocol.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
@@ -10,17 +9,12 @@ use crate::{
         exit::{failed, say},
         settings::EncodingArg,
     },
-    client::{
-        Client, ClientError,
-        resume::{Relevance, ResumableSubscription},
-    },
+    client::{Client, ClientError, EventStream, EventStreamQuery},
     codec::Encoding,
     proto::{
         self, ClientFrame, Connect, Event, Fetch, Gap, Position, Publish, ServerFrame, Subscription,
         client_frame::Body as ClientBody, server_frame::Body,
     },
-    socket::SocketError,
-    subject::{BadSubject, Pattern},
     tls::Trust,
 };
 
@@ -47,27 +41,6 @@ pub(crate) struct PubArgs {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct SubArgs {
-    /// Subject or pattern, as shop.cart.* or shop.>
-    #[arg(required = true, value_parser = pattern)]
-    patterns: Vec<Pattern>,
-    #[command(flatten)]
-    node: NodeArgs,
-    /// One JSON object per event and line, for pipes.
-    #[arg(long)]
-    json: bool,
-    /// End after this many events.
-    #[arg(long, value_name = "N")]
-    count: Option<u64>,
-    /// Resume behind this position of a stream; repeat it for several.
-    #[arg(long, value_name = "STREAM/EPOCH/SEQ", value_parser = position)]
-    after: Vec<Position>,
-    /// Begin with the newest event of each subject.
-    #[arg(long)]
-    snapshot: bool,
-}
-
-#[derive(Args, Debug)]
 pub(crate) struct HistoryArgs {
     /// Subject or pattern, as shop.cart.* or shop.>
     pattern: String,
@@ -88,12 +61,8 @@ pub(crate) struct HistoryArgs {
 }
 
 /// A position as `/v1/fetch` takes it. No name of a stream has a slash.
-fn position(text: &str) -> Result<Position, String> {
+pub(crate) fn position(text: &str) -> Result<Position, String> {
     text.parse().map_err(|problem: proto::BadPosition| problem.to_string())
-}
-
-fn pattern(text: &str) -> Result<Pattern, BadSubject> {
-    Pattern::parse(text)
 }
 
 #[derive(Args, Debug)]
@@ -120,9 +89,18 @@ impl NodeArgs {
     pub(crate) async fn connect(&self, subscriptions: Vec<Subscription>) -> Result<Client, ClientError> {
         let client = proto::Client { name: "notifier-cli".into(), version: crate::metrics::VERSION.into() };
         let connect = Connect { token: self.token()?, client: Some(client), subscriptions, ..Connect::default() };
-        let trust = self.ca_file.clone().map_or(Trust::System, Trust::Authorities);
-        let client = Client::connect_trusting(&self.node, Encoding::from(self.encoding), connect, &trust).await?;
+        let client =
+            Client::connect_trusting(&self.node, Encoding::from(self.encoding), connect, &self.trust()).await?;
         Ok(client.0)
+    }
+
+    pub(crate) async fn event_stream(&self, request: EventStreamQuery) -> Result<EventStream, ClientError> {
+        let request = EventStreamQuery { token: self.token()?, ..request };
+        EventStream::open(&self.node, &request, &self.trust()).await
+    }
+
+    fn trust(&self) -> Trust {
+        self.ca_file.clone().map_or(Trust::System, Trust::Authorities)
     }
 
     /// Read anew for each connection: somebody may renew it.
@@ -214,102 +192,13 @@ async fn try_history(args: HistoryArgs) -> Result<(), ClientError> {
     Ok(())
 }
 
-fn lost(gap: &Gap) -> String {
+pub(crate) fn lost(gap: &Gap) -> String {
     let Gap { subject, stream, from_seq, to_seq, reason, epoch: _ } = gap;
     match (stream.as_str(), to_seq) {
         ("", _) => format!("some events of {subject} are lost: {reason}"),
         (_, 0) => format!("events of {subject} in {stream} from {from_seq} on are lost: {reason}"),
         _ => format!("events of {subject} in {stream} from {from_seq} to {to_seq} are lost: {reason}"),
     }
-}
-
-pub(crate) async fn subscribe(args: SubArgs) -> ExitCode {
-    let asked = |pattern: &Pattern| match args.snapshot {
-        true => ResumableSubscription::with_snapshot(pattern.clone()),
-        false => ResumableSubscription::after(pattern.clone(), &args.after),
-    };
-    let mut subscriptions: Vec<_> = args.patterns.iter().map(asked).collect();
-    let mut left = args.count.unwrap_or(u64::MAX);
-    loop {
-        let end = match args.node.connect(subscriptions.iter().map(ResumableSubscription::request).collect()).await {
-            Ok(client) => print(client, &args, &mut subscriptions, &mut left).await,
-            Err(why) => Err(why),
-        };
-        subscriptions.iter_mut().for_each(ResumableSubscription::disconnected);
-        match end {
-            Ok(()) => return ExitCode::SUCCESS,
-            // The range of the code decides, as for every client.
-            Err(ClientError::Socket(SocketError::Closed { code, reason })) if (4000..4500).contains(&code) => {
-                let pause = Duration::from_millis(fastrand::u64(200..1_500));
-                let _ = failed(format!("closed with code {code} ({reason}); connecting again"));
-                tokio::time::sleep(pause).await;
-            }
-            Err(why) => return failed(why),
-        }
-    }
-}
-
-/// Prints events until enough have come.
-async fn print(
-    mut client: Client,
-    args: &SubArgs,
-    subscriptions: &mut [ResumableSubscription],
-    left: &mut u64,
-) -> Result<(), ClientError> {
-    let mut show = |event: &Event| {
-        if *left > 0 {
-            *left -= 1;
-            say(if args.json { json(event) } else { text(event) });
-        }
-        *left > 0
-    };
-    loop {
-        let more = match client.next().await?.body {
-            Some(Body::Event(event)) => {
-                // Each one moves its cursor, so none may be left out.
-                let new =
-                    subscriptions.iter_mut().fold(false, |new, each| new | (each.received(&event) == Relevance::New));
-                !new || show(&event)
-            }
-            Some(Body::Replay(replay)) => match named(subscriptions, &replay.subject) {
-                Some(each) => {
-                    each.replay_named(&replay);
-                    replay.events.iter().filter(|event| each.replayed(event) == Relevance::New).all(&mut show)
-                }
-                None => true,
-            },
-            Some(Body::Gap(gap)) => {
-                named(subscriptions, &gap.subject).into_iter().for_each(|each| each.gap(&gap));
-                let _ = failed(lost(&gap));
-                true
-            }
-            Some(Body::Error(error)) => {
-                let _ = failed(format!("{}: {}", error.subject, error.message));
-                true
-            }
-            Some(Body::Subscribed(subscribed)) => {
-                named(subscriptions, &subscribed.subject).into_iter().for_each(|each| each.subscribed(&subscribed));
-                if !args.json {
-                    let places: String = subscribed.positions.iter().map(|position| format!(" {position}")).collect();
-                    say(format!("# {} is live ({}){places}", subscribed.subject, subscribed.delivery));
-                }
-                true
-            }
-            Some(Body::Ping(ping)) => {
-                subscriptions.iter_mut().for_each(|each| each.checkpoint(&ping.positions));
-                true
-            }
-            _ => true,
-        };
-        if !more {
-            client.close().await;
-            return Ok(());
-        }
-    }
-}
-
-fn named<'a>(subscriptions: &'a mut [ResumableSubscription], subject: &str) -> Option<&'a mut ResumableSubscription> {
-    subscriptions.iter_mut().find(|each| each.pattern().as_str() == subject)
 }
 
 pub(crate) fn json(event: &Event) -> String {

@@ -41,6 +41,9 @@ pub enum SocketError {
     /// The node refused the upgrade, or the stream broke.
     #[error("the WebSocket failed: {0}")]
     WebSocket(#[from] WebSocketError),
+    /// A request without a WebSocket failed, or its answer broke off.
+    #[error("the event stream failed: {0}")]
+    Http(#[from] hyper::Error),
     /// The node closed the connection.
     #[error("closed by the node with code {code}: {reason}")]
     Closed {
@@ -81,9 +84,8 @@ impl ClientSocket {
         subprotocol: &str,
         trust: &Trust,
     ) -> Result<Self, SocketError> {
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-        let stream = tls::connect(reach(addresses, host).await?, name, trust).await;
-        Self::over(stream.map_err(SocketError::Tls)?, host, path, subprotocol).await
+        let stream = secured(reach(addresses, host).await?, host, trust).await?;
+        Self::over(stream, host, path, subprotocol).await
     }
 
     async fn over<S>(stream: S, host: &str, path: &str, subprotocol: &str) -> Result<Self, SocketError>
@@ -141,7 +143,17 @@ impl ClientSocket {
     }
 }
 
-async fn reach(addresses: &[SocketAddr], host: &str) -> Result<TcpStream, SocketError> {
+/// A handshake on a connection; the certificate has to be for `host`, whatever port it has.
+pub(crate) async fn secured(
+    stream: TcpStream,
+    host: &str,
+    trust: &Trust,
+) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static, SocketError> {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+    tls::connect(stream, name, trust).await.map_err(SocketError::Tls)
+}
+
+pub(crate) async fn reach(addresses: &[SocketAddr], host: &str) -> Result<TcpStream, SocketError> {
     let connect = |source| SocketError::Connect { host: host.to_owned(), source };
     let stream = dial_any(addresses).await.map_err(connect)?;
     // A frame must not wait for the answer to the one before it.

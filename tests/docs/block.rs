@@ -20,8 +20,10 @@ pub enum Language {
     Toml,
     /// Frames of the protocol, or other JSON.
     Json,
-    /// A script for browsers.
+    /// A script for browsers, or for Node.
     Js,
+    /// A script for Python.
+    Python,
     /// Settings of nats-server.
     Conf,
     /// Rules of Prometheus.
@@ -52,8 +54,8 @@ pub struct Blocks {
 }
 
 /// Programs whose name begins a line only where it is meant to be typed.
-const PROGRAMS: [&str; 9] =
-    ["$", "cargo", "curl", "docker", "kubectl", "make", "nats", "notifier", "target/debug/notifier"];
+const PROGRAMS: [&str; 11] =
+    ["$", "cargo", "curl", "docker", "kubectl", "make", "nats", "node", "notifier", "python3", "target/debug/notifier"];
 
 pub fn blocks(parts: &[Part]) -> Blocks {
     let mut blocks = Blocks::default();
@@ -102,6 +104,7 @@ impl Blocks {
             ("toml", file) => (Language::Toml, file),
             ("json", file) => (Language::Json, file),
             ("js", file) => (Language::Js, file),
+            ("python", file) => (Language::Python, file),
             ("conf", file) => (Language::Conf, file),
             ("yaml", file) => (Language::Yaml, file),
             ("text", "") => (Language::Text, ""),

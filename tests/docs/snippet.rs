@@ -24,6 +24,9 @@ pub fn fault(block: &Block, page: &str) -> Option<String> {
         Language::Json if page == "docs/protocol.md" => frames(&block.text),
         Language::Json => objects(&block.text).map(drop),
         Language::Js => passes("a.mjs", &block.text, |file| Command::new("node").arg("--check").arg(file).output()),
+        Language::Python => {
+            passes("a.py", &block.text, |file| Command::new("python3").args(["-m", "py_compile"]).arg(file).output())
+        }
         Language::Conf => passes("nats.conf", &block.text, |file| {
             let mut server = Command::new(&*NATS_SERVER);
             // The page leaves passwords to the environment.

@@ -18,6 +18,10 @@ impl Command {
         let program = words.next().unwrap_or_default();
         let stays: &[&str] = match program {
             "make" => &["demo"],
+            "curl" => &["-N"],
+            // Readers that a page has written before.
+            "node" => &["watch.mjs"],
+            "python3" => &["watch.py"],
             _ if program.rsplit('/').next() == Some("notifier") => &["serve", "dev", "sub"],
             _ => &[],
         };
@@ -102,7 +106,9 @@ mod tests {
 
     #[test]
     fn nodes_and_subscribers_stay() {
-        for stays in ["notifier serve --anonymous", "target/debug/notifier sub a", "make demo", "notifier dev"] {
+        for stays in
+            ["notifier serve --anonymous", "target/debug/notifier sub a", "make demo", "notifier dev", "curl -N a"]
+        {
             assert!(command(1, stays, "").stays(), "{stays}");
         }
         for ends in ["notifier pub a b", "make test", "curl a", "subscribe"] {

@@ -1,6 +1,7 @@
 //! Event streams: all that a WebSocket promises, for readers that only know HTTP.
 
 mod alternating;
+mod command_line;
 mod ends;
 mod formats;
 mod polls;

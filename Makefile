@@ -15,7 +15,7 @@ endif
 
 .PHONY: help demo demo-nats picture run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
         bench-check dashboard-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke loadtest-all conformance image model clean \
-        cluster cluster-roll cluster-kill cluster-check client client-test client-rate quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
+        cluster cluster-roll cluster-kill cluster-check client client-test client-newest client-rate quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' \
@@ -105,6 +105,12 @@ client-test: ## Check that client/dist and demo/dist are current, and test them:
 	cd client && NATS_SERVER=$$(../scripts/nats-server.sh) CHROMIUM=$$(../scripts/chromium.sh) \
 	  PYTHON=$$(../scripts/peers.sh) npm test --silent -- $(ARGS)
 
+client-newest: ## The tests of the browser library that need no browser, on the newest Node
+	scripts/client.sh
+	$(TESTED_NODE)
+	cd client && NATS_SERVER=$$(../scripts/nats-server.sh) PYTHON=$$(../scripts/peers.sh) \
+	  npx --yes node@latest scripts/test.mjs --without-browser $(ARGS)
+
 picture: ## Make the README's picture of the sample shop: docs/images
 	scripts/client.sh
 	$(TESTED_NODE)
@@ -131,7 +137,7 @@ clean: ## Remove what was built; tools stay, in ~/.cache/notifier
 ##@ Before a release
 
 # What is too long for each change. CI runs each word on a machine of its own.
-NIGHT := deny advisories test-full conformance model-long chaos-long soak-short fuzz loadtest-all mutants-changed
+NIGHT := deny advisories test-full client-newest conformance model-long chaos-long soak-short fuzz loadtest-all mutants-changed
 night: ## All that is long, one word after the other, some hours
 	scripts/night.sh $(NIGHT)
 

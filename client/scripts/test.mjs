@@ -1,6 +1,7 @@
-// Compiles the tests and runs them: `node scripts/test.mjs [FILE..]`, where a file is a name in tests/ without `.test.ts`.
+// Compiles the tests and runs them: `node scripts/test.mjs [FILE..]`, where a file is a name in tests/ without `.test.ts`;
+// with `--without-browser` those alone that need no Chromium.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -10,14 +11,17 @@ const MINUTES = process.env.TEST_SIZE === 'full' ? 25 : 6;
 const LONGEST_MS = (MINUTES - 1) * 60_000;
 
 const root = new URL('..', import.meta.url).pathname;
-const out = join(root, '.build/tests');
-const asked = process.argv.slice(2);
-const names = readdirSync(join(root, 'tests')).filter((file) => file.endsWith('.test.ts'));
+const asked = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+const needsBrowser = (file) => /from '(playwright-core|\.\/(browser|shop)\.js)'/.test(readFileSync(join(root, 'tests', file), 'utf8'));
+const names = readdirSync(join(root, 'tests')).filter(
+  (file) => file.endsWith('.test.ts') && !(process.argv.includes('--without-browser') && needsBrowser(file)),
+);
 const chosen = names.filter((file) => !asked.length || asked.some((name) => file === `${name}.test.ts`));
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
-rmSync(out, { recursive: true, force: true });
-mkdirSync(out, { recursive: true });
+mkdirSync(join(root, '.build'), { recursive: true });
+// One of its own, since two runs may go on at once.
+const out = mkdtempSync(join(root, '.build/tests-'));
 await build({
   entryPoints: chosen.map((file) => join(root, 'tests', file)),
   outdir: out,
@@ -37,4 +41,5 @@ const { status } = spawnSync(
   ['--enable-source-maps', '--test', `--test-timeout=${LONGEST_MS}`, `--test-concurrency=${process.env.CLIENT_TEST_CONCURRENCY ?? 2}`, ...files],
   { stdio: 'inherit', timeout: MINUTES * 60_000 },
 );
+rmSync(out, { recursive: true, force: true });
 process.exit(status ?? 1);

@@ -20,7 +20,7 @@ export class Connection {
   hint = 0;
   open = true;
   /** The node has asked it to move elsewhere. */
-  leaves: boolean | undefined;
+  declare leaves?: boolean;
 
   readonly #owner: ConnectionOwner;
   readonly #transport: Transport;

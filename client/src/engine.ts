@@ -14,7 +14,8 @@ import { urlOf } from './url.js';
 import { VERSION } from './version.js';
 import { deadline } from './watchdog.js';
 
-/** What wakes a page may come in bursts; attempts are at least this many milliseconds apart. */
+/** Attempts are at least this many milliseconds apart, though what wakes a page may come in bursts, and though something
+ * else is dialled where WebSockets have failed of late. */
 const APART_MS = 1_000;
 /** When a network comes back, all its pages hear of it at once: they spread over so many milliseconds. */
 const CROWD_MS = 250;
@@ -22,8 +23,6 @@ const CROWD_MS = 250;
 const REFRESH_AGAIN_MS = 5_000;
 /** Milliseconds for a WebSocket to be welcome, until something else is dialled beside it. */
 const RACE_MS = 3_000;
-/** The same where WebSockets have failed of late. */
-const HEAD_START_MS = 500;
 /** WebSockets in a row that ended without a word of the node, until something else is dialled at once. */
 const VAIN_DIALS = 2;
 /** How often a page that goes another way tries a WebSocket, milliseconds. */
@@ -120,10 +119,10 @@ export class Engine implements ConnectionOwner, PageOwner {
     if (this.#halted === 'asleep') this.#halted = undefined;
     this.current?.probe();
     // Another network may let a WebSocket through.
-    if (crowd && this.#isFallback && !this.#dialling) this.#tryLater(CROWD_MS);
+    if (crowd && this.#isFallback) this.#schedule('connect', CROWD_MS * (1 + Math.random()));
     if (!this.#isMissing) return;
     const spread = crowd ? Math.random() * CROWD_MS : 0;
-    this.#schedule('connect', Math.max(this.#notBefore - Date.now(), this.#dialledAt + APART_MS - Date.now(), 0) + spread);
+    this.#schedule('connect', Math.max(this.#notBefore, this.#dialledAt + APART_MS, Date.now()) - Date.now() + spread);
   }
 
   doubted(): void {
@@ -153,7 +152,10 @@ export class Engine implements ConnectionOwner, PageOwner {
       connection.leaves = true;
       this.#schedule('connect', goaway.reconnectAfterMs ?? 0);
     }
-    if (ping && connection === this.current) this.#show(ping.broker === 'down' ? 'degraded' : 'online');
+    if (ping && connection === this.current) {
+      // All tabs of a worker may have moved.
+      this.#show(ping.broker === 'down' ? 'degraded' : 'online', { transport: ping.transport });
+    }
     this.#owner.frame(connection, frame);
     const { current } = this;
     if (current && this.#leaving && this.#owner.settled(current, this.#leaving)) this.#leave();
@@ -164,7 +166,11 @@ export class Engine implements ConnectionOwner, PageOwner {
     if (!connection.welcome && code < NODE_CODES) code = LOST;
     if (connection === this.#rival) {
       this.#rival = undefined;
-      if (code === LOST) return this.#owner.lost(connection);
+      if (code === LOST) {
+        // Another one, while the WebSocket hangs.
+        if (this.#dialling) this.#race();
+        return this.#owner.lost(connection);
+      }
       // What the node says by one way counts for the other one, which has not come through.
       this.#giveUp();
     }
@@ -181,11 +187,11 @@ export class Engine implements ConnectionOwner, PageOwner {
       this.#unschedule();
       if (this.#dialling) this.#race();
     }
-    const left = connection === this.#leaving;
-    if (left) this.#leaving = undefined;
+    let status: Status | undefined;
+    if (connection === this.#leaving) this.#leaving = undefined;
     // The next attempt stands before any of the application's code runs, which may throw, or configure anew: that begins
     // a round of its own, and this one has nothing more to show.
-    const status = left ? undefined : this.#afterLoss(connection, code);
+    else status = this.#afterLoss(connection, code);
     const round = this.#round;
     this.#owner.lost(connection);
     if (status && round === this.#round && !this.current) this.#show(status, { code, reason });
@@ -197,7 +203,7 @@ export class Engine implements ConnectionOwner, PageOwner {
     if (this.#dialling) return 'connecting';
     if (this.#isFallback) {
       // One that began before has its next attempt.
-      if (this.#timer === undefined) this.#tryLater(BACK_MS);
+      if (this.#timer === undefined) this.#schedule('connect', BACK_MS * (1 + Math.random()));
       return undefined;
     }
     const unauthorized = TOKEN_REFUSED.includes(code);
@@ -205,7 +211,7 @@ export class Engine implements ConnectionOwner, PageOwner {
     if (unauthorized) this.#refused = true;
     // A second connection that is turned away says nothing of the first.
     if (reconnects(code) || again || this.current) {
-      const hint = Math.max(connection.hint, this.#notBefore - Date.now(), 0);
+      const hint = Math.max(connection.hint, this.#notBefore - Date.now());
       return this.#retry(again ? 'rejected' : 'connect', hint);
     }
     return this.#stop(unauthorized ? 'unauthorized' : 'closed');
@@ -249,7 +255,7 @@ export class Engine implements ConnectionOwner, PageOwner {
   }
 
   /** From now on a WebSocket has so much time. A constructor that was handed over is the way that the application wants. */
-  #race(wait = this.#vain >= VAIN_DIALS ? HEAD_START_MS : RACE_MS): void {
+  #race(wait = this.#vain >= VAIN_DIALS ? APART_MS : RACE_MS): void {
     this.#cancelRace?.();
     if (!this.#config.WebSocket) this.#cancelRace = deadline(wait, () => void this.#compete());
   }
@@ -275,23 +281,24 @@ export class Engine implements ConnectionOwner, PageOwner {
       this.#vain = 0;
       this.#giveUp();
     }
-    this.#leave();
-    this.#leaving = this.current;
-    this.current = connection;
+    this.#follow(connection);
     this.#earlier = connection.welcome?.connection;
-    if (this.#isFallback) this.#tryLater(SOON_MS);
+    if (this.#isFallback) this.#schedule('connect', SOON_MS * (1 + Math.random()));
     this.#show('online');
     this.#owner.welcomed(connection);
   }
 
   /** Whether the page is carried by something else than a WebSocket. */
   get #isFallback(): boolean {
-    return !!this.current?.welcome?.transport;
+    // Those that are dialled beside a WebSocket have half a number.
+    return !!((this.current?.generation as number) % 1);
   }
 
-  /** Tries a WebSocket after a while. */
-  #tryLater(wait: number): void {
-    this.#schedule('connect', wait * (1 + Math.random()));
+  /** Lets a connection follow the one that carries the page. */
+  #follow(connection?: Connection): void {
+    this.#leave();
+    this.#leaving = this.current;
+    this.current = connection;
   }
 
   #leave(): void {
@@ -306,7 +313,7 @@ export class Engine implements ConnectionOwner, PageOwner {
     const dials = [this.#dialling, this.#rival];
     this.#dialling = this.#rival = undefined;
     this.#round++;
-    dials.forEach((dial) => this.#discard(dial));
+    for (const dial of dials) this.#discard(dial);
   }
 
   #discard(connection: Connection | 'token' | undefined): void {
@@ -357,14 +364,12 @@ export class Engine implements ConnectionOwner, PageOwner {
 
   #drop(): void {
     this.#unschedule();
-    const { current } = this;
-    this.current = undefined;
     this.#giveUp();
-    this.#discard(current);
+    this.#follow();
     this.#leave();
   }
 
-  #show(status: Status, info: Partial<StatusInfo> = {}): void {
+  #show(status: Status, info: { [K in keyof StatusInfo]?: StatusInfo[K] | undefined } = {}): void {
     const { node, user, transport } = this.current?.welcome ?? {};
     const retryAt = status === 'waiting' || status === 'offline' ? this.#retryAt : undefined;
     const { attempt } = this.#backoff;

@@ -2,7 +2,7 @@
 // and requests over HTTP, or out of polls where that is held back. Loaded where WebSockets fail.
 import { eventStream } from './event-stream.js';
 import { Feed, type FeedOwner, type Pattern, type Way } from './feed.js';
-import type { ServerFrame } from './frames.js';
+import type { ServerFrame, Welcome } from './frames.js';
 import { type Asking, Http } from './http.js';
 import { longPoll } from './long-poll.js';
 import { type Dial, LOST, type Transport, type TransportEvents } from './transport.js';
@@ -80,7 +80,8 @@ class Fallback implements Transport, FeedOwner {
     if (frame.event && feed !== this.#current) return;
     const over = frame.unsubscribed?.subject ?? (frame.error?.code === 'broker_refused' ? undefined : frame.error?.subject);
     if (over !== undefined && this.#patterns.get(over)?.id === frame.replyTo) this.#patterns.delete(over);
-    this.#tell(frame);
+    const { ping } = frame;
+    this.#tell(ping ? { ping: { ...ping, ...this.#told } } : frame);
     if (feed === this.#next && feed.isLive) this.#takeOver();
   }
 
@@ -129,10 +130,14 @@ class Fallback implements Transport, FeedOwner {
   }
 
   #welcome(welcome: NonNullable<ServerFrame['welcome']>): void {
-    const transport = this.#way === longPoll ? 'poll' : 'events';
-    if (!this.#isWelcome) this.#tell({ welcome: { ...welcome, transport } });
+    if (!this.#isWelcome) this.#tell({ welcome: { ...welcome, ...this.#told } });
     this.#isWelcome = true;
     this.#answer();
+  }
+
+  /** What it says of itself. */
+  get #told(): Pick<Welcome, 'transport'> {
+    return { transport: this.#way === longPoll ? 'poll' : 'events' };
   }
 
   #answer(): void {

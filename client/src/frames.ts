@@ -58,7 +58,7 @@ export interface Welcome {
   heartbeatMs: number;
   limits: Limits;
   /** Told by what stands in for a node, where it is no WebSocket. */
-  transport?: Transport;
+  transport?: Transport | undefined;
 }
 
 export interface WireError {
@@ -91,7 +91,8 @@ export interface ServerFrame {
   replay?: { subject: string; events?: WireEvent[]; snapshot?: boolean; epoch?: string; complete?: boolean; stream?: string };
   gap?: WireGap;
   pong?: object;
-  ping?: { positions?: Position[]; broker?: string; cursor?: string };
+  /** `transport` as in `welcome`, by what stands in for a node. */
+  ping?: { positions?: Position[]; broker?: string; cursor?: string; transport?: Transport | undefined };
   goaway?: { reconnectAfterMs?: number; windowMs?: number; reason?: string };
   published?: { stream?: string; seq?: number; duplicate?: boolean };
   response?: { event: WireEvent };

@@ -9,6 +9,7 @@ import { after, before, it } from 'node:test';
 import { type Client, createClient } from '../src/client.js';
 import { BLOCKED, World } from './real.js';
 import { hurry, pause, until } from './wait.js';
+import { startWorkers } from './worker.js';
 import { SOCKET } from './world.js';
 
 /** Until a page has its data, whatever is done to its WebSocket, milliseconds. */
@@ -196,3 +197,28 @@ void it('a history that is longer than an answer may be comes by several polls',
     const numbers = (rest: number, until: number): number[] => Array.from({ length: until }, (_, i) => i).filter((i) => i % 2 === rest);
     assert.deepEqual(heard, { '0': numbers(0, 41), '1': numbers(1, 40) });
   }));
+
+void it('tabs that share move together to a WebSocket once one comes through, and each says so', async () => {
+  world.webSockets = 'refused';
+  startWorkers({});
+  const restore = hurry();
+  const tabs = [0, 1, 2].map(() => createClient({ url: world.url, tabs: 'shared' }));
+  const heard = tabs.map((): unknown[] => []);
+  try {
+    await Promise.all(tabs.map((tab, index) => tab.subscribe('d.moves', ({ data }) => heard[index]?.push(data)).ready));
+    assert.deepEqual(tabs.map(way), ['events', 'events', 'events']);
+    const dials = tabs.map((tab) => tab.inspect().counters.dials);
+    await tabs[0]?.publish('d.moves', 1);
+    world.heal();
+    await until(() => tabs.every((tab) => way(tab) === 'websocket'), 'a WebSocket');
+    await tabs[0]?.publish('d.moves', 2);
+    await until(() => heard.every((list) => list.length === 2), 'all hear both');
+    assert.deepEqual(heard, [[1, 2], [1, 2], [1, 2]]);
+    // To the tabs it is the same connection.
+    assert.deepEqual(tabs.map((tab) => tab.inspect().counters.dials), dials);
+  } finally {
+    restore();
+    world.heal();
+    tabs.forEach((tab) => tab.close());
+  }
+});

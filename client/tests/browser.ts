@@ -1,6 +1,7 @@
 // A real Chromium, and pages made of bundles that know nothing of each other.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { after, before } from 'node:test';
 import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { compiled, type Files } from './frameworks.js';
-import { ROOT } from './paths.js';
+import { DIST, ROOT } from './paths.js';
 
 /** What a page imports, from its source. */
 const ENTRIES = [
@@ -94,6 +95,11 @@ export class Site {
     const entryPoints = [join(ROOT, 'src', entry)];
     const { outputFiles } = await build({ ...OPTIONS, entryPoints, define: { __VERSION__: '"1.0.0"' }, write: false });
     this.#files.set(`/${name}`, ['text/javascript', outputFiles[0]?.text ?? '']);
+  }
+
+  /** Adds a file of `dist` under its own name. */
+  built(file: string): void {
+    this.#files.set(`/dist/${file}`, ['text/javascript', readFileSync(join(DIST, file), 'utf8')]);
   }
 
   address(name: string): string {

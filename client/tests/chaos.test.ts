@@ -209,7 +209,7 @@ for (const { seed, kind, seconds, config } of RUNS) {
         `seed ${seed}, ${kind}: ${stored.length} stored events, ${handlers} handlers, ${calls} calls; ${JSON.stringify(faults)}; ${ways}; ` +
           `back after ms: p50 ${at(0.5)}, p95 ${at(0.95)}, max ${back.at(-1) ?? 0} of ${back.length}`,
       );
-      assert.ok(thrown.every((error) => String(error).includes('a handler that throws')), String(thrown[0]));
+      assert.deepEqual(thrown.filter((error) => !String(error).includes('a handler that throws')), []);
     } finally {
       pages.forEach(({ client }) => client.close());
       await world.stop();

@@ -181,3 +181,17 @@ void it('200 components that mount and unmount all the time never exceed the rat
     page.close();
   }
 });
+
+void it('where the platform has WebSockets nothing has to be handed over', async (t) => {
+  if (typeof WebSocket === 'undefined') return t.skip('Node 20 has none');
+  const page = createClient({ url: world.url });
+  try {
+    const heard: unknown[] = [];
+    await page.subscribe('d.platform', ({ data }) => heard.push(data)).ready;
+    await page.publish('d.platform', 1);
+    await until(() => heard.length, 'the event');
+    assert.deepEqual([heard, page.inspect().counters.dials], [[1], 1]);
+  } finally {
+    page.close();
+  }
+});

@@ -236,3 +236,25 @@ void it('where there is no worker each page has a connection of its own', async 
     await connections(0);
   }
 });
+
+void it('tabs in a browser whose WebSockets are blocked share one event stream', async () => {
+  world.webSockets = 'refused';
+  for (const file of ['worker.js', 'fallback.js']) site.built(file);
+  const address = await page('blocked', '/dist/worker.js');
+  const context = await browser.newContext();
+  try {
+    const tabs = [await open(context, address), await open(context, address), await open(context, address)];
+    for (const tab of tabs) assert.equal((await inspect(tab)).status.transport, 'events');
+    await connections(1);
+    await tabs[0]?.evaluate(() => (globalThis as unknown as { library: Client }).library.publish('d.tabs.blocked', 1));
+    for (const tab of tabs) await until(async () => (await heard(tab)).includes(1), 'all hear it');
+    for (const socket of world.sockets) socket.destroy();
+    await world.publish('d.tabs.blocked', 2, 'tabs-blocked');
+    for (const tab of tabs) await until(async () => (await heard(tab)).includes(2), 'all hear what they missed');
+    for (const tab of tabs) assert.deepEqual(await heard(tab), [1, 2]);
+    await connections(1);
+  } finally {
+    world.heal();
+    await context.close();
+  }
+});

@@ -4,15 +4,15 @@ import { Tab } from '../src/worker/tab.js';
 import type { Config } from '../src/types.js';
 import { SOCKET } from './world.js';
 
-/** From now on `tabs: 'shared'` leads to one worker for each address of a script. */
-export function startWorkers(): void {
+/** From now on `tabs: 'shared'` leads to one worker for each address of a script, whose connections are so configured. */
+export function startWorkers(config: Config = { WebSocket: SOCKET }): void {
   const workers = new Map<string, Lines>();
   globalThis.SharedWorker = class {
     readonly port: MessagePort;
     onerror = null;
 
     constructor(script: string) {
-      const lines = workers.get(script) ?? new Lines({ WebSocket: SOCKET });
+      const lines = workers.get(script) ?? new Lines(config);
       workers.set(script, lines);
       const { port1, port2 } = new MessageChannel();
       this.port = port1;

@@ -13,7 +13,7 @@ export declare class Connection {
     hint: number;
     open: boolean;
     /** The node has asked it to move elsewhere. */
-    leaves: boolean | undefined;
+    leaves?: boolean;
     /** `generation` is higher for a connection that was dialled later. */
     constructor(dial: Dial, url: string, generation: number, owner: ConnectionOwner);
     /** Queues a frame and returns its number, 0 where it is larger than the node takes. */

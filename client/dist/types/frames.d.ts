@@ -84,7 +84,7 @@ export interface Welcome {
     heartbeatMs: number;
     limits: Limits;
     /** Told by what stands in for a node, where it is no WebSocket. */
-    transport?: Transport;
+    transport?: Transport | undefined;
 }
 export interface WireError {
     code: string;
@@ -129,10 +129,12 @@ export interface ServerFrame {
     };
     gap?: WireGap;
     pong?: object;
+    /** `transport` as in `welcome`, by what stands in for a node. */
     ping?: {
         positions?: Position[];
         broker?: string;
         cursor?: string;
+        transport?: Transport | undefined;
     };
     goaway?: {
         reconnectAfterMs?: number;

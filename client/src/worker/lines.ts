@@ -33,6 +33,8 @@ export class Line {
   readonly #ended: () => void;
   #token: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** A node has been reached. */
+  #isReached = false;
 
   constructor(config: Config, token: string | undefined, ended: () => void) {
     this.#ended = ended;
@@ -54,7 +56,10 @@ export class Line {
 
   #changed(status: StatusInfo): void {
     if (status.status === 'online' || status.status === 'degraded') {
+      this.#isReached = true;
       for (const tab of this.#tabs) tab.online(status);
+    } else if (status.status === 'waiting' && status.code === LOST && !this.#isReached) {
+      // WebSockets may be blocked: the kernel looks for another way, as long as tabs wait.
     } else if (status.status !== 'connecting' && status.status !== 'idle') {
       // Tabs come back by themselves, each from its own cursors: whoever does first dials again.
       const tabs = [...this.#tabs];

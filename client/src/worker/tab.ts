@@ -88,14 +88,14 @@ export class Tab implements LineOwner {
     port.addEventListener('close', () => this.#leave());
   }
 
-  online({ status, node, user }: StatusInfo): void {
+  online({ status, node, user, transport }: StatusInfo): void {
     if (!this.#isWelcome) {
       this.#isWelcome = true;
       const connection = this.#line?.kernel.inspect().connection;
-      this.#reply(this.#connect, { welcome: { connection, node, user, heartbeatMs: HEARTBEAT_MS, limits: LIMITS } });
+      this.#reply(this.#connect, { welcome: { connection, node, user, transport, heartbeatMs: HEARTBEAT_MS, limits: LIMITS } });
       this.#heartbeat = setInterval(() => this.#ping(), HEARTBEAT_MS);
     }
-    this.#reply(0, { ping: { broker: status === 'degraded' ? 'down' : 'ok' } });
+    this.#reply(0, { ping: { broker: status === 'degraded' ? 'down' : 'ok', transport } });
   }
 
   ended(code: number, reason: string, { retryAt = 0 }: StatusInfo): void {
@@ -211,7 +211,8 @@ export class Tab implements LineOwner {
   }
 
   #ping(): void {
-    this.#reply(0, { ping: { positions: positionsOf(this.#line?.kernel.cursor()) } });
+    const { transport } = this.#line?.kernel.status.getSnapshot() ?? {};
+    this.#reply(0, { ping: { positions: positionsOf(this.#line?.kernel.cursor()), transport } });
   }
 
   #reply(id: number | undefined, body: object): void {

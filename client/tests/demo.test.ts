@@ -11,7 +11,7 @@ import { pause, until } from './wait.js';
 
 const COMPONENTS = 7;
 /** Pages that may be cut off until one of them is back in time: a machine that does other things as well may be late. */
-const PAGES = 3;
+const PAGES = 8;
 const BACK_MS = 300;
 
 const shop = inShop();

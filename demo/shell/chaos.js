@@ -17,11 +17,12 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const texts = (selector) => [...document.querySelectorAll(selector)].map((one) => one.textContent);
 const places = () => texts('[data-cart]');
 const isEqual = () => new Set(places()).size === 1;
-/** Whether the page lives by an event stream. */
-export const isStream = () => status.getSnapshot().transport === 'events';
+/** What the page lives by where it has no WebSocket. */
+const WITHOUT_SOCKET = { events: '1 event stream', poll: '1 poll after the other' };
+export const withoutSocket = () => WITHOUT_SOCKET[status.getSnapshot().transport];
 // After a sleep the page believes for a moment that it is online.
 const isLive = () =>
-  sharedSockets() === (isStream() ? 0 : 1) &&
+  sharedSockets() === (withoutSocket() ? 0 : 1) &&
   status.getSnapshot().status === 'online' &&
   inspect().subscriptions.every(({ state }) => state !== 'pending');
 
@@ -89,12 +90,12 @@ async function look() {
 async function toggleBlock() {
   if (isBlocked()) {
     unblock();
-    await until(() => !isStream(), 'no WebSocket was opened');
+    await until(() => !withoutSocket(), 'no WebSocket was opened');
     return 'The page is back on a WebSocket.';
   }
   block();
-  await until(isStream, 'no event stream was opened');
-  return 'The page lives by an event stream and requests over HTTP now, with the same events in the same order.';
+  await until(withoutSocket, 'no event stream was opened');
+  return `The page lives by ${withoutSocket()} and requests over HTTP now, with the same events in the same order.`;
 }
 
 /** Where several nodes stand behind one address, and something there can kill one: `make demo-nats`. */

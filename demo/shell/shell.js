@@ -2,7 +2,7 @@
 import { configure, inspect, status, subscribe } from '../client/v1/notifier.js';
 import { define } from '../client/v1/elements.js';
 import { define as defineInspector } from '../client/v1/inspector.js';
-import { breakIt, follow, isStream } from './chaos.js';
+import { breakIt, follow, withoutSocket } from './chaos.js';
 import { token } from './login.js';
 import { isBlocked, ownSockets, sharedSockets, watchSockets } from './network.js';
 import { OldWay } from './old-way.js';
@@ -32,9 +32,9 @@ let oldWay;
 function headline() {
   const versions = new Set(inspect().copies).size;
   $('counted').textContent = `${TEAMS} teams, ${FRAMEWORKS} frameworks, ${count(versions, 'client version')}: `;
-  $('sockets').textContent = isStream() ? '1 event stream' : count(sharedSockets(), 'socket');
+  $('sockets').textContent = withoutSocket() ?? count(sharedSockets(), 'socket');
   $('block').textContent = isBlocked() ? 'Unblock WebSocket' : 'Block WebSocket';
-  for (const button of document.querySelectorAll('[data-needs=socket]')) button.disabled = isBlocked() || isStream();
+  for (const button of document.querySelectorAll('[data-needs=socket]')) button.disabled = isBlocked() || !!withoutSocket();
 }
 watchSockets(headline);
 status.subscribe(headline);

@@ -1,4 +1,4 @@
-"""check_rules.py tests FOLDER | check SCHEMAS | write: the alert rules, their runbook, their tests and their form for Kubernetes.
+"""check_rules.py tests FOLDER | check SCHEMAS | write: the alert rules, their runbook, their tests, their PrometheusRule.
 
 `tests` writes files of tests for promtool, from tests/monitoring/alerts.yaml. `check` finds what promtool cannot see: an
 alert without a section in the runbook, without a case, or other rules in prometheusrule.yaml, which also has to pass the
@@ -79,7 +79,7 @@ def cases_of_alerts():
 
 
 def tests(folder):
-    """Two files, which can run at once. Evaluating all rules over hours would take longer than all other cases together."""
+    """Two files, which can run at once. All rules over hours would take longer than all other cases together."""
     groups = yaml.safe_load(RULES.read_text())["groups"]
     few = [group for group in groups if group["name"] in OBJECTIVES]
     (folder / "few.rules.yaml").write_text(yaml.safe_dump({"groups": few}))

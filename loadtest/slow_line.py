@@ -36,7 +36,8 @@ async def main(address, per_second):
         far.setblocking(False)
         await asyncio.get_running_loop().sock_connect(far, (host, int(port)))
         far_reader, far_writer = await asyncio.open_connection(sock=far, limit=SOME)
-        await asyncio.gather(forwards(reader, far_writer), backwards(far_reader, writer, per_second), return_exceptions=True)
+        both = forwards(reader, far_writer), backwards(far_reader, writer, per_second)
+        await asyncio.gather(*both, return_exceptions=True)
 
     server = await asyncio.start_server(carry, "127.0.0.1", 0)
     print("%s:%d" % server.sockets[0].getsockname(), flush=True)

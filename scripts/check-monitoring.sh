@@ -23,7 +23,7 @@ quietly() { "$@" >"$dir/said" 2>&1 || { cat "$dir/said" >&2; failed=1; }; }
 say "checking the rules and their runbook"
 quietly "$promtool" check rules "$repo/deploy/prometheus/notifier.rules.yaml"
 quietly "$promtool" check config --syntax-only "$repo/deploy/prometheus/prometheus.yml"
-check_rules check || failed=1
+check_rules check "$("$repo/scripts/schemas.sh")" || failed=1
 
 say "checking the form of the dashboard"
 "$python" "$repo/scripts/check_dashboard.py" form || failed=1

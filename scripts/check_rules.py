@@ -1,7 +1,8 @@
-"""check_rules.py tests FOLDER | check | write: the alert rules, their runbook, their tests and their form for Kubernetes.
+"""check_rules.py tests FOLDER | check SCHEMAS | write: the alert rules, their runbook, their tests, their PrometheusRule.
 
 `tests` writes files of tests for promtool, from tests/monitoring/alerts.yaml. `check` finds what promtool cannot see: an
-alert without a section in the runbook, without a case, or another text in prometheusrule.yaml or in the chart. `write` makes these two.
+alert without a section in the runbook, without a case, or other rules in prometheusrule.yaml, which also has to pass the
+schema of its CRD (scripts/schemas.sh), or in the chart. `write` makes these two.
 """
 
 import pathlib
@@ -11,6 +12,10 @@ import sys
 import yaml
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPO / "scripts/deploy"))
+
+import custom  # noqa: E402
+
 RULES = REPO / "deploy/prometheus/notifier.rules.yaml"
 KUBERNETES = REPO / "deploy/prometheus/prometheusrule.yaml"
 # Helm reads no file outside of its chart.
@@ -74,7 +79,7 @@ def cases_of_alerts():
 
 
 def tests(folder):
-    """Two files, which can run at once. Evaluating all rules over hours would take longer than all other cases together."""
+    """Two files, which can run at once. All rules over hours would take longer than all other cases together."""
     groups = yaml.safe_load(RULES.read_text())["groups"]
     few = [group for group in groups if group["name"] in OBJECTIVES]
     (folder / "few.rules.yaml").write_text(yaml.safe_dump({"groups": few}))
@@ -93,7 +98,7 @@ def tests(folder):
         (folder / f"{file}.test.yaml").write_text(yaml.safe_dump(content, sort_keys=False, width=1000))
 
 
-def problems():
+def problems(schemas):
     cases = cases_of_alerts()
     names = [rule["alert"] for rule in alerts()]
     headings = re.findall(r"^#+ (Notifier\w+)$", (REPO / RUNBOOK).read_text(), re.MULTILINE)
@@ -119,6 +124,7 @@ def problems():
         yield "prometheusrule.yaml says something else than notifier.rules.yaml: scripts/check-monitoring.sh --write"
     elif yaml.safe_load(kubernetes())["spec"] != yaml.safe_load(RULES.read_text()):
         yield "prometheusrule.yaml does not hold the groups of notifier.rules.yaml"
+    yield from custom.Schemas(schemas).problems(yaml.safe_load(kubernetes()))
 
 
 def main():
@@ -128,8 +134,8 @@ def main():
         case ["write"]:
             KUBERNETES.write_text(kubernetes())
             CHART.write_text(RULES.read_text())
-        case ["check"]:
-            found = list(problems())
+        case ["check", schemas]:
+            found = list(problems(schemas))
             print("\n".join(found), end="\n" if found else "")
             sys.exit(bool(found))
         case _:

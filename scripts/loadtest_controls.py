@@ -47,7 +47,7 @@ SIZES = {
     "LATENCY_P95": "3000",
     "LATENCY_P99": "3000",
 }
-# What is held back on one connection would come late, or twice, on the next one.
+# A frame that is held back on one connection would come late, or twice, on the next one.
 NOBODY_MOVES = {"MOVING_PERCENT": "0"}
 SIZES_OF = {"delay": NOBODY_MOVES, "late-welcome": NOBODY_MOVES}
 

@@ -7,7 +7,7 @@ export class Cursors {
     this.live = new Set();
   }
 
-  // What to give back when connecting again. Nothing is live on a new connection.
+  // The positions to give back when connecting again. Nothing is live on a new connection.
   after(subject) {
     this.live.delete(subject);
     return Array.from(this.known.get(subject), ([stream, { epoch, seq }]) => ({ stream, epoch, seq }));

@@ -1,5 +1,5 @@
 // SELF_CHECK: does wrong on purpose, to prove that the scenario notices. Each kind has to turn the thresholds red that
-// scripts/loadtest-controls.sh names. Those below stand between the wire and a client; the others are where they happen.
+// scripts/loadtest_controls.py names. Those below stand between the wire and a client; the others are where they happen.
 import { settings } from './settings.js';
 
 // Of one client and one subject, or of all. `skip`, `twice` and the like work on single frames of events.
@@ -67,7 +67,7 @@ export function checkFault() {
   }
 }
 
-// What stands before a client: nothing, unless a fault was asked for.
+// The fault that stands before a client: none, unless one was asked for.
 export function faulty(isVictim, victimSubject, hangUp) {
   const kind = kinds[settings.selfCheck];
   if (!kind || !(isVictim || ofAll.includes(settings.selfCheck))) return undefined;

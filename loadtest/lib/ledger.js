@@ -1,5 +1,6 @@
-// What one client has to receive and what it got: a pure account, subject by subject. Sequences start at 1. The last
-// event of a subject says so; until it is heard, the plan stands in for it, so that a lost end is a loss like any other.
+// The account of one client, subject by subject: the events that it has to receive, and those that it got. Pure.
+// Sequences start at 1. The last event of a subject says so; until it is heard, the plan stands in for it, so that a lost
+// end is a loss like any other.
 
 export class Ledger {
   constructor(subjects, planned) {

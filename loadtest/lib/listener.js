@@ -57,7 +57,7 @@ export class Listener {
     while (!this.over) {
       storm += stormEvery;
       await this.waitUntil(stormEvery > 0 ? storm : this.clock.seconds() + stay * (0.5 + Math.random()));
-      // Who has all there will be has nothing to resume.
+      // A client that has all there will be has nothing to resume.
       if (this.over || this.ledger.complete()) return;
       this.client.close();
       await pause(stormEvery > 0 ? 0 : away * (0.5 + Math.random()));

@@ -1,4 +1,4 @@
-// What is measured, and what has to hold: the same in every scenario.
+// The measurements and their thresholds, the same in every scenario.
 import { Counter, Gauge, Rate, Trend } from 'k6/metrics';
 import { settings } from './settings.js';
 

@@ -1,6 +1,6 @@
-// One client of a node, over WebSocket (notifier.v1.json and notifier.v1.proto) or by long polls. It resumes: what it has
-// heard of each stream is kept, and given back when it connects again. Free of metrics, so that every scenario can measure
-// what it likes.
+// One client of a node, over WebSocket (notifier.v1.json and notifier.v1.proto) or by long polls. It resumes: it keeps its
+// cursor of each stream and gives it back when it connects again. Free of metrics, so that every scenario can measure what
+// it likes.
 import http from 'k6/http';
 import { WebSocket } from 'k6/websockets';
 import { Cursors } from './cursors.js';
@@ -20,7 +20,7 @@ const encodings = {
 const nothing = () => {};
 const everyFrame = (frames, handle) => frames.forEach(handle);
 
-// What every client tells:
+// The callbacks of every client:
 // `onEvent(event, replayed)`: each event, in the order of arrival.
 // `onGap(gap)`: events that will not come.
 // `onRefusal(error)`: the node refused something that was asked of it.
@@ -49,7 +49,7 @@ export class Client {
     this.resuming = this.connections++ > 0;
     this.welcomed = new Promise((resolve, reject) => Object.assign(this, { welcome: resolve, unwelcome: reject }));
     this.ready = new Promise((resolve, reject) => Object.assign(this, { live: resolve, dead: reject }));
-    // Whoever waits for one of the two need not look at the other.
+    // A caller that waits for one of the two need not look at the other.
     this.welcomed.catch(nothing);
     this.ready.catch(nothing);
 
@@ -63,7 +63,8 @@ export class Client {
           subscriptions: this.subscriptions.map((subject) => ({ subject, after: this.cursors.after(subject) })),
         },
       });
-    socket.onmessage = ({ data }) => this.heard.wrap(decode(data), (frame) => socket === this.socket && this.handle(frame));
+    const take = (frame) => socket === this.socket && this.handle(frame);
+    socket.onmessage = ({ data }) => this.heard.wrap(decode(data), take);
     socket.onerror = (error) => socket === this.socket && this.fail(error.error || 'the connection failed');
     socket.onclose = ({ code, reason }) => {
       if (socket !== this.socket) return;
@@ -80,7 +81,7 @@ export class Client {
   close() {
     this.closing = true;
     const { socket } = this;
-    // What still comes on it is not ours: the next connection gets it.
+    // An event that still comes on it does not count: the next connection gets it.
     this.socket = undefined;
     socket?.close();
   }

@@ -1,4 +1,4 @@
-// Who subscribes to what. Everybody can compute it, so every client knows what it has to receive.
+// The subscriptions of each client. Everybody can compute them, so every client knows which events it has to receive.
 import { matches } from './notifier.js';
 import { settings } from './settings.js';
 
@@ -21,7 +21,7 @@ export class Plan {
     return `${this.base}.ready.${vu}`;
   }
 
-  // What becomes of a client: it stays, or polls, or comes and goes, or reads slowly. Spread evenly over the numbers.
+  // The behaviour of a client: it stays, or polls, or comes and goes, or reads slowly. Spread evenly over the numbers.
   role(client) {
     const place = 100 * ((client * 0.6180339887498949) % 1);
     if (place < settings.pollPercent) return 'poll';
@@ -36,7 +36,7 @@ export class Plan {
 
   // The patterns of one client. Wildcard clients are spread evenly among the others.
   patterns(client) {
-    // Who is away at times gets all of stored subjects alone. Patterns that overlap would each be replayed.
+    // Only of stored subjects does a client get all that came while it was away. Patterns that overlap would each be replayed.
     if (this.role(client) !== 'stay') return some(this.stored, client);
     const wildcardsBefore = (i) => Math.floor((i * settings.wildcardPercent) / 100);
     const wildcards = wildcardsBefore(client);
@@ -82,7 +82,7 @@ function tree(base, count) {
 }
 
 function some(subjects, client) {
-  if (subjects.length === 0) throw new Error('STORED_PERCENT is 0: clients that poll, move or are slow need stored subjects');
+  if (subjects.length === 0) throw new Error('STORED_PERCENT is 0: clients that poll, move or are slow need some');
   const count = Math.min(settings.subscriptions, subjects.length);
   return Array.from({ length: count }, (_, i) => subjects[(client * count + i) % subjects.length]);
 }

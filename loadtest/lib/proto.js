@@ -11,7 +11,7 @@ const serverFrame = {
   1: ['replyTo', number],
   2: ['event', message(event)],
   3: ['welcome', message({ 1: ['connection', text], 2: ['node', text] })],
-  4: ['subscribed', message({ 1: ['subject', text], 2: ['delivery', text], 3: ['positions', message(position), true], 4: ['recovered', flag] })],
+  4: ['subscribed', message({ 1: ['subject', text], 3: ['positions', message(position), true], 4: ['recovered', flag] })],
   5: ['unsubscribed', message({ 1: ['subject', text], 2: ['reason', text] })],
   6: ['replay', message({ 1: ['subject', text], 2: ['events', message(event), true], 4: ['epoch', text] })],
   7: ['gap', message({ 1: ['subject', text], 2: ['stream', text], 4: ['toSeq', number], 5: ['reason', text] })],
@@ -29,9 +29,13 @@ export function decode(buffer) {
 // One frame of a client as a message.
 export function encode({ connect, publish, pong }) {
   let frame;
-  if (connect) frame = bytes(2, [...bytes(2, string(1, connect.client.name)), ...connect.subscriptions.flatMap(subscription)]);
-  else if (publish) frame = bytes(5, [...string(1, publish.subject), ...bytes(2, string(10, JSON.stringify(publish.event.data)))]);
-  else if (pong) frame = bytes(9, []);
+  if (connect) {
+    const client = string(1, connect.client.name);
+    frame = bytes(2, [...bytes(2, client), ...connect.subscriptions.flatMap(subscription)]);
+  } else if (publish) {
+    const event = string(10, JSON.stringify(publish.event.data));
+    frame = bytes(5, [...string(1, publish.subject), ...bytes(2, event)]);
+  } else if (pong) frame = bytes(9, []);
   return new Uint8Array(bytes(1, frame)).buffer;
 }
 
@@ -71,7 +75,7 @@ function read(input, fields) {
   while (at < input.length) {
     const key = next();
     const kind = key & 7;
-    if (kind !== VARINT && kind !== BYTES) throw new Error(`a field of wire type ${kind}, which the contract does not have`);
+    if (kind !== VARINT && kind !== BYTES) throw new Error(`wire type ${kind}, which the contract does not have`);
     const value = next();
     const start = at;
     if (kind === BYTES) at += value;

@@ -1,6 +1,6 @@
-// What every scenario does: clients subscribe and announce themselves through the node; when all have been heard, events
-// are published over HTTP at a fixed rate. The last event of each subject says so, so each client knows what it has to
-// receive, and a loss is counted. Scenarios differ in their sizes, and in what becomes of the clients meanwhile.
+// The course of every scenario: clients subscribe and announce themselves through the node; when all have been heard,
+// events are published over HTTP at a fixed rate. The last event of each subject says so, so each client knows which events
+// it has to receive, and a loss is counted. Scenarios differ in their sizes, and in what becomes of the clients meanwhile.
 import exec from 'k6/execution';
 import { checkFault } from './fault.js';
 import { Listener } from './listener.js';
@@ -20,10 +20,10 @@ const LOOK_EVERY = 0.05;
 export function scenario(name, defaults) {
   configure(defaults);
   checkFault();
-  const seconds =
-    2 * settings.connectTimeout + settings.clients / 10 + settings.settle + settings.duration + interval() + 2 * settings.quiet;
+  const { clients, connectTimeout, duration, quiet, settle } = settings;
+  const seconds = 2 * connectTimeout + clients / 10 + settle + duration + interval() + 2 * quiet;
   // Slow readers are still reading when all is published.
-  const maxDuration = `${Math.ceil(seconds + 60 + (settings.slowPercent > 0 ? 2 * settings.duration : 0))}s`;
+  const maxDuration = `${Math.ceil(seconds + 60 + (settings.slowPercent > 0 ? 2 * duration : 0))}s`;
   const once = (vus, of) => ({ executor: 'per-vu-iterations', exec: of, vus, iterations: 1, maxDuration });
   const options = {
     scenarios: { clients: once(settings.clientVus, 'listen'), publishers: once(settings.publishers, 'publish') },
@@ -68,7 +68,7 @@ async function listen({ run }) {
     listeners.every((listener) => listener.ledger.complete()) ||
     clock.seconds() > Math.max(lastHeard(), start) + settings.quiet + interval();
   while (!isOver()) await pause(LOOK_EVERY);
-  // What arrives now arrives twice.
+  // An event that arrives now arrives twice.
   await pause(settings.settle);
   listeners.forEach((listener) => listener.finish());
   await Promise.all(moving);

@@ -1,6 +1,6 @@
 // Sizes and limits of a run: the environment first, then the scenario's own defaults. README.md has the same table.
 
-// [variable, least, whole]. A name in capitals is that of the environment; `clientVus` is CLIENT_VUS.
+// [default, least value, whole numbers only]. `clientVus` is CLIENT_VUS in the environment.
 const numbers = {
   clients: [200, 1, true],
   clientVus: [4, 1, true],

@@ -4,7 +4,8 @@ import { settings } from './settings.js';
 export function summaries(name, data) {
   const text = summary(name, data);
   const files = { stdout: text };
-  if (settings.summaryJson) files[settings.summaryJson] = JSON.stringify({ scenario: name, settings, ...data }, null, 2);
+  const json = () => JSON.stringify({ scenario: name, settings, ...data }, null, 2);
+  if (settings.summaryJson) files[settings.summaryJson] = json();
   if (settings.summaryText) files[settings.summaryText] = text;
   return files;
 }
@@ -28,7 +29,7 @@ function summary(name, data) {
     ['POST to answer', 'publish_time'],
     ['behind schedule', 'publish_lag'],
   ].filter(([, metric]) => count(metric) > 0);
-  const { resumes } = data.metrics;
+  const { passes = 0, fails = 0 } = data.metrics.resumes?.values ?? {};
 
   return [
     '',
@@ -45,7 +46,7 @@ function summary(name, data) {
     row('not asked for', count('events_unasked')),
     row('gaps', count('gaps')),
     row('clients done', count('clients_done'), `${count('disconnects')} disconnected early`),
-    row('came back', resumes ? resumes.values.passes + resumes.values.fails : 0, resumes ? `${resumes.values.fails} missed something` : ''),
+    row('came back', passes + fails, `${fails} missed something`),
     '',
     ...timed.map(([label, metric]) => `  ms, ${label.padEnd(18)}   ${times(metric)}`),
     '',

@@ -15,7 +15,8 @@ endif
 
 .PHONY: help demo demo-nats picture run test tools check fmt fmt-check lint doc deploy-check shell-check deny advisories sbom generate bench \
         bench-check dashboard-check profile gates hot-path fuzz mutants coverage chaos soak loadtest loadtest-smoke loadtest-all conformance image model clean \
-        cluster cluster-roll cluster-kill cluster-check client client-test client-newest client-rate quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check
+        cluster cluster-roll cluster-kill cluster-check client client-test client-newest client-rate quick commits night test-full model-long chaos-long soak-short mutants-changed release release-check \
+        helm-ahead
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' \
@@ -60,8 +61,14 @@ quick: fmt-check commits ## Format, clippy, unit tests, floors and what the page
 	cargo test --locked --lib --test layers
 	cargo test --locked --test docs -- --skip what_the_pages_show_runs
 
-CHECK := fmt-check commits shell-check deploy-check release-check lint test model doc cluster-check loadtest-smoke dashboard-check bench-check gates
-check: $(CHECK) ## All that a change has to pass
+CHECK := fmt-check commits shell-check release-check lint test deploy-check model doc cluster-check loadtest-smoke dashboard-check \
+         bench-check gates
+check: helm-ahead $(CHECK) ## All that a change has to pass
+
+# A new machine builds Helm for minutes, on one core and behind others: before `deploy-check` needs it.
+helm-ahead:
+	@scripts/helm.sh > /dev/null 2>&1 &
+
 
 # Most tests wait, for a server or a timeout: three for each core keep it busy.
 test: tools ## Install what the tests need, and pass them all

@@ -10,7 +10,6 @@ sources="
 sigs.k8s.io/gateway-api@v1.6.3 config/crd/standard/gateway.networking.k8s.io_httproutes.yaml
 github.com/kedacore/keda/v2@v2.21.0 config/crd/bases/keda.sh_scaledobjects.yaml
 github.com/prometheus-operator/prometheus-operator@v0.85.0 ${operator}_podmonitors.yaml
-github.com/prometheus-operator/prometheus-operator@v0.85.0 ${operator}_prometheusrules.yaml
 github.com/prometheus-operator/prometheus-operator@v0.85.0 ${operator}_servicemonitors.yaml
 github.com/prometheus-operator/prometheus-operator@v0.85.0 ${operator}_prometheusrules.yaml
 github.com/compose-spec/compose-go/v2@v2.16.2 schema/compose-spec.json

@@ -51,7 +51,7 @@ export async function longPoll(feed: Feed, http: Http): Promise<void> {
         if (feed.signal.aborted) return;
         if (goaway) return;
       }
-      if (!first) await pause(begun + (news ? APART_MS : IDLE_APART_MS) - Date.now());
+      if (!first) await pause(Math.max(0, begun + (news ? APART_MS : IDLE_APART_MS) - Date.now()));
     } catch (error) {
       // Nothing is lost by a poll that fails: the next one asks for the same.
       if (!heartbeat || ++failures > FAILURES) throw error;

@@ -223,6 +223,7 @@ void it('an event stream of another set of patterns takes over from the one befo
       await node.next(0);
       node.tell(0, subscribed('s.a', 5));
       await a;
+      const { dials } = client.inspect().counters;
       node.tell(0, { event: stored('s.a', 6) });
       await until(() => heard.a?.length === 1, 'the first one');
       const b = listen('b');
@@ -238,7 +239,7 @@ void it('an event stream of another set of patterns takes over from the one befo
       node.tell(1, { event: stored('s.a', 11) });
       await until(() => heard.a?.length === 4, 'all');
       assert.deepEqual(heard, { a: [6, 7, 9, 11], b: [10] });
-      assert.equal(client.inspect().counters.dials, 3);
+      assert.equal(client.inspect().counters.dials, dials);
     } finally {
       client.close();
     }

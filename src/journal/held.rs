@@ -75,10 +75,16 @@ impl Held {
             }
             events.push(event.clone());
         }
-        if parted || events.last().is_some_and(|last| self.open.goes_on(last)) {
+        if parted || events.last().is_some_and(|last| self.goes_on(last, through)) {
             part(&mut events);
         }
         (events, through)
+    }
+
+    /// Whether an event of the same atomic batch has come behind a sequence, handed out or held back.
+    pub(crate) fn goes_on(&self, event: &Message, after: u64) -> bool {
+        let next = || self.log.range(after, self.log.head()).next().is_some_and(|(.., next)| event.goes_on(next));
+        event.batch.is_some() && (self.open.goes_on(event) || next())
     }
 
     /// Drops what lies before the first event of a stream, as far as it is handed out.

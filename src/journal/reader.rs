@@ -122,7 +122,7 @@ impl Reader {
                 Part::Events(events) => self.assembler.add(events),
                 end => {
                     let Some(last) = self.assembler.last() else { return Ok(end) };
-                    let (goes_on, seq) = (self.shared_reads.window.goes_on(last), last.seq());
+                    let (goes_on, seq) = (self.shared_reads.window.goes_on(last, self.cursor.seq), last.seq());
                     if let Part::Lost(gap) = end {
                         self.lost = Some((gap, Cursor { generation, seq }));
                     }

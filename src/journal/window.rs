@@ -101,9 +101,9 @@ impl Window {
         self.batch
     }
 
-    /// Whether a later event of an atomic batch is held back, because the batch is not complete.
-    pub(crate) fn goes_on(&self, event: &Message) -> bool {
-        self.state.lock().held.open.goes_on(event)
+    /// Whether an event of the same atomic batch has come behind a sequence.
+    pub(crate) fn goes_on(&self, event: &Message, after: u64) -> bool {
+        self.state.lock().held.goes_on(event, after)
     }
 
     /// How much is kept in memory.

@@ -79,6 +79,11 @@ fn nothing_of_an_atomic_batch_is_handed_out_before_all_of_it_has_come() {
     let few = PageSize { events: 2, ..ALL };
     assert_eq!(step(&window, at(1, 0), few), Some((vec![1], at(1, 1))), "the batch does not fit behind it");
     assert_eq!(step(&window, at(1, 1), few), Some((vec![2, 3, 4, 5], at(1, 5))));
+    // Who stops in the midst of it, because it comes in parts, says that there is more; not who may not see the rest.
+    let event = |seq| window.view(1, |log, _| log.get(seq).cloned()).flatten();
+    let goes_on = |(seq, after)| event(seq).map(|event| window.goes_on(&event, after));
+    let rows = [(1, 1), (2, 2), (4, 4), (4, 5), (5, 5), (6, 6)];
+    assert_eq!(rows.map(goes_on), [false, true, true, false, false, false].map(Some));
 }
 
 #[test]

@@ -194,7 +194,6 @@ async fn a_batch_is_replayed_and_fetched_whole_wherever_it_lies() {
         publish(&nats, &format!("b{batch}"), &["cart.u1", "cart.u2", "order.1"], next..=next + 98).await;
         next += 99;
     }
-    shop.until_followed().await;
     let all: Vec<u64> = (1..next).collect();
     for (pattern, of) in [("cart.>", 66), ("cart.u2", 33), (">", 99), ("order.*", 33)] {
         let expected: Vec<u64> = all
@@ -340,8 +339,9 @@ async fn what_retention_has_taken_of_a_batch_is_told() {
     let shop = shop(|_| {}).await;
     let nats = shop.nats().client().await;
     let (_, _, subscribed) = shop.resume("cart.*", &json!([])).await;
+    let mut page = Page::live(shop.node.address, Encoding::Json, "cart.*").await;
     publish(&nats, "b", &["cart.u1"], 1..=10).await;
-    shop.until_followed().await;
+    page.whole_batches(10, |_| 10).await;
     shop.nats().api("STREAM.PURGE.SHOP", &json!({"seq": 5})).await;
     let after = positions(&subscribed);
     eventually("a gap", || async {
@@ -364,8 +364,9 @@ async fn what_retention_has_taken_of_a_batch_is_told() {
 async fn newest_values_have_no_marks() {
     let shop = shop(|_| {}).await;
     let nats = shop.nats().client().await;
+    let mut page = Page::live(shop.node.address, Encoding::Json, "cart.*").await;
     publish(&nats, "b", &["cart.u1", "cart.u2"], 1..=4).await;
-    shop.until_followed().await;
+    page.whole_batches(4, |_| 4).await;
     let mut client = shop.node.client().await;
     let (before, _) = client.resume("cart.*", json!({"snapshot": true})).await;
     let answer = shop.node.get("/v1/fetch?subject=cart.*&last=true").await;

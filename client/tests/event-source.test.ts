@@ -56,9 +56,10 @@ async function listening(origin: string, run: (source: Source) => Promise<void>,
     const more = `
       globalThis.told = [];
       globalThis.source = source;
-      source.addEventListener('message', ({ data }) => {
-        for (const frame of data.split('\\n').map((line) => JSON.parse(line))) if (frame.error || frame.goaway || frame.ping) told.push(frame);
-      });
+      for (const name of ['error', 'goaway', 'ping']) {
+        // A browser's own errors have no data.
+        source.addEventListener(name, ({ data }) => data && told.push({ [name]: JSON.parse(data) }));
+      }
     `;
     await page.addScriptTag({ content: snippet + more });
     await run({

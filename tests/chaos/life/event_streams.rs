@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use notifier::codec::Encoding;
+use notifier::codec::{Encoding, EventFormat};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -28,8 +28,9 @@ impl Life {
         reader.take(&rest);
         loop {
             while let Some(message) = reader.next() {
-                let frames =
-                    Encoding::EventStream.read_server(message.data.as_bytes()).expect("frames of the protocol");
+                let frames = Encoding::EventStream(EventFormat::Frames)
+                    .read_server(message.data.as_bytes())
+                    .expect("frames of the protocol");
                 let mut state = self.state();
                 for frame in frames {
                     if let Some(end) = state.take(node, frame) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive};
 
 use async_nats::HeaderMap;
 use notifier::{
-    codec::Encoding,
+    codec::{Encoding, EventFormat},
     config::Config,
     proto::{
         ClientFrame, Connect, Event, ServerFrame, StreamCursor, Subscription, client_frame::Body as ClientBody,
@@ -216,7 +216,8 @@ async fn a_batch_is_replayed_and_fetched_whole_wherever_it_lies() {
         let mut streamed = Vec::new();
         while streamed.len() < expected.len() {
             let message = soon("a message", stream.message()).await.expect("the stream goes on");
-            let frames = Encoding::EventStream.read_server(message.data.as_bytes()).expect("frames");
+            let frames =
+                Encoding::EventStream(EventFormat::Frames).read_server(message.data.as_bytes()).expect("frames");
             let message = events(frames);
             are_whole(&message, |_| of);
             streamed.extend(message);

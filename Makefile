@@ -61,8 +61,7 @@ quick: fmt-check commits ## Format, clippy, unit tests, floors and what the page
 	cargo test --locked --lib --test layers
 	cargo test --locked --test docs -- --skip what_the_pages_show_runs
 
-CHECK := fmt-check commits shell-check release-check lint test deploy-check model doc cluster-check loadtest-smoke dashboard-check \
-         bench-check gates
+CHECK := fmt-check commits shell-check release-check lint test deploy-check model doc cluster-check loadtest-smoke dashboard-check bench-check gates
 check: helm-ahead $(CHECK) ## All that a change has to pass
 
 # A new machine builds Helm for minutes, on one core and behind others: before `deploy-check` needs it.

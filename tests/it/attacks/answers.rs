@@ -47,6 +47,7 @@ async fn shop(change: impl FnOnce(&mut Config)) -> (Shop, String, String) {
         // What the kernel takes for a client is not held by the node.
         config.limits.send_buffer = Size::kib(4);
         config.limits.event_bytes = Size::kib(64);
+        config.limits.batch_bytes = Size::kib(64);
         config.limits.http_answer_bytes = Size::kib(8 * 1024);
         change(config);
     })
@@ -95,7 +96,7 @@ async fn unread_answers_of_one_user_are_bounded_and_harm_nobody_else() {
 #[tokio::test]
 async fn unread_answers_of_a_crowd_are_bounded_for_the_whole_node() {
     let node = TestNode::alone(&format!(
-        "{STREAMS}\n[limits]\nhttp_answer_bytes = \"2MiB\"\nevent_bytes = \"64KiB\"\nsend_buffer = \"4KiB\"\n"
+        "{STREAMS}\n[limits]\nhttp_answer_bytes = \"2MiB\"\nevent_bytes = \"64KiB\"\nbatch_bytes = \"64KiB\"\nsend_buffer = \"4KiB\"\n"
     ))
     .await;
     fill(&node, None).await;

@@ -53,15 +53,15 @@ fn messages(count: usize) -> Vec<Arc<Message>> {
 
 // One event of 128 B, or sixteen that waited together.
 #[library_benchmark(setup = messages)]
-#[bench::one(args = (1), config = at_most(6_024))]
-#[bench::sixteen(args = (16), config = at_most(44_460))]
+#[bench::one(args = (1), config = at_most(6_082))]
+#[bench::sixteen(args = (16), config = at_most(44_788))]
 fn encode_json(messages: Vec<Arc<Message>>) -> EncodedMessage {
     black_box(Encoding::Json.events(black_box(&messages)))
 }
 
 #[library_benchmark(setup = messages)]
-#[bench::one(args = (1), config = at_most(4_088))]
-#[bench::sixteen(args = (16), config = at_most(25_964))]
+#[bench::one(args = (1), config = at_most(4_184))]
+#[bench::sixteen(args = (16), config = at_most(26_959))]
 fn encode_proto(messages: Vec<Arc<Message>>) -> EncodedMessage {
     black_box(Encoding::Proto.events(black_box(&messages)))
 }
@@ -148,9 +148,9 @@ async fn read(peer: &TcpStream, mut bytes: usize) {
 
 // One event from the broker to all members.
 #[library_benchmark(setup = hall)]
-#[bench::ten(args = (10), config = at_most(24_226))]
-#[bench::two_hundred(args = (200), config = at_most(71_500))]
-#[bench::two_thousand(args = (2_000), config = at_most(630_377))]
+#[bench::ten(args = (10), config = at_most(24_584))]
+#[bench::two_hundred(args = (200), config = at_most(74_701))]
+#[bench::two_thousand(args = (2_000), config = at_most(652_313))]
 fn fan_out(hall: Hall) -> Hall {
     hall.runtime.block_on(async {
         hall.broker.publish(message()).await.expect("the broker is here");
@@ -186,7 +186,7 @@ fn queue(chunks: usize) -> Queue {
 
 // All that waits, to a peer that reads again.
 #[library_benchmark(setup = queue)]
-#[bench::a_thousand(args = (1_000), config = at_most(455_497))]
+#[bench::a_thousand(args = (1_000), config = at_most(471_411))]
 fn drain(queue: Queue) -> Arc<Outbox> {
     queue.runtime.block_on(read(&queue.peer, queue.bytes));
     queue.outbox

@@ -90,8 +90,6 @@ pub(crate) enum Batch {
     Events { events: Vec<Arc<Message>>, wanted: Wanted<1>, begun: Cursor, end: Cursor },
     /// Events; who wants them takes long to find.
     Crowded { events: Vec<Arc<Message>>, begun: Cursor, end: Cursor },
-    /// An atomic batch of more events than a word has bits.
-    Whole { events: Vec<Arc<Message>>, begun: Cursor, end: Cursor },
     /// Something will never come; and everybody whom that may concern.
     Lost { groups: Vec<Arc<Group>>, begun: Cursor, end: Cursor },
 }
@@ -162,16 +160,6 @@ impl Channel {
                     state.in_progress = true;
                     let groups = state.groups.iter().map(|(_, numbered)| numbered.group.clone()).collect();
                     return Some(Batch::Lost { groups, begun, end });
-                }
-                Step::Events(events, end) if events.len() > PageSize::BATCH.events => {
-                    state.cursor = end;
-                    if state.groups.is_empty() {
-                        state.settled = end;
-                        continue;
-                    }
-                    state.turns += 1;
-                    state.in_progress = true;
-                    return Some(Batch::Whole { events, begun, end });
                 }
                 Step::Events(events, end) => {
                     let wanted = state.wanted(&events);
@@ -301,10 +289,17 @@ impl Channel {
 }
 
 impl State {
-    /// The groups that want some of these events, unless that takes long to find.
+    /// The groups that want some of these events, unless that takes long to find, or they are an atomic batch of more
+    /// events than a word has bits.
     fn wanted(&mut self, events: &[Arc<Message>]) -> Option<Wanted<1>> {
         self.turns += 1;
         let (mut visits, mut wanted) = (VISITS, Vec::new());
+        if self.groups.is_empty() {
+            return Some(wanted);
+        }
+        if events.len() > PageSize::BATCH.events {
+            return None;
+        }
         let short = events.iter().enumerate().all(|(place, event)| self.find(place, event, &mut visits, &mut wanted));
         if !short {
             // The members found so far do not count.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    event::Message,
+    event::{Message, PageSize},
     hub::{
         context::Context,
         member::Member,
@@ -57,11 +57,11 @@ async fn work_off(context: Arc<Context>, channel: Arc<Channel>, first: Batch) {
             Batch::Events { events, wanted, begun, end } => {
                 hand_out(&context, &channel, &events, wanted, begun, end).await;
             }
-            Batch::Crowded { events, begun, end } => {
+            Batch::Crowded { events, begun, end } if events.len() <= PageSize::BATCH.events => {
                 let wanted = find_all::<1>(&channel, &events).await;
                 hand_out(&context, &channel, &events, wanted, begun, end).await;
             }
-            Batch::Whole { events, begun, end } => {
+            Batch::Crowded { events, begun, end } => {
                 let wanted = find_all::<WIDE>(&channel, &events).await;
                 hand_out(&context, &channel, &events, wanted, begun, end).await;
             }

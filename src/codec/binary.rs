@@ -59,9 +59,7 @@ pub(crate) fn write_event(messages: &[Arc<Message>], at: usize, out: &mut Vec<u8
 /// Appends stored events of one subscription as a batch of one.
 pub(crate) fn write_replay(replay: &ReplayOf<'_>, messages: &[Arc<Message>], out: &mut Vec<u8>) {
     let ReplayOf { reply_to, subject, snapshot, epoch } = *replay;
-    // Newest values are a state: which of them were published together says nothing.
-    let place = |at| if snapshot { None } else { shown(messages, at) };
-    let length = |(at, message): (usize, &Arc<Message>)| event_length(message, place(at));
+    let length = |(at, message): (usize, &Arc<Message>)| event_length(message, replay.place(messages, at));
     let lengths: Vec<usize> = messages.iter().enumerate().map(length).collect();
     let delimited = |length: usize| encoded_len_varint(length as u64) + length;
     let events: usize = lengths.iter().map(|length| key_len(REPLAY_EVENTS) + delimited(*length)).sum();
@@ -78,7 +76,7 @@ pub(crate) fn write_replay(replay: &ReplayOf<'_>, messages: &[Arc<Message>], out
     out.extend_from_slice(subject.as_bytes());
     for (at, (message, length)) in messages.iter().zip(lengths).enumerate() {
         head(REPLAY_EVENTS, length, out);
-        write_event_fields(message, place(at), out);
+        write_event_fields(message, replay.place(messages, at), out);
     }
     if snapshot {
         prost::encoding::bool::encode(REPLAY_SNAPSHOT, &true, out);

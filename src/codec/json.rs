@@ -46,9 +46,7 @@ pub(crate) fn write_replay(replay: &ReplayOf<'_>, messages: &[Arc<Message>], out
         if index > 0 {
             out.push(b',');
         }
-        // Newest values are a state: which of them were published together says nothing.
-        let place = if *snapshot { None } else { shown(messages, index) };
-        write_event_object(message, place, out);
+        write_event_object(message, replay.place(messages, index), out);
     }
     out.push(b']');
     if *snapshot {

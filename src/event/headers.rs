@@ -202,15 +202,19 @@ pub(crate) fn encoded(value: &str) -> String {
 
 /// Milliseconds since the Unix epoch of a time as RFC 3339 writes it.
 pub(crate) fn unix_millis(text: &str) -> Option<u64> {
-    let nanoseconds = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
-    u64::try_from(nanoseconds / 1_000_000).ok()
+    millis_of(OffsetDateTime::parse(text, &Rfc3339).ok()?)
+}
+
+/// None where it was before the epoch.
+fn millis_of(time: OffsetDateTime) -> Option<u64> {
+    u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
 /// Reads a time of RFC 3339: milliseconds since the Unix epoch, 0 where it was before, and whether the text says more
 /// than those milliseconds do, as an offset or a fraction of one.
 pub(crate) fn read_time(text: &str) -> Option<(u64, bool)> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    let millis = u64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(0);
+    let millis = millis_of(time).unwrap_or(0);
     let exact = millis == 0 || !time.offset().is_utc() || time.nanosecond() % 1_000_000 != 0;
     Some((millis, exact))
 }

@@ -1,6 +1,6 @@
 //! `notifier dev`: everything on this machine, nothing to install.
 
-use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use aws_lc_rs::rand;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -12,7 +12,7 @@ use crate::{
         sample,
         serve::stop_signal,
     },
-    config::{BrokerKind, Config, ConfigError, Drain, Log, LogFormat, Secret, ServerUrl, Span},
+    config::{BrokerKind, Config, ConfigError, Drain, Log, LogFormat, Secret, ServerUrl, Span, read_text},
     node::{Node, NodeError},
     telemetry,
 };
@@ -95,7 +95,7 @@ fn secret(file: Option<PathBuf>) -> Result<Secret, ConfigError> {
         })?;
         return Ok(BASE64_STANDARD.encode(bytes).into());
     };
-    let text = fs::read_to_string(&path).map_err(|source| ConfigError::Read { path, source })?;
+    let text = read_text(&path).map_err(|source| ConfigError::Read { path, source })?;
     Ok(text.trim_ascii_end().to_owned().into())
 }
 

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize, PartialEq, Serialize)]
-    struct Number {
+    struct Counted {
         word: u64,
     }
 
@@ -101,10 +101,10 @@ mod tests {
             ),
             (MessageHead::default(), json!({"word": u64::MAX})),
         ] {
-            let bytes = write(&head, &Number { word: u64::MAX });
+            let bytes = write(&head, &Counted { word: u64::MAX });
             assert_eq!(serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON"), written);
             assert_eq!(super::head(&bytes).expect("it reads back"), head);
-            assert_eq!(body::<Number>(&bytes).expect("it reads back"), Number { word: u64::MAX });
+            assert_eq!(body::<Counted>(&bytes).expect("it reads back"), Counted { word: u64::MAX });
         }
     }
 

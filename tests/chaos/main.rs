@@ -10,7 +10,6 @@
 mod alternating;
 mod client;
 mod cluster;
-mod event_stream;
 mod faults;
 mod harness;
 mod http;
@@ -28,6 +27,8 @@ mod schedule;
 mod sockets;
 mod state;
 mod stored;
+#[path = "../it/world/stream_message.rs"]
+mod stream_message;
 mod subscription;
 mod transport;
 mod world;

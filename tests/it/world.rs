@@ -13,6 +13,7 @@ pub mod port;
 pub mod shop;
 pub mod signing;
 pub mod small_disk;
+pub mod stream_message;
 pub mod tokens;
 
 use std::{future::Future, time::Duration};

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{BROKEN, CHANGED, CONNECT_TIME, Life, NO_CONNECTION, SILENCE};
-use crate::{event_stream::EventStreamReader, state::UNEXPECTED};
+use crate::{state::UNEXPECTED, stream_message::StreamMessage};
 
 /// Bytes of the largest piece that is read at once: most messages come in several.
 const PIECE: usize = 2048;
@@ -19,17 +19,17 @@ impl Life {
     pub(super) async fn event_stream(&mut self, node: usize) -> Result<Infallible, String> {
         let request = self.event_stream_request();
         let opening = open(self.nodes[node], &request);
-        let (mut stream, status, rest) = timeout(CONNECT_TIME, opening).await.map_err(|_| "no answer in time")??;
+        let (mut stream, status, mut ahead) =
+            timeout(CONNECT_TIME, opening).await.map_err(|_| "no answer in time")??;
         if status != 200 {
             self.state().wrong.find(UNEXPECTED, || format!("status {status}"));
             return Err(format!("status {status}"));
         }
-        let mut reader = EventStreamReader::default();
-        reader.take(&rest);
         loop {
-            while let Some(message) = reader.next() {
+            while let Some(StreamMessage { id, name, data, .. }) = StreamMessage::take(&mut ahead) {
+                assert_eq!(name, "", "frames have no names");
                 let frames = Encoding::EventStream(EventFormat::Frames)
-                    .read_server(message.data.as_bytes())
+                    .read_server(data.unwrap_or_default().as_bytes())
                     .expect("frames of the protocol");
                 let mut state = self.state();
                 for frame in frames {
@@ -37,7 +37,7 @@ impl Life {
                         return Err(end);
                     }
                 }
-                message.id.into_iter().for_each(|id| state.set_id(id));
+                id.into_iter().for_each(|id| state.set_id(id));
                 if state.wants_to_change() {
                     return Err(CHANGED.into());
                 }
@@ -46,7 +46,7 @@ impl Life {
             let reading = async { stream.read(&mut piece).await.map_err(|_| BROKEN.to_owned()) };
             match self.attend(SILENCE, reading).await? {
                 0 => return Err("the stream ended".into()),
-                length => reader.take(&piece[..length]),
+                length => ahead.extend_from_slice(&piece[..length]),
             }
         }
     }

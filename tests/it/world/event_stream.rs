@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::soon;
+use super::{soon, stream_message::StreamMessage};
 
 /// A stream of bytes, with TLS or without.
 pub trait Line: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -106,23 +106,10 @@ impl EventReader {
 
     /// Takes one whole message in; false where there is none.
     fn take(&mut self) -> bool {
-        let Some(end) = self.ahead.windows(2).position(|bytes| bytes == b"\n\n") else { return false };
-        let text = String::from_utf8(self.ahead.drain(..end + 2).collect()).expect("UTF-8");
-        let (mut message, mut data) = (EventMessage::default(), Vec::new());
-        for line in text.trim_end_matches('\n').split('\n') {
-            let (field, value) = line.split_once(": ").unwrap_or((line, ""));
-            match field {
-                "id" => self.id = value.to_owned(),
-                "retry" => self.retry = Some(value.parse().expect("a number")),
-                "event" => message.name = value.to_owned(),
-                "data" => data.push(value),
-                _ => panic!("no field: {line:?}"),
-            }
-        }
-        if !data.is_empty() {
-            message.data = data.join("\n");
-            self.messages.push_back(message);
-        }
+        let Some(StreamMessage { id, retry, name, data }) = StreamMessage::take(&mut self.ahead) else { return false };
+        id.into_iter().for_each(|id| self.id = id);
+        self.retry = retry.or(self.retry);
+        self.messages.extend(data.map(|data| EventMessage { name, data }));
         true
     }
 
